@@ -1,0 +1,37 @@
+"""Files to pixels and back, and everything about a photo that must survive in between.
+
+`read_photo` gives a `Photo`, `Photo.with_pixels` takes restored pixels, `write_photo` and `encode_photo`
+write it back. libvips decodes and encodes: it reads and writes 16 bits, where Pillow cuts 16-bit RGB to 8,
+and reports truncated files as errors. Metadata travels byte for byte, outside of it.
+"""
+
+from clearair.image.formats import (
+    FORMATS,
+    SUFFIXES,
+    WRITABLE_SUFFIXES,
+    Format,
+    format_of_suffix,
+    output_format,
+)
+from clearair.image.metadata import Metadata
+from clearair.image.photo import Photo, to_depth
+from clearair.image.reading import DEFAULT_MAX_PIXELS, read_photo
+from clearair.image.writing import encode_photo, losses, write_atomically, write_photo
+
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "FORMATS",
+    "SUFFIXES",
+    "WRITABLE_SUFFIXES",
+    "Format",
+    "Metadata",
+    "Photo",
+    "encode_photo",
+    "format_of_suffix",
+    "losses",
+    "output_format",
+    "read_photo",
+    "to_depth",
+    "write_atomically",
+    "write_photo",
+]

@@ -1,0 +1,1 @@
+"""The perceiver that ships with the package: one small network that answers how, where and what."""

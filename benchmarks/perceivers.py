@@ -1,0 +1,214 @@
+"""Measure the compact perceivers on held-out photographs, damaged here: what, how, where, and how fast.
+
+    python benchmarks/perceivers.py --data ../shared/data
+
+Prints Markdown tables. Held out are every 20th photo of train/clean and every 8th pair of train/lowlight.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clearair.data.degradations import CDD11, KINDS, degrade
+from clearair.perception import CompactPerceiver, load_compact
+from clearair.training.perceivers import clean_photo_paths, dark_pair_paths, load_dark_pair, load_photo
+
+Image = NDArray[np.uint8]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds train/")
+    parser.add_argument("--weights", type=Path, help="folder of other weights than the shipped ones")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--draws", type=int, default=2, help="strengths drawn per photo and kind")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    perceiver = load_compact(options.weights)
+    photos = [load_photo(path, options.data) for path in clean_photo_paths(options.data)[1]]
+    report_what_and_how(perceiver, [photo.clean for photo in photos], options.draws)
+    report_mixtures(perceiver, [photo.clean for photo in photos])
+    report_dark(perceiver, options.data)
+    report_regions(perceiver, [(photo.clean, photo.maps) for photo in photos if photo.maps is not None])
+    report_time(perceiver)
+
+
+def report_what_and_how(perceiver: CompactPerceiver, photos: list[torch.Tensor], draws: int) -> None:
+    table("kind", "main named right", "score against strength", "score against PSNR", "found as")
+    all_scores: list[float] = []
+    all_psnr: list[float] = []
+    right = total = 0
+    for kind in KINDS:
+        strengths, scores, psnr, hits, others = [], [], [], 0, []
+        for index, photo in enumerate(photos * draws):
+            damaged, strength = damage(photo, (kind,), seed=index)
+            percepts = perceiver.perceive_image(damaged)
+            found = KINDS[int(np.argmax(percepts.probabilities))]
+            hits += found == kind
+            others += [found] if found != kind else []
+            strengths.append(strength)
+            scores.append(percepts.score)
+            psnr.append(peak_ratio(damaged, photo))
+        rows = f"{spearman(scores, [-s for s in strengths]):.2f} | {spearman(scores, psnr):.2f}"
+        confused = ", ".join(
+            f"{name} {others.count(name)}" for name in sorted(set(others), key=others.count)[::-1]
+        )
+        print(f"| {kind} | {hits / len(scores):.3f} | {rows} | {confused} |")
+        all_scores += scores
+        all_psnr += psnr
+        right, total = right + hits, total + len(scores)
+    print(f"| all | {right / total:.3f} | | {spearman(all_scores, all_psnr):.2f} | |")
+
+
+def report_mixtures(perceiver: CompactPerceiver, photos: list[torch.Tensor]) -> None:
+    groups: dict[str, list[tuple[str, ...]]] = {"clean": [()], "mixtures": [m for m in CDD11 if len(m) > 1]}
+    for name, choices in groups.items():
+        truth, probability, scores = [], [], []
+        for index, photo in enumerate(photos * (3 if len(choices) > 1 else 1)):
+            kinds = choices[index % len(choices)]
+            percepts = perceiver.perceive_image(damage(photo, kinds, seed=index)[0])
+            truth.append([kind in kinds for kind in KINDS])
+            probability.append(percepts.probabilities)
+            scores.append(percepts.score)
+        wanted, found = np.array(truth), np.array(probability) > 0.5
+        recall = (wanted & found).sum() / max(1, wanted.sum())
+        alarms = {
+            k: round(float(v), 2) for k, v in zip(KINDS, (~wanted & found).mean(axis=0), strict=True) if v
+        }
+        print(f"\n{name}: recall {recall:.3f}, false alarms {alarms}, mean score {np.mean(scores):.2f}")
+
+
+def report_dark(perceiver: CompactPerceiver, data: Path) -> None:
+    pairs = [load_dark_pair(path) for path in dark_pair_paths(data)[1]]
+    column = KINDS.index("lowlight")
+    dark, bright = [], []
+    for pair in pairs:
+        assert pair.dark is not None
+        dark.append(perceiver.perceive_image(to_array(pair.dark)).probabilities)
+        bright.append(perceiver.perceive_image(to_array(pair.clean)).probabilities)
+    named = np.mean(np.argmax(dark, axis=1) == column)
+    alarms = np.mean(np.array(bright)[:, column] > 0.5)
+    print(
+        f"\nreal low light: main named right {named:.3f}; low light seen in the bright exposures {alarms:.3f}"
+    )
+
+
+def report_regions(perceiver: CompactPerceiver, photos: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    table("photos", "regions", "covering", "F of pairs", "k-means covering", "k-means F")
+    for name in ("clean", "haze", "noise", "lowlight", "rain", "snow"):
+        rows = []
+        for index, (photo, maps) in enumerate(photos):
+            image = damage(photo, () if name == "clean" else (name,), seed=index)[0]
+            labels, simple = perceiver.perceive_image(image).labels, colour_clusters(image)
+            rows.append(
+                [
+                    len(np.unique(labels)),
+                    *(
+                        np.mean([rate(labels, human) for human in maps.numpy()])
+                        for rate in (covering, pair_f_score)
+                    ),
+                    *(
+                        np.mean([rate(simple, human) for human in maps.numpy()])
+                        for rate in (covering, pair_f_score)
+                    ),
+                ]
+            )
+        print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in np.mean(rows, axis=0)) + " |")
+
+
+def report_time(perceiver: CompactPerceiver) -> None:
+    table("pixels", "milliseconds")
+    for height, width in ((256, 256), (1000, 1000), (3000, 4000)):
+        image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        seconds = fastest(partial(perceiver.perceive_image, image))
+        print(f"| {height} x {width} | {1000 * seconds:.0f} |")
+
+
+def table(*columns: str) -> None:
+    print(f"\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+
+
+def damage(photo: torch.Tensor, kinds: tuple[str, ...], seed: int) -> tuple[Image, float]:
+    """A photo (3, H, W) uint8 damaged at a strength drawn uniformly and rounded to 8 bits; that strength."""
+    if not kinds:
+        return to_array(photo), 0.0
+    generator = torch.Generator().manual_seed(seed)
+    damaged = degrade(photo[None].float() / 255, [kinds], generator)
+    image = (damaged.image[0].clamp(0, 1) * 255).round().to(torch.uint8)
+    return to_array(image), float(damaged.strength[0, KINDS.index(kinds[0])])
+
+
+def to_array(photo: torch.Tensor) -> Image:
+    return np.ascontiguousarray(photo.permute(1, 2, 0).numpy())
+
+
+def peak_ratio(image: Image, photo: torch.Tensor) -> float:
+    error = np.mean((image.astype(np.float64) - to_array(photo)) ** 2)
+    return float(10 * np.log10(255**2 / max(error, 0.1)))
+
+
+def spearman(first: list[float], second: list[float]) -> float:
+    """Rank correlation (Spearman, 1904); ties are rare and broken by order."""
+    ranks = [np.argsort(np.argsort(values)) for values in (first, second)]
+    return float(np.corrcoef(np.stack(ranks))[0, 1])
+
+
+def covering(labels: Image, human: Image) -> float:
+    """How well regions cover the human ones: area-weighted best overlap (Arbelaez et al., 2011)."""
+    shared = overlaps(labels, human)
+    union = shared.sum(axis=1, keepdims=True) + shared.sum(axis=0, keepdims=True) - shared
+    return float(((shared / union).max(axis=0) * shared.sum(axis=0)).sum() / shared.sum())
+
+
+def pair_f_score(labels: Image, human: Image) -> float:
+    """F-score of "both pixels in one region" over all pairs of pixels."""
+    shared = overlaps(labels, human).astype(np.float64)
+    together = (shared**2).sum()
+    precision, recall = together / (shared.sum(axis=1) ** 2).sum(), together / (shared.sum(axis=0) ** 2).sum()
+    return float(2 * precision * recall / (precision + recall))
+
+
+def overlaps(labels: Image, human: Image) -> NDArray[np.int64]:
+    columns = int(human.max()) + 1
+    joint = labels.astype(np.int64).ravel() * columns + human.ravel()
+    counts = np.bincount(joint, minlength=(int(labels.max()) + 1) * columns).reshape(-1, columns)
+    return counts[counts.sum(axis=1) > 0][:, counts.sum(axis=0) > 0]
+
+
+def colour_clusters(image: Image, count: int = 6) -> Image:
+    """The baseline: k-means on colour and position, on every fourth pixel."""
+    height, width = image.shape[:2]
+    rows, columns = np.mgrid[:height, :width]
+    place = np.stack([rows, columns], axis=2) / max(height, width)
+    points = np.concatenate([image / 255.0, 0.5 * place], axis=2)
+    sample = points[::4, ::4].reshape(-1, 5)
+    centres = sample[np.random.default_rng(0).choice(len(sample), count, replace=False)]
+    for _ in range(20):
+        nearest = ((sample[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
+        chosen = [sample[nearest == k] for k in range(count)]
+        centres = np.array([c.mean(axis=0) if len(c) else centres[k] for k, c in enumerate(chosen)])
+    distance = np.stack([((points - centre) ** 2).sum(axis=2) for centre in centres])
+    return distance.argmin(axis=0).astype(np.uint8)
+
+
+def fastest(run: Callable[[], object], times: int = 7) -> float:
+    seconds = []
+    for _ in range(times):
+        began = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+if __name__ == "__main__":
+    main()

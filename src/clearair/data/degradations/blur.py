@@ -1,0 +1,105 @@
+"""Motion and camera-shake blur along random trajectories, and a little defocus.
+
+Shapes: B images, H x W positions, K x K kernel, T points of a trajectory.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from clearair.data.degradations.draws import chance, feature_scale, normal, per_sample, smooth_field, uniform
+
+EXTENT = (3.0, 25.0)
+"""Length of the trajectory, in px at nominal size, at strength 0 and 1."""
+POINTS = 96
+DISPLAY_GAMMA = 2.2
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Two kernels an image, mixed by a map: y = (1 - m) (k1 * x) + m (k2 * x)."""
+
+    kernels: Tensor
+    """(B, 2, K, K), K odd, each summing to 1; a single centred 1 leaves the image unchanged."""
+    mix: Tensor
+    """(B, 1, H, W) share of the second kernel in [0, 1]."""
+    linear: Tensor
+    """(B,) bool: average in linear light, as a long exposure does (Nah et al., 2017)."""
+
+    def __call__(self, clean: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> the same, blurred."""
+        light = torch.where(per_sample(self.linear), clean.pow(DISPLAY_GAMMA), clean)
+        blurred = _convolve(light, self.kernels[:, 0])
+        varying = self.mix.amax((1, 2, 3)) > 0
+        if varying.any():
+            second = _convolve(light[varying], self.kernels[varying, 1])
+            blurred[varying] = torch.lerp(blurred[varying], second, self.mix[varying])
+        blurred = blurred.clamp(0, 1)
+        return torch.where(per_sample(self.linear), blurred.pow(1 / DISPLAY_GAMMA), blurred)
+
+
+def draw_blur(strength: Tensor, size: tuple[int, int], generator: torch.Generator) -> Blur:
+    """Blur for (B,) strengths in [0, 1] and images of (H, W); three in ten vary over the picture."""
+    batch, scale = len(strength), feature_scale(size)
+    extent = scale * (EXTENT[0] + (EXTENT[1] - EXTENT[0]) * strength)
+    side = 2 * math.ceil(0.75 * scale * EXTENT[1]) + 1
+    path = _draw_path(batch, generator, like=strength)
+    # The second kernel is a relative of the first: the same shake seen at another depth, or rotated.
+    turn = 0.25 * normal(generator, batch, like=strength)
+    ratio = uniform(generator, batch, like=strength, low=0.3, high=1.0)
+    defocus = scale * uniform(generator, batch, like=strength, low=0.35, high=1.0)
+    kernels = torch.stack(
+        [
+            _rasterise(path, extent, defocus, side),
+            _rasterise(_turn(path, turn), extent * ratio, defocus, side),
+        ],
+        dim=1,
+    )
+    varying = chance(generator, 0.3, like=strength)
+    mix = smooth_field(generator, size, 2, like=strength)
+    mix = ((mix - 0.5) * 3 + 0.5).clamp(0, 1) * per_sample(varying)
+    return Blur(kernels=kernels, mix=mix, linear=chance(generator, 0.5, like=strength).bool())
+
+
+def _draw_path(batch: int, generator: torch.Generator, *, like: Tensor) -> Tensor:
+    """Trajectories (B, T, 2) of unit extent: inertia with random pushes (Boracchi and Foi, 2012)."""
+    heading = uniform(generator, batch, 1, like=like, high=2 * math.pi)
+    start = torch.cat([heading.cos(), heading.sin()], 1)[:, None]
+    # A third is nearly straight, the rest bends more and more like a shaking hand.
+    wobble = uniform(generator, batch, 1, 1, like=like, low=-0.5, high=1.0).clamp_min(0) * 0.35
+    velocity = start + wobble * normal(generator, batch, POINTS, 2, like=like).cumsum(1)
+    path = velocity.cumsum(1)
+    path = path - path.mean(1, keepdim=True)
+    extent: Tensor = torch.linalg.vector_norm(path, dim=2).amax(1).clamp_min(1e-6) * 2
+    return path / extent[:, None, None]
+
+
+def _turn(path: Tensor, angle: Tensor) -> Tensor:
+    cos, sin = torch.cos(angle)[:, None], torch.sin(angle)[:, None]
+    return torch.stack([cos * path[..., 0] - sin * path[..., 1], sin * path[..., 0] + cos * path[..., 1]], 2)
+
+
+def _rasterise(path: Tensor, extent: Tensor, defocus: Tensor, side: int) -> Tensor:
+    """(B, T, 2) of unit extent, (B,) px, (B,) px -> kernels (B, K, K): a Gaussian dot at every point."""
+    axis = torch.arange(side, device=path.device, dtype=path.dtype) - side // 2
+    points = (path * extent[:, None, None]).clamp(-(side // 2), side // 2)
+    width = 2 * defocus[:, None, None] ** 2
+    across = torch.exp(-((axis - points[..., :1]) ** 2) / width)  # (B, T, K)
+    down = torch.exp(-((axis - points[..., 1:]) ** 2) / width)
+    kernels = down.transpose(1, 2) @ across
+    return kernels / kernels.sum((1, 2), keepdim=True)
+
+
+def _convolve(image: Tensor, kernels: Tensor) -> Tensor:
+    """(B, C, H, W), (B, K, K) -> (B, C, H, W): each image with its own kernel, edges replicated."""
+    height, width = image.shape[-2:]
+    radius = kernels.shape[-1] // 2
+    padded = F.pad(image, (radius, radius, radius, radius), mode="replicate")
+    size = padded.shape[-2:]
+    spectrum: Tensor = torch.fft.rfft2(padded) * torch.fft.rfft2(kernels, s=size)[:, None]
+    # Circular convolution with the kernel's corner at the origin delays the image by twice the radius.
+    full: Tensor = torch.fft.irfft2(spectrum, s=size)
+    return full[..., 2 * radius : 2 * radius + height, 2 * radius : 2 * radius + width].contiguous()

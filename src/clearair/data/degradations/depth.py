@@ -1,0 +1,77 @@
+"""A plausible depth map for a single picture: a prior for haze, not a measurement.
+
+No network is involved. What makes haze look real is that it thickens towards the horizon, lies evenly on
+whole objects, and stops at their outlines; that much can be had from position, colour and edges.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from clearair.data.degradations.draws import per_sample, smooth_field, uniform
+
+WORKING_SIDE = 64
+"""Short side, in pixels, at which the map is made before edges are put in at full size."""
+GUIDE_SOFTNESS = 0.004
+"""Variance of the luminance (0..1) below which the guided filter smooths instead of keeping an edge."""
+
+
+def estimate_depth(clean: Tensor, generator: torch.Generator) -> Tensor:
+    """(B, 3, H, W) in [0, 1] -> relative depth (B, 1, H, W) in [0, 1], 0 near and 1 farthest."""
+    height, width = clean.shape[-2:]
+    shrink = max(1.0, min(height, width) / WORKING_SIDE)
+    size = (max(1, round(height / shrink)), max(1, round(width / shrink)))
+    small = F.interpolate(clean, size, mode="area")
+    like = clean[:, 0, 0, 0]  # (B,)
+    weights = uniform(generator, len(clean), 3, like=clean, low=0.2, high=1.0)
+    weights = weights / weights.sum(1, keepdim=True)
+    rough = (
+        per_sample(weights[:, 0]) * 1.6 * _ground_and_sky(size, generator, like=like)
+        + per_sample(weights[:, 1]) * _aerial_cue(small)
+        + per_sample(weights[:, 2]) * 0.8 * smooth_field(generator, size, 3, like=like)
+    )
+    depth = _guided_upsample(rough, _luminance(small), _luminance(clean))
+    low, high = depth.amin((2, 3), keepdim=True), depth.amax((2, 3), keepdim=True)
+    return (depth - low) / (high - low).clamp_min(1e-3)
+
+
+def _ground_and_sky(size: tuple[int, int], generator: torch.Generator, *, like: Tensor) -> Tensor:
+    """Depth (B, 1, h, w) of a tilted ground plane below a random horizon, and of a far sky above it."""
+    height, width = size
+    rows = torch.linspace(0, 1, height, device=like.device)[:, None]
+    columns = torch.linspace(-0.5, 0.5, width, device=like.device)[None, :]
+    horizon = per_sample(uniform(generator, len(like), like=like, low=-0.3, high=0.6))
+    tilt = per_sample(uniform(generator, len(like), like=like, low=-0.4, high=0.4))
+    below = (rows + tilt * columns - horizon).clamp_min(0)
+    nearness = per_sample(uniform(generator, len(like), like=like, low=2.0, high=8.0))
+    return 1 / (1 + nearness * below)
+
+
+def _aerial_cue(image: Tensor) -> Tensor:
+    """(B, 3, h, w) -> (B, 1, h, w) in [0, 1]: high where it is bright, pale and smooth, as sky is."""
+    dark = -F.max_pool2d(-image.amin(1, keepdim=True), 5, stride=1, padding=2)
+    luminance = _luminance(image)
+    texture = (luminance - F.avg_pool2d(luminance, 5, 1, 2, count_include_pad=False)).abs()
+    texture = F.avg_pool2d(texture, 5, 1, 2, count_include_pad=False)
+    return dark * torch.exp(-12 * texture)
+
+
+def _guided_upsample(rough: Tensor, small: Tensor, full: Tensor) -> Tensor:
+    """Fast guided filter (He and Sun, 2015): rough depth and guide at low size, guide at full size."""
+    radius = 6
+
+    def mean(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, 2 * radius + 1, 1, radius, count_include_pad=False)
+
+    mean_guide, mean_depth = mean(small), mean(rough)
+    covariance = mean(small * rough) - mean_guide * mean_depth
+    variance = mean(small * small) - mean_guide * mean_guide
+    slope = covariance / (variance + GUIDE_SOFTNESS)
+    level = mean_depth - slope * mean_guide
+    coefficients = torch.cat([mean(slope), mean(level)], dim=1)
+    coefficients = F.interpolate(coefficients, full.shape[-2:], mode="bilinear")
+    return coefficients[:, :1] * full + coefficients[:, 1:]
+
+
+def _luminance(image: Tensor) -> Tensor:
+    return 0.299 * image[:, :1] + 0.587 * image[:, 1:2] + 0.114 * image[:, 2:]

@@ -1,0 +1,65 @@
+"""Random numbers, smooth random fields and sizes that all degradations draw from.
+
+Everything is drawn on the generator's own device and then moved, so that a seed gives the same numbers
+wherever the pictures live.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+NOMINAL_SHORT_SIDE = 512
+"""Up to this many pixels a streak, flake or drop keeps its size in pixels; larger pictures scale it."""
+
+
+def uniform(
+    generator: torch.Generator, *shape: int, like: Tensor, low: float = 0.0, high: float = 1.0
+) -> Tensor:
+    """Numbers in [low, high) of the given shape, on the device and in the type of `like`."""
+    numbers = torch.rand(shape, generator=generator, device=generator.device)
+    return (low + (high - low) * numbers).to(like)
+
+
+def normal(generator: torch.Generator, *shape: int, like: Tensor) -> Tensor:
+    """Standard normal numbers of the given shape, on the device and in the type of `like`."""
+    return torch.randn(shape, generator=generator, device=generator.device).to(like)
+
+
+def chance(generator: torch.Generator, probability: float, *, like: Tensor) -> Tensor:
+    """(B,) of 0 and 1, one with the given probability, for `like` of shape (B,)."""
+    return (uniform(generator, len(like), like=like) < probability).to(like)
+
+
+def smooth_field(generator: torch.Generator, size: tuple[int, int], cells: int, *, like: Tensor) -> Tensor:
+    """A smooth random field (B, 1, H, W) in [0, 1], about `cells` bumps along a side, for `like` (B,)."""
+    coarse = uniform(generator, len(like), 1, cells + 1, cells + 1, like=like)
+    return F.interpolate(coarse, size, mode="bicubic", align_corners=True).clamp(0, 1)
+
+
+def feature_scale(size: tuple[int, int]) -> float:
+    """How many times larger than nominal things are drawn in a picture of this (height, width)."""
+    return max(1.0, min(size) / NOMINAL_SHORT_SIDE)
+
+
+def per_sample(parameter: Tensor) -> Tensor:
+    """(B,) -> (B, 1, 1, 1), to be multiplied with images."""
+    return parameter[:, None, None, None]
+
+
+def smear(image: Tensor, sigma: Tensor, radius: int, shrink: int = 1) -> Tensor:
+    """Gaussian blur of (B, C, H, W) by (B,) px each, cut off at `radius * shrink` px; dark beyond the border.
+
+    With shrink > 1 it is done on a picture that many times smaller, for when sigma allows it.
+    """
+    height, width = image.shape[-2:]
+    if shrink > 1:
+        image = F.interpolate(image, (height // shrink, width // shrink), mode="area")
+    axis = torch.arange(-radius, radius + 1, device=image.device)
+    kernel = torch.exp(-0.5 * (axis * shrink / sigma[:, None]) ** 2)
+    kernel = kernel / kernel.sum(1, keepdim=True)
+    kernel = kernel.repeat_interleave(image.shape[1], 0)[:, None, :, None]  # (B * C, 1, taps, 1)
+    planes = image.reshape(1, len(kernel), *image.shape[-2:])
+    planes = F.conv2d(planes, kernel, padding=(radius, 0), groups=len(kernel))
+    planes = F.conv2d(planes, kernel.transpose(2, 3), padding=(0, radius), groups=len(kernel))
+    blurred = planes.reshape(image.shape)
+    return F.interpolate(blurred, (height, width), mode="bilinear") if shrink > 1 else blurred

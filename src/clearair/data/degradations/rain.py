@@ -1,0 +1,113 @@
+"""Rain: streaks at several distances, and the veil they melt into when it pours.
+
+Shapes: B images, H x W positions, L layers of streaks.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from clearair.data.degradations.draws import chance, feature_scale, normal, per_sample, uniform
+
+LAYERS = 3
+TAPS = 13
+"""Rows of the upright canvas that a streak covers before it is stretched to its length."""
+
+
+@dataclass(frozen=True)
+class Rain:
+    """Streaks in front of a veil: y = v + s (c - k v) with v = (1 - w) x + w a.
+
+    With w = 0 and k = 0 this is the additive model of Rain100L (Yang et al., 2017); the veil is that of
+    heavy rain (Li, Cheong and Tan, 2019).
+    """
+
+    streaks: Tensor
+    """(B, 1, H, W) coverage s in [0, 1]; 0 everywhere, with no veil, leaves the image unchanged."""
+    colour: Tensor
+    """(B, 3) light c of a streak, in [0, 1]."""
+    opacity: Tensor
+    """(B,) k: 0 adds the streaks' light, 1 hides what is behind them."""
+    veil: Tensor
+    """(B,) w in [0, 1]: how much of the scene the far rain hides."""
+    veil_colour: Tensor
+    """(B, 3) a, in [0, 1]."""
+
+    def __call__(self, clean: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> the same in the rain."""
+        veil_colour, colour = self.veil_colour[:, :, None, None], self.colour[:, :, None, None]
+        veiled = clean + per_sample(self.veil) * (veil_colour - clean)
+        return (veiled + self.streaks * (colour - per_sample(self.opacity) * veiled)).clamp(0, 1)
+
+
+def draw_rain(strength: Tensor, size: tuple[int, int], generator: torch.Generator) -> Rain:
+    """Rain for (B,) strengths in [0, 1] and images of (H, W): a drizzle at 0, a cloudburst at 1."""
+    batch = len(strength)
+    grey = uniform(generator, batch, 1, like=strength, low=0.75, high=1.0)
+    misty = uniform(generator, batch, like=strength) * chance(generator, 0.6, like=strength)
+    veil_grey = uniform(generator, batch, 1, like=strength, low=0.5, high=0.85)
+    return Rain(
+        streaks=_draw_streaks(strength, size, generator),
+        colour=grey.expand(batch, 3),
+        opacity=uniform(generator, batch, like=strength),
+        veil=0.5 * misty * (strength - 0.3).clamp_min(0) / 0.7,
+        veil_colour=veil_grey.expand(batch, 3),
+    )
+
+
+def _draw_streaks(strength: Tensor, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Coverage (B, 1, H, W): L layers of upright streaks, turned to one direction and laid together."""
+    batch, scale = len(strength), feature_scale(size)
+    height, width = size[0] / scale, size[1] / scale
+    angle = 0.3 * normal(generator, batch, like=strength).clamp(-2.5, 2.5)
+    # From specks to long lines: equally likely in each octave of length.
+    length = torch.exp(uniform(generator, batch, LAYERS, like=strength, low=math.log(6), high=math.log(75)))
+    stretch = length / TAPS
+    diagonal = math.ceil(math.hypot(height, width)) + 2
+    canvas = (math.ceil(0.75 * diagonal), diagonal)
+    nearness = torch.tensor([1.0, 0.6, 1.4], device=strength.device)
+    # The share of the canvas that streaks cover grows with the strength, whatever their length.
+    share = (0.01 + 0.15 * strength[:, None]) * uniform(generator, batch, LAYERS, like=strength, low=0.2)
+    density = (share / nearness / TAPS * (stretch / 2).clamp(0.5, 1.5))[..., None, None]
+    number = uniform(generator, batch, LAYERS, *canvas, like=strength)
+    impulses = (number < density) * (0.3 + 0.7 * number / density)
+    widths = (uniform(generator, batch, LAYERS, like=strength, low=0.35, high=0.8) * nearness).reshape(-1)
+    upright = _smear(impulses.reshape(1, -1, *canvas), widths)
+    upright = upright.reshape(batch, LAYERS, *canvas)
+    brightness = uniform(generator, batch, LAYERS, like=strength, low=0.35, high=0.9)
+    brightness = brightness * (0.55 + 0.45 * strength[:, None])
+    coverage = torch.zeros(batch, 1, *size, device=strength.device, dtype=strength.dtype)
+    for layer in range(LAYERS):
+        tilt = angle + 0.03 * normal(generator, batch, like=strength)
+        grid = _turned_grid(tilt, stretch[:, layer], size, scale, canvas)
+        turned = F.grid_sample(
+            upright[:, layer : layer + 1], grid, padding_mode="reflection", align_corners=False
+        )
+        coverage = coverage + per_sample(brightness[:, layer]) * turned
+    return coverage.clamp(0, 1)
+
+
+def _smear(impulses: Tensor, widths: Tensor) -> Tensor:
+    """(1, N, h, w), (N,) -> the same with every point drawn out to an upright streak of that width."""
+    count = impulses.shape[1]
+    profile = torch.hann_window(TAPS + 2, periodic=False, device=widths.device)[1:-1].sqrt()
+    fall = profile.to(widths).expand(count, TAPS)[:, None, :, None]
+    across = torch.arange(-2, 3, device=widths.device)
+    thickness = torch.exp(-0.5 * (across / widths[:, None]) ** 2)[:, None, None, :]
+    falling = F.conv2d(impulses, fall, padding=(TAPS // 2, 0), groups=count)
+    return F.conv2d(falling, thickness, padding=(0, 2), groups=count)
+
+
+def _turned_grid(
+    angle: Tensor, stretch: Tensor, size: tuple[int, int], scale: float, canvas: tuple[int, int]
+) -> Tensor:
+    """Where (B, H, W, 2) each pixel looks on the upright canvas, for streaks `angle` off the vertical."""
+    height, width = size
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    zero = torch.zeros_like(angle)
+    across = torch.stack([cos * width, -sin * height, zero], 1) / (scale * canvas[1])
+    along = torch.stack([sin * width, cos * height, zero], 1) / (scale * canvas[0] * stretch[:, None])
+    return F.affine_grid(torch.stack([across, along], 1), [len(angle), 1, *size], align_corners=False)

@@ -1,0 +1,132 @@
+"""Damage a batch of clean pictures: any mixture of kinds, in the order in which nature applies them.
+
+Shapes: B images, K kinds (the order of KINDS), H x W positions.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clearair.data.degradations.blur import draw_blur
+from clearair.data.degradations.draws import chance, per_sample, uniform
+from clearair.data.degradations.haze import draw_haze
+from clearair.data.degradations.jpeg import draw_jpeg
+from clearair.data.degradations.lowlight import draw_lowlight
+from clearair.data.degradations.noise import draw_noise
+from clearair.data.degradations.rain import draw_rain
+from clearair.data.degradations.raindrop import draw_raindrop
+from clearair.data.degradations.snow import draw_snow
+from clearair.errors import UsageError
+
+KINDS = ("noise", "jpeg", "haze", "rain", "raindrop", "snow", "blur", "lowlight")
+"""Every kind of damage that can be made."""
+
+CDD11 = (
+    ("lowlight",),
+    ("haze",),
+    ("rain",),
+    ("snow",),
+    ("lowlight", "haze"),
+    ("lowlight", "rain"),
+    ("lowlight", "snow"),
+    ("haze", "rain"),
+    ("haze", "snow"),
+    ("lowlight", "haze", "rain"),
+    ("lowlight", "haze", "snow"),
+)
+"""The single and mixed kinds of the composite data set CDD-11 (Guo et al., 2024)."""
+
+
+DUSK = 0.5
+"""Share of low-light pictures whose scene itself is dark, under lit haze, rain or snow, as all of CDD-11
+are; in the others weather and scene are darkened together by the exposure. Without weather both agree."""
+
+
+@dataclass(frozen=True)
+class Degraded:
+    """Damaged pictures, and what was done to them."""
+
+    image: Tensor
+    """(B, 3, H, W) in [0, 1]."""
+    kinds: Tensor
+    """(B, K) bool, in the order of KINDS."""
+    strength: Tensor
+    """(B, K) in [0, 1]; 0 where the kind is absent."""
+
+
+def degrade(
+    clean: Tensor,
+    kinds: Sequence[Sequence[str]],
+    generator: torch.Generator,
+    strength: Tensor | float | None = None,
+    depth: Tensor | None = None,
+) -> Degraded:
+    """Damage each picture with its own kinds; the same generator state gives the same result.
+
+    clean (B, 3, H, W) float32 in [0, 1]; kinds holds one sequence of names from KINDS per picture, empty
+    to leave it untouched; strength in [0, 1] is one number, (B,), or None for a uniform draw per picture
+    and kind; depth (B, 1, H, W), in any unit, shapes haze and is estimated when absent.
+
+    Raises UsageError for an unknown kind, or when kinds and pictures differ in number.
+    """
+    present = _presence(kinds, clean)
+    amount = _strengths(strength, present, clean, generator)
+    image = clean.clone()
+
+    def apply(kind: str, step: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+        """Replace the pictures that have this kind by step(pictures, strengths, their indices)."""
+        chosen = present[:, KINDS.index(kind)].nonzero()[:, 0]
+        if len(chosen):
+            image[chosen] = step(image[chosen], amount[chosen, KINDS.index(kind)], chosen)
+
+    size = (clean.shape[-2], clean.shape[-1])
+    dark = present[:, KINDS.index("lowlight")].nonzero()[:, 0]
+    lowlight = draw_lowlight(amount[dark, KINDS.index("lowlight")], size, generator)
+    dusk = per_sample(chance(generator, DUSK, like=clean[dark, 0, 0, 0])) > 0  # (dark pictures, 1, 1, 1)
+    if len(dark):
+        image[dark] = torch.where(dusk, lowlight.expose(image[dark]), image[dark])
+    # Between scene and camera, in the order the light meets it.
+    apply(
+        "haze",
+        lambda x, s, chosen: draw_haze(x, s, generator, None if depth is None else depth[chosen])(x),
+    )
+    apply("rain", lambda x, s, _: draw_rain(s, size, generator)(x))
+    apply("snow", lambda x, s, _: draw_snow(s, size, generator)(x))
+    # How much of that light is let in; then what lies on the lens, and how the lens moves.
+    if len(dark):
+        image[dark] = torch.where(dusk, image[dark], lowlight.expose(image[dark]))
+    apply("raindrop", lambda x, s, _: draw_raindrop(s, size, generator)(x))
+    apply("blur", lambda x, s, _: draw_blur(s, size, generator)(x))
+    # The sensor, then the file.
+    if len(dark):
+        image[dark] = lowlight.record(image[dark])
+    apply("noise", lambda x, s, _: draw_noise(s, size, generator)(x))
+    apply("jpeg", lambda x, s, _: draw_jpeg(s, size, generator)(x))
+    return Degraded(image=image, kinds=present, strength=amount)
+
+
+def _presence(kinds: Sequence[Sequence[str]], clean: Tensor) -> Tensor:
+    """(B, K) bool: which picture gets which kind."""
+    if len(kinds) != len(clean):
+        raise UsageError(f"kinds must have one entry per picture, got {len(kinds)} for {len(clean)}.")
+    for name in (name for names in kinds for name in names):
+        if name not in KINDS:
+            raise UsageError(f"Unknown kind of damage {name!r}; known are {', '.join(KINDS)}.")
+    rows = [[kind in names for kind in KINDS] for names in kinds]
+    return torch.tensor(rows, dtype=torch.bool, device=clean.device).reshape(len(clean), len(KINDS))
+
+
+def _strengths(
+    strength: Tensor | float | None, present: Tensor, clean: Tensor, generator: torch.Generator
+) -> Tensor:
+    """(B, K) strengths, 0 where a kind is absent."""
+    if strength is None:
+        amount = uniform(generator, *present.shape, like=clean)
+    else:
+        amount = torch.as_tensor(strength, dtype=clean.dtype, device=clean.device)
+        amount = amount.reshape(-1, 1).expand(present.shape)
+    if bool(((amount < 0) | (amount > 1)).any()):
+        raise UsageError("strength must lie in [0, 1].")
+    return amount * present

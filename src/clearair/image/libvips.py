@@ -1,0 +1,32 @@
+"""The one door to libvips, opened late: importing it costs more than `--help` may take."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+
+@cache
+def libvips() -> Any:
+    """Import pyvips, set for pictures that are each read once.
+
+    pyvips sends libvips' warnings to the logger `pyvips`, which is silent unless an application listens.
+    """
+    import pyvips
+
+    def decode(text: Any) -> Any:
+        raw = pyvips.ffi.NULL if text == pyvips.ffi.NULL else pyvips.ffi.string(text)
+        return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else "NULL"
+
+    # libvips quotes bytes of damaged files in its messages; pyvips insists on UTF-8 and would raise instead.
+    pyvips._to_string = pyvips.error._to_string = decode
+    pyvips.cache_set_max(0)  # its cache would keep the last hundred pictures in memory
+    return pyvips
+
+
+def explain(error: Exception) -> str:
+    """The line of a libvips error that says most, as `(libvips: ...)`, or nothing."""
+    lines = [line.strip() for line in str(getattr(error, "detail", "")).splitlines()]
+    line = next((line for line in lines if line and "bad seek" not in line), "")
+    printable = "".join(letter if letter.isprintable() else "?" for letter in line[:120])
+    return f" (libvips: {printable})" if printable else ""

@@ -1,0 +1,236 @@
+"""Read a photo from a file or bytes: refuse what is broken or too large, keep what must survive."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clearair.errors import ImageError
+from clearair.image import formats, jpeg, png, tiff, webp
+from clearair.image.libvips import explain, libvips
+from clearair.image.metadata import Metadata
+from clearair.image.photo import Photo, Pixels, turn_upright
+
+DEFAULT_MAX_PIXELS = 300_000_000
+"""Larger pictures are refused before they are decoded: no camera of today makes 300 megapixels."""
+
+_LOADERS = {"jpeg": "jpeg", "png": "png", "tiff": "tiff", "webp": "webp", "avif": "heif", "gif": "gif"}
+_METADATA_READERS: dict[str, Callable[[bytes], Metadata]] = {
+    "jpeg": jpeg.read_metadata,
+    "png": png.read_metadata,
+    "tiff": tiff.read_metadata,
+    "webp": webp.read_metadata,
+}
+_DTYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
+_BYTES_A_PIXEL = 16  # RGBA float, the most that is read
+_SPARE_BYTES = 64 << 20  # what a small picture may carry beside its pixels
+
+
+def read_photo(
+    source: Path | str | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS, name: str | None = None
+) -> Photo:
+    """Read and check the whole picture in `source`, a path or a file's content.
+
+    `name` is what messages call it (default: the path). The decode is complete when this returns: a damaged
+    file raises instead of giving grey pixels. Raises ImageError naming the file, what is wrong and what to
+    do.
+    """
+    path = None if isinstance(source, bytes) else Path(source)
+    name = name or (str(path) if path else "standard input")
+    data = source if isinstance(source, bytes) else _read_file(Path(source), name, max_pixels)
+    kind = _recognise(data, name, path)
+    image = _open(data, kind, name, max_pixels)
+    metadata = _read_metadata(data, kind, image)
+    notes = _notes(data, kind, image)
+    image, metadata, colour_notes = _in_rgb(image, metadata, name)
+    stored = _decode(image, kind, name)
+    colour, alpha, value_range = _split(stored, name)
+    orientation = metadata.orientation
+    pixels = turn_upright(colour, orientation)
+    return Photo(
+        pixels=np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels,
+        alpha=None if alpha is None else turn_upright(alpha, orientation),
+        grey=pixels.shape[2] == 1,
+        format=kind,
+        name=name,
+        notes=(*notes, *colour_notes, *_range_notes(value_range)),
+        path=path,
+        metadata=metadata,
+        bits=_bits(image, pixels.dtype),
+        value_range=value_range,
+        compression=_compression(data, kind),
+    )
+
+
+def _read_file(path: Path, name: str, max_pixels: int) -> bytes:
+    if path.is_dir():
+        raise ImageError(f"{name}: a folder, not a picture.")
+    if path.exists() and not path.is_file():
+        raise ImageError(f"{name}: not a regular file; use `-` to read from standard input.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(formats.HEAD_BYTES)
+            _recognise(head, name, path)
+            size = os.fstat(file.fileno()).st_size
+            if size > max_pixels * _BYTES_A_PIXEL + _SPARE_BYTES:
+                raise ImageError(
+                    f"{name}: {size / 1e9:.1f} GB are more than a picture of {max_pixels:,} pixels can take; "
+                    "raise the limit with --max-pixels."
+                )
+            file.seek(0)
+            return file.read()
+    except FileNotFoundError as error:
+        raise ImageError(f"{name}: no such file.") from error
+    except OSError as error:
+        raise ImageError(f"{name}: cannot be read: {error.strerror or error}.") from error
+
+
+def _recognise(data: bytes, name: str, path: Path | None) -> str:
+    """Name the format of the file that starts with `data`."""
+    head = data[: formats.HEAD_BYTES]
+    if not head:
+        raise ImageError(f"{name}: the file is empty.")
+    kind = formats.sniff(head)
+    raw = path is not None and path.suffix.lower() in formats.RAW_SUFFIXES
+    if raw or (kind == "tiff" and tiff.is_camera_raw(data)):
+        raise ImageError(f"{name}: a camera raw file. Develop it to TIFF or JPEG first.")
+    if kind is None:
+        other = formats.describe_unreadable(head)
+        if other is None:
+            raise ImageError(f"{name}: not a picture.")
+        raise ImageError(f"{name}: a {other} file, which cannot be read. Save it as PNG, TIFF or JPEG first.")
+    return kind
+
+
+def _open(data: bytes, kind: str, name: str, max_pixels: int, page: int | None = None) -> Any:
+    """Read the header only, and refuse what is too large while it has cost nothing."""
+    vips = libvips()
+    load = getattr(vips.Image, f"{_LOADERS[kind]}load_buffer")
+    options: dict[str, Any] = {} if page is None else {"page": page}
+    try:
+        # For TIFF, libvips reports a missing strip only under the stricter setting.
+        fail_on = "error" if kind == "tiff" else "truncated"
+        image = load(data, access="sequential", fail_on=fail_on, **options)
+    except vips.Error as error:
+        raise _broken(name, kind, error) from error
+    if image.width * image.height > max_pixels:
+        raise ImageError(
+            f"{name}: {image.width} x {image.height} px are more than the limit of {max_pixels:,} pixels; "
+            "raise it with --max-pixels."
+        )
+    primary = _field(image, "heif-primary", 0)
+    if page is None and primary:
+        return _open(data, kind, name, max_pixels, page=primary)
+    return image
+
+
+def _decode(image: Any, kind: str, name: str) -> Pixels:
+    """Decode every pixel, (H, W, bands) as stored."""
+    if image.format == "double":
+        image = image.cast("float")
+    if image.format not in _DTYPES:
+        raise ImageError(
+            f"{name}: {image.format} samples cannot be restored. Save it with 8 or 16 bits a channel."
+        )
+    try:
+        memory = image.write_to_memory()
+    except libvips().Error as error:
+        raise _broken(name, kind, error) from error
+    return np.frombuffer(memory, _DTYPES[image.format]).reshape(image.height, image.width, image.bands)
+
+
+def _broken(name: str, kind: str, error: Exception) -> ImageError:
+    problem = f"the {kind.upper()} file is damaged or ends early{explain(error)}"
+    return ImageError(f"{name}: {problem}. Copy it again from its source.")
+
+
+def _read_metadata(data: bytes, kind: str, image: Any) -> Metadata:
+    if kind in _METADATA_READERS:
+        return _METADATA_READERS[kind](data)
+    exif = bytes(_field(image, "exif-data", b"")).removeprefix(b"Exif\0\0")
+    metadata = Metadata(
+        icc=_field(image, "icc-profile-data", None), exif=exif or None, xmp=_field(image, "xmp-data", None)
+    )
+    # The decoder has turned the pixels already, as HEIF keeps the turn outside EXIF.
+    return metadata.upright()
+
+
+def _in_rgb(image: Any, metadata: Metadata, name: str) -> tuple[Any, Metadata, tuple[str, ...]]:
+    """Bring CMYK and Lab to sRGB; RGB and grey stay in their own profile."""
+    colours = str(image.interpretation)
+    try:
+        if colours == "cmyk":
+            depth = 16 if image.format == "ushort" else 8
+            image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=depth)
+            profile = bytes(image.get("icc-profile-data"))
+            return image, replace(metadata, icc=profile), ("CMYK was converted to sRGB",)
+        if colours in ("lab", "labs", "labq"):
+            image = image.colourspace("rgb16")
+            return image, replace(metadata, icc=None), ("Lab was converted to sRGB with 16 bits",)
+    except libvips().Error as error:
+        raise ImageError(f"{name}: its colours cannot be converted to RGB{explain(error)}.") from error
+    return image, metadata, ()
+
+
+def _split(stored: Pixels, name: str) -> tuple[Pixels, Pixels | None, tuple[float, float]]:
+    """Part (H, W, bands) into colour (H, W, 1 or 3) in [0, 1], alpha (H, W) or None, and colour's range."""
+    bands = stored.shape[2]
+    if bands > 4:
+        raise ImageError(f"{name}: {bands} channels; at most four (red, green, blue, alpha) can be restored.")
+    has_alpha = bands in (2, 4)
+    colour, alpha = (stored[..., :-1], stored[..., -1]) if has_alpha else (stored, None)
+    if stored.dtype != np.float32:
+        return colour, alpha, (0.0, 1.0)
+    if not np.isfinite(colour).all():
+        raise ImageError(f"{name}: some of its pixels are NaN or infinite.")
+    low, high = min(0.0, float(colour.min())), max(1.0, float(colour.max()))
+    if (low, high) != (0.0, 1.0):
+        colour = np.clip((colour - np.float32(low)) / np.float32(high - low), 0, 1)
+    return colour, alpha, (low, high)
+
+
+def _notes(data: bytes, kind: str, image: Any) -> tuple[str, ...]:
+    """Say what is left out or stored differently."""
+    notes: list[str] = []
+    frames = png.count_frames(data) if kind == "png" else int(_field(image, "n-pages", 1))
+    if frames > 1:
+        what = "pages" if kind == "tiff" else "frames"
+        notes.append(f"only the first of {frames} {what} is restored; the others are left out")
+    if kind == "jpeg" and jpeg.holds_more_pictures(data):
+        notes.append("further pictures inside the JPEG (HDR gain map, preview) are left out")
+    bits = int(_field(image, "bits-per-sample", 8))
+    if _field(image, "palette", 0) or (kind == "gif"):
+        notes.append("palette colours are written as RGB")
+    elif bits < 8 and image.format == "uchar":
+        notes.append(f"{bits}-bit values are written as 8-bit")
+    if image.format == "double":
+        notes.append("64-bit floats are written as 32-bit floats")
+    return tuple(notes)
+
+
+def _range_notes(value_range: tuple[float, float]) -> tuple[str, ...]:
+    low, high = value_range
+    if value_range == (0.0, 1.0):
+        return ()
+    return (f"values from {low:g} to {high:g} are restored as 0 to 1 and written back in their own range",)
+
+
+def _bits(image: Any, dtype: np.dtype[Any]) -> int:
+    """Bits a channel: those of AVIF's 10 and 12 bits, else those of the pixel type."""
+    announced = int(_field(image, "bits-per-sample", 0))
+    return announced if 8 < announced < 16 else dtype.itemsize * 8
+
+
+def _compression(data: bytes, kind: str) -> str:
+    if kind == "tiff":
+        return tiff.compression(data)
+    return "lossless" if kind == "webp" and webp.is_lossless(data) else ""
+
+
+def _field(image: Any, name: str, default: Any) -> Any:
+    return image.get(name) if image.get_typeof(name) else default

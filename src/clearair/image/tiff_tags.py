@@ -1,0 +1,237 @@
+"""The tag structure that TIFF files and EXIF blocks share (TIFF 6.0, section 2; BigTIFF).
+
+Image libraries rewrite EXIF through their own model of it and lose private tags on the way. Here a block is
+edited in place where that is enough (orientation, thumbnail), and copied tag by tag where its container
+changes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+ORIENTATION = 274
+EXIF_IFD = 34665
+GPS_IFD = 34853
+INTEROP_IFD = 40965
+SUB_IFDS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
+
+_TYPE_SIZE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8}
+_SWAP_UNIT = {**_TYPE_SIZE, 5: 4, 10: 4}  # a rational is two 4-byte numbers
+_MAX_ENTRIES = 4096
+
+
+@dataclass(frozen=True)
+class Tag:
+    """One value of a directory."""
+
+    kind: int
+    """TIFF field type: 1 byte, 2 text, 3 short, 4 long, 5 rational, 7 opaque bytes, ..."""
+    count: int
+    data: bytes
+    """`count` values, little-endian."""
+
+    @classmethod
+    def short(cls, *values: int) -> Tag:
+        """16-bit unsigned integers."""
+        return cls(3, len(values), struct.pack(f"<{len(values)}H", *values))
+
+    @classmethod
+    def rational(cls, value: float) -> Tag:
+        """A positive number, to six decimals."""
+        return cls(5, 1, struct.pack("<II", round(value * 1_000_000) & 0xFFFFFFFF, 1_000_000))
+
+    @classmethod
+    def opaque(cls, data: bytes, kind: int = 7) -> Tag:
+        """Bytes of no further structure."""
+        return cls(kind, len(data), data)
+
+    def integers(self) -> tuple[int, ...]:
+        """The values of a byte, short or long tag; empty for other kinds."""
+        code = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}.get(self.kind)
+        return struct.unpack(f"<{self.count}{code}", self.data) if code else ()
+
+    def number(self) -> float | None:
+        """The first value of an unsigned rational, short or long tag."""
+        if self.kind == 5 and self.count:
+            top, bottom = struct.unpack_from("<II", self.data)
+            return top / bottom if bottom else None
+        return next(iter(map(float, self.integers())), None)
+
+
+@dataclass(frozen=True)
+class Directory:
+    """The tags of one image file directory, and the directories that some of them point to."""
+
+    tags: Mapping[int, Tag] = field(default_factory=dict)
+    children: Mapping[int, Directory] = field(default_factory=dict)
+    """By the tag that points there: EXIF, GPS, interoperability."""
+
+
+def read_directory(data: bytes) -> Directory:
+    """Read the first directory of a TIFF file or EXIF block; what is damaged is left out."""
+    try:
+        layout = _Layout.of(data)
+        return _read(data, layout, layout.first(data), SUB_IFDS, depth=0)
+    except (struct.error, ValueError):
+        return Directory()
+
+
+def build_block(directory: Directory) -> bytes:
+    """Write `directory` as a little-endian EXIF block."""
+    body = bytearray(struct.pack("<2sHI", b"II", 42, 8))
+    _append(body, directory)
+    return bytes(body)
+
+
+def replace_first_directory(tiff: bytes, directory: Directory) -> bytes:
+    """Append `directory` to a little-endian classic TIFF file and make it the first one.
+
+    The pixels stay where they are, so the strip offsets among the tags remain true.
+    """
+    if tiff[:4] != b"II*\x00":
+        raise ValueError("expected a little-endian classic TIFF")
+    body = bytearray(tiff)
+    if len(body) % 2:
+        body.append(0)  # directories start at even offsets
+    struct.pack_into("<I", body, 4, len(body))
+    _append(body, directory)
+    return bytes(body)
+
+
+def read_orientation(block: bytes) -> int:
+    """Return the orientation tag of an EXIF block, 1 to 8; 1 when it is missing or makes no sense."""
+    tag = read_directory(block).tags.get(ORIENTATION)
+    values = tag.integers() if tag else ()
+    return values[0] if values and 1 <= values[0] <= 8 else 1
+
+
+def with_orientation(block: bytes, orientation: int) -> bytes:
+    """Set the orientation tag where it stands; a block without one is returned as it is."""
+    try:
+        layout = _Layout.of(block)
+        for at, number, kind, _ in _entries(block, layout, layout.first(block)):
+            if number == ORIENTATION and kind in (3, 4):
+                edited = bytearray(block)
+                value_at = at + 4 + layout.count_size
+                struct.pack_into(layout.order + ("H" if kind == 3 else "I"), edited, value_at, orientation)
+                return bytes(edited)
+    except (struct.error, ValueError):
+        pass
+    return block
+
+
+def without_thumbnail(block: bytes) -> bytes:
+    """Unlink the second directory of an EXIF block, the thumbnail; no other byte moves.
+
+    Maker notes hold absolute offsets, so nothing may be cut out.
+    """
+    try:
+        layout = _Layout.of(block)
+        if layout.big:
+            return block
+        start = layout.first(block)
+        (count,) = struct.unpack_from(layout.order + "H", block, start)
+        edited = bytearray(block)
+        struct.pack_into(layout.order + "I", edited, start + 2 + 12 * count, 0)
+        return bytes(edited)
+    except (struct.error, ValueError):
+        return block
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Byte order and field widths of one file."""
+
+    order: str
+    big: bool
+
+    @classmethod
+    def of(cls, data: bytes) -> _Layout:
+        order = {b"II": "<", b"MM": ">"}.get(data[:2])
+        if order is None:
+            raise ValueError("no byte order mark")
+        (magic,) = struct.unpack_from(order + "H", data, 2)
+        if magic not in (42, 43):
+            raise ValueError("not a TIFF structure")
+        return cls(order, big=magic == 43)
+
+    @property
+    def count_size(self) -> int:
+        return 8 if self.big else 4
+
+    @property
+    def word(self) -> str:
+        return self.order + ("Q" if self.big else "I")
+
+    def first(self, data: bytes) -> int:
+        return int(struct.unpack_from(self.word, data, 8 if self.big else 4)[0])
+
+
+def _entries(data: bytes, layout: _Layout, start: int) -> Iterable[tuple[int, int, int, int]]:
+    """(offset, tag number, type, count) of every entry of the directory at `start`."""
+    head, size = ("Q", 20) if layout.big else ("H", 12)
+    (entries,) = struct.unpack_from(layout.order + head, data, start)
+    if entries > _MAX_ENTRIES:
+        raise ValueError("implausibly long directory")
+    for index in range(entries):
+        at = start + struct.calcsize(layout.order + head) + size * index
+        number, kind = struct.unpack_from(layout.order + "HH", data, at)
+        (count,) = struct.unpack_from(layout.word, data, at + 4)
+        yield at, number, kind, count
+
+
+def _read(data: bytes, layout: _Layout, start: int, pointers: tuple[int, ...], depth: int) -> Directory:
+    tags: dict[int, Tag] = {}
+    children: dict[int, Directory] = {}
+    for at, number, kind, count in _entries(data, layout, start):
+        size = _TYPE_SIZE.get(kind, 0) * count
+        inline_at = at + 4 + layout.count_size
+        value_at = inline_at
+        if size > layout.count_size:
+            (value_at,) = struct.unpack_from(layout.word, data, inline_at)
+        raw = data[value_at : value_at + size]
+        if not size or len(raw) < size:
+            continue
+        tag = Tag(kind, count, _to_little_endian(raw, _SWAP_UNIT[kind]) if layout.order == ">" else raw)
+        if number in pointers and depth < 2:
+            try:
+                children[number] = _read(data, layout, tag.integers()[0], pointers, depth + 1)
+            except (struct.error, ValueError, IndexError):
+                continue
+        else:
+            tags[number] = tag
+    return Directory(tags, children)
+
+
+def _to_little_endian(raw: bytes, unit: int) -> bytes:
+    if unit == 1:
+        return raw
+    return b"".join(raw[at : at + unit][::-1] for at in range(0, len(raw), unit))
+
+
+def _append(body: bytearray, directory: Directory) -> None:
+    """Append a directory, then its long values, then the directories it points to."""
+    numbers = sorted({*directory.tags, *directory.children})
+    start = len(body)
+    body += struct.pack("<H", len(numbers)) + bytes(12 * len(numbers) + 4)
+    for index, number in enumerate(numbers):
+        if number in directory.children:
+            _pad(body)
+            kind, count, value = 4, 1, struct.pack("<I", len(body))
+            _append(body, directory.children[number])
+        else:
+            tag = directory.tags[number]
+            kind, count, value = tag.kind, tag.count, tag.data
+            if len(value) > 4:
+                _pad(body)
+                offset = len(body)
+                body += value
+                value = struct.pack("<I", offset)
+        struct.pack_into("<HHI4s", body, start + 2 + 12 * index, number, kind, count, value.ljust(4, b"\0"))
+
+
+def _pad(body: bytearray) -> None:
+    if len(body) % 2:
+        body.append(0)

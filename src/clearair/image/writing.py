@@ -1,0 +1,259 @@
+"""Encode a photo and put it on disk, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clearair.errors import OutputError
+from clearair.image import jpeg, png, tiff, webp
+from clearair.image.formats import FORMATS, WRITABLE_SUFFIXES, Format, format_of_suffix, output_format
+from clearair.image.libvips import explain, libvips
+from clearair.image.metadata import Metadata
+from clearair.image.photo import Photo, Pixels, to_depth, turn_stored
+
+QUALITY = {"jpeg": 95, "webp": 98, "avif": 90}
+"""Default quality of the lossy formats, 1 to 100: a second compression must not show."""
+
+_TURNED_BY_TAG = ("jpeg", "png", "tiff", "webp")
+_VIPS_TYPES = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
+
+
+def write_photo(
+    photo: Photo,
+    target: Path | str,
+    *,
+    format: str | None = None,
+    strip_metadata: bool = False,
+    overwrite: bool = False,
+    quality: int | None = None,
+) -> tuple[str, ...]:
+    """Write `photo` to the file `target`; it appears whole or not at all.
+
+    The format is `format`, else the one of target's suffix. Returns remarks on what that format cannot hold.
+    Raises OutputError, naming the file, when it exists and `overwrite` is false, is the photo's own file,
+    cannot be written, or its format cannot hold the photo.
+    """
+    target = Path(target)
+    kind = format or format_of_suffix(target)
+    if kind is None or not _is_writable(kind):
+        suffixes = ", ".join(sorted(WRITABLE_SUFFIXES))
+        raise OutputError(f"{target}: not a format that can be written; use {suffixes}.")
+    refuse_source(photo, target)
+    if not overwrite and target.exists():
+        raise OutputError(f"{target}: exists already; --overwrite replaces it.")
+    data = encode_photo(photo, kind, strip_metadata=strip_metadata, quality=quality, name=str(target))
+    write_atomically(target, data, overwrite=overwrite)
+    return losses(photo, kind, strip_metadata=strip_metadata)
+
+
+def encode_photo(
+    photo: Photo,
+    format: str | None = None,
+    *,
+    strip_metadata: bool = False,
+    quality: int | None = None,
+    name: str | None = None,
+) -> bytes:
+    """Encode `photo` as the content of a file, by default in the format it came in.
+
+    Where the format stays, the pixels are stored turned as in the source and EXIF keeps its orientation tag;
+    where it changes or EXIF is stripped they are stored upright with tag 1, as viewers look for the tag in
+    some formats only. Raises OutputError when the format cannot hold the photo; `name` is what the message
+    calls it.
+    """
+    kind = format or output_format(photo.format)
+    if not _is_writable(kind):
+        raise OutputError(f"{name or photo.name}: {kind} cannot be written.")
+    name = name or photo.name
+    _refuse_unfit(photo, FORMATS[kind], name)
+    metadata = _metadata_for(photo, kind, strip_metadata)
+    orientation = metadata.orientation if kind in _TURNED_BY_TAG else 1
+    pixels = turn_stored(_bands_for(photo, kind), orientation)
+    try:
+        return _encode(pixels, photo, kind, metadata, quality or QUALITY.get(kind, 0))
+    except libvips().Error as error:
+        raise OutputError(f"{name}: cannot be encoded as {kind}{explain(error)}.") from error
+
+
+def losses(photo: Photo, format: str, *, strip_metadata: bool = False) -> tuple[str, ...]:
+    """Say what of `photo` a file of this format cannot hold."""
+    room = FORMATS[format].bits
+    notes: list[str] = []
+    if photo.bits > room or (photo.bits == 32 and format != "tiff"):
+        source = "float" if photo.bits == 32 else f"{photo.bits}-bit"
+        notes.append(f"{source} values were rounded to {min(room, 16)} bits, the most {format} holds")
+    if format == "jpeg" and not strip_metadata:
+        notes += [f"{what} is too long for a JPEG and was left out" for what in jpeg.unfit(photo.metadata)]
+    return tuple(notes)
+
+
+def refuse_source(photo: Photo, target: Path) -> None:
+    """Raise OutputError when `target` is the file that the photo came from, by whatever path."""
+    if photo.path is None:
+        return
+    same = photo.path.resolve() == target.resolve()
+    with suppress(OSError):
+        same = same or photo.path.samefile(target)
+    if same:
+        raise OutputError(f"{target}: is the input itself, which is never overwritten. Choose another name.")
+
+
+def write_atomically(target: Path, data: bytes, *, overwrite: bool) -> None:
+    """Put `data` into the file `target`, so that at no time a part of it stands under that name.
+
+    Without `overwrite`, a file that appeared meanwhile is left alone. Raises OutputError naming the file.
+    """
+    part = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        try:
+            with part.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())  # some disks report that they are full only here
+            if overwrite:
+                part.replace(target)
+            else:
+                _move_without_replacing(part, target)
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise OutputError(f"{target}: exists already; --overwrite replaces it.") from error
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written: {_reason(error)}.") from error
+
+
+def _move_without_replacing(part: Path, target: Path) -> None:
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        # No hard links on this file system (FAT, some network shares): claim the name, then replace it.
+        target.open("xb").close()
+        try:
+            part.replace(target)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return "the disk is full"
+    if error.errno == errno.ENOENT:
+        return "its folder does not exist"
+    return (error.strerror or str(error)).lower()
+
+
+def _is_writable(kind: str) -> bool:
+    return kind in FORMATS and FORMATS[kind].writable
+
+
+def _refuse_unfit(photo: Photo, kind: Format, name: str) -> None:
+    if max(photo.size) > kind.max_side:
+        raise OutputError(
+            f"{name}: {photo.size[0]} x {photo.size[1]} px, but a side in {kind.name} has at most "
+            f"{kind.max_side}; use --format png or tiff."
+        )
+    if not kind.alpha and _is_translucent(photo):
+        raise OutputError(f"{name}: {kind.name} cannot hold the picture's transparency; use --format png.")
+
+
+def _is_translucent(photo: Photo) -> bool:
+    return photo.alpha is not None and not (photo.alpha == _opaque(photo.alpha.dtype)).all()
+
+
+def _opaque(depth: np.dtype[Any]) -> float:
+    return 1.0 if np.issubdtype(depth, np.floating) else np.iinfo(depth).max
+
+
+def _metadata_for(photo: Photo, kind: str, strip: bool) -> Metadata:
+    metadata = photo.metadata.without_thumbnail()
+    if kind != photo.format:
+        metadata = Metadata(metadata.icc, metadata.exif, metadata.xmp, metadata.density).upright()
+    return metadata.colour_only() if strip else metadata
+
+
+def _bands_for(photo: Photo, kind: str) -> Pixels:
+    """(H, W, 1 to 4) upright, in the type and the channels that the file will have."""
+    colour = photo.pixels[..., :1] if photo.grey else photo.pixels
+    depth = _depth_for(photo, kind)
+    low, high = photo.value_range
+    if depth == np.float32 and (low, high) != (0.0, 1.0):
+        colour = colour * np.float32(high - low) + np.float32(low)
+    else:
+        colour = to_depth(colour, depth)
+    if photo.alpha is None or not FORMATS[kind].alpha:
+        return colour
+    alpha = photo.alpha if photo.alpha.dtype == depth else to_depth(photo.alpha, depth)
+    return np.concatenate([colour, alpha[..., None]], axis=2)
+
+
+def _depth_for(photo: Photo, kind: str) -> np.dtype[Any]:
+    room = FORMATS[kind].bits
+    if room == 8:
+        return np.dtype(np.uint8)
+    if photo.pixels.dtype == np.float32 and room < 32:
+        return np.dtype(np.uint16)
+    return photo.pixels.dtype
+
+
+def _encode(pixels: Pixels, photo: Photo, kind: str, metadata: Metadata, quality: int) -> bytes:
+    height, width, bands = pixels.shape
+    image = libvips().Image.new_from_memory(
+        np.ascontiguousarray(pixels).data, width, height, bands, _VIPS_TYPES[pixels.dtype.name]
+    )
+    colours = ("grey16", "rgb16") if pixels.dtype == np.uint16 else ("b-w", "srgb")
+    image = image.copy(interpretation=colours[0] if bands < 3 else colours[1])
+    if kind == "jpeg":
+        # Full-resolution chroma even where the source had less: what the network restored at colour edges
+        # would be averaged away again: 2 to 3 dB at this quality, for a file a quarter smaller.
+        data = image.jpegsave_buffer(Q=quality, subsample_mode="off", optimize_coding=True, keep="none")
+        return jpeg.with_metadata(data, metadata)
+    if kind == "png":
+        return png.with_metadata(image.pngsave_buffer(filter="paeth", keep="none"), metadata)
+    if kind == "tiff":
+        return tiff.with_metadata(_encode_tiff(image, photo, pixels.dtype == np.float32), metadata)
+    if kind == "webp":
+        lossless = photo.compression == "lossless"
+        # WebP always halves its chroma unless lossless; the sharper way of doing so costs a little time.
+        data = image.webpsave_buffer(
+            Q=quality, smart_subsample=True, lossless=lossless, exact=True, alpha_q=100, keep="none"
+        )
+        return webp.with_metadata(data, metadata, width=width, height=height, alpha=bands in (2, 4))
+    return _encode_avif(image, photo, metadata, quality)
+
+
+def _encode_tiff(image: Any, photo: Photo, is_float: bool) -> bytes:
+    packing = (photo.compression if photo.format == "tiff" else "") or "deflate"
+    # Differences of neighbours pack better, but only for integers.
+    predictor = "none" if is_float or packing == "none" else "horizontal"
+    return bytes(image.tiffsave_buffer(compression=packing, predictor=predictor, keep="none"))
+
+
+def _encode_avif(image: Any, photo: Photo, metadata: Metadata, quality: int) -> bytes:
+    image = image.copy()
+    types = libvips().GValue
+    for name, value in (
+        ("icc-profile-data", metadata.icc),
+        ("exif-data", b"Exif\0\0" + metadata.exif if metadata.exif else None),
+        ("xmp-data", metadata.xmp),
+    ):
+        if value:
+            image.set_type(types.blob_type, name, value)
+    bits = 8 if image.format == "uchar" else min(photo.bits, 12)
+    # AVIF codes transparency like a colour; only a lossless file keeps it as it was.
+    lossless = _is_translucent(photo)
+    return bytes(
+        image.heifsave_buffer(
+            Q=quality, compression="av1", bitdepth=bits, lossless=lossless, subsample_mode="off", keep="all"
+        )
+    )

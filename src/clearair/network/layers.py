@@ -1,0 +1,44 @@
+"""Small layers that every part of the network shares.
+
+Shapes: B images, C channels, H x W positions.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+import torch
+
+
+class LayerNorm(nn.Module):
+    """Normalise each position over its channels, with Restormer's two variants.
+
+    With `bias` it is the usual LayerNorm; without, the mean stays in the values and only the spread is
+    divided out (Restormer's "BiasFree": a noise level then scales through the network unharmed).
+    """
+
+    def __init__(self, channels: int, bias: bool = True, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        # Channels last is the layout we compute in: this view is contiguous there and nothing is copied.
+        x = x.permute(0, 2, 3, 1)
+        weight = self.weight.to(x.dtype)
+        if self.bias is not None:
+            x = F.layer_norm(x, weight.shape, weight, self.bias.to(x.dtype), self.eps)
+        else:
+            variance = x.float().var(-1, keepdim=True, unbiased=False)
+            x = (x * (variance + self.eps).rsqrt().to(x.dtype)) * weight
+        return x.permute(0, 3, 1, 2)
+
+
+def to_pixels(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, H*W, C), one row a pixel; no copy in channels-last memory."""
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def to_maps(pixels: Tensor, height: int, width: int) -> Tensor:
+    """(B, H*W, C) -> (B, C, H, W), the opposite of `to_pixels`."""
+    return pixels.unflatten(1, (height, width)).permute(0, 3, 1, 2)

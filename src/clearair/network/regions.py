@@ -1,0 +1,103 @@
+"""Where: every pixel attends to the regions of the image.
+
+Shapes: B images, C channels, H x W positions, N regions, D channels inside the attention.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clearair.network.layers import to_maps, to_pixels
+
+
+def membership(labels: Tensor, regions: int, stride: int = 1) -> Tensor:
+    """How much of each cell belongs to each region: (B, H, W) integers -> (B, N, H/s, W/s) in [0, 1].
+
+    Sums to one over the regions; at stride 1 it is one-hot.
+    """
+    one_hot = (labels[:, None] == torch.arange(regions, device=labels.device)[:, None, None]).float()
+    if stride > 1:
+        one_hot = F.avg_pool2d(one_hot, stride)
+    return one_hot
+
+
+def drop_regions(labels: Tensor, regions: int, probability: float, generator: torch.Generator) -> Tensor:
+    """Mask dropout: merge a random subset of the regions into the background label 0 (training only).
+
+    (B, H, W) -> (B, H, W). Merging keeps the map a partition; zeroing would leave pixels without a region.
+    """
+    drawn = torch.rand(labels.shape[0], regions, generator=generator, device=generator.device)
+    kept = torch.arange(regions) * (drawn >= probability).cpu()  # (B, N): new label of each old one
+    flat = labels.long().flatten(1)
+    return kept.to(labels.device).gather(1, flat).view_as(labels).to(labels.dtype)
+
+
+@dataclass(frozen=True)
+class RegionTokens:
+    """One feature vector and one size for each region of an image."""
+
+    features: Tensor
+    """(B, N, C) mean of the features in each region, 0 for an empty one."""
+    areas: Tensor
+    """(B, N) number of positions in each region."""
+
+
+def pool_regions(features: Tensor, members: Tensor) -> RegionTokens:
+    """Mask average pooling (MAP; ClearAIR, eqs. 5-6): (B, C, H, W), (B, N, H, W) -> N tokens.
+
+    Eq. 7 then spreads the means over their regions; `RegionAttention` needs no such map.
+    """
+    members = to_pixels(members)  # (B, H*W, N)
+    areas = members.sum(dim=1)  # (B, N), in fp32: bf16 cannot count beyond 256
+    sums = members.to(features.dtype).transpose(1, 2) @ to_pixels(features)  # (B, N, C)
+    return RegionTokens(sums / areas.clamp(min=1e-6)[..., None].to(sums.dtype), areas)
+
+
+class RegionAttention(nn.Module):
+    """Cross-attention from pixels to region features (SCA; ClearAIR, eqs. 8-9), in O(HW N).
+
+    In the paper keys and values come from a map in which each pixel holds the mean of its region. All
+    pixels of a region then have the same key and value, so summing over pixels equals summing over
+    regions with the region's area as weight: log(area) joins the logits. Starts as the identity.
+    """
+
+    def __init__(self, channels: int, token_channels: int, inner: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads if inner % heads == 0 else 1
+        self.norm = nn.LayerNorm(token_channels)
+        self.to_query = nn.Conv2d(channels, inner, 1)
+        self.to_key = nn.Linear(token_channels, inner)
+        self.to_value = nn.Linear(token_channels, inner)
+        self.project_out = nn.Conv2d(inner, channels, 1)
+        nn.init.zeros_(self.project_out.weight)
+        assert self.project_out.bias is not None
+        nn.init.zeros_(self.project_out.bias)
+
+    def forward(self, x: Tensor, tokens: RegionTokens) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        features = self.norm(tokens.features)
+        mixed = attend(
+            self.to_query(x), self.to_key(features), self.to_value(features), self.heads, tokens.areas.log()
+        )
+        return x + self.project_out(mixed)  # type: ignore[no-any-return]
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, logit_bias: Tensor | None = None) -> Tensor:
+    """Every position attends to a few tokens: (B, D, H, W), (B, T, D), (B, T, D) -> (B, D, H, W).
+
+    `logit_bias` (B, T) is added to the logits; -inf removes a token.
+    """
+    height, width = query.shape[-2:]
+    split = (heads, query.shape[1] // heads)
+    rows = to_pixels(query).unflatten(2, split).transpose(1, 2)  # (B, heads, H*W, D/heads)
+    keys = key.unflatten(2, split).permute(0, 2, 3, 1).to(rows.dtype)  # (B, heads, D/heads, T)
+    values = value.unflatten(2, split).transpose(1, 2).to(rows.dtype)  # (B, heads, T, D/heads)
+    logits = (rows @ keys) * split[1] ** -0.5
+    if logit_bias is not None:
+        logits = logits + logit_bias[:, None, None].to(logits.dtype)
+    mixed = logits.softmax(dim=-1).to(values.dtype) @ values  # (B, heads, H*W, D/heads)
+    return to_maps(mixed.transpose(1, 2).flatten(2), height, width)

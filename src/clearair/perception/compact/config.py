@@ -1,0 +1,62 @@
+"""The shape of the compact perceiver, as one frozen value."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from clearair.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class EyesConfig:
+    """Everything that decides which weights the compact perceiver has and what it looks at.
+
+    Raises ConfigError when a field makes no sense.
+    """
+
+    kinds: tuple[str, ...] = ("noise", "jpeg", "haze", "rain", "raindrop", "snow", "blur", "lowlight")
+    """The kinds of degradation, in the order of the logits."""
+    far_pixels: int = 43264
+    """The far view shows the whole image in at most so many pixels (208 x 208)."""
+    far_widths: tuple[int, ...] = (16, 32, 64, 96)
+    """Channels of the far trunk at strides 2, 4, 8 and 16."""
+    near_side: int = 40
+    """Side of a native-resolution crop of the near view, in pixels; a multiple of 8."""
+    near_crops: int = 36
+    """At most so many crops an image."""
+    near_spacing: int = 48
+    """Crops are not set closer than this, in pixels."""
+    near_widths: tuple[int, ...] = (24, 40, 64)
+    """Channels of the near net at strides 2, 4 and 8."""
+    dense_width: int = 128
+    """Channels of the map in which both views are fused."""
+    quality_dim: int = 32
+    content_dim: int = 64
+    degradation_dim: int = 64
+    region_dim: int = 16
+    region_count: int = 16
+    """N, labels a region map may use, the background 0 included."""
+
+    def __post_init__(self) -> None:
+        for name, length in (("far_widths", 4), ("near_widths", 3)):
+            if len(getattr(self, name)) != length:
+                raise ConfigError(f"EyesConfig.{name} needs {length} entries, got {getattr(self, name)}.")
+        if self.near_side % 8 or self.near_side < 8:
+            raise ConfigError(f"EyesConfig.near_side must be a multiple of 8, got {self.near_side}.")
+        if not 2 <= self.region_count <= 256:
+            raise ConfigError(f"EyesConfig.region_count must be in 2..256, got {self.region_count}.")
+        if self.far_pixels < 256 or self.near_crops < 1 or self.near_spacing < 1:
+            raise ConfigError("EyesConfig needs at least 256 far pixels, 1 near crop and a spacing of 1.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> EyesConfig:
+        """The opposite of `to_dict`. Raises ConfigError for a field that does not exist."""
+        if unknown := sorted(set(values) - {field.name for field in fields(cls)}):
+            raise ConfigError(f"EyesConfig has no field {', '.join(unknown)}.")
+        known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**known)

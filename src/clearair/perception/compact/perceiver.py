@@ -1,0 +1,142 @@
+"""Look at images with the compact perceiver: batches of tensors for training, one array for restoring.
+
+Shapes: B images, H x W pixels, N regions, K kinds, Q / D_c / D_d entries of the three embeddings.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clearair.errors import ImageError
+from clearair.network.guidance import Guidance
+from clearair.perception.compact.clustering import cluster_regions
+from clearair.perception.compact.config import EyesConfig
+from clearair.perception.compact.eyes import CompactEyes, Sight
+from clearair.perception.compact.views import far_size
+from clearair.perception.compact.weights import load_eyes, shipped_folder
+from clearair.perception.percepts import Floats, Labels, Percepts
+
+_FLAT = 1 / 255
+
+
+class CompactPerceiver:
+    """How good, where, and what is wrong, in one look. Frozen; the same image gives the same answer."""
+
+    def __init__(self, eyes: CompactEyes) -> None:
+        self.eyes = eyes.eval().requires_grad_(False)
+
+    @property
+    def config(self) -> EyesConfig:
+        """Sizes of the embeddings and names of the kinds."""
+        return self.eyes.config
+
+    def to(self, device: torch.device | str) -> CompactPerceiver:
+        """Move to a device; returns itself."""
+        self.eyes.to(device)
+        return self
+
+    @torch.no_grad()
+    def perceive(self, images: Tensor) -> Guidance:
+        """RGB in [0, 1], (B, 3, H, W) of any size -> what a restorer is told about them."""
+        return self._guidance(self.eyes(images), images)
+
+    @torch.no_grad()
+    def perceive_image(self, image: NDArray[Any]) -> Percepts:
+        """One RGB image (H, W, 3), uint8, uint16 or float in [0, 1], of any size.
+
+        Raises ImageError when it is not such an array.
+        """
+        pixels = as_tensor(image).to(next(self.eyes.parameters()).device)
+        sight = self.eyes(pixels)
+        guidance = self._guidance(sight, pixels)
+        return Percepts(
+            score=float(sight.score),
+            levels=_array(sight.levels.softmax(dim=1)[0]),
+            quality=_array(guidance.quality[0]),
+            labels=_labels(guidance.labels[0]),
+            content=_array(guidance.content[0]),
+            degradation=_array(guidance.degradation[0]),
+            local_degradation=_array(guidance.local_degradation[0]),
+            names=self.config.kinds,
+            probabilities=_array(self.eyes.kind_logits(guidance.degradation[0]).sigmoid()),
+            local_probabilities=_array(self.eyes.kind_logits(guidance.local_degradation[0]).sigmoid()),
+        )
+
+    @torch.no_grad()
+    def local_degradation(self, image: NDArray[Any], labels: NDArray[Any]) -> Floats:
+        """Degradation embedding of each region of a label map (H, W): (N, D_d), N = largest label + 1."""
+        sight = self.eyes(as_tensor(image).to(next(self.eyes.parameters()).device))
+        regions = torch.from_numpy(labels.astype(np.int64))[None].to(sight.degradation.device)
+        return _array(pooled_by_region(sight, regions, int(regions.max()) + 1)[0])
+
+    def _guidance(self, sight: Sight, images: Tensor) -> Guidance:
+        count = self.config.region_count
+        size = far_size(images.shape[2], images.shape[3], self.config.far_pixels)
+        labels = cluster_regions(sight.regions, self.eyes.region_radius, count - 1, size)
+        # In a uniform image the network sees only its own borders.
+        labels = torch.where(sight.contrast[:, None, None] < _FLAT, torch.ones_like(labels), labels)
+        local = pooled_by_region(sight, labels, count)
+        if size != images.shape[2:]:
+            labels = F.interpolate(labels[:, None], images.shape[2:], mode="nearest-exact")[:, 0]
+        return Guidance(sight.quality.float(), labels, sight.content, sight.degradation, local)
+
+
+def load_compact(folder: Path | None = None) -> CompactPerceiver:
+    """The perceiver that ships with the package, or one saved in `folder`. Raises ModelError."""
+    return CompactPerceiver(load_eyes(shipped_folder() if folder is None else folder))
+
+
+def to_guidance(percepts: Percepts, window: tuple[int, int, int, int] | None = None) -> Guidance:
+    """Percepts of one image as a batch of one; `window` (top, left, height, width) crops the label map."""
+    top, left, height, width = window or (0, 0, *percepts.labels.shape)
+    labels = np.ascontiguousarray(percepts.labels[top : top + height, left : left + width])
+    embeddings = (percepts.quality, percepts.content, percepts.degradation, percepts.local_degradation)
+    quality, content, degradation, local = (torch.from_numpy(value)[None] for value in embeddings)
+    return Guidance(quality, torch.from_numpy(labels)[None], content, degradation, local)
+
+
+def pooled_by_region(sight: Sight, labels: Tensor, count: int) -> Tensor:
+    """Mean degradation embedding of each region, labels (B, H, W) -> (B, count, D_d), length one.
+
+    A region without pixels gets the embedding of the whole image.
+    """
+    dense = sight.dense_degradation
+    size = (8 * dense.shape[2], 8 * dense.shape[3])
+    fine = F.interpolate(labels[:, None].float(), size, mode="nearest-exact")[:, 0].long()
+    share = F.avg_pool2d(F.one_hot(fine, count).permute(0, 3, 1, 2).float(), 8)  # (B, N, h, w)
+    total = share.sum(dim=(2, 3))[:, :, None]  # (B, N, 1)
+    mean = torch.einsum("bnhw,bdhw->bnd", share, dense) / total.clamp_min(1e-6)
+    return F.normalize(torch.where(total > 0, mean, sight.degradation[:, None]), dim=2)
+
+
+def as_tensor(image: NDArray[Any]) -> Tensor:
+    """(H, W, 3) uint8, uint16 or float -> (1, 3, H, W) float in [0, 1]; NaN becomes black.
+
+    Raises ImageError for another shape or kind of numbers, or without pixels.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise ImageError(f"A perceiver needs an RGB image (H, W, 3) with pixels; got shape {image.shape}.")
+    if image.dtype == np.uint8 or image.dtype == np.uint16:
+        pixels = image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
+    elif np.issubdtype(image.dtype, np.floating):
+        pixels = np.clip(np.nan_to_num(image.astype(np.float32), posinf=1.0, neginf=0.0), 0.0, 1.0)
+    else:
+        raise ImageError(f"A perceiver needs uint8, uint16 or floating point pixels; got {image.dtype}.")
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
+
+
+def _array(values: Tensor) -> Floats:
+    array: Floats = values.float().cpu().numpy()
+    return array
+
+
+def _labels(values: Tensor) -> Labels:
+    labels: Labels = values.cpu().numpy()
+    return labels

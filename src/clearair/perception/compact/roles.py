@@ -1,0 +1,90 @@
+"""The compact perceiver in each of the three roles, on lists of images of any and differing sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearair.errors import ImageError
+from clearair.perception.compact.perceiver import CompactPerceiver
+from clearair.perception.percepts import Degradation, Labels, Quality
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class CompactQuality:
+    """How good: assesses whole images."""
+
+    def __init__(self, perceiver: CompactPerceiver) -> None:
+        self._perceiver = perceiver
+
+    def assess(self, images: Sequence[NDArray[np.uint8] | Image]) -> Quality:
+        """Score, levels and embedding of each image (PIL, or (H, W, 3) uint8)."""
+        seen = [self._perceiver.perceive_image(_pixels(image)) for image in images]
+        dim = self._perceiver.config.quality_dim
+        return Quality(
+            score=np.array([percepts.score for percepts in seen], np.float32),
+            levels=_stacked([percepts.levels for percepts in seen], 5),
+            embedding=_stacked([percepts.quality for percepts in seen], dim),
+        )
+
+
+class CompactRegions:
+    """Where: divides images into regions."""
+
+    def __init__(self, perceiver: CompactPerceiver) -> None:
+        self._perceiver = perceiver
+
+    def segment(self, images: Sequence[NDArray[np.uint8] | Image]) -> list[Labels]:
+        """One label map (H, W) an image; 0 = no region claims the pixel, 1 = the largest region."""
+        return [self._perceiver.perceive_image(_pixels(image)).labels for image in images]
+
+
+class CompactDegradation:
+    """What: identifies content and degradations."""
+
+    def __init__(self, perceiver: CompactPerceiver) -> None:
+        self._perceiver = perceiver
+
+    def identify(
+        self,
+        images: Sequence[NDArray[np.uint8] | Image],
+        labels: Sequence[NDArray[Any]] | None = None,
+    ) -> Degradation:
+        """Embeddings and probabilities of each image; with label maps (H, W) also an embedding a region.
+
+        Raises ImageError when a label map does not have the size of its image.
+        """
+        arrays = [_pixels(image) for image in images]
+        seen = [self._perceiver.perceive_image(array) for array in arrays]
+        config = self._perceiver.config
+        return Degradation(
+            content=_stacked([percepts.content for percepts in seen], config.content_dim),
+            degradation=_stacked([percepts.degradation for percepts in seen], config.degradation_dim),
+            names=config.kinds,
+            probabilities=_stacked([percepts.probabilities for percepts in seen], len(config.kinds)),
+            local=None if labels is None else self._local(arrays, labels),
+        )
+
+    def _local(
+        self, images: list[NDArray[Any]], labels: Sequence[NDArray[Any]]
+    ) -> tuple[NDArray[np.float32], ...]:
+        if len(labels) != len(images):
+            raise ImageError(f"{len(images)} images need as many label maps; got {len(labels)}.")
+        for image, regions in zip(images, labels, strict=True):
+            if regions.shape != image.shape[:2]:
+                raise ImageError(f"A label map of shape {regions.shape} does not fit an image {image.shape}.")
+        pairs = zip(images, labels, strict=True)
+        return tuple(self._perceiver.local_degradation(image, regions) for image, regions in pairs)
+
+
+def _pixels(image: NDArray[np.uint8] | Image) -> NDArray[Any]:
+    return image if isinstance(image, np.ndarray) else np.asarray(image.convert("RGB"))
+
+
+def _stacked(rows: list[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
+    return np.stack(rows) if rows else np.zeros((0, width), np.float32)

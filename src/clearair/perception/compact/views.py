@@ -1,0 +1,64 @@
+"""Two looks at an image: the whole from afar, and small pieces from near.
+
+Haze, darkness and regions are seen from afar; noise, JPEG blocks and blur only at native resolution.
+Both looks have a bounded size, so perceiving costs the same for 1 and for 50 megapixels.
+Shapes: B images, H x W pixels, R x C crops of S x S pixels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+STRIDE = 16
+"""Sides of the far view are multiples of this, the stride of the far trunk."""
+
+
+def far_size(height: int, width: int, pixels: int) -> tuple[int, int]:
+    """Sides of the far view: multiples of 16, the image's aspect, about at most `pixels` in all."""
+    scale = min(1.0, math.sqrt(pixels / (height * width)))
+    # An extreme panorama keeps its long side below pixels / 16, since its short one cannot shrink under 16.
+    longest = max(STRIDE, pixels // STRIDE // STRIDE * STRIDE)
+    sides = (int(side * scale) // STRIDE * STRIDE for side in (height, width))
+    far_height, far_width = (min(max(side, STRIDE), longest) for side in sides)
+    return far_height, far_width
+
+
+def far_view(images: Tensor, pixels: int) -> Tensor:
+    """Average areas, (B, 3, H, W) -> (B, 3, h, w), so that noise fades and the scene stays."""
+    size = far_size(images.shape[2], images.shape[3], pixels)
+    return images if size == images.shape[2:] else F.adaptive_avg_pool2d(images, size)
+
+
+def near_grid(height: int, width: int, crops: int, spacing: int) -> tuple[int, int]:
+    """Rows and columns of the near view: one crop per `spacing` pixels, at most `crops` in all."""
+    rows, columns = max(1, height // spacing), max(1, width // spacing)
+    if rows * columns > crops:
+        rows = min(rows, max(1, round(math.sqrt(crops * height / width))))
+        columns = min(columns, max(1, crops // rows))
+        rows = min(rows, max(1, crops // columns))
+    return rows, columns
+
+
+def near_crops(images: Tensor, side: int, grid: tuple[int, int]) -> Tensor:
+    """Crops spread evenly over the image, row by row: (B, 3, H, W) -> (B, R * C, 3, S, S).
+
+    An image smaller than a crop is repeated at its edges.
+    """
+    height, width = images.shape[2:]
+    if height < side or width < side:
+        # Replicate, because reflect padding fails on sides shorter than the pad.
+        padding = (0, max(0, side - width), 0, max(0, side - height))
+        return near_crops(F.pad(images, padding, mode="replicate"), side, grid)
+    tops, lefts = _starts(height, side, grid[0]), _starts(width, side, grid[1])
+    pieces = [images[:, :, top : top + side, left : left + side] for top in tops for left in lefts]
+    return torch.stack(pieces, dim=1)
+
+
+def _starts(length: int, side: int, count: int) -> list[int]:
+    if count == 1:
+        return [(length - side) // 2]
+    return [round(index * (length - side) / (count - 1)) for index in range(count)]

@@ -1,0 +1,545 @@
+"""Train the compact perceivers: photographs are damaged here, so what, how much and what was lost are known.
+
+Shapes: B images, H x W pixels, K kinds, h x w positions of the dense map, M human region maps of a photo.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from clearair.data.degradations import CDD11, KINDS, degrade
+from clearair.errors import DataError, TrainingError
+from clearair.perception.compact.config import EyesConfig
+from clearair.perception.compact.eyes import THUMBNAIL, CompactEyes, Sight, folded
+from clearair.perception.compact.views import far_view, near_crops, near_grid
+from clearair.perception.compact.weights import save_eyes
+
+
+@dataclass(frozen=True)
+class PerceiverRecipe:
+    """Everything that decides what is learned."""
+
+    eyes: EyesConfig = field(default_factory=EyesConfig)
+    steps: int = 1500
+    batch: int = 32
+    crops: tuple[int, ...] = (160, 192, 224, 256, 320)
+    """Sides of the training pictures in pixels; a batch has one."""
+    scales: tuple[float, float] = (0.4, 1.1)
+    """Photos are resized by a factor in this range before a crop is taken."""
+    clean: float = 0.12
+    """Share of pictures left as they are."""
+    mixed: float = 0.28
+    """Share of pictures with two or more degradations."""
+    partial: float = 0.2
+    """Share of damaged pictures in which only one side of a line is damaged."""
+    real_dark: float = 0.05
+    """Share of pictures really taken in low light."""
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    warmup: int = 50
+    """Steps until the full learning rate; it then falls to zero along a cosine."""
+    ema: float = 0.997
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    seed: int = 1
+    only_regions: bool = False
+    """Train the region decoder alone and leave every other output as it is."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photograph in memory."""
+
+    clean: Tensor
+    """(3, H, W) uint8."""
+    maps: Tensor | None = None
+    """(M, H, W) uint8 human region maps."""
+    dark: Tensor | None = None
+    """(3, H, W) uint8, the same scene really taken in low light."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Damaged pictures and all that is known about them."""
+
+    images: Tensor
+    """(B, 3, H, W) in [0, 1], damaged."""
+    clean: Tensor
+    """(B, 3, H, W) in [0, 1]."""
+    kinds: Tensor
+    """(B, K) bool."""
+    strength: Tensor
+    """(B, K) in 0..1; 0 where a kind is absent, NaN where it is unknown."""
+    cover: Tensor
+    """(B, 1, H, W) in 0..1: where the damage is."""
+    maps: Tensor
+    """(B, 3, H, W) uint8 region maps; those of a photo without any are all zero."""
+    mapped: Tensor
+    """(B,) bool: has region maps."""
+
+
+def clean_photo_paths(data: Path) -> tuple[list[Path], list[Path]]:
+    """Paths of data/train/clean for training and for validation (every 20th, starting with the first).
+
+    Raises DataError when there are none.
+    """
+    paths = sorted(p for p in (data / "train" / "clean").rglob("*") if p.suffix.lower() in (".jpg", ".png"))
+    if not paths:
+        raise DataError(f"{data / 'train' / 'clean'}: no photographs found.")
+    return [p for i, p in enumerate(paths) if i % 20], paths[::20]
+
+
+def dark_pair_paths(data: Path) -> tuple[list[Path], list[Path]]:
+    """Low-light inputs for training and for validation (every 8th, starting with the first)."""
+    paths = sorted((data / "train" / "lowlight").glob("*/input/*"))
+    return [p for i, p in enumerate(paths) if i % 8], paths[::8]
+
+
+def load_photo(path: Path, data: Path) -> Photo:
+    """A clean photograph with its human region maps, where there are any."""
+    maps = sorted((data / "train" / "regions" / "BSDS500").glob(f"{path.stem}_*.png"))
+    if path.parent.name != "BSD400" or not maps:
+        return Photo(_pixels(path))
+    return Photo(_pixels(path), maps=torch.stack([_pixels(m)[0] for m in maps]))
+
+
+def load_dark_pair(path: Path) -> Photo:
+    """A scene in low and in normal light."""
+    target = path.parents[1] / "target" / f"{path.stem}.jpg"
+    return Photo(_pixels(target), dark=_pixels(path))
+
+
+def _pixels(path: Path) -> Tensor:
+    import pyvips
+
+    image = pyvips.Image.new_from_file(str(path), access="sequential")
+    pixels = image.numpy().reshape(image.height, image.width, -1)[:, :, :3]
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+def draw_kinds(recipe: PerceiverRecipe, generator: torch.Generator) -> tuple[str, ...]:
+    """What to do to a picture: nothing, one kind, or a mixture."""
+    chance = float(torch.rand((), generator=generator))
+    if chance < recipe.clean:
+        return ()
+    if chance < recipe.clean + recipe.mixed:
+        return _draw_mixture(generator)
+    return (KINDS[_integer(len(KINDS), generator)],)
+
+
+def _draw_mixture(generator: torch.Generator) -> tuple[str, ...]:
+    mixtures = [tuple(kinds) for kinds in CDD11 if len(kinds) > 1]
+    chosen = mixtures[_integer(len(mixtures), generator)]
+    form = _integer(4, generator)
+    if form == 0:  # noise or JPEG on top, as a camera would add them
+        return (*chosen, ("noise", "jpeg")[_integer(2, generator)])
+    if form == 1:
+        pair = torch.randperm(len(KINDS), generator=generator)[:2].tolist()
+        return tuple(KINDS[index] for index in pair)
+    return chosen
+
+
+def draw_batch(
+    photos: Sequence[Photo], pairs: Sequence[Photo], recipe: PerceiverRecipe, generator: torch.Generator
+) -> Batch:
+    """Pictures of one random size, damaged at random."""
+    side = recipe.crops[_integer(len(recipe.crops), generator)]
+    clean, maps, dark, mapped = [], [], [], []
+    for _ in range(recipe.batch):
+        real = bool(pairs) and float(torch.rand((), generator=generator)) < recipe.real_dark
+        pool = pairs if real else photos
+        pieces = _random_crop(pool[_integer(len(pool), generator)], side, recipe.scales, generator)
+        clean.append(pieces.clean)
+        maps.append(torch.zeros(3, side, side, dtype=torch.uint8) if pieces.maps is None else pieces.maps)
+        mapped.append(pieces.maps is not None)
+        dark.append(pieces.dark)
+    kinds = [() if night is not None else draw_kinds(recipe, generator) for night in dark]
+    truth = torch.stack(clean).float().div_(255)
+    damaged = degrade(truth, kinds, generator)
+    images, present, strength = damaged.image.clone(), damaged.kinds.clone(), damaged.strength.clone()
+    for index, night in enumerate(dark):
+        if night is not None:
+            images[index] = night.float() / 255
+            present[index, KINDS.index("lowlight")] = True
+            strength[index, KINDS.index("lowlight")] = math.nan
+    cover = torch.ones(len(clean), 1, side, side)
+    for index, names in enumerate(kinds):
+        if names and float(torch.rand((), generator=generator)) < recipe.partial:
+            cover[index, 0] = _half_plane(side, generator)
+    images = cover * images + (1 - cover) * truth
+    return Batch(images.clamp(0, 1), truth, present, strength, cover, torch.stack(maps), torch.tensor(mapped))
+
+
+def _random_crop(photo: Photo, side: int, scales: tuple[float, float], generator: torch.Generator) -> Photo:
+    height, width = photo.clean.shape[1:]
+    low = max(scales[0], side / min(height, width))
+    scale = max(low, scales[1]) if low >= scales[1] else low + (scales[1] - low) * _uniform(generator)
+    span = min(round(side / scale), height, width)
+    top, left = _integer(height - span + 1, generator), _integer(width - span + 1, generator)
+    flip = [axis for axis in (1, 2) if _integer(2 if axis == 2 else 8, generator) == 1]
+
+    def taken(image: Tensor | None, *, labels: bool = False) -> Tensor | None:
+        if image is None:
+            return None
+        window = image[:, top : top + span, left : left + span].float()[None]
+        if labels:
+            resized = F.interpolate(window, (side, side), mode="nearest-exact")
+        else:
+            resized = F.interpolate(window, (side, side), mode="bilinear", antialias=True)
+        return resized[0].round_().clamp_(0, 255).to(torch.uint8).flip(flip)
+
+    clean = taken(photo.clean)
+    maps = taken(photo.maps, labels=True)
+    assert clean is not None
+    if maps is not None:
+        maps = maps[torch.arange(3) % len(maps)]
+    return Photo(clean, maps, taken(photo.dark))
+
+
+def _half_plane(side: int, generator: torch.Generator) -> Tensor:
+    angle, offset = 2 * math.pi * _uniform(generator), 0.4 * (_uniform(generator) - 0.5)
+    axis = torch.linspace(-0.5, 0.5, side)
+    return ((axis[:, None] * math.sin(angle) + axis * math.cos(angle)) > offset).float()
+
+
+def quality_score(images: Tensor, clean: Tensor) -> Tensor:
+    """Full-reference quality 1..5 of (B, 3, H, W) in [0, 1], (B,): the mean of mapped PSNR and SSIM.
+
+    12 dB and 0 are bad, 42 dB and 1 excellent. SSIM (Wang et al., 2004) is on luma, its window 7 x 7 and
+    uniform.
+    """
+    error = (images - clean).square().mean(dim=(1, 2, 3)).clamp_min(1e-6)
+    peak = ((-10 * error.log10() - 12) / 30).clamp(0, 1)
+    return 1 + 2 * peak + 2 * _ssim(images, clean).clamp(0, 1)
+
+
+def _ssim(first: Tensor, second: Tensor) -> Tensor:
+    weights = first.new_tensor([0.299, 0.587, 0.114])[:, None, None]
+    x, y = ((image * weights).sum(dim=1, keepdim=True) for image in (first, second))
+
+    def local(image: Tensor) -> Tensor:
+        return F.avg_pool2d(image, 7, stride=2)
+
+    mean_x, mean_y = local(x), local(y)
+    var_x, var_y = local(x * x) - mean_x**2, local(y * y) - mean_y**2
+    covariance = local(x * y) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
+    return (luminance * (2 * covariance + 0.03**2) / (var_x + var_y + 0.03**2)).mean(dim=(1, 2, 3))
+
+
+def draw_views(
+    batch: Batch, eyes: EyesConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor, tuple[int, int]]:
+    """Far and near view of a batch, at random as poor as those of a much larger photo."""
+    shrink = (1.0, 0.5, 0.25)[_integer(3, generator)]
+    height, width = batch.images.shape[2:]
+    rows, columns = near_grid(height, width, eyes.near_crops, eyes.near_spacing)
+    fewer = _integer(3, generator)
+    grid = (max(2, rows - fewer), max(2, columns - fewer))
+    return (
+        far_view(batch.images, int(eyes.far_pixels * shrink)),
+        near_crops(batch.images, eyes.near_side, grid),
+        grid,
+    )
+
+
+def losses(eyes: CompactEyes, sight: Sight, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    """Every term of the loss, by name; their sum is minimised. All terms are means over the batch."""
+    kinds = batch.kinds.float()
+    height, width = sight.dense_degradation.shape[2:]
+    cover = F.adaptive_avg_pool2d(batch.cover, (height, width))
+    dense = sight.dense_degradation.permute(0, 2, 3, 1)  # (B, h, w, D_d)
+    dense_kinds = kinds[:, None, None] * cover[:, 0, :, :, None]  # (B, h, w, K)
+    piece_cover = F.adaptive_avg_pool2d(batch.cover, sight.pieces.shape[2:])
+    piece_kinds = kinds[:, None, None] * piece_cover[:, 0, :, :, None]  # (B, R, C, K)
+    strength = torch.nan_to_num(batch.strength)
+    known = ~batch.strength.isnan()
+    score = quality_score(batch.images, batch.clean)
+    picture = F.adaptive_avg_pool2d(batch.clean, THUMBNAIL)
+    terms = {
+        "kinds": 2.0 * F.binary_cross_entropy_with_logits(eyes.kind_logits(sight.degradation), kinds),
+        "near kinds": F.binary_cross_entropy_with_logits(eyes.piece_kind_logits(sight.pieces), piece_kinds),
+        "local kinds": F.binary_cross_entropy_with_logits(eyes.kind_logits(dense), dense_kinds),
+        "strength": 4.0 * _masked((eyes.strengths(sight.degradation) - strength).square(), known),
+        "local strength": 2.0
+        * _masked(
+            (eyes.strengths(dense) - strength[:, None, None] * cover[:, 0, :, :, None]).square(),
+            known[:, None, None].expand_as(dense_kinds),
+        ),
+        "quality strength": 2.0
+        * _masked((eyes.quality_strength_head(sight.quality) - strength).square(), known),
+        "levels": F.cross_entropy(sight.levels, _soft_levels(score)),
+        "score": (sight.score - score).abs().mean(),
+        "content": 4.0 * (eyes.thumbnail(sight.content) - picture).abs().mean(),
+    }
+    if batch.mapped.any():
+        embedding, maps = sight.regions[batch.mapped], batch.maps[batch.mapped]
+        terms["regions"] = 1.5 * region_loss(eyes, embedding, maps, generator)
+    return terms
+
+
+def region_loss(eyes: CompactEyes, embedding: Tensor, maps: Tensor, generator: torch.Generator) -> Tensor:
+    """Cross-entropy of "one region or two" over random pairs of positions, most of them close together.
+
+    (B, E, h, w), (B, M, H, W) uint8. The target is the share of the M people who see one region; both answers
+    weigh the same, however rare one is among the pairs.
+    """
+    batch, _, height, width = embedding.shape
+    labels = F.interpolate(maps.float(), (height, width), mode="nearest-exact").flatten(2)  # (B, M, hw)
+    count = 1536
+    rows = torch.randint(height, (batch, count), generator=generator)
+    columns = torch.randint(width, (batch, count), generator=generator)
+    reach = torch.where(torch.arange(count) % 3 == 0, float(max(height, width)), 7.0)
+    other_rows = _stepped(rows, reach, height, generator)
+    other_columns = _stepped(columns, reach, width, generator)
+    first, second = rows * width + columns, other_rows * width + other_columns
+    points = embedding.flatten(2).float()
+    distance = (_picked(points, first) - _picked(points, second)).square().sum(dim=1)  # (B, count)
+    together = (_picked(labels, first) == _picked(labels, second)).float().mean(dim=1)
+    share = together.mean().clamp(0.05, 0.95)
+    weight = together / share + (1 - together) / (1 - share)
+    return 0.5 * F.binary_cross_entropy_with_logits(eyes.same_region_logits(distance), together, weight)
+
+
+def _stepped(start: Tensor, reach: Tensor, length: int, generator: torch.Generator) -> Tensor:
+    step = (torch.randn(start.shape, generator=generator) * reach).round().long()
+    # Folded at the borders, so that these are not sampled more often than the rest.
+    position = (start + step).remainder(2 * length)
+    return torch.where(position < length, position, 2 * length - 1 - position)
+
+
+def _picked(values: Tensor, index: Tensor) -> Tensor:
+    return values.gather(2, index[:, None].expand(-1, values.shape[1], -1))
+
+
+def _masked(values: Tensor, mask: Tensor) -> Tensor:
+    return (values * mask).sum() / mask.sum().clamp_min(1)
+
+
+def _soft_levels(score: Tensor) -> Tensor:
+    levels = torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0])
+    return F.softmax(-4.0 * (score[:, None] - levels).square() / 2, dim=1)
+
+
+def train_perceivers(
+    data_root: Path,
+    out: Path,
+    recipe: PerceiverRecipe,
+    *,
+    start: Path | None = None,
+    report: Callable[[str], None] = print,
+    interval: int = 25,
+    save_interval: int = 200,
+) -> CompactEyes:
+    """Train, writing `checkpoint.pt` and `log.jsonl` into `out`; goes on from a checkpoint found there.
+
+    `start` is a checkpoint whose averaged weights are the starting point. Returns the averaged network.
+    Raises DataError when the photographs are missing and TrainingError when a checkpoint does not fit.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    photos = [load_photo(path, data_root) for path in clean_photo_paths(data_root)[0]]
+    pairs = [load_dark_pair(path) for path in dark_pair_paths(data_root)[0]]
+    if recipe.only_regions:
+        photos, pairs = [photo for photo in photos if photo.maps is not None], []
+    generator = torch.Generator().manual_seed(recipe.seed)
+    torch.manual_seed(recipe.seed)
+    eyes = CompactEyes(recipe.eyes, normed=True)
+    average = CompactEyes(recipe.eyes, normed=True)
+    if start is not None:
+        eyes.load_state_dict(_load(start, recipe)["average"])
+    average.load_state_dict(eyes.state_dict())
+    trained = _trained(eyes, recipe)
+    optimizers = _optimizers(trained, recipe)
+    step = 0
+    checkpoint = out / "checkpoint.pt"
+    if checkpoint.exists():
+        stored = _load(checkpoint, recipe)
+        eyes.load_state_dict(stored["eyes"])
+        average.load_state_dict(stored["average"])
+        for optimizer, state in zip(optimizers, stored["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        generator.set_state(stored["generator"])
+        step = int(stored["step"])
+    sums: dict[str, float] = {}
+    began, loading = time.monotonic(), 0.0
+    while step < recipe.steps:
+        moment = time.monotonic()
+        batch = draw_batch(photos, pairs, recipe, generator)
+        loading += time.monotonic() - moment
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+            group["lr"] = recipe.learning_rate * _schedule(step, recipe)
+        for name, value in _step(eyes, batch, trained, optimizers, recipe, generator).items():
+            sums[name] = sums.get(name, 0.0) + value / interval
+        step += 1
+        _average(average, eyes, min(recipe.ema, step / (step + 10)))
+        if step % save_interval == 0 or step == recipe.steps:
+            _save(checkpoint, recipe, step, eyes, average, optimizers, generator)
+        if step % interval == 0 or step == recipe.steps:
+            seconds = time.monotonic() - began
+            record = {"step": step, "seconds": round(seconds, 1), "loading": round(loading, 1), **sums}
+            with (out / "log.jsonl").open("a") as log:
+                log.write(json.dumps(record) + "\n")
+            report(" ".join(f"{name} {value:.4g}" for name, value in record.items()))
+            sums = {}
+    return average.eval()
+
+
+def publish(checkpoint: Path, recipe: PerceiverRecipe, folder: Path) -> None:
+    """Write the averaged network of a checkpoint in the form that ships: folded, half precision."""
+    eyes = CompactEyes(recipe.eyes, normed=True)
+    eyes.load_state_dict(_load(checkpoint, recipe)["average"])
+    save_eyes(folded(eyes.eval()), folder)
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update of each weight matrix is made orthogonal (Jordan et al., 2024).
+
+    A convolution counts as a matrix (outputs, inputs * positions). The update is scaled to the size of one of
+    AdamW (Liu et al., 2025), so both take the same learning rate.
+    """
+
+    def __init__(self, weights: list[torch.nn.Parameter], lr: float, weight_decay: float) -> None:
+        super().__init__(weights, {"lr": lr, "weight_decay": weight_decay, "momentum": 0.95})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Update the weights that have a gradient."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                momentum = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
+                momentum.lerp_(weight.grad, 1 - group["momentum"])
+                ahead = weight.grad.lerp(momentum, group["momentum"]).flatten(1)  # Nesterov
+                update = _orthogonal(ahead) * 0.2 * math.sqrt(max(ahead.shape))
+                weight.mul_(1 - group["lr"] * group["weight_decay"])
+                weight.sub_(update.view_as(weight), alpha=group["lr"])
+
+
+def _orthogonal(matrix: Tensor) -> Tensor:
+    """The nearest matrix with orthonormal rows or columns, roughly: five Newton-Schulz steps."""
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    wide = wide / (wide.norm() + 1e-7)
+    for _ in range(5):
+        square = wide @ wide.T
+        wide = 3.4445 * wide + (2.0315 * square @ square - 4.7750 * square) @ wide
+    result: Tensor = wide if matrix.shape[0] <= matrix.shape[1] else wide.T
+    return result
+
+
+def _step(
+    eyes: CompactEyes,
+    batch: Batch,
+    trained: list[torch.nn.Parameter],
+    optimizers: list[torch.optim.Optimizer],
+    recipe: PerceiverRecipe,
+    generator: torch.Generator,
+) -> dict[str, float]:
+    eyes.train(not recipe.only_regions)
+    if recipe.only_regions:
+        eyes.to_regions.train()
+    far, near, grid = draw_views(batch, recipe.eyes, generator)
+    with torch.autocast("cpu", torch.bfloat16):
+        sight = eyes.see(far.contiguous(memory_format=torch.channels_last), near, grid)
+    sight = Sight(**{name: value.float() for name, value in vars(sight).items()})
+    if recipe.only_regions:
+        terms = {"regions": region_loss(eyes, sight.regions, batch.maps, generator)}
+    else:
+        terms = losses(eyes, sight, batch, generator)
+    total = torch.stack(list(terms.values())).sum()
+    if not torch.isfinite(total):
+        raise TrainingError(f"The loss is {float(total)}; lower the learning rate ({recipe.learning_rate}).")
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
+    total.backward()  # type: ignore[no-untyped-call]
+    norm = torch.nn.utils.clip_grad_norm_(trained, recipe.clip)
+    for optimizer in optimizers:
+        optimizer.step()
+    terms = {"loss": total, "gradient": norm, **terms}
+    return {name: float(term.detach()) for name, term in terms.items()}
+
+
+def _optimizers(trained: list[torch.nn.Parameter], recipe: PerceiverRecipe) -> list[torch.optim.Optimizer]:
+    """Muon for convolutions, AdamW for the rest."""
+    kernels = [weight for weight in trained if weight.ndim == 4]
+    others = [weight for weight in trained if weight.ndim != 4]
+    return [
+        Muon(kernels, recipe.learning_rate, recipe.weight_decay),
+        torch.optim.AdamW(others, lr=recipe.learning_rate, weight_decay=recipe.weight_decay),
+    ]
+
+
+def _trained(eyes: CompactEyes, recipe: PerceiverRecipe) -> list[torch.nn.Parameter]:
+    if not recipe.only_regions:
+        return list(eyes.parameters())
+    eyes.requires_grad_(False)
+    eyes.to_regions.requires_grad_(True)
+    eyes.affinity.requires_grad_(True)
+    return [*eyes.to_regions.parameters(), eyes.affinity]
+
+
+def _schedule(step: int, recipe: PerceiverRecipe) -> float:
+    if step < recipe.warmup:
+        return (step + 1) / recipe.warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)))
+
+
+@torch.no_grad()
+def _average(average: CompactEyes, eyes: CompactEyes, decay: float) -> None:
+    current = eyes.state_dict()
+    for name, value in average.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(current[name], 1 - decay)
+        else:
+            value.copy_(current[name])
+
+
+def _save(
+    path: Path,
+    recipe: PerceiverRecipe,
+    step: int,
+    eyes: CompactEyes,
+    average: CompactEyes,
+    optimizers: list[torch.optim.Optimizer],
+    generator: torch.Generator,
+) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save(
+        {
+            "recipe": json.dumps(asdict(recipe)),
+            "step": step,
+            "eyes": eyes.state_dict(),
+            "average": average.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+            "generator": generator.get_state(),
+        },
+        partial,
+    )
+    partial.replace(path)
+
+
+def _load(path: Path, recipe: PerceiverRecipe) -> dict[str, Any]:
+    stored: dict[str, Any] = torch.load(path, weights_only=True)
+    shape = json.loads(str(stored["recipe"]))["eyes"]
+    if shape != json.loads(json.dumps(asdict(recipe.eyes))):
+        raise TrainingError(f"{path} holds a network of another shape: {shape}.")
+    return stored
+
+
+def _integer(limit: int, generator: torch.Generator) -> int:
+    return int(torch.randint(limit, (), generator=generator))
+
+
+def _uniform(generator: torch.Generator) -> float:
+    return float(torch.rand((), generator=generator))

@@ -1,0 +1,226 @@
+"""Every way a picture can be unfit: one line that names the file, before anything large is allocated."""
+
+import io
+import logging
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from clearair.errors import ImageError
+from clearair.image import DEFAULT_MAX_PIXELS, FORMATS, SUFFIXES, output_format, read_photo
+
+COFFEE = data.coffee()[:120, :160]
+
+
+def encoded(kind: str, image: np.ndarray = COFFEE, **options) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, kind, **options)
+    return file.getvalue()
+
+
+def refusal(source, **options) -> str:
+    with pytest.raises(ImageError) as caught:
+        read_photo(source, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def huge_png(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+
+
+def huge_jpeg(width: int, height: int) -> bytes:
+    content = bytearray(encoded("jpeg"))
+    at = content.index(b"\xff\xc0")
+    struct.pack_into(">HH", content, at + 5, height, width)
+    return bytes(content)
+
+
+def test_an_empty_file(tmp_path):
+    path = tmp_path / "empty.jpg"
+    path.touch()
+    assert refusal(path) == f"{path}: the file is empty."
+
+
+@pytest.mark.parametrize("content", [b"hello, world" * 50, b"\0" * 500, b"\xff\xd8", b"<html>"])
+def test_a_file_that_is_no_picture(tmp_path, content):
+    path = tmp_path / "notes.jpg"
+    path.write_bytes(content)
+    assert refusal(path) == f"{path}: not a picture."
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "tiff", "webp", "avif", "gif"])
+def test_a_truncated_file_is_an_error_not_grey_pixels(tmp_path, kind, kept):
+    content = encoded(kind)
+    path = tmp_path / f"cut.{kind}"
+    path.write_bytes(content[: int(len(content) * kept)])
+    assert refusal(path).startswith(f"{path}: the {kind.upper()} file is damaged or ends early")
+
+
+@pytest.mark.parametrize("options", [{"progressive": True}, {"quality": 100}])
+def test_a_truncated_progressive_jpeg(options):
+    content = encoded("jpeg", **options)
+    assert "ends early" in refusal(content[: len(content) // 2], name="cut.jpg")
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_deflate", "jpeg"])
+def test_a_tiff_with_a_damaged_middle_or_end(compression):
+    content = encoded("tiff", compression=compression)
+    assert "TIFF file is damaged" in refusal(content[: len(content) // 2])
+
+
+def test_a_png_with_a_flipped_bit():
+    content = bytearray(encoded("png"))
+    content[len(content) // 2] ^= 1
+    assert "PNG file is damaged" in refusal(bytes(content))
+
+
+@pytest.mark.parametrize("content", [huge_png(30_000, 30_000), huge_jpeg(30_000, 30_000)])
+def test_a_huge_size_in_the_header_is_refused(tmp_path, content):
+    path = tmp_path / "huge"
+    path.write_bytes(content)
+    message = refusal(path)
+    assert message.startswith(f"{path}: 30000 x 30000 px are more than the limit of 300,000,000 pixels")
+    assert "--max-pixels" in message
+
+
+def test_the_refusal_of_a_huge_picture_takes_no_memory():
+    resource = pytest.importorskip("resource")
+    read_photo(encoded("png"))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refusal(huge_png(30_000, 30_000))
+    refusal(huge_jpeg(30_000, 30_000))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB; the picture has 2.7 GB
+
+
+def test_the_limit_is_adjustable():
+    content = encoded("png")
+    assert "160 x 120 px" in refusal(content, max_pixels=160 * 120 - 1)
+    assert read_photo(content, max_pixels=160 * 120).size == (160, 120)
+    assert DEFAULT_MAX_PIXELS < 30_000 * 30_000
+
+
+def test_a_file_far_larger_than_its_picture_may_be_is_not_loaded(tmp_path):
+    path = tmp_path / "sparse.tif"
+    path.write_bytes(encoded("tiff"))
+    with path.open("r+b") as file:
+        file.truncate(200 << 20)
+    assert "0.2 GB are more than a picture of 20,000 pixels can take" in refusal(path, max_pixels=20_000)
+
+
+def test_a_folder_and_a_missing_file(tmp_path):
+    assert refusal(tmp_path) == f"{tmp_path}: a folder, not a picture."
+    assert refusal(tmp_path / "gone.jpg") == f"{tmp_path / 'gone.jpg'}: no such file."
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions there work otherwise")
+def test_a_file_that_may_not_be_read(tmp_path):
+    path = tmp_path / "private.jpg"
+    path.write_bytes(encoded("jpeg"))
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read everything")
+    assert "cannot be read: Permission denied" in refusal(path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that opens but cannot be read")
+def test_a_file_that_fails_while_it_is_read():
+    assert refusal(Path("/proc/self/mem")) == "/proc/self/mem: cannot be read: Input/output error."
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_does_not_hang(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert "not a regular file" in refusal(tmp_path / "pipe.jpg")
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"BM" + bytes(60), "BMP"),
+        (b"8BPS" + bytes(60), "Photoshop"),
+        (b"%PDF-1.7" + bytes(60), "PDF"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(60), "HEIC"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42" + bytes(60), "HEIF or video"),
+        (b"\xff\x0a" + bytes(60), "JPEG XL"),
+    ],
+)
+def test_a_known_format_that_is_not_read_is_named(head, name):
+    assert f"photo: a {name} file, which cannot be read. Save it as PNG" in refusal(head, name="photo")
+
+
+def test_a_camera_raw_file_does_not_pass_as_its_thumbnail(tmp_path):
+    path = tmp_path / "DSC_1.NEF"
+    path.write_bytes(encoded("tiff"))
+    assert "Develop it" in refusal(path)
+    # a digital negative by its tag, whatever it is called
+    assert "Develop it" in refusal(encoded("tiff", tiffinfo={50706: b"\1\4\0\0"}))
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp", "tiff", "png"])
+def test_of_several_frames_the_first_is_read_and_the_others_are_counted(kind):
+    frames = [
+        Image.fromarray(np.roll(COFFEE, 40 * index, axis=1)).quantize(64).convert("RGB") for index in range(3)
+    ]
+    file = io.BytesIO()
+    options = {"lossless": True} if kind == "webp" else {}
+    frames[0].save(file, kind, save_all=True, append_images=frames[1:], **options)
+    photo = read_photo(file.getvalue())
+    what = "pages" if kind == "tiff" else "frames"
+    assert f"only the first of 3 {what} is restored; the others are left out" in photo.notes
+    assert np.array_equal(photo.pixels, np.asarray(frames[0]))
+
+
+def test_integers_of_32_bits_are_refused():
+    assert "int samples" in refusal(encoded("tiff", np.arange(600, dtype=np.int32).reshape(20, 30)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_float_tiff_with_nan_or_infinity_is_refused(value):
+    pixels = np.zeros((20, 30), np.float32)
+    pixels[3, 4] = value
+    assert "NaN or infinite" in refusal(encoded("tiff", pixels))
+
+
+def test_broken_exif_does_not_stop_a_good_picture():
+    for exif in (
+        b"Exif\0\0II*\0\xff\xff\xff\x7f",
+        b"Exif\0\0nonsense",
+        b"Exif\0\0",
+        b"Exif\0\0MM\0*\0\0\0\x08\xff\xff",
+    ):
+        photo = read_photo(encoded("jpeg", exif=exif))
+        assert photo.metadata.orientation == 1
+
+
+def test_libvips_does_not_talk_to_the_user(capfd, caplog):
+    caplog.set_level(logging.CRITICAL)
+    for kind in ("jpeg", "png", "tiff"):
+        content = encoded(kind)
+        refusal(content[: len(content) // 2])
+    assert capfd.readouterr().err == ""
+
+
+def test_importing_needs_neither_libvips_nor_torch():
+    code = "import sys, clearair.image, clearair.batch; print({'pyvips', 'torch'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+
+
+def test_every_readable_format_has_a_writable_one():
+    assert all(FORMATS[output_format(name)].writable for name in FORMATS)
+    assert SUFFIXES[".jpg"] == "jpeg"
+    assert output_format("gif") == "png"

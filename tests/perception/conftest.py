@@ -1,0 +1,44 @@
+"""Small real perceivers and pictures for the tests of perception."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from numpy.typing import NDArray
+
+from clearair.perception.compact.config import EyesConfig
+from clearair.perception.compact.eyes import CompactEyes
+from clearair.perception.compact.perceiver import CompactPerceiver
+
+TINY = EyesConfig(
+    far_pixels=64 * 64,
+    far_widths=(4, 6, 8, 10),
+    near_side=16,
+    near_crops=6,
+    near_spacing=24,
+    near_widths=(4, 6, 8),
+    dense_width=12,
+    quality_dim=5,
+    content_dim=7,
+    degradation_dim=6,
+    region_dim=4,
+    region_count=5,
+)
+
+
+@pytest.fixture
+def tiny_eyes() -> CompactEyes:
+    torch.manual_seed(0)
+    return CompactEyes(TINY).eval()
+
+
+@pytest.fixture
+def tiny_perceiver(tiny_eyes: CompactEyes) -> CompactPerceiver:
+    return CompactPerceiver(tiny_eyes)
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> NDArray[np.uint8]:
+    return skimage.data.astronaut()[::2, ::2].copy()

@@ -1,0 +1,300 @@
+"""Many files: what is found, where it goes, and that one bad file spoils nothing."""
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clearair.batch import Job, Record, Source, find_images, plan_outputs, run
+from clearair.errors import UsageError
+from clearair.image import Photo, read_photo, write_photo
+
+PHOTO = Photo(np.full((6, 8, 3), 100, np.uint8))
+
+
+def negative(photo: Photo):
+    """Stands for a network: something that visibly changes the pixels."""
+    return photo.with_pixels(255 - photo.pixels), {"score": 2.5}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """photos/{a.jpg, b.png, sub/a.jpg} beside files that are not to be restored."""
+    root = tmp_path / "photos"
+    (root / "sub").mkdir(parents=True)
+    (root / ".thumbnails").mkdir()
+    for name in ("a.jpg", "b.png", "sub/a.jpg", "b.restored.png", ".hidden.jpg", ".thumbnails/c.jpg"):
+        write_photo(PHOTO, root / name)
+    (root / "notes.txt").write_text("not a picture")
+    return root
+
+
+def names(sources, root):
+    return [source.path.relative_to(root).as_posix() for source in sources]
+
+
+def test_a_folder_gives_its_pictures_without_hidden_ones_and_earlier_results(folder):
+    sources = find_images([folder])
+    assert names(sources, folder) == ["a.jpg", "b.png", "sub/a.jpg"]
+    assert [source.relative for source in sources] == [Path("a.jpg"), Path("b.png"), Path("sub/a.jpg")]
+
+
+def test_a_pattern_gives_what_it_matches_with_the_tree_below_its_fixed_part(folder):
+    sources = find_images([str(folder / "**" / "*.jpg")])
+    assert names(sources, folder) == ["a.jpg", "sub/a.jpg"]
+    assert [source.relative for source in sources] == [Path("a.jpg"), Path("sub/a.jpg")]
+    assert names(find_images([str(folder / "*.png")]), folder) == ["b.png"]
+
+
+def test_a_name_with_pattern_characters_is_a_name_first(folder):
+    write_photo(PHOTO, folder / "c[1].jpg")
+    assert names(find_images([folder / "c[1].jpg"]), folder) == ["c[1].jpg"]
+
+
+def test_each_picture_comes_once(folder):
+    given_twice = [folder / "b.png", folder, folder / "sub" / ".." / "a.jpg"]
+    assert names(find_images(given_twice), folder) == ["b.png", "a.jpg", "sub/a.jpg"]
+
+
+def test_files_named_themselves_are_taken_as_they_are(folder):
+    named = [folder / "notes.txt", folder / "gone.jpg", folder / ".hidden.jpg", folder / "b.restored.png"]
+    assert [source.path for source in find_images(named)] == named
+
+
+def test_results_beside_their_originals_are_not_restored_again(folder):
+    listed_by_a_shell = sorted(folder.glob("b.*"))
+    assert names(find_images(listed_by_a_shell), folder) == ["b.png"]
+
+
+def test_an_output_folder_inside_the_input_is_not_searched(folder):
+    out = folder / "out"
+    out.mkdir()
+    write_photo(PHOTO, out / "a.jpg")
+    assert names(find_images([folder], out=out), folder) == ["a.jpg", "b.png", "sub/a.jpg"]
+    assert names(find_images([str(folder / "**" / "*.jpg")], out=out), folder) == ["a.jpg", "sub/a.jpg"]
+
+
+def test_a_folder_or_pattern_without_pictures_is_named(tmp_path, folder):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="empty: no pictures in this folder"):
+        find_images([tmp_path / "empty"])
+    with pytest.raises(UsageError, match=r"\*\.bmp: matches no pictures"):
+        find_images([str(folder / "*.bmp")])
+    (tmp_path / "done").mkdir()
+    write_photo(PHOTO, tmp_path / "done" / "a.restored.jpg")
+    with pytest.raises(UsageError, match="done: only earlier restorations"):
+        find_images([tmp_path / "done"])
+
+
+def planned(paths, *arguments, **options):
+    sources = [Source(Path(path), Path(path)) for path in paths]
+    return [job.target.as_posix() for job in plan_outputs(sources, *arguments, **options)]
+
+
+def test_results_stand_beside_their_inputs_or_below_the_output_folder():
+    paths = ["a.jpg", "sub/b.TIF", "c.gif", "d.with.dots.png"]
+    beside = ["a.restored.jpg", "sub/b.restored.TIF", "c.restored.png", "d.with.dots.restored.png"]
+    assert planned(paths) == beside
+    assert planned(paths, Path("out")) == ["out/a.jpg", "out/sub/b.TIF", "out/c.png", "out/d.with.dots.png"]
+    assert planned(["a.jpg"], suffix="-clear") == ["a-clear.jpg"]
+
+
+def test_a_format_changes_the_suffix_only_where_it_must():
+    paths = ["a.jpg", "b.JPEG", "c.png"]
+    for name in ("jpeg", "jpg", "JPG", ".jpg"):
+        assert planned(paths, format=name) == ["a.restored.jpg", "b.restored.JPEG", "c.restored.jpg"]
+    with pytest.raises(UsageError, match=r"--format bmp: not a format .* jpeg, png, tiff"):
+        planned(paths, format="bmp")
+    with pytest.raises(UsageError, match="--format gif"):
+        planned(paths, format="gif")
+
+
+def test_a_picture_as_output_is_for_one_picture():
+    assert planned(["a.jpg"], Path("b.png")) == ["b.png"]
+    with pytest.raises(UsageError, match=r"b\.png: one file for 2 pictures"):
+        planned(["a.jpg", "c.jpg"], Path("b.png"))
+    with pytest.raises(UsageError, match="only read"):
+        planned(["a.jpg"], Path("b.gif"))
+    with pytest.raises(UsageError, match="contradicts --format tiff"):
+        planned(["a.jpg"], Path("b.png"), format="tiff")
+
+
+def test_a_file_without_a_known_suffix_gets_that_of_its_content(folder):
+    (folder / "a.jpg").rename(folder / "scan")
+    assert planned([folder / "scan"]) == [f"{folder.as_posix()}/scan.restored.jpg"]
+
+
+def test_two_inputs_never_share_an_output():
+    with pytest.raises(UsageError, match=r"a\.png and a\.gif: both would become a\.restored\.png"):
+        planned(["a.png", "a.gif"])
+    sources = [Source(Path("x/a.jpg"), Path("a.jpg")), Source(Path("y/a.jpg"), Path("a.jpg"))]
+    with pytest.raises(UsageError, match="both would become"):
+        plan_outputs(sources, Path("out"))
+
+
+def test_an_output_is_never_an_input():
+    with pytest.raises(UsageError, match=r"a\.jpg: is an input itself"):
+        planned(["a.jpg"], suffix="")
+    with pytest.raises(UsageError, match="is an input itself"):
+        planned(["a.jpg"], Path("sub/.."))
+    with pytest.raises(UsageError, match="is an input itself"):
+        planned(["a.jpg"], Path("a.jpg"))
+    with pytest.raises(UsageError, match="a suffix is part of a file name"):
+        planned(["a.jpg"], suffix="/../b")
+
+
+@given(
+    st.lists(
+        st.from_regex(r"[ab]{1,2}/?[ab]{1,2}\.(jpg|png|gif|tif)", fullmatch=True), unique=True, min_size=1
+    )
+)
+def test_a_plan_is_refused_or_gives_every_input_its_own_new_file(paths):
+    try:
+        targets = planned(paths, Path("out"))
+    except UsageError:
+        return
+    assert len(set(targets)) == len(paths)
+    assert not set(targets) & set(paths)
+
+
+def restored(folder, **options):
+    return list(run(plan_outputs(find_images([folder])), negative, **options))
+
+
+def test_every_file_is_restored_and_recorded_in_order(folder):
+    records = restored(folder)[1:]
+    (folder / "b.restored.png").unlink()
+    records = restored(folder, resume=True)
+    assert [Path(record.input).name for record in records] == ["a.jpg", "b.png", "a.jpg"]
+    assert read_photo(folder / "b.restored.png").pixels[0, 0].tolist() == [155, 155, 155]
+    record = records[1]
+    assert (record.width, record.height, record.found, record.error) == (8, 6, {"score": 2.5}, None)
+    assert record.output == str(folder / "b.restored.png")
+    assert record.seconds > 0
+    assert json.loads(json.dumps(record.to_dict()))["found"] == {"score": 2.5}
+
+
+def test_the_tree_is_kept_below_the_output_folder(folder, tmp_path):
+    out = tmp_path / "new" / "out"
+    records = list(run(plan_outputs(find_images([folder], out=out), out), negative))
+    assert [record.error for record in records] == [None] * 3
+    files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    assert files == ["a.jpg", "b.png", "sub/a.jpg"]
+
+
+def test_one_bad_file_is_named_and_the_others_are_done(folder):
+    (folder / "a.jpg").write_bytes(b"")
+    (folder / "b.restored.png").unlink()
+
+    def picky(photo):
+        if "sub" in photo.name:
+            return photo.with_pixels(np.full((6, 8, 3), np.nan, np.float32)), {}
+        return negative(photo)
+
+    empty, good, broken = run(plan_outputs(find_images([folder])), picky)
+    assert empty.error == f"{folder / 'a.jpg'}: the file is empty."
+    assert (empty.output, empty.width) == (None, None)
+    assert good.error is None
+    assert "the network returned NaN" in broken.error
+    assert (broken.output, broken.width) == (None, 8)
+    assert not (folder / "sub" / "a.restored.jpg").exists()
+
+
+def test_an_unexpected_error_is_recorded_and_logged_with_its_traceback(folder, caplog):
+    def faulty(photo):
+        if photo.format == "png":
+            raise RuntimeError("boom")
+        return negative(photo)
+
+    first, second, third = run(plan_outputs(find_images([folder])), faulty, overwrite=True)
+    assert (first.error, third.error) == (None, None)
+    assert "unexpected RuntimeError: boom" in second.error
+    assert "Traceback" in caplog.text
+
+
+def test_existing_outputs_are_kept_redone_or_skipped(folder):
+    target = folder / "b.restored.png"
+    before = target.read_bytes()
+    assert "exists already; --overwrite replaces it, --resume skips it" in restored(folder)[1].error
+    assert target.read_bytes() == before
+    records = restored(folder, resume=True)
+    assert [record.skipped for record in records] == [True] * 3
+    assert records[1].output == str(target)
+    assert target.read_bytes() == before
+    assert [record.error for record in restored(folder, overwrite=True)] == [None] * 3
+    assert target.read_bytes() != before
+    with pytest.raises(UsageError, match="contradict"):
+        run([], negative, overwrite=True, resume=True)
+
+
+def test_what_was_left_out_is_noted(tmp_path):
+    wide = Photo(np.zeros((4, 4, 3), np.uint16), bits=16)
+    write_photo(wide, tmp_path / "a.png")
+    (record,) = run([Job(tmp_path / "a.png", tmp_path / "b.jpg")], negative_16)
+    assert record.notes == ("16-bit values were rounded to 8 bits, the most jpeg holds",)
+
+
+def negative_16(photo):
+    return photo.with_pixels(65535 - photo.pixels), {}
+
+
+def test_an_impossible_output_is_found_out_before_the_work(tmp_path):
+    write_photo(PHOTO, tmp_path / "a.png")
+    (tmp_path / "file").touch()
+    worked = []
+    job = Job(tmp_path / "a.png", tmp_path / "file" / "a.png")
+    (record,) = run([job], lambda photo: (worked.append(photo) or photo, {}))
+    assert "is a file, not a folder" in record.error
+    assert not worked
+
+
+def test_an_interruption_leaves_only_whole_files(folder):
+    seen = []
+
+    def interrupted(photo):
+        seen.append(photo.name)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return negative(photo)
+
+    done: list[Record] = []
+    with pytest.raises(KeyboardInterrupt):
+        list(run(plan_outputs(find_images([folder])), interrupted, overwrite=True, on_done=done.append))
+    assert [Path(record.input).name for record in done] == ["a.jpg", "b.png"]
+    for record in done:
+        read_photo(Path(record.output))
+    assert not list(folder.rglob("*.part"))
+    assert not any(thread.name.startswith("clearair-") for thread in threading.enumerate())
+
+
+def test_stopping_early_finishes_the_write_and_ends_the_threads(folder):
+    records = run(plan_outputs(find_images([folder])), negative, overwrite=True)
+    next(records)
+    records.close()
+    assert not list(folder.rglob("*.part"))
+    assert not any(thread.name.startswith("clearair-") for thread in threading.enumerate())
+
+
+def test_reading_runs_ahead_by_one_picture_only(tmp_path):
+    for index in range(5):
+        write_photo(PHOTO, tmp_path / f"{index}.png")
+    jobs = plan_outputs(find_images([tmp_path]))
+    started = []
+
+    def watch(photo):
+        # a file that vanishes before its turn shows whether it was read already
+        for job in jobs[len(started) + 1 :]:
+            job.source.unlink(missing_ok=True)
+        return photo, {}
+
+    records = list(run(jobs, watch, on_start=started.append))
+    assert records[0].error is None
+    assert [record.error is None for record in records[2:]] == [False] * 3
+
+
+def test_no_jobs_no_records():
+    assert list(run([], negative)) == []

@@ -1,0 +1,191 @@
+"""Training the perceivers: splits, targets, losses, and that a run can be interrupted."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+
+from clearair.data.degradations import KINDS
+from clearair.errors import DataError, TrainingError
+from clearair.perception.compact.config import EyesConfig
+from clearair.perception.compact.eyes import CompactEyes
+from clearair.perception.compact.weights import load_eyes
+from clearair.training.perceivers import (
+    PerceiverRecipe,
+    clean_photo_paths,
+    dark_pair_paths,
+    draw_batch,
+    draw_kinds,
+    draw_views,
+    load_dark_pair,
+    load_photo,
+    losses,
+    publish,
+    quality_score,
+    train_perceivers,
+)
+
+TINY = PerceiverRecipe(
+    eyes=EyesConfig(
+        far_pixels=32 * 32,
+        far_widths=(4, 4, 4, 4),
+        near_side=16,
+        near_crops=4,
+        near_spacing=16,
+        near_widths=(4, 4, 4),
+        dense_width=8,
+    ),
+    steps=4,
+    batch=3,
+    crops=(32, 48),
+    real_dark=0.3,
+    partial=0.5,
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """A folder laid out as the training data: three photos, one of them with maps, and a low-light pair."""
+    root = tmp_path_factory.mktemp("data")
+    for folder in ("clean/BSD400", "clean/other", "regions/BSDS500", "lowlight/S/input", "lowlight/S/target"):
+        (root / "train" / folder).mkdir(parents=True)
+    photo = Image.fromarray(skimage.data.astronaut()).resize((96, 80))
+    photo.save(root / "train/clean/BSD400/12.jpg")
+    photo.save(root / "train/clean/BSD400/77.jpg")
+    photo.save(root / "train/clean/other/12.jpg")
+    maps = np.zeros((80, 96), np.uint8)
+    maps[:, 48:] = 7
+    for annotator in (0, 3):
+        Image.fromarray(maps).save(root / f"train/regions/BSDS500/77_{annotator}.png")
+    for name in ("a", "b"):
+        photo.save(root / f"train/lowlight/S/target/{name}.jpg")
+        photo.point(lambda value: value // 8).save(
+            root / f"train/lowlight/S/input/{name}.webp", lossless=True
+        )
+    return root
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_validation_photos_are_never_trained_on(data):
+    train, held_out = clean_photo_paths(data)
+    assert [path.name for path in held_out] == ["12.jpg"]
+    assert not set(train) & set(held_out)
+    assert [path.name for path in dark_pair_paths(data)[1]] == ["a.webp"]
+
+
+def test_a_folder_without_photos_is_named(tmp_path):
+    with pytest.raises(DataError, match="clean"):
+        clean_photo_paths(tmp_path)
+
+
+def test_maps_belong_to_the_photo_of_the_same_set(data):
+    assert load_photo(data / "train/clean/BSD400/77.jpg", data).maps.shape == (2, 80, 96)
+    assert load_photo(data / "train/clean/other/12.jpg", data).maps is None
+
+
+def test_crops_of_photo_and_maps_stay_aligned(data):
+    photo = load_photo(data / "train/clean/BSD400/77.jpg", data)
+    painted = replace(photo, clean=photo.maps[:1].expand(3, -1, -1) * 36)
+    batch = draw_batch([painted], [], replace(TINY, clean=1.0, mixed=0.0), generator())
+    assert batch.mapped.all()
+    agree = (batch.clean[:, 0] > 0.5) == (batch.maps[:, 0] > 0)
+    assert agree.float().mean() > 0.97
+
+
+def test_a_batch_is_the_same_from_the_same_seed(data):
+    photo = load_photo(data / "train/clean/BSD400/77.jpg", data)
+    first, second = (draw_batch([photo], [], TINY, generator(4)) for _ in range(2))
+    assert torch.equal(first.images, second.images)
+    assert torch.equal(first.kinds, second.kinds)
+
+
+def test_a_picture_really_taken_in_the_dark_has_low_light_of_unknown_strength(data):
+    pair = load_dark_pair(data / "train/lowlight/S/input/b.webp")
+    batch = draw_batch([pair], [pair], replace(TINY, real_dark=1.0), generator())
+    column = KINDS.index("lowlight")
+    assert batch.kinds.sum(dim=0)[column] == len(batch.kinds) == batch.kinds.sum()
+    assert batch.strength[:, column].isnan().all()
+    assert (batch.images.mean() < 0.2 * batch.clean.mean()).item()
+
+
+def test_kinds_are_drawn_in_the_shares_of_the_recipe():
+    random = generator()
+    counts = np.bincount([len(draw_kinds(PerceiverRecipe(), random)) for _ in range(4000)]) / 4000
+    assert counts[0] == pytest.approx(0.12, abs=0.03)
+    assert counts[1] == pytest.approx(0.60, abs=0.04)
+
+
+def test_quality_is_five_without_damage_and_falls_with_it():
+    clean = torch.rand(1, 3, 32, 32, generator=generator()) * 0.8 + 0.1
+    noise = torch.randn(1, 3, 32, 32, generator=generator(1))
+    scores = [float(quality_score(clean + sigma * noise, clean)) for sigma in (0.0, 0.02, 0.05, 0.2)]
+    assert scores[0] == pytest.approx(5.0)
+    assert scores == sorted(scores, reverse=True)
+    assert scores[-1] > 1
+
+
+def test_every_loss_is_finite_and_reaches_the_weights(data):
+    photo = load_photo(data / "train/clean/BSD400/77.jpg", data)
+    pair = load_dark_pair(data / "train/lowlight/S/input/b.webp")
+    torch.manual_seed(0)
+    eyes = CompactEyes(TINY.eyes, normed=True)
+    batch = draw_batch([photo], [pair], replace(TINY, batch=6), generator(1))
+    far, near, grid = draw_views(batch, TINY.eyes, generator())
+    terms = losses(eyes, eyes.see(far, near, grid), batch, generator())
+    assert all(math.isfinite(float(term.detach())) for term in terms.values())
+    sum(terms.values()).backward()
+    idle = [name for name, value in eyes.named_parameters() if value.grad is None]
+    assert idle == []
+
+
+def test_an_interrupted_run_goes_on_exactly(data, tmp_path):
+    def interrupt(line: str) -> None:
+        if line.startswith("step 2 "):
+            raise KeyboardInterrupt
+
+    parts = tmp_path / "parts"
+    whole = train_perceivers(data, tmp_path / "whole", TINY, report=lambda line: None)
+    with pytest.raises(KeyboardInterrupt):
+        train_perceivers(data, parts, TINY, report=interrupt, interval=1, save_interval=1)
+    resumed = train_perceivers(data, parts, TINY, report=lambda line: None, interval=1)
+    assert all(torch.equal(value, whole.state_dict()[name]) for name, value in resumed.state_dict().items())
+    steps = [json.loads(line)["step"] for line in (parts / "log.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3, 4]
+
+
+def test_a_checkpoint_of_another_shape_is_refused(data, tmp_path):
+    train_perceivers(data, tmp_path, replace(TINY, steps=1), report=lambda line: None)
+    wider = replace(TINY, eyes=replace(TINY.eyes, dense_width=12))
+    with pytest.raises(TrainingError, match="another shape"):
+        train_perceivers(data, tmp_path, wider, report=lambda line: None)
+
+
+def test_training_only_regions_leaves_every_other_output_as_it_is(data, tmp_path):
+    train_perceivers(data, tmp_path / "all", replace(TINY, steps=2), report=lambda line: None)
+    start = tmp_path / "all" / "checkpoint.pt"
+    regions = replace(TINY, steps=2, only_regions=True)
+    after = train_perceivers(data, tmp_path / "regions", regions, start=start, report=lambda line: None)
+    before = torch.load(start, weights_only=True)["average"]
+    changed = {name for name, value in after.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(name.startswith(("to_regions", "affinity")) for name in changed)
+
+
+def test_published_weights_load_without_the_normalisation(data, tmp_path):
+    average = train_perceivers(data, tmp_path, replace(TINY, steps=2), report=lambda line: None)
+    publish(tmp_path / "checkpoint.pt", TINY, tmp_path / "shipped")
+    eyes = load_eyes(tmp_path / "shipped")
+    images = torch.rand(1, 3, 40, 40)
+    with torch.no_grad():
+        torch.testing.assert_close(eyes(images).quality, average(images).quality, atol=0.02, rtol=0.02)
