@@ -1,6 +1,7 @@
 """Many files: what is found, where it goes, and that one bad file spoils nothing."""
 
 import json
+import sys
 import threading
 from pathlib import Path
 
@@ -117,8 +118,9 @@ def test_a_picture_as_output_is_for_one_picture():
     assert planned(["a.jpg"], Path("b.png")) == ["b.png"]
     with pytest.raises(UsageError, match=r"b\.png: one file for 2 pictures"):
         planned(["a.jpg", "c.jpg"], Path("b.png"))
-    with pytest.raises(UsageError, match="only read"):
-        planned(["a.jpg"], Path("b.gif"))
+    for name in ("b.gif", "b.HEIC", "b.bmp"):  # and not a folder of that name
+        with pytest.raises(UsageError, match="this format cannot be written"):
+            planned(["a.jpg"], Path(name))
     with pytest.raises(UsageError, match="contradicts --format tiff"):
         planned(["a.jpg"], Path("b.png"), format="tiff")
 
@@ -298,3 +300,14 @@ def test_reading_runs_ahead_by_one_picture_only(tmp_path):
 
 def test_no_jobs_no_records():
     assert list(run([], negative)) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_links_in_circles_and_out_of_reach_do_not_stop_the_rest(folder):
+    (folder / "a.jpg").unlink()
+    (folder / "a.jpg").symlink_to(folder / "a.jpg")
+    (folder / "loop").symlink_to(folder)
+    records = restored(folder, overwrite=True)
+    assert [record.error is None for record in records] == [False, True, True]
+    assert records[0].error.startswith(f"{folder / 'a.jpg'}: cannot be read")
+    assert "unexpected" not in records[0].error

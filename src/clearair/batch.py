@@ -20,12 +20,13 @@ from clearair.image import (
     SUFFIXES,
     WRITABLE_SUFFIXES,
     Photo,
+    exists,
     format_of_suffix,
     output_format,
     read_photo,
     write_photo,
 )
-from clearair.image.formats import HEAD_BYTES, sniff
+from clearair.image.formats import FOREIGN_SUFFIXES, HEAD_BYTES, sniff
 
 Process = Callable[[Photo], tuple[Photo, dict[str, Any]]]
 """Restores one photo, and says what was found in it as plain values for JSON."""
@@ -88,17 +89,17 @@ def find_images(
     found: list[Source] = []
     for given in paths:
         path = Path(given)
-        if path.is_dir():
+        if _is_folder(path):
             found += _search_folder(path, suffix, out)
-        elif not path.exists() and glob.has_magic(str(given)):
+        elif not os.path.lexists(path) and glob.has_magic(str(given)):
             found += _search_pattern(str(given), suffix, out)
         else:
             found.append(Source(path, Path(path.name)))
     first: dict[Path, Source] = {}
     for source in found:
-        first.setdefault(source.path.resolve(), source)
+        first.setdefault(_real(source.path), source)
     unique = list(first.values())
-    originals = {(source.path.parent.resolve(), source.path.stem) for source in unique}
+    originals = {(_real(source.path.parent), source.path.stem) for source in unique}
     return [source for source in unique if _original_of(source.path, suffix) not in originals]
 
 
@@ -118,7 +119,7 @@ def plan_outputs(
     kind = None if format is None else _format_named(format)
     if os.sep in suffix or (os.altsep and os.altsep in suffix):
         raise UsageError(f"--suffix {suffix}: a suffix is part of a file name; use -o for another folder.")
-    if out is not None and format_of_suffix(out) and not out.is_dir():
+    if out is not None and _is_picture_name(out) and not _is_folder(out):
         jobs = [_single_job(sources, out, kind)]
     else:
         jobs = [Job(source.path, _target(source, out, suffix, kind)) for source in sources]
@@ -248,7 +249,7 @@ def _guarded(step: _Step, stage: Callable[[_Step], None]) -> _Step:
 
 def _read(step: _Step, overwrite: bool, resume: bool, max_pixels: int) -> None:
     target = step.job.target
-    if target.exists() and not overwrite:
+    if not overwrite and exists(target):
         if not resume:
             raise OutputError(f"{target}: exists already; --overwrite replaces it, --resume skips it.")
         step.skipped = True
@@ -279,11 +280,23 @@ def _write(step: _Step, overwrite: bool, strip_metadata: bool, quality: int | No
 
 def _refuse_unwritable(target: Path) -> None:
     """Find out before minutes of work, not after, that the result has no place."""
-    place = next(parent for parent in target.absolute().parents if parent.exists())
+    place = next(parent for parent in target.absolute().parents if exists(parent))
     if not place.is_dir():
         raise OutputError(f"{target}: cannot be written: {place} is a file, not a folder.")
     if not os.access(place, os.W_OK | os.X_OK):
         raise OutputError(f"{target}: cannot be written: no permission to write in {place}.")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False  # reading it will say why
+
+
+def _real(path: Path) -> Path:
+    """Follow all links; unlike Path.resolve, also where they run in circles."""
+    return Path(os.path.realpath(path))
 
 
 def _search_folder(folder: Path, suffix: str, out: Path | None) -> list[Source]:
@@ -297,7 +310,7 @@ def _search_folder(folder: Path, suffix: str, out: Path | None) -> list[Source]:
 
 def _walk(folder: Path, out: Path | None) -> Iterator[Path]:
     """Yield the files below `folder`, sorted, without hidden ones and without the output folder inside it."""
-    skipped = out.resolve() if out else None
+    skipped = _real(out) if out else None
 
     def refuse(error: OSError) -> None:
         raise UsageError(f"{error.filename}: this folder cannot be searched: {error.strerror}.") from error
@@ -305,7 +318,7 @@ def _walk(folder: Path, out: Path | None) -> Iterator[Path]:
     for place, folders, files in os.walk(folder, onerror=refuse):
         here = Path(place)
         folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and (here / name).resolve() != skipped
+            name for name in folders if not name.startswith(".") and _real(here / name) != skipped
         )
         yield from (here / name for name in sorted(files) if not name.startswith("."))
 
@@ -313,12 +326,12 @@ def _walk(folder: Path, out: Path | None) -> Iterator[Path]:
 def _search_pattern(pattern: str, suffix: str, out: Path | None) -> list[Source]:
     parts = Path(pattern).parts
     fixed = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), parts))
-    hidden = out.resolve() if out else None
+    hidden = _real(out) if out else None
     found = [
         Source(match, match.relative_to(fixed))
         for match in sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207
         if match.is_file() and format_of_suffix(match) and not _is_restoration(match, suffix)
-        if hidden is None or hidden not in match.resolve().parents
+        if hidden is None or hidden not in _real(match).parents
     ]
     if not found:
         raise UsageError(f"{pattern}: matches no pictures.")
@@ -333,7 +346,7 @@ def _original_of(path: Path, suffix: str) -> tuple[Path, str] | None:
     """The folder and stem of the picture that `path` is named as the restoration of."""
     if not _is_restoration(path, suffix):
         return None
-    return path.parent.resolve(), path.stem.removesuffix(suffix)
+    return _real(path.parent), path.stem.removesuffix(suffix)
 
 
 def _format_named(name: str) -> str:
@@ -345,11 +358,18 @@ def _format_named(name: str) -> str:
     return kind
 
 
+def _is_picture_name(path: Path) -> bool:
+    """Whether `path` is meant as a picture, not as a folder; also one that cannot be written."""
+    return path.suffix.lower() in SUFFIXES or path.suffix.lower() in FOREIGN_SUFFIXES
+
+
 def _single_job(sources: Sequence[Source], out: Path, kind: str | None) -> Job:
     if len(sources) != 1:
         raise UsageError(f"-o {out}: one file for {len(sources)} pictures; name a folder.")
     if out.suffix.lower() not in WRITABLE_SUFFIXES:
-        raise UsageError(f"-o {out}: this format is only read; use {', '.join(sorted(WRITABLE_SUFFIXES))}.")
+        raise UsageError(
+            f"-o {out}: this format cannot be written; use {', '.join(sorted(WRITABLE_SUFFIXES))}."
+        )
     if kind is not None and format_of_suffix(out) != kind:
         raise UsageError(f"-o {out}: contradicts --format {kind}.")
     return Job(sources[0].path, out)
@@ -378,10 +398,10 @@ def _format_inside(path: Path) -> str | None:
 
 
 def _refuse_clashes(jobs: Sequence[Job]) -> None:
-    inputs = {job.source.resolve() for job in jobs}
+    inputs = {_real(job.source) for job in jobs}
     owners: dict[Path, Path] = {}
     for job in jobs:
-        target = job.target.resolve()
+        target = _real(job.target)
         if target in inputs:
             raise UsageError(f"{job.target}: is an input itself. Choose another folder with -o, or --suffix.")
         if target in owners:

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
 
 from clearair.errors import ImageError
-from clearair.image import DEFAULT_MAX_PIXELS, FORMATS, SUFFIXES, output_format, read_photo
+from clearair.image import DEFAULT_MAX_PIXELS, FORMATS, SUFFIXES, encode_photo, output_format, read_photo
 
 COFFEE = data.coffee()[:120, :160]
 
@@ -24,6 +26,9 @@ def encoded(kind: str, image: np.ndarray = COFFEE, **options) -> bytes:
     file = io.BytesIO()
     Image.fromarray(image).save(file, kind, **options)
     return file.getvalue()
+
+
+CONTENTS = {kind: encoded(kind, COFFEE[:24, :32]) for kind in FORMATS}
 
 
 def refusal(source, **options) -> str:
@@ -89,10 +94,26 @@ def test_a_png_with_a_flipped_bit():
     assert "PNG file is damaged" in refusal(bytes(content))
 
 
-@pytest.mark.parametrize("content", [huge_png(30_000, 30_000), huge_jpeg(30_000, 30_000)])
-def test_a_huge_size_in_the_header_is_refused(tmp_path, content):
+def huge_tiff(width: int, height: int) -> bytes:
+    content = bytearray(encoded("tiff"))
+    for index in range(int.from_bytes(content[8:10], "little")):
+        at = 10 + 12 * index
+        size = {256: width, 257: height}.get(int.from_bytes(content[at : at + 2], "little"))
+        if size:
+            struct.pack_into("<HII", content, at + 2, 4, 1, size)
+    return bytes(content)
+
+
+def huge_avif(width: int, height: int) -> bytes:
+    content = bytearray(encoded("avif"))
+    struct.pack_into(">II", content, content.index(b"ispe") + 8, width, height)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("make", [huge_png, huge_jpeg, huge_tiff, huge_avif])
+def test_a_huge_size_in_the_header_is_refused(tmp_path, make):
     path = tmp_path / "huge"
-    path.write_bytes(content)
+    path.write_bytes(make(30_000, 30_000))
     message = refusal(path)
     assert message.startswith(f"{path}: 30000 x 30000 px are more than the limit of 300,000,000 pixels")
     assert "--max-pixels" in message
@@ -104,6 +125,7 @@ def test_the_refusal_of_a_huge_picture_takes_no_memory():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refusal(huge_png(30_000, 30_000))
     refusal(huge_jpeg(30_000, 30_000))
+    refusal(huge_tiff(30_000, 30_000))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB; the picture has 2.7 GB
 
 
@@ -205,6 +227,31 @@ def test_broken_exif_does_not_stop_a_good_picture():
     ):
         photo = read_photo(encoded("jpeg", exif=exif))
         assert photo.metadata.orientation == 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    kind=st.sampled_from(sorted(FORMATS)),
+    edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8),
+    in_header=st.booleans(),
+)
+def test_damage_anywhere_gives_a_picture_or_a_refusal(kind, edits, in_header):
+    content = bytearray(CONTENTS[kind])
+    room = min(400, len(content)) if in_header else len(content)
+    for place, value in edits:
+        content[int(place * room)] = value
+    try:
+        photo = read_photo(bytes(content), max_pixels=1_000_000)
+    except ImageError:
+        return
+    assert read_photo(encode_photo(photo, "png")).size == photo.size
+
+
+def test_an_absurd_size_and_undecodable_messages_stay_silent(capfd):
+    for make in (huge_png, huge_tiff, huge_avif):
+        refusal(make(0x6E000028, 40))
+    assert "PNG file is damaged" in refusal(encoded("png").replace(b"IDAT", b"\xff\xfe\xffT"))
+    assert capfd.readouterr().err == ""
 
 
 def test_libvips_does_not_talk_to_the_user(capfd, caplog):

@@ -362,3 +362,10 @@ def test_the_suffix_decides_the_format(tmp_path: Path):
     for suffix, kind in ((".JPG", "JPEG"), (".tif", "TIFF"), (".webp", "WEBP"), (".png", "PNG")):
         write_photo(photo, tmp_path / f"a{suffix}")
         assert Image.open(io.BytesIO((tmp_path / f"a{suffix}").read_bytes())).format == kind
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "tiff", "webp", "avif"])
+def test_pixels_are_contiguous_and_may_be_written_to(kind):
+    pixels = read_photo(file_with_everything(kind, orientation=1)).pixels
+    assert pixels.flags.writeable
+    assert pixels.flags.c_contiguous

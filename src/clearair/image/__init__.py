@@ -16,7 +16,7 @@ from clearair.image.formats import (
 from clearair.image.metadata import Metadata
 from clearair.image.photo import Photo, to_depth
 from clearair.image.reading import DEFAULT_MAX_PIXELS, read_photo
-from clearair.image.writing import encode_photo, losses, write_atomically, write_photo
+from clearair.image.writing import encode_photo, exists, losses, write_atomically, write_photo
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -27,6 +27,7 @@ __all__ = [
     "Metadata",
     "Photo",
     "encode_photo",
+    "exists",
     "format_of_suffix",
     "losses",
     "output_format",

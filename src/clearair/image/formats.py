@@ -51,6 +51,12 @@ RAW_SUFFIXES = frozenset(
 )
 """Camera raw files; most are TIFFs whose first picture is a thumbnail, so they must not pass as TIFF."""
 
+FOREIGN_SUFFIXES = RAW_SUFFIXES | frozenset(
+    {".bmp", ".exr", ".hdr", ".heic", ".heif", ".ico", ".j2k", ".jp2", ".jxl", ".pbm", ".pdf", ".pgm", ".ppm"}
+    | {".psd", ".svg", ".tga"}
+)
+"""Picture files that are neither read nor written."""
+
 _UNREADABLE = (
     (b"BM", "BMP"),
     (b"8BPS", "Photoshop"),

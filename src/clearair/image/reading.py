@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clearair.errors import ImageError
-from clearair.image import formats, jpeg, png, tiff, webp
+from clearair.image import avif, formats, jpeg, png, tiff, webp
 from clearair.image.libvips import explain, libvips
 from clearair.image.metadata import Metadata
 from clearair.image.photo import Photo, Pixels, turn_upright
@@ -68,11 +68,11 @@ def read_photo(
 
 
 def _read_file(path: Path, name: str, max_pixels: int) -> bytes:
-    if path.is_dir():
-        raise ImageError(f"{name}: a folder, not a picture.")
-    if path.exists() and not path.is_file():
-        raise ImageError(f"{name}: not a regular file; use `-` to read from standard input.")
     try:
+        if path.is_dir():
+            raise ImageError(f"{name}: a folder, not a picture.")
+        if path.exists() and not path.is_file():
+            raise ImageError(f"{name}: not a regular file; use `-` to read from standard input.")
         with path.open("rb") as file:
             head = file.read(formats.HEAD_BYTES)
             _recognise(head, name, path)
@@ -109,6 +109,9 @@ def _recognise(data: bytes, name: str, path: Path | None) -> str:
 
 def _open(data: bytes, kind: str, name: str, max_pixels: int, page: int | None = None) -> Any:
     """Read the header only, and refuse what is too large while it has cost nothing."""
+    if kind == "avif":
+        # GLib would print its own complaint about an absurd size; for other formats libvips looks first.
+        _refuse_large(*avif.announced_size(data), name, max_pixels)
     vips = libvips()
     load = getattr(vips.Image, f"{_LOADERS[kind]}load_buffer")
     options: dict[str, Any] = {} if page is None else {"page": page}
@@ -118,15 +121,19 @@ def _open(data: bytes, kind: str, name: str, max_pixels: int, page: int | None =
         image = load(data, access="sequential", fail_on=fail_on, **options)
     except vips.Error as error:
         raise _broken(name, kind, error) from error
-    if image.width * image.height > max_pixels:
-        raise ImageError(
-            f"{name}: {image.width} x {image.height} px are more than the limit of {max_pixels:,} pixels; "
-            "raise it with --max-pixels."
-        )
+    _refuse_large(image.width, image.height, name, max_pixels)
     primary = _field(image, "heif-primary", 0)
     if page is None and primary:
         return _open(data, kind, name, max_pixels, page=primary)
     return image
+
+
+def _refuse_large(width: int, height: int, name: str, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name}: {width} x {height} px are more than the limit of {max_pixels:,} pixels; "
+            "raise it with --max-pixels."
+        )
 
 
 def _decode(image: Any, kind: str, name: str) -> Pixels:

@@ -171,6 +171,8 @@ class _Layout:
 
 def _entries(data: bytes, layout: _Layout, start: int) -> Iterable[tuple[int, int, int, int]]:
     """(offset, tag number, type, count) of every entry of the directory at `start`."""
+    if start > len(data):
+        raise ValueError("directory beyond the end")
     head, size = ("Q", 20) if layout.big else ("H", 12)
     (entries,) = struct.unpack_from(layout.order + head, data, start)
     if entries > _MAX_ENTRIES:
@@ -185,15 +187,17 @@ def _entries(data: bytes, layout: _Layout, start: int) -> Iterable[tuple[int, in
 def _read(data: bytes, layout: _Layout, start: int, pointers: tuple[int, ...], depth: int) -> Directory:
     tags: dict[int, Tag] = {}
     children: dict[int, Directory] = {}
+    room = len(data)  # honest values do not overlap; this bounds what a forged directory can cost
     for at, number, kind, count in _entries(data, layout, start):
         size = _TYPE_SIZE.get(kind, 0) * count
         inline_at = at + 4 + layout.count_size
         value_at = inline_at
         if size > layout.count_size:
             (value_at,) = struct.unpack_from(layout.word, data, inline_at)
-        raw = data[value_at : value_at + size]
-        if not size or len(raw) < size:
+        raw = data[value_at : value_at + size] if size <= room else b""
+        if not raw or len(raw) < size or number in children:
             continue
+        room -= size
         tag = Tag(kind, count, _to_little_endian(raw, _SWAP_UNIT[kind]) if layout.order == ">" else raw)
         if number in pointers and depth < 2:
             try:

@@ -46,7 +46,7 @@ def write_photo(
         suffixes = ", ".join(sorted(WRITABLE_SUFFIXES))
         raise OutputError(f"{target}: not a format that can be written; use {suffixes}.")
     refuse_source(photo, target)
-    if not overwrite and target.exists():
+    if not overwrite and exists(target):
         raise OutputError(f"{target}: exists already; --overwrite replaces it.")
     data = encode_photo(photo, kind, strip_metadata=strip_metadata, quality=quality, name=str(target))
     write_atomically(target, data, overwrite=overwrite)
@@ -94,11 +94,19 @@ def losses(photo: Photo, format: str, *, strip_metadata: bool = False) -> tuple[
     return tuple(notes)
 
 
+def exists(target: Path) -> bool:
+    """Whether something stands at `target`; raises OutputError when that may not even be looked up."""
+    try:
+        return target.exists()
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written: {_reason(error)}.") from error
+
+
 def refuse_source(photo: Photo, target: Path) -> None:
     """Raise OutputError when `target` is the file that the photo came from, by whatever path."""
     if photo.path is None:
         return
-    same = photo.path.resolve() == target.resolve()
+    same = os.path.realpath(photo.path) == os.path.realpath(target)
     with suppress(OSError):
         same = same or photo.path.samefile(target)
     if same:

@@ -27,7 +27,7 @@ class NetworkConfig:
     """Transformer blocks of each encoder level, finest first (the paper's setting)."""
     decoder_blocks: tuple[int, ...] = (3, 5, 6)
     """Blocks of each decoder level, finest first; one level fewer than the encoder."""
-    refinement_blocks: int = 0
+    refinement_blocks: int = 4
     """Further blocks at the finest level, after the decoder."""
     heads: tuple[int, ...] = (1, 2, 4, 8)
     """Attention heads of each level."""
@@ -62,9 +62,9 @@ class NetworkConfig:
     """N, labels a region map may use, the background 0 included."""
     prompts: int = 8
     """K learnable degradation prompts (eq. 10)."""
-    prompt_dim: int = 128
+    prompt_dim: int = 256
     """D_p, entries of a degradation prompt, and of the adapted quality embedding."""
-    content_tokens: int = 8
+    content_tokens: int = 16
     """Tokens the content embedding becomes: over a single one the softmax would be constant."""
     guidance_ratio: float = 1.0
     """Inner channels of SCA and DAM, relative to the level's own."""
@@ -137,12 +137,14 @@ COMPACT = NetworkConfig(
     decoder_blocks=(2, 3),
     heads=(1, 2, 4),
     block=("conv", "gated", "gated"),
+    refinement_blocks=0,
     expansion=2.0,
     conv_bias=True,
     wide_decoder=False,
     stem=2,
     resampling="conv1x1",
     prompt_dim=64,
+    content_tokens=8,
     guidance_ratio=0.5,
 )
 """Made for CPUs: works at half resolution and below; ships inside the package."""
@@ -153,6 +155,7 @@ TINY = NetworkConfig(
     decoder_blocks=(1,),
     heads=(1, 2),
     block=("conv", "restormer"),
+    refinement_blocks=1,
     quality_dim=4,
     content_dim=6,
     degradation_dim=5,

@@ -35,7 +35,9 @@ class ContentTokens(nn.Module):
     def __init__(self, content_dim: int, tokens: int, token_dim: int) -> None:
         super().__init__()
         self.tokens = tokens
-        self.expand = nn.Linear(content_dim, tokens * token_dim)
+        self.expand = nn.Sequential(
+            nn.Linear(content_dim, token_dim), nn.GELU(), nn.Linear(token_dim, tokens * token_dim)
+        )
         self.norm = nn.LayerNorm(token_dim)
 
     def forward(self, content: Tensor) -> Tensor:

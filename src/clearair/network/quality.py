@@ -3,6 +3,7 @@
 Shapes: B images, C channels, H x W positions, Q entries of the quality embedding.
 """
 
+import torch
 from torch import Tensor, nn
 
 
@@ -40,4 +41,4 @@ class QualityGuidance(nn.Module):
         """(B, C, H, W), (B, F) -> (B, C, H, W)."""
         scale = self.to_scale(quality)[:, :, None, None].to(features.dtype)  # (B, C, 1, 1)
         shift = self.to_shift(quality)[:, :, None, None].to(features.dtype)  # (B, C, 1, 1)
-        return features * scale + shift
+        return torch.addcmul(shift, features, scale)  # one pass over the features

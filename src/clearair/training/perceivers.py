@@ -224,6 +224,18 @@ def quality_score(images: Tensor, clean: Tensor) -> Tensor:
     return 1 + 2 * peak + 2 * _ssim(images, clean).clamp(0, 1)
 
 
+def severity_score(batch: Batch) -> Tensor:
+    """The score to be learned, 1..5, (B,): fidelity, and how strong the damage was drawn.
+
+    Fidelity alone depends on what the picture shows: the same blur costs a meadow more than a sky. Of several
+    degradations, each takes its share of what the others leave. With an unknown strength, fidelity decides.
+    """
+    fidelity = quality_score(batch.images, batch.clean)
+    share = batch.cover.mean(dim=(1, 2, 3))
+    left = (1 - share[:, None] * batch.strength).prod(dim=1)  # NaN where a strength is unknown
+    return torch.where(left.isnan(), fidelity, 0.6 * fidelity + 0.4 * (1 + 4 * left))
+
+
 def _ssim(first: Tensor, second: Tensor) -> Tensor:
     weights = first.new_tensor([0.299, 0.587, 0.114])[:, None, None]
     x, y = ((image * weights).sum(dim=1, keepdim=True) for image in (first, second))
@@ -265,7 +277,7 @@ def losses(eyes: CompactEyes, sight: Sight, batch: Batch, generator: torch.Gener
     piece_kinds = kinds[:, None, None] * piece_cover[:, 0, :, :, None]  # (B, R, C, K)
     strength = torch.nan_to_num(batch.strength)
     known = ~batch.strength.isnan()
-    score = quality_score(batch.images, batch.clean)
+    score = severity_score(batch)
     picture = F.adaptive_avg_pool2d(batch.clean, THUMBNAIL)
     terms = {
         "kinds": 2.0 * F.binary_cross_entropy_with_logits(eyes.kind_logits(sight.degradation), kinds),

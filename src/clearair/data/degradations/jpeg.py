@@ -64,7 +64,8 @@ class Jpeg:
         top, left = self.offset
         bottom, right = -(height + top) % (2 * BLOCK), -(width + left) % (2 * BLOCK)
         padded = F.pad(clean * 255, (left, right, top, bottom), mode="replicate")
-        ycbcr = torch.einsum("dc,bchw->bdhw", padded.new_tensor(TO_YCBCR), padded.round())
+        # libjpeg rounds wherever it stores samples, and at high quality that is part of the loss.
+        ycbcr = torch.einsum("dc,bchw->bdhw", padded.new_tensor(TO_YCBCR), padded.round()).round()
         factor = quantisation_factor(self.quality)
         luma = _quantise(ycbcr[:, :1] - 128, LUMINANCE_TABLE, factor)
         chroma = ycbcr[:, 1:].clone()
@@ -77,7 +78,7 @@ class Jpeg:
         return rgb[..., top : top + height, left : left + width].round().clamp(0, 255) / 255
 
 
-def draw_jpeg(strength: Tensor, size: tuple[int, int], generator: torch.Generator) -> Jpeg:
+def draw_jpeg(strength: Tensor, generator: torch.Generator) -> Jpeg:
     """Compression for (B,) strengths in [0, 1]; half of the draws begin in the middle of a block."""
     low, high = QUALITY_RANGE
     # Below quality 30 each step costs much more than above, so the strength follows the logarithm.
@@ -100,7 +101,7 @@ def quantisation_factor(quality: Tensor) -> Tensor:
 def _compress_chroma(chroma: Tensor, factor: Tensor, *, subsampled: bool) -> Tensor:
     if not subsampled:
         return _quantise(chroma, CHROMINANCE_TABLE, factor)
-    half = _quantise(F.avg_pool2d(chroma, 2), CHROMINANCE_TABLE, factor)
+    half = _quantise(F.avg_pool2d(chroma, 2).round(), CHROMINANCE_TABLE, factor)
     # Bilinear with half-pixel centres is libjpeg's "fancy upsampling".
     return F.interpolate(half, scale_factor=2, mode="bilinear", align_corners=False)
 
@@ -113,7 +114,7 @@ def _quantise(plane: Tensor, table: tuple[tuple[int, ...], ...], factor: Tensor)
     blocks = plane.reshape(batch, channels, height // BLOCK, BLOCK, width // BLOCK, BLOCK)
     blocks = blocks.transpose(3, 4).reshape(batch, -1, BLOCK * BLOCK)  # (B, N, 64)
     basis = _dct_basis().to(plane)
-    decoded = ((blocks @ basis.T / steps).round() * steps) @ basis
+    decoded = (((blocks @ basis.T / steps).round() * steps) @ basis).round()
     decoded = decoded.reshape(batch, channels, height // BLOCK, width // BLOCK, BLOCK, BLOCK)
     return decoded.transpose(3, 4).reshape(plane.shape)
 

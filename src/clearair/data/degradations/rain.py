@@ -12,7 +12,9 @@ from torch import Tensor
 
 from clearair.data.degradations.draws import chance, feature_scale, normal, per_sample, uniform
 
-LAYERS = 3
+NEARNESS = (1.0, 0.6, 1.4)
+"""Width of the streaks of each layer, relative to the middle one."""
+LAYERS = len(NEARNESS)
 TAPS = 13
 """Rows of the upright canvas that a streak covers before it is stretched to its length."""
 
@@ -61,33 +63,39 @@ def draw_rain(strength: Tensor, size: tuple[int, int], generator: torch.Generato
 def _draw_streaks(strength: Tensor, size: tuple[int, int], generator: torch.Generator) -> Tensor:
     """Coverage (B, 1, H, W): L layers of upright streaks, turned to one direction and laid together."""
     batch, scale = len(strength), feature_scale(size)
-    height, width = size[0] / scale, size[1] / scale
-    angle = 0.3 * normal(generator, batch, like=strength).clamp(-2.5, 2.5)
     # From specks to long lines: equally likely in each octave of length.
     length = torch.exp(uniform(generator, batch, LAYERS, like=strength, low=math.log(6), high=math.log(75)))
-    stretch = length / TAPS
-    diagonal = math.ceil(math.hypot(height, width)) + 2
+    diagonal = math.ceil(math.hypot(size[0] / scale, size[1] / scale)) + 2
     canvas = (math.ceil(0.75 * diagonal), diagonal)
-    nearness = torch.tensor([1.0, 0.6, 1.4], device=strength.device)
-    # The share of the canvas that streaks cover grows with the strength, whatever their length.
-    share = (0.01 + 0.15 * strength[:, None]) * uniform(generator, batch, LAYERS, like=strength, low=0.2)
-    density = (share / nearness / TAPS * (stretch / 2).clamp(0.5, 1.5))[..., None, None]
-    number = uniform(generator, batch, LAYERS, *canvas, like=strength)
-    impulses = (number < density) * (0.3 + 0.7 * number / density)
-    widths = (uniform(generator, batch, LAYERS, like=strength, low=0.35, high=0.8) * nearness).reshape(-1)
-    upright = _smear(impulses.reshape(1, -1, *canvas), widths)
-    upright = upright.reshape(batch, LAYERS, *canvas)
+    upright = _draw_upright(strength, length, canvas, generator)
     brightness = uniform(generator, batch, LAYERS, like=strength, low=0.35, high=0.9)
     brightness = brightness * (0.55 + 0.45 * strength[:, None])
+    angle = 0.3 * normal(generator, batch, like=strength).clamp(-2.5, 2.5)
     coverage = torch.zeros(batch, 1, *size, device=strength.device, dtype=strength.dtype)
     for layer in range(LAYERS):
         tilt = angle + 0.03 * normal(generator, batch, like=strength)
-        grid = _turned_grid(tilt, stretch[:, layer], size, scale, canvas)
-        turned = F.grid_sample(
-            upright[:, layer : layer + 1], grid, padding_mode="reflection", align_corners=False
-        )
+        grid = _turned_grid(tilt, length[:, layer] / TAPS, size, scale, canvas)
+        streaks = upright[:, layer : layer + 1]
+        turned = F.grid_sample(streaks, grid, padding_mode="reflection", align_corners=False)
         coverage = coverage + per_sample(brightness[:, layer]) * turned
     return coverage.clamp(0, 1)
+
+
+def _draw_upright(
+    strength: Tensor, length: Tensor, canvas: tuple[int, int], generator: torch.Generator
+) -> Tensor:
+    """Layers (B, L, h, w) of upright streaks, TAPS rows high, to be stretched to `length` (B, L) px."""
+    batch = len(strength)
+    nearness = torch.tensor(NEARNESS, device=strength.device)
+    # The share of the canvas that streaks cover grows with the strength, whatever their length.
+    share = (0.01 + 0.15 * strength[:, None]) * uniform(generator, batch, LAYERS, like=strength, low=0.2)
+    density = (share / nearness / TAPS * (length / TAPS / 2).clamp(0.5, 1.5))[..., None, None]
+    number = uniform(generator, batch, LAYERS, *canvas, like=strength)
+    impulses = (number < density) * (0.3 + 0.7 * number / density)
+    # Short streaks are far away, hence thin.
+    thin = 0.5 + 0.5 * (length / 25).clamp_max(1)
+    widths = uniform(generator, batch, LAYERS, like=strength, low=0.35, high=0.8) * nearness * thin
+    return _smear(impulses.reshape(1, -1, *canvas), widths.flatten()).reshape(impulses.shape)
 
 
 def _smear(impulses: Tensor, widths: Tensor) -> Tensor:

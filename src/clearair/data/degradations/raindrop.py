@@ -16,7 +16,7 @@ RADII = ((2.0, 5.0), (5.0, 10.0), (10.0, 30.0))
 """Range of the radius, in px at nominal size, of each size class."""
 SHARES = (0.3, 0.45, 0.25)
 """How the covered area is divided among the size classes, on average."""
-COVERAGE = (0.06, 0.80)
+COVERAGE = (0.06, 0.60)
 """Share of the picture under drops at strength 0 and 1, before overlaps."""
 DEFOCUS = (0.7, 4.5)
 """Range of the blur of what is on the glass: standard deviation in px at nominal size."""

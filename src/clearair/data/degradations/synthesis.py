@@ -67,9 +67,11 @@ def degrade(
 
     clean (B, 3, H, W) float32 in [0, 1]; kinds holds one sequence of names from KINDS per picture, empty
     to leave it untouched; strength in [0, 1] is one number, (B,), or None for a uniform draw per picture
-    and kind; depth (B, 1, H, W), in any unit, shapes haze and is estimated when absent.
+    and kind (up to 1 alone, less in a mixture); depth (B, 1, H, W), dense and in any unit, shapes haze and
+    is estimated when absent. The generator may live on another device than the pictures.
 
-    Raises UsageError for an unknown kind, or when kinds and pictures differ in number.
+    Raises UsageError for an unknown kind, a strength outside [0, 1], or when kinds and pictures differ
+    in number.
     """
     present = _presence(kinds, clean)
     amount = _strengths(strength, present, clean, generator)
@@ -103,7 +105,7 @@ def degrade(
     if len(dark):
         image[dark] = lowlight.record(image[dark])
     apply("noise", lambda x, s, _: draw_noise(s, size, generator)(x))
-    apply("jpeg", lambda x, s, _: draw_jpeg(s, size, generator)(x))
+    apply("jpeg", lambda x, s, _: draw_jpeg(s, generator)(x))
     return Degraded(image=image, kinds=present, strength=amount)
 
 
@@ -123,10 +125,12 @@ def _strengths(
 ) -> Tensor:
     """(B, K) strengths, 0 where a kind is absent."""
     if strength is None:
-        amount = uniform(generator, *present.shape, like=clean)
+        # Each part of a mixture is drawn weaker, or too little of the scene would be left to restore.
+        others = (present.sum(1, keepdim=True) - 1).clamp_min(0)
+        amount = uniform(generator, *present.shape, like=clean) / (1 + 0.3 * others)
     else:
         amount = torch.as_tensor(strength, dtype=clean.dtype, device=clean.device)
         amount = amount.reshape(-1, 1).expand(present.shape)
-    if bool(((amount < 0) | (amount > 1)).any()):
+    if not bool(((amount >= 0) & (amount <= 1)).all()):
         raise UsageError("strength must lie in [0, 1].")
     return amount * present

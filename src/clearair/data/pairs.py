@@ -1,0 +1,131 @@
+"""Training pairs, drawn from a seed: random views of photographs, damaged in batches.
+
+Every batch is a pure function of (photographs, mix, seed, step), so a resumed run sees what an uninterrupted
+one would have seen.
+
+Shapes: B pairs, V = side of a view, what the perceivers look at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from clearair.data.degradations import CDD11, KINDS, degrade
+from clearair.data.photos import TrainingPhotos
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How often each kind of damage is drawn; shares are relative to their sum."""
+
+    single: dict[str, float] = field(
+        default_factory=lambda: {
+            "noise": 0.24,
+            "jpeg": 0.06,
+            "haze": 0.14,
+            "rain": 0.14,
+            "raindrop": 0.10,
+            "snow": 0.07,
+            "blur": 0.09,
+            "lowlight": 0.10,
+        }
+    )
+    clean: float = 0.06
+    """Nothing is wrong: the network must learn to leave a photograph alone."""
+    mixture: float = 0.10
+    """Two or more kinds: those of CDD-11, some with noise or JPEG on top."""
+    real: dict[str, float] = field(default_factory=lambda: {"lowlight": 0.6, "rain": 0.06})
+    """Share of a kind's draws that take a really damaged photograph instead, where there are any."""
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Damaged views and what they were, both (B, 3, V, V) in [0, 1]."""
+
+    damaged: Tensor
+    clean: Tensor
+    kinds: tuple[tuple[str, ...], ...]
+    """What is wrong with each."""
+
+
+def generator_for(seed: int, step: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """The random source of one step of a run."""
+    return torch.Generator(device).manual_seed(seed * 1_000_003 + step)
+
+
+def draw_pairs(
+    photos: TrainingPhotos, mix: Mix, batch: int, view: int, scales: tuple[float, float], generator: torch.Generator
+) -> PairBatch:
+    """B views of random photographs at a random scale, mirrored and turned at random, then damaged."""
+    clean, damaged, kinds, synthetic = [], [], [], []
+    for _ in range(batch):
+        wanted = _draw_kinds(mix, generator)
+        real = photos.pairs.get(wanted[0], ()) if len(wanted) == 1 else ()
+        if real and _uniform(generator) < mix.real.get(wanted[0], 0.0):
+            pair = real[_index(len(real), generator)]
+            both = _view(torch.cat([pair.clean, pair.damaged]), view, (scales[1], scales[1]), generator)
+            clean.append(both[:3])
+            damaged.append(both[3:])
+            synthetic.append(())
+        else:
+            photo = photos.clean[_index(len(photos.clean), generator)]
+            clean.append(_view(photo, view, scales, generator))
+            damaged.append(clean[-1])
+            synthetic.append(wanted)
+        kinds.append(wanted)
+    truth = torch.stack(clean)
+    made = degrade(torch.stack(damaged), synthetic, generator).image
+    # What a file can hold: perceivers and network will meet nothing finer.
+    return PairBatch((made * 255).round_().div_(255), truth, tuple(kinds))
+
+
+def _draw_kinds(mix: Mix, generator: torch.Generator) -> tuple[str, ...]:
+    names = list(mix.single)
+    shares = torch.tensor([*mix.single.values(), mix.clean, mix.mixture])
+    drawn = int(torch.multinomial(shares, 1, generator=generator))
+    if drawn < len(names):
+        return (names[drawn],)
+    if drawn == len(names):
+        return ()
+    several = [kinds for kinds in CDD11 if len(kinds) > 1]
+    chosen = several[_index(len(several), generator)]
+    roll = _uniform(generator)
+    if roll < 0.25:
+        return (*chosen, "noise")
+    if roll < 0.4:
+        return (*chosen, "jpeg")
+    if roll < 0.6:
+        pair = torch.randperm(len(KINDS), generator=generator)[:2].tolist()
+        return tuple(KINDS[index] for index in sorted(pair))
+    return chosen
+
+
+def _view(photo: Tensor, side: int, scales: tuple[float, float], generator: torch.Generator) -> Tensor:
+    """(C, H, W) uint8 -> (C, side, side) float in [0, 1]: a window of the photograph, resized by one of `scales`."""
+    shorter = min(photo.shape[1:])
+    smallest = max(scales[0], side / shorter)
+    scale = smallest + max(0.0, scales[1] - smallest) * _uniform(generator) ** 0.5
+    span = min(round(side / scale), shorter)
+    top = _index(photo.shape[1] - span + 1, generator)
+    left = _index(photo.shape[2] - span + 1, generator)
+    window = photo[:, top : top + span, left : left + span].float()[None]
+    if span != side:
+        window = F.interpolate(window, (side, side), mode="bicubic", antialias=True).clamp_(0, 255).round_()
+    if _uniform(generator) < 0.5:
+        window = window.flip(3)
+    # Rain falls and haze thickens upwards: pictures stand on their head or side only sometimes.
+    if _uniform(generator) < 0.25:
+        window = window.rot90(1 + _index(3, generator), (2, 3))
+    return window[0].div_(255)
+
+
+def _index(limit: int, generator: torch.Generator) -> int:
+    return int(torch.randint(limit, (), generator=generator))
+
+
+def _uniform(generator: torch.Generator) -> float:
+    return float(torch.rand((), generator=generator))

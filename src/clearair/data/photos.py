@@ -1,0 +1,89 @@
+"""The training photographs of a data folder, in memory, and which of them are held out.
+
+Layout: `train/clean/**` photographs to damage; `train/lowlight/*/{input,target}` and `train/rain/*/{input,target}`
+pairs, matched by stem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clearair.errors import DataError
+from clearair.image import SUFFIXES, read_photo
+
+T = TypeVar("T")
+
+HELD_OUT = {"clean": 20, "rain": 20, "lowlight": 8}
+"""Of the sorted pictures every n-th, starting with the first, is for validation and never trained on."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A scene with and without real damage, both (3, H, W) uint8."""
+
+    damaged: Tensor
+    clean: Tensor
+
+
+@dataclass(frozen=True)
+class TrainingPhotos:
+    """Everything that is trained on, decoded once: 700 photographs of 0.35 megapixels take 0.7 GB."""
+
+    clean: tuple[Tensor, ...]
+    """(3, H, W) uint8 each."""
+    pairs: dict[str, tuple[Pair, ...]]
+    """Really damaged photographs, by kind of damage."""
+
+
+def find_photos(folder: Path) -> list[Path]:
+    """Pictures below a folder, sorted by path. Raises DataError when there are none."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise DataError(f"{folder}: no pictures here; training needs photographs in this folder.")
+    return paths
+
+
+def find_pairs(data: Path, kind: str) -> list[tuple[Path, Path]]:
+    """(damaged, clean) files of a kind, sorted by the damaged one's path; empty when there are none.
+
+    Raises DataError for a picture without its other half.
+    """
+    pairs = []
+    for damaged in sorted((data / "train" / kind).glob("*/input/*")):
+        clean = [p for p in (damaged.parents[1] / "target").glob(f"{damaged.stem}.*") if p.stem == damaged.stem]
+        if len(clean) != 1:
+            raise DataError(f"{damaged}: needs exactly one picture of that name in ../target, has {len(clean)}.")
+        pairs.append((damaged, clean[0]))
+    return pairs
+
+
+def split(items: Sequence[T], kind: str) -> tuple[list[T], list[T]]:
+    """Divide sorted pictures of a kind into those for training and those for validation."""
+    step = HELD_OUT[kind]
+    return [item for index, item in enumerate(items) if index % step], list(items[::step])
+
+
+def load_training_photos(data: Path) -> TrainingPhotos:
+    """Read what may be trained on. Raises DataError when there are no clean photographs."""
+    clean, _ = split(find_photos(data / "train" / "clean"), "clean")
+    pairs = {kind: split(find_pairs(data, kind), kind)[0] for kind in ("lowlight", "rain")}
+    return TrainingPhotos(
+        tuple(load_pixels(path) for path in clean),
+        {
+            kind: tuple(Pair(load_pixels(damaged), load_pixels(target)) for damaged, target in files)
+            for kind, files in pairs.items()
+        },
+    )
+
+
+def load_pixels(path: Path) -> Tensor:
+    """A picture as (3, H, W) uint8. Raises ImageError."""
+    pixels = read_photo(path).pixels
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

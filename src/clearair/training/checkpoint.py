@@ -1,0 +1,97 @@
+"""Checkpoints: one safetensors file that holds a run completely, replaced in one step.
+
+No random state is kept: every random number of a run is a function of its seed and the step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from clearair.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run at the end of a step."""
+
+    step: int
+    """Steps done."""
+    recipe: dict[str, Any]
+    tensors: dict[str, Tensor]
+    """`network.*`, `average.*` and `optimizer.*`."""
+    seconds: float
+    """Time spent training so far, all sittings together."""
+
+    @property
+    def annealing(self) -> bool:
+        """Whether the learning rate had begun to fall."""
+        return self.step > max(0, int(self.recipe["steps"]) - int(self.recipe["decay_steps"]))
+
+    def restore(self, network: nn.Module, average: nn.Module, optimizers: list[torch.optim.Optimizer]) -> None:
+        """Load everything into place. Raises TrainingError when the shapes are another network's."""
+        for name, module in (("network", network), ("average", average)):
+            try:
+                module.load_state_dict(self._below(name))
+            except RuntimeError as error:
+                raise TrainingError(f"The checkpoint holds another network: {error}") from error
+        for index, optimizer in enumerate(optimizers):
+            state = optimizer.state_dict()
+            state["state"] = {}
+            for name, tensor in self._below(f"optimizer.{index}").items():
+                parameter, entry = name.split(".")
+                state["state"].setdefault(int(parameter), {})[entry] = tensor.clone()
+            optimizer.load_state_dict(state)
+
+    def _below(self, prefix: str) -> dict[str, Tensor]:
+        start = prefix + "."
+        return {name.removeprefix(start): t for name, t in self.tensors.items() if name.startswith(start)}
+
+
+def capture(
+    step: int,
+    recipe: dict[str, Any],
+    network: nn.Module,
+    average: nn.Module,
+    optimizers: list[torch.optim.Optimizer],
+    seconds: float,
+) -> Checkpoint:
+    """The run as it stands."""
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
+    for index, optimizer in enumerate(optimizers):
+        for parameter, state in optimizer.state_dict()["state"].items():
+            for name, value in state.items():
+                tensors[f"optimizer.{index}.{parameter}.{name}"] = value
+    return Checkpoint(step, recipe, tensors, seconds)
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    about = {"step": checkpoint.step, "seconds": checkpoint.seconds, "recipe": checkpoint.recipe}
+    tensors = {name: value.detach().contiguous().cpu() for name, value in checkpoint.tensors.items()}
+    save_file(tensors, partial, {"clearair": json.dumps(about)})
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Raises TrainingError when the file is missing or no checkpoint."""
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {})["clearair"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: no mapping
+    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise TrainingError(f"{path}: not a checkpoint that can be resumed ({error}).") from error
+    return Checkpoint(int(about["step"]), about["recipe"], tensors, float(about["seconds"]))

@@ -1,0 +1,61 @@
+"""What a restoration is trained for: be like the clean picture, and keep its fine detail.
+
+Shapes: B images, H x W pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class StrongView:
+    """ICRM's strong augmentation, drawn once: Gaussian blur and colour jitter, both linear in the image."""
+
+    window: tuple[int, int, int]
+    """Top, left and side of the weak view, a random crop."""
+    kernel: Tensor
+    """(k,) one-dimensional Gaussian, sums to one."""
+    gain: Tensor
+    """(B, 3, 1, 1) of the colour jitter."""
+
+    def weak(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, 3, side, side)."""
+        top, left, side = self.window
+        return image[..., top : top + side, left : left + side]
+
+    def strong(self, weak: Tensor) -> Tensor:
+        """(B, 3, side, side) -> the same shape, blurred and recoloured."""
+        kernel, radius = self.kernel.to(weak), len(self.kernel) // 2
+        padded = F.pad(weak, (radius,) * 4, mode="replicate")
+        padded = F.conv2d(padded, kernel.expand(3, 1, 1, -1), groups=3)
+        return F.conv2d(padded, kernel[:, None].expand(3, 1, -1, 1), groups=3) * self.gain.to(weak)
+
+
+def draw_strong_view(batch: int, side: int, generator: torch.Generator) -> StrongView:
+    """Crop at least half of the side, blur by sigma 0.5..2 pixels, jitter each channel by up to 20 %."""
+    crop = int(torch.randint(max(1, side // 2), side + 1, (), generator=generator))
+    top, left = (int(torch.randint(side - crop + 1, (), generator=generator)) for _ in range(2))
+    sigma = 0.5 + 1.5 * float(torch.rand((), generator=generator))
+    offsets = torch.arange(-6, 7, dtype=torch.float32)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    gain = 0.8 + 0.4 * torch.rand(batch, 3, 1, 1, generator=generator)
+    return StrongView((top, left, crop), kernel / kernel.sum(), gain)
+
+
+def clue_reuse(restored: Tensor, clean: Tensor, view: StrongView, gamma: float) -> Tensor:
+    """ICRM (ClearAIR, eqs. 15-17), a scalar: gamma * mean(((I_w - I_s) - (G_w - G_s))^2).
+
+    The paper compares the weak and the strong view of the restoration alone. That is smallest for a flat or
+    black image, so it rewards blurring and darkening. Here the difference of the two views, the picture's own
+    fine detail, must be the clean picture's, which takes no gradient: zero exactly for a perfect restoration.
+    """
+    with torch.no_grad():
+        reference = view.weak(clean)
+        reference = reference - view.strong(reference)
+    weak = view.weak(restored)
+    return gamma * (weak - view.strong(weak) - reference).square().mean()

@@ -1,0 +1,108 @@
+"""Recipes: complete, frozen descriptions of a training run. A variant replaces fields of another."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from clearair.data.pairs import Mix
+from clearair.errors import ConfigError
+from clearair.network import BASE, COMPACT, TINY, NetworkConfig
+
+ClueReuse = Literal["off", "detached"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a run learns; nothing about the machine it runs on."""
+
+    name: str
+    network: NetworkConfig
+    mix: Mix = field(default_factory=Mix)
+    steps: int = 20_000
+    """Length of the run. Not part of its identity: a run may be resumed with another length."""
+    decay_steps: int = 600
+    """The last steps, over which the learning rate falls to zero (1 - sqrt)."""
+    warmup: int = 100
+    batch: int = 16
+    view: int = 192
+    """Side in pixels of the damaged picture that the perceivers look at."""
+    patch: int = 128
+    """Side in pixels of the window of it that the network restores."""
+    scales: tuple[float, float] = (0.4, 1.0)
+    """Photographs are resized by a factor in this range."""
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    ema: float = 0.998
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    mask_dropout: float = 0.1
+    """Probability with which each region is merged into the background."""
+    guided_from: int = 0
+    """Until this step every image gets neutral guidance, and nothing is perceived."""
+    clue_reuse: ClueReuse = "detached"
+    """ICRM (eqs. 15-17)."""
+    alpha: float = 0.25
+    """Weight of ICRM in the loss (eq. 1)."""
+    gamma: float = 0.05
+    """Weight inside ICRM (eq. 17)."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.patch > self.view:
+            raise ConfigError(f"Recipe.patch {self.patch} must fit into Recipe.view {self.view}.")
+        if self.steps < 1 or self.batch < 1:
+            raise ConfigError(f"Recipe needs at least 1 step and 1 pair; got {self.steps} and {self.batch}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @property
+    def decay_start(self) -> int:
+        """The step at which the learning rate begins to fall."""
+        return max(0, self.steps - self.decay_steps)
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step, relative to `learning_rate`: warm up, stay, decay (WSD)."""
+        if step < self.warmup and step < self.decay_start:
+            return (step + 1) / self.warmup
+        if step < self.decay_start:
+            return 1.0
+        return 1.0 - ((step - self.decay_start) / max(1, self.steps - self.decay_start)) ** 0.5  # type: ignore[no-any-return]
+
+
+def compact() -> Recipe:
+    """The model that ships inside the package: every kind of damage, made for CPUs."""
+    return Recipe("compact", COMPACT)
+
+
+def base() -> Recipe:
+    """The paper's network with the embedded perceivers and the paper's optimisation (section 5 of the method)."""
+    return Recipe("base", BASE, steps=300_000, decay_steps=60_000, batch=4, view=256, patch=256, learning_rate=2e-4)
+
+
+def smoke() -> Recipe:
+    """Two minutes on a CPU: shows that everything fits together, and nothing else."""
+    return replace(
+        compact(),
+        name="smoke",
+        network=replace(TINY, quality_dim=32, content_dim=64, degradation_dim=64, region_count=16),
+        steps=60,
+        decay_steps=20,
+        warmup=5,
+        batch=4,
+        view=96,
+        patch=64,
+    )
+
+
+RECIPES = {recipe.__name__: recipe for recipe in (compact, base, smoke)}
+"""By name, for the command line."""
+
+
+def get_recipe(name: str) -> Recipe:
+    """A recipe by name. Raises ConfigError that lists the known ones."""
+    if name not in RECIPES:
+        raise ConfigError(f"There is no recipe {name!r}; known are {', '.join(RECIPES)}.")
+    return RECIPES[name]()

@@ -1,0 +1,47 @@
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clearair.data.degradations.depth import estimate_depth
+from clearair.data.degradations.haze import Haze, draw_haze
+
+
+def test_no_scattering_leaves_the_image_unchanged(photos):
+    haze = Haze(torch.zeros(3), torch.full((3, 3), 0.8), torch.rand(3, 1, 192, 256))
+    assert torch.allclose(haze(photos), photos, atol=1e-6)
+
+
+@given(st.floats(0, 3), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_light_is_mixed_by_the_law_of_koschmieder(beta, airlight, depth, scene):
+    haze = Haze(torch.tensor([beta]), torch.full((1, 3), airlight), torch.full((1, 1, 2, 2), depth))
+    transmission = torch.exp(torch.tensor(-beta * depth))
+    expected = transmission * scene + (1 - transmission) * airlight
+    assert torch.allclose(haze(torch.full((1, 3, 2, 2), scene)), expected.expand(1, 3, 2, 2), atol=1e-5)
+
+
+def test_infinitely_far_things_take_the_colour_of_the_air(photos):
+    airlight = torch.tensor([[0.9, 0.8, 0.7]]).expand(3, 3)
+    image = Haze(torch.full((3,), 1e3), airlight, torch.ones(3, 1, 192, 256))(photos)
+    assert torch.allclose(image, airlight[:, :, None, None].expand_as(image))
+
+
+def test_drawn_haze_keeps_the_statistics_of_reside(photos, generator):
+    haze = draw_haze(photos.repeat(8, 1, 1, 1), torch.linspace(0, 1, 24), generator)
+    farthest = torch.exp(-haze.beta)
+    assert farthest[0] > 0.6
+    assert farthest[-1] < 0.12
+    assert ((haze.airlight >= 0.6) & (haze.airlight <= 1)).all()
+    assert (haze.airlight.amax(1) - haze.airlight.amin(1)).max() < 0.15
+
+
+def test_estimated_depth_fills_its_range_and_is_smooth(photos, generator):
+    depth = estimate_depth(photos, generator)
+    assert depth.shape == (3, 1, 192, 256)
+    assert torch.allclose(depth.amin((1, 2, 3)), torch.zeros(3), atol=1e-6)
+    assert torch.allclose(depth.amax((1, 2, 3)), torch.ones(3), atol=1e-6)
+    assert depth.diff(dim=-1).abs().mean() < 0.5 * photos.diff(dim=-1).abs().mean()
+
+
+def test_what_is_lower_in_the_picture_is_nearer_on_average(photos, generator):
+    depth = estimate_depth(photos.repeat(8, 1, 1, 1), generator).mean((0, 1, 3))
+    assert depth[:48].mean() > depth[-48:].mean() + 0.1

@@ -1,0 +1,49 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from clearair.data.degradations.lowlight import Lowlight, draw_lowlight
+
+
+def noiseless(mean: float, gamma: float = 1.0) -> Lowlight:
+    return Lowlight(
+        mean=torch.full((3,), mean),
+        gamma=torch.full((3,), gamma),
+        cast=torch.ones(3, 3),
+        shot=torch.zeros(3),
+        read=torch.zeros(3),
+        unit=torch.randn(3, 3, 192, 256),
+    )
+
+
+def test_enough_light_leaves_the_image_unchanged(photos):
+    assert torch.allclose(noiseless(1.0)(photos), photos, atol=1e-6)  # the photos have 8 bits
+
+
+@pytest.mark.parametrize("mean", [0.03, 0.1, 0.2])
+@pytest.mark.parametrize("gamma", [1.0, 1.5])
+def test_the_dark_picture_has_the_wanted_mean(photos, mean, gamma):
+    assert noiseless(mean, gamma).expose(photos).mean((1, 2, 3)).tolist() == pytest.approx(
+        [mean] * 3, rel=1e-3
+    )
+
+
+def test_the_record_has_eight_bits(photos, generator):
+    levels = draw_lowlight(torch.rand(3), (192, 256), generator)(photos) * 255
+    assert torch.allclose(levels, levels.round(), atol=1e-4)
+
+
+def test_noise_weighs_more_in_the_dark(photos, generator):
+    lowlight = replace(noiseless(0.05), shot=torch.full((3,), 0.005), read=torch.full((3,), 0.005))
+    exposed = lowlight.expose(photos)
+    relative = (lowlight.record(exposed) - exposed).abs() / exposed.clamp_min(1e-3)
+    dark = exposed < exposed.mean()
+    assert relative[dark].mean() > 2 * relative[~dark].mean()
+
+
+def test_drawn_pictures_are_as_dark_as_asked(photos, generator):
+    means = draw_lowlight(torch.tensor([0.0, 0.5, 1.0]), (192, 256), generator)(photos).mean((1, 2, 3))
+    assert 0.2 < means[0] < 0.3
+    assert 0.05 < means[1] < 0.12
+    assert 0.02 < means[2] < 0.05

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+import pyvips
+
+from clearair.data.photos import find_pairs, find_photos, load_training_photos, split
+from clearair.errors import DataError
+
+
+def write(path, shade=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyvips.Image.new_from_array(np.full((8, 8, 3), shade, np.uint8)).write_to_file(str(path))
+
+
+def test_every_twentieth_picture_is_held_out_starting_with_the_first(tmp_path):
+    for index in range(41):
+        write(tmp_path / "train" / "clean" / f"{index:02}.png", index)
+    training, held_out = split(find_photos(tmp_path / "train" / "clean"), "clean")
+    assert [path.stem for path in held_out] == ["00", "20", "40"]
+    assert len(training) == 38
+    shades = {int(photo[0, 0, 0]) for photo in load_training_photos(tmp_path).clean}
+    assert shades == set(range(41)) - {0, 20, 40}
+
+
+def test_pairs_are_matched_by_stem_whatever_their_suffix(tmp_path):
+    write(tmp_path / "train" / "rain" / "set" / "input" / "a.png")
+    write(tmp_path / "train" / "rain" / "set" / "target" / "a.jpg")
+    ((damaged, clean),) = find_pairs(tmp_path, "rain")
+    assert (damaged.name, clean.name) == ("a.png", "a.jpg")
+
+
+def test_half_a_pair_is_named(tmp_path):
+    write(tmp_path / "train" / "rain" / "set" / "input" / "alone.png")
+    with pytest.raises(DataError, match=r"alone\.png"):
+        find_pairs(tmp_path, "rain")
+
+
+def test_a_folder_without_pictures_is_named(tmp_path):
+    with pytest.raises(DataError, match="clean"):
+        find_photos(tmp_path / "train" / "clean")

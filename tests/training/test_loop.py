@@ -1,0 +1,85 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from clearair.errors import DataError, TrainingError
+from clearair.training.checkpoint import load_checkpoint
+from clearair.training.loop import LATEST, STABLE, train
+from clearair.training.recipe import Recipe, smoke
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    return replace(smoke(), steps=6, decay_steps=2, warmup=2, batch=2, view=64, patch=32)
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(out / LATEST).tensors
+
+
+def silent(_: str) -> None:
+    pass
+
+
+def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(recipe, data, tmp_path):
+    train(recipe, data, tmp_path / "whole", report=silent)
+    for _ in range(10):
+        train(recipe, data, tmp_path / "parts", resume=True, max_minutes=0, report=silent)
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_another_seed_gives_other_weights(recipe, data, tmp_path):
+    short = replace(recipe, steps=2)
+    train(short, data, tmp_path / "a", report=silent)
+    train(replace(short, seed=1), data, tmp_path / "b", report=silent)
+    name = "network.extraction.weight"
+    assert not torch.equal(weights(tmp_path / "a")[name], weights(tmp_path / "b")[name])
+
+
+def test_a_longer_run_goes_on_from_before_the_annealing(recipe, data, tmp_path):
+    train(recipe, data, tmp_path, report=silent)
+    stable = load_checkpoint(tmp_path / STABLE)
+    assert stable.step == 4
+    train(replace(recipe, steps=9), data, tmp_path, resume=True, report=silent)
+    train(replace(recipe, steps=9), data, tmp_path / "direct", report=silent)
+    assert load_checkpoint(tmp_path / LATEST).step == 9
+    resumed, direct = weights(tmp_path), weights(tmp_path / "direct")
+    assert all(torch.equal(resumed[name], direct[name]) for name in direct)
+
+
+def test_the_loss_falls(recipe, data, tmp_path):
+    longer = replace(recipe, steps=40, decay_steps=10, batch=4, learning_rate=3e-3)
+    train(longer, data, tmp_path, interval=10, report=silent)
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert losses[-1] < losses[0]
+
+
+def test_a_folder_with_a_run_is_not_overwritten(recipe, data, tmp_path):
+    short = replace(recipe, steps=1)
+    train(short, data, tmp_path, report=silent)
+    with pytest.raises(TrainingError, match="--resume"):
+        train(short, data, tmp_path, report=silent)
+
+
+def test_a_run_of_another_network_cannot_be_resumed(recipe, data, tmp_path):
+    short = replace(recipe, steps=1)
+    train(short, data, tmp_path, report=silent)
+    other = replace(short, network=replace(short.network, prompts=5))
+    with pytest.raises(TrainingError, match="prompts"):
+        train(other, data, tmp_path, resume=True, report=silent)
+
+
+def test_missing_photographs_are_named(recipe, tmp_path):
+    with pytest.raises(DataError, match="clean"):
+        train(recipe, tmp_path / "nothing", tmp_path / "out", report=silent)
+
+
+def test_a_broken_checkpoint_is_named(recipe, data, tmp_path):
+    (tmp_path / LATEST).write_bytes(b"\x10\x00\x00\x00nonsense")
+    with pytest.raises(TrainingError, match=LATEST):
+        train(recipe, data, tmp_path, resume=True, report=silent)

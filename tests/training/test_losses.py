@@ -1,0 +1,54 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clearair.training.losses import StrongView, clue_reuse, draw_strong_view
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def clean() -> torch.Tensor:
+    return torch.rand(2, 3, 48, 48, generator=generator())
+
+
+@given(seed=st.integers(0, 1000))
+def test_a_perfect_restoration_costs_nothing(seed):
+    clean = torch.rand(2, 3, 24, 24, generator=generator(seed))
+    assert clue_reuse(clean, clean, draw_strong_view(2, 24, generator(seed)), gamma=0.05) == 0
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_neither_black_nor_blurred_nor_dark_wins(clean, seed):
+    view = draw_strong_view(2, 48, generator(seed))
+    blurred = StrongView((0, 0, 48), view.kernel, torch.ones(2, 3, 1, 1)).strong(clean)
+    perfect = clue_reuse(clean, clean, view, gamma=0.05)
+    for worse in (torch.zeros_like(clean), blurred, 0.7 * clean):
+        assert clue_reuse(worse, clean, view, gamma=0.05) > perfect
+
+
+def test_gradient_descent_from_a_blurred_picture_sharpens_it(clean):
+    view = draw_strong_view(2, 48, generator(3))
+    full = StrongView((0, 0, 48), view.kernel, torch.ones(2, 3, 1, 1))
+    image = full.strong(clean).requires_grad_()
+    clue_reuse(image, clean, full, gamma=0.05).backward()
+    stepped = image.detach() - 1e3 * image.grad
+    assert (stepped - clean).square().mean() < (image.detach() - clean).square().mean()
+
+
+def test_the_reference_takes_no_gradient(clean):
+    clean.requires_grad_()
+    restored = torch.rand(2, 3, 48, 48, requires_grad=True)
+    clue_reuse(restored, clean, draw_strong_view(2, 48, generator()), gamma=0.05).backward()
+    assert clean.grad is None
+    assert restored.grad is not None
+
+
+def test_the_blur_keeps_a_flat_picture_flat():
+    flat = torch.full((1, 3, 20, 20), 0.4)
+    view = draw_strong_view(1, 20, generator())
+    unjittered = StrongView((0, 0, 20), view.kernel, torch.ones(1, 3, 1, 1))
+    assert torch.allclose(unjittered.strong(flat), flat, atol=1e-6)

@@ -1,0 +1,40 @@
+import pytest
+import torch
+from torch import nn
+
+from clearair.network import TINY, ClearAIR
+from clearair.training.optimizer import Muon, make_optimizers, orthogonalised
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (4, 20), (20, 4)])
+def test_the_update_is_nearly_orthogonal(shape):
+    values = torch.linalg.svdvals(orthogonalised(torch.randn(shape, generator=torch.Generator().manual_seed(0))))
+    assert 0.5 < values.min()
+    assert values.max() < 1.4
+
+
+def test_every_parameter_is_optimised_once():
+    network = ClearAIR(TINY)
+    optimizers = make_optimizers(network, 1e-3, 0.01)
+    held = [id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(held) == sorted(id(p) for p in network.parameters())
+
+
+def test_depthwise_kernels_are_not_balanced_as_matrices():
+    conv = nn.Conv2d(6, 6, 3, groups=6, bias=False)
+    muon, adamw = make_optimizers(conv, 1e-3, 0.0)
+    assert not muon.param_groups[0]["params"]
+    assert adamw.param_groups[0]["params"] == [conv.weight]
+
+
+def test_muon_solves_a_least_squares_problem():
+    generator = torch.Generator().manual_seed(0)
+    target, inputs = torch.randn(6, 6, generator=generator), torch.randn(64, 6, generator=generator)
+    weight = nn.Parameter(torch.zeros(6, 6))
+    optimizer = Muon([weight], lr=0.1, weight_decay=0.0)
+    for step in range(200):
+        optimizer.param_groups[0]["lr"] = 0.1 * (1 - step / 200)
+        optimizer.zero_grad()
+        (inputs @ (weight - target)).square().mean().backward()
+        optimizer.step()
+    assert (weight - target).abs().max() < 0.05
