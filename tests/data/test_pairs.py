@@ -28,7 +28,7 @@ def test_values_are_those_a_file_can_hold():
     assert pairs.damaged.shape == pairs.clean.shape == (6, 3, 48, 48)
     for image in (pairs.damaged, pairs.clean):
         assert torch.allclose(image * 255, (image * 255).round(), atol=1e-3)
-        assert 0 <= image.min()
+        assert image.min() >= 0
         assert image.max() <= 1
 
 

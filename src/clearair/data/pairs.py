@@ -58,10 +58,18 @@ def generator_for(seed: int, step: int, device: torch.device | str = "cpu") -> t
 
 
 def draw_pairs(
-    photos: TrainingPhotos, mix: Mix, batch: int, view: int, scales: tuple[float, float], generator: torch.Generator
+    photos: TrainingPhotos,
+    mix: Mix,
+    batch: int,
+    view: int,
+    scales: tuple[float, float],
+    generator: torch.Generator,
 ) -> PairBatch:
     """B views of random photographs at a random scale, mirrored and turned at random, then damaged."""
-    clean, damaged, kinds, synthetic = [], [], [], []
+    clean: list[Tensor] = []
+    damaged: list[Tensor] = []
+    kinds: list[tuple[str, ...]] = []
+    synthetic: list[tuple[str, ...]] = []
     for _ in range(batch):
         wanted = _draw_kinds(mix, generator)
         real = photos.pairs.get(wanted[0], ()) if len(wanted) == 1 else ()
@@ -105,7 +113,7 @@ def _draw_kinds(mix: Mix, generator: torch.Generator) -> tuple[str, ...]:
 
 
 def _view(photo: Tensor, side: int, scales: tuple[float, float], generator: torch.Generator) -> Tensor:
-    """(C, H, W) uint8 -> (C, side, side) float in [0, 1]: a window of the photograph, resized by one of `scales`."""
+    """(C, H, W) uint8 -> (C, side, side) in [0, 1]: a window, resized by a factor within `scales`."""
     shorter = min(photo.shape[1:])
     smallest = max(scales[0], side / shorter)
     scale = smallest + max(0.0, scales[1] - smallest) * _uniform(generator) ** 0.5

@@ -1,7 +1,7 @@
 """The training photographs of a data folder, in memory, and which of them are held out.
 
-Layout: `train/clean/**` photographs to damage; `train/lowlight/*/{input,target}` and `train/rain/*/{input,target}`
-pairs, matched by stem.
+Layout: `train/clean/**` photographs to damage; `train/lowlight/*/{input,target}` and
+`train/rain/*/{input,target}` pairs, matched by stem.
 """
 
 from __future__ import annotations
@@ -57,9 +57,13 @@ def find_pairs(data: Path, kind: str) -> list[tuple[Path, Path]]:
     """
     pairs = []
     for damaged in sorted((data / "train" / kind).glob("*/input/*")):
-        clean = [p for p in (damaged.parents[1] / "target").glob(f"{damaged.stem}.*") if p.stem == damaged.stem]
+        clean = [
+            p for p in (damaged.parents[1] / "target").glob(f"{damaged.stem}.*") if p.stem == damaged.stem
+        ]
         if len(clean) != 1:
-            raise DataError(f"{damaged}: needs exactly one picture of that name in ../target, has {len(clean)}.")
+            raise DataError(
+                f"{damaged}: needs exactly one picture of that name in ../target, has {len(clean)}."
+            )
         pairs.append((damaged, clean[0]))
     return pairs
 

@@ -27,17 +27,16 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        height, width = x.shape[-2:]
+        batch, _, height, width = x.shape
         query, key, value = (
-            part.unflatten(1, (self.heads, -1)).flatten(3)  # (B, N, C/N, H*W)
+            part.reshape(batch, self.heads, -1, height * width)  # (B, N, C/N, H*W)
             for part in self.qkv_dwconv(self.qkv(x)).chunk(3, dim=1)
         )
         # The norm runs over all pixels: in half precision its sum would lose most of them.
         query, key = (F.normalize(part.float(), dim=-1).to(value.dtype) for part in (query, key))
         attention = ((query @ key.transpose(-2, -1)) * self.temperature).softmax(dim=-1)
         mixed = attention.to(value.dtype) @ value  # (B, N, C/N, H*W)
-        mixed = mixed.flatten(1, 2).unflatten(2, (height, width))
-        return self.project_out(mixed)  # type: ignore[no-any-return]
+        return self.project_out(mixed.reshape(batch, -1, height, width))  # type: ignore[no-any-return]
 
 
 class GatedFeedForward(nn.Module):

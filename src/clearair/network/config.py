@@ -86,7 +86,9 @@ class NetworkConfig:
             raise ConfigError(f"NetworkConfig.channels needs at least 2 levels, got {levels}.")
         for channels, heads in zip(self.channels, self.heads, strict=True):
             if channels % heads or channels % 2:
-                raise ConfigError(f"NetworkConfig: {channels} channels must be even and divide by {heads} heads.")
+                raise ConfigError(
+                    f"NetworkConfig: {channels} channels must be even and divide by {heads} heads."
+                )
         if sorted(self.order) != sorted(get_args(Perception)):
             raise ConfigError(f"NetworkConfig.order must permute how, where, what; got {self.order}.")
         for name, allowed in (("quality", Source), ("regions", Source), ("degradation", Source)):
@@ -99,7 +101,14 @@ class NetworkConfig:
             raise ConfigError(f"NetworkConfig.resampling must be one of {get_args(Resampling)}.")
         if self.stem not in (1, 2):
             raise ConfigError(f"NetworkConfig.stem must be 1 or 2, got {self.stem}.")
-        positive = ("quality_dim", "content_dim", "degradation_dim", "prompts", "prompt_dim", "content_tokens")
+        positive = (
+            "quality_dim",
+            "content_dim",
+            "degradation_dim",
+            "prompts",
+            "prompt_dim",
+            "content_tokens",
+        )
         for name in (*positive, "region_count"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"NetworkConfig.{name} must be at least 1, got {getattr(self, name)}.")
@@ -125,7 +134,8 @@ class NetworkConfig:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ConfigError(f"NetworkConfig has no field {', '.join(unknown)}.")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        fitted: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**fitted)
 
 
 BASE = NetworkConfig()

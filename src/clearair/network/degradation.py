@@ -42,7 +42,7 @@ class ContentTokens(nn.Module):
 
     def forward(self, content: Tensor) -> Tensor:
         """(B, D_c) -> (B, T, P)."""
-        return self.norm(self.expand(content).unflatten(1, (self.tokens, -1)))  # type: ignore[no-any-return]
+        return self.norm(self.expand(content).reshape(len(content), self.tokens, -1))  # type: ignore[no-any-return]
 
 
 class DegradationGuidance(nn.Module):

@@ -3,9 +3,9 @@
 Shapes: B images, C channels, H x W positions.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-import torch
 
 
 class LayerNorm(nn.Module):
@@ -41,4 +41,4 @@ def to_pixels(x: Tensor) -> Tensor:
 
 def to_maps(pixels: Tensor, height: int, width: int) -> Tensor:
     """(B, H*W, C) -> (B, C, H, W), the opposite of `to_pixels`."""
-    return pixels.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+    return pixels.reshape(pixels.shape[0], height, width, -1).permute(0, 3, 1, 2)

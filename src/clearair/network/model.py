@@ -194,7 +194,8 @@ class ClearAIR(nn.Module):
         residual = self.reconstruction(self.refinement(x))
         if self.config.stem > 1:
             residual = F.pixel_shuffle(residual, self.config.stem)
-        return image + residual[..., :height, :width].to(image.dtype)
+        restored: Tensor = image + residual[..., :height, :width].to(image.dtype)
+        return restored
 
     def _hints(self, shallow: Tensor, labels: Tensor, guidance: Guidance) -> Hints:
         config, batch = self.config, shallow.shape[0]

@@ -92,11 +92,13 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, logit_bias: Te
     `logit_bias` (B, T) is added to the logits; -inf removes a token.
     """
     height, width = query.shape[-2:]
-    split = (heads, query.shape[1] // heads)
-    rows = to_pixels(query).unflatten(2, split).transpose(1, 2)  # (B, heads, H*W, D/heads)
-    keys = key.unflatten(2, split).permute(0, 2, 3, 1).to(rows.dtype)  # (B, heads, D/heads, T)
-    values = value.unflatten(2, split).transpose(1, 2).to(rows.dtype)  # (B, heads, T, D/heads)
-    logits = (rows @ keys) * split[1] ** -0.5
+    batch, tokens, width_of_head = key.shape[0], key.shape[1], query.shape[1] // heads
+    rows = (
+        to_pixels(query).reshape(batch, -1, heads, width_of_head).transpose(1, 2)
+    )  # (B, heads, H*W, D/heads)
+    keys = key.reshape(batch, tokens, heads, -1).permute(0, 2, 3, 1).to(rows.dtype)  # (B, heads, D/heads, T)
+    values = value.reshape(batch, tokens, heads, -1).transpose(1, 2).to(rows.dtype)  # (B, heads, T, D/heads)
+    logits = (rows @ keys) * width_of_head**-0.5
     if logit_bias is not None:
         logits = logits + logit_bias[:, None, None].to(logits.dtype)
     mixed = logits.softmax(dim=-1).to(values.dtype) @ values  # (B, heads, H*W, D/heads)

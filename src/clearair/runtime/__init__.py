@@ -1,0 +1,1 @@
+"""Runs a network on arrays: from files to tiles and back everything else is NumPy."""

@@ -1,0 +1,1 @@
+"""Recipes, losses and the loop that train the perceivers and the restorer."""

@@ -36,22 +36,25 @@ class Checkpoint:
         """Whether the learning rate had begun to fall."""
         return self.step > max(0, int(self.recipe["steps"]) - int(self.recipe["decay_steps"]))
 
-    def restore(self, network: nn.Module, average: nn.Module, optimizers: list[torch.optim.Optimizer]) -> None:
+    def restore(
+        self, network: nn.Module, average: nn.Module, optimizers: list[torch.optim.Optimizer]
+    ) -> None:
         """Load everything into place. Raises TrainingError when the shapes are another network's."""
         for name, module in (("network", network), ("average", average)):
             try:
-                module.load_state_dict(self._below(name))
+                module.load_state_dict(self.below(name))
             except RuntimeError as error:
                 raise TrainingError(f"The checkpoint holds another network: {error}") from error
         for index, optimizer in enumerate(optimizers):
             state = optimizer.state_dict()
             state["state"] = {}
-            for name, tensor in self._below(f"optimizer.{index}").items():
+            for name, tensor in self.below(f"optimizer.{index}").items():
                 parameter, entry = name.split(".")
                 state["state"].setdefault(int(parameter), {})[entry] = tensor.clone()
             optimizer.load_state_dict(state)
 
-    def _below(self, prefix: str) -> dict[str, Tensor]:
+    def below(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors under a prefix, without it."""
         start = prefix + "."
         return {name.removeprefix(start): t for name, t in self.tensors.items() if name.startswith(start)}
 
@@ -91,7 +94,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {})["clearair"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: no mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise TrainingError(f"{path}: not a checkpoint that can be resumed ({error}).") from error
     return Checkpoint(int(about["step"]), about["recipe"], tensors, float(about["seconds"]))

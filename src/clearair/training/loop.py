@@ -61,17 +61,16 @@ def train(
     more steps than an annealed run had, from before the annealing. `start` is a checkpoint whose averaged
     weights are the starting point. Stops after `max_minutes`, with a checkpoint.
 
-    Raises TrainingError when `out` holds another run, or the loss is not finite; DataError without photographs.
+    Raises TrainingError when `out` holds another run or the loss is not finite, DataError without
+    photographs.
     """
     last = _last_checkpoint(recipe, out, resume)
     network = ClearAIR(recipe.network)
     torch.manual_seed(recipe.seed)
     _initialise(network)
     if start is not None:
-        network.load_state_dict(
-            {k.removeprefix("average."): v for k, v in load_checkpoint(start).tensors.items() if k.startswith("average.")}
-        )
-    network = network.to(device, memory_format=torch.channels_last)
+        network.load_state_dict(load_checkpoint(start).below("average"))
+    network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).requires_grad_(False)
     optimizers = make_optimizers(network, recipe.learning_rate, recipe.weight_decay)
     step, spent = 0, 0.0
@@ -101,7 +100,12 @@ def train(
         step += 1
         update_average(average, network, min(recipe.ema, step / (step + 10)))
         if step % interval == 0 or step == recipe.steps:
-            record = {"step": step, "seconds": round(clock.seconds), "loading": round(clock.share, 3), **meters}
+            record = {
+                "step": step,
+                "seconds": round(clock.seconds),
+                "loading": round(clock.share, 3),
+                **meters,
+            }
             _log(out / "log.jsonl", record, report)
             meters = {}
         done = step == recipe.steps or (max_minutes is not None and clock.sitting > 60 * max_minutes)
@@ -109,7 +113,8 @@ def train(
             save(LATEST)
         if done:
             break
-    return average.eval()
+    finished: ClearAIR = average.eval()
+    return finished
 
 
 def draw_patches(
@@ -164,7 +169,7 @@ def train_step(
     recipe: Recipe,
     generator: torch.Generator,
 ) -> dict[str, float]:
-    """One update of the network. Returns the terms of the loss. Raises TrainingError when it is not finite."""
+    """One update of the network. Returns the terms of the loss; TrainingError when it is not finite."""
     with torch.autocast(patches.damaged.device.type, torch.bfloat16):
         restored = network(patches.damaged, patches.guidance)
     restored = restored.float()
@@ -239,17 +244,21 @@ class _Clock:
 
     @property
     def sitting(self) -> float:
+        """Seconds since this sitting began."""
         return time.monotonic() - self.began
 
     @property
     def seconds(self) -> float:
+        """Seconds of all sittings together."""
         return self.before + self.sitting
 
     @property
     def share(self) -> float:
+        """Share of this sitting that went into loading."""
         return self.loaded / max(self.sitting, 1e-9)
 
     def loading(self) -> _Clock:
+        """For a `with` block that counts as loading."""
         return self
 
     def __enter__(self) -> None:

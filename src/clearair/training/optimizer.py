@@ -15,7 +15,9 @@ class Muon(torch.optim.Optimizer):
     The update is scaled to the size of one of AdamW (Liu et al., 2025), so both take the same learning rate.
     """
 
-    def __init__(self, weights: list[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
+    def __init__(
+        self, weights: list[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95
+    ) -> None:
         super().__init__(weights, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
@@ -36,23 +38,29 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """About the nearest matrix with orthonormal rows or columns, (M, N) -> (M, N): five Newton-Schulz steps."""
+    """About the nearest matrix with orthonormal rows or columns, (M, N) -> (M, N): 5 Newton-Schulz steps."""
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     wide = wide / (wide.norm() + 1e-7)
     for _ in range(5):
         square = wide @ wide.T
         wide = 3.4445 * wide + (2.0315 * square @ square - 4.7750 * square) @ wide
-    return wide if matrix.shape[0] <= matrix.shape[1] else wide.T
+    result: Tensor = wide if matrix.shape[0] <= matrix.shape[1] else wide.T
+    return result
 
 
-def make_optimizers(network: nn.Module, learning_rate: float, weight_decay: float) -> list[torch.optim.Optimizer]:
+def make_optimizers(
+    network: nn.Module, learning_rate: float, weight_decay: float
+) -> list[torch.optim.Optimizer]:
     """One of each kind, together holding every parameter once.
 
-    Depthwise kernels stay with AdamW: each of their channels is a filter of its own, and no matrix to balance.
+    Depthwise kernels stay with AdamW: each of their channels is a filter of its own, not a matrix.
     """
-    matrices, others = [], []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for parameter in network.parameters():
-        is_matrix = parameter.ndim in (2, 4) and min(parameter.flatten(1).shape) > 1 and parameter.shape[1] > 1
+        is_matrix = (
+            parameter.ndim in (2, 4) and min(parameter.flatten(1).shape) > 1 and parameter.shape[1] > 1
+        )
         (matrices if is_matrix else others).append(parameter)
     return [
         Muon(matrices, learning_rate, weight_decay),

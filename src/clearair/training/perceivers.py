@@ -32,8 +32,12 @@ class PerceiverRecipe:
 
     eyes: EyesConfig = field(default_factory=EyesConfig)
     steps: int = 1500
+    """Batches drawn."""
     batch: int = 32
-    crops: tuple[int, ...] = (160, 192, 224, 256, 320)
+    """Pictures of 224 x 224 a batch; fewer of larger ones, more of smaller ones: all steps cost the same."""
+    looks: int = 2
+    """Updates made with a batch, each with other views of it, since drawing damage is not free."""
+    crops: tuple[int, ...] = (160, 192, 224, 256, 320, 384, 448)
     """Sides of the training pictures in pixels; a batch has one."""
     scales: tuple[float, float] = (0.4, 1.1)
     """Photos are resized by a factor in this range before a crop is taken."""
@@ -156,7 +160,7 @@ def draw_batch(
     """Pictures of one random size, damaged at random."""
     side = recipe.crops[_integer(len(recipe.crops), generator)]
     clean, maps, dark, mapped = [], [], [], []
-    for _ in range(recipe.batch):
+    for _ in range(max(4, min(round(recipe.batch * (224 / side) ** 2), 2 * recipe.batch))):
         real = bool(pairs) and float(torch.rand((), generator=generator)) < recipe.real_dark
         pool = pairs if real else photos
         pieces = _random_crop(pool[_integer(len(pool), generator)], side, recipe.scales, generator)
@@ -254,10 +258,10 @@ def draw_views(
     batch: Batch, eyes: EyesConfig, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, tuple[int, int]]:
     """Far and near view of a batch, at random as poor as those of a much larger photo."""
-    shrink = (1.0, 0.5, 0.25)[_integer(3, generator)]
+    shrink = (1.0, 1.0, 0.5, 0.25)[_integer(4, generator)]
     height, width = batch.images.shape[2:]
     rows, columns = near_grid(height, width, eyes.near_crops, eyes.near_spacing)
-    fewer = _integer(3, generator)
+    fewer = _integer(4, generator)
     grid = (max(2, rows - fewer), max(2, columns - fewer))
     return (
         far_view(batch.images, int(eyes.far_pixels * shrink)),
@@ -292,7 +296,7 @@ def losses(eyes: CompactEyes, sight: Sight, batch: Batch, generator: torch.Gener
         "quality strength": 2.0
         * _masked((eyes.quality_strength_head(sight.quality) - strength).square(), known),
         "levels": F.cross_entropy(sight.levels, _soft_levels(score)),
-        "score": (sight.score - score).abs().mean(),
+        "score": 2.0 * (sight.score - score).abs().mean(),
         "content": 4.0 * (eyes.thumbnail(sight.content) - picture).abs().mean(),
     }
     if batch.mapped.any():
@@ -391,10 +395,11 @@ def train_perceivers(
         loading += time.monotonic() - moment
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = recipe.learning_rate * _schedule(step, recipe)
-        for name, value in _step(eyes, batch, trained, optimizers, recipe, generator).items():
-            sums[name] = sums.get(name, 0.0) + value / interval
+        for _ in range(recipe.looks):
+            for name, value in _step(eyes, batch, trained, optimizers, recipe, generator).items():
+                sums[name] = sums.get(name, 0.0) + value / (interval * recipe.looks)
+            _average(average, eyes, min(recipe.ema, (step + 1) / (step + 11)))
         step += 1
-        _average(average, eyes, min(recipe.ema, step / (step + 10)))
         if step % save_interval == 0 or step == recipe.steps:
             _save(checkpoint, recipe, step, eyes, average, optimizers, generator)
         if step % interval == 0 or step == recipe.steps:

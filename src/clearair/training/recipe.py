@@ -78,8 +78,10 @@ def compact() -> Recipe:
 
 
 def base() -> Recipe:
-    """The paper's network with the embedded perceivers and the paper's optimisation (section 5 of the method)."""
-    return Recipe("base", BASE, steps=300_000, decay_steps=60_000, batch=4, view=256, patch=256, learning_rate=2e-4)
+    """The paper's network with the embedded perceivers and the paper's optimisation (300K steps)."""
+    return Recipe(
+        "base", BASE, steps=300_000, decay_steps=60_000, batch=4, view=256, patch=256, learning_rate=2e-4
+    )
 
 
 def smoke() -> Recipe:

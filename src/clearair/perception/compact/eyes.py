@@ -116,7 +116,7 @@ class CompactEyes(nn.Module):
         return logits
 
     def piece_kind_logits(self, pieces: Tensor) -> Tensor:
-        """Crops (B, P, R, C) -> logits of the kinds in each (B, R, C, K); while training, this teaches `near`."""
+        """Crops (B, P, R, C) -> logits of the kinds in each (B, R, C, K); in training this teaches `near`."""
         logits: Tensor = self.piece_kind_head(pieces.permute(0, 2, 3, 1))
         return logits
 

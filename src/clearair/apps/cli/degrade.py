@@ -1,0 +1,39 @@
+"""`clearair degrade`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from clearair.apps.cli.options import max_pixels_option
+
+
+@click.command()
+@click.argument("image", type=click.Path(path_type=Path))
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), required=True, metavar="OUT", help="The file to write."
+)
+@click.option(
+    "--with",
+    "kinds",
+    required=True,
+    metavar="KIND,...",
+    help="noise, jpeg, haze, rain, raindrop, snow, blur, lowlight, or several with commas between.",
+)
+@click.option("--strength", type=click.FloatRange(0, 1), help="How bad; drawn from the seed if not given.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed makes the same damage.")
+@click.option("--overwrite", is_flag=True, help="Replace the output when it exists.")
+@max_pixels_option
+def degrade(
+    image: Path, output: Path, kinds: str, strength: float | None, seed: int, overwrite: bool, max_pixels: int
+) -> None:
+    """Damage a clean picture the way weather, lenses and sensors do, reproducibly."""
+    from clearair.apps.damage import degrade_photo
+    from clearair.image import read_photo, write_photo
+
+    names = [name.strip() for name in kinds.split(",") if name.strip()]
+    photo = read_photo(image, max_pixels=max_pixels)
+    damaged = degrade_photo(photo, names, strength=strength, seed=seed)
+    write_photo(damaged, output, overwrite=overwrite)
+    click.echo(f"{image} -> {output}")

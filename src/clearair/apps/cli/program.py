@@ -1,0 +1,57 @@
+"""The program `clearair`: its commands, and how errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from clearair.apps.cli.degrade import degrade
+from clearair.apps.cli.info import info
+from clearair.apps.cli.inspect import inspect
+from clearair.apps.cli.models import models
+from clearair.apps.cli.restore import restore
+from clearair.apps.cli.train import train
+from clearair.errors import ClearAirError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, 128 + SIGINT."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="clearair")
+def cli() -> None:
+    """Restore noisy, hazy, rainy, snowy, blurred and dark photographs; what is wrong is found out."""
+
+
+for command in (restore, inspect, degrade, train, models, info):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the program and exit.
+
+    Codes: 0 all done, 1 some files failed, 2 wrong usage, 3 an unfit model, 130 interrupted.
+    """
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except ClearAirError as error:
+        click.echo(f"clearair: {error}", err=True)
+        return error.exit_code
+    except click.Abort:
+        click.echo("clearair: interrupted", err=True)
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has left; Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

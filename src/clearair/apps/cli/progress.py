@@ -1,0 +1,44 @@
+"""One line on a terminal that says how far a run is."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+_INTERVAL = 0.1  # seconds between two redrawings
+
+
+class Progress:
+    """Shows pictures, tiles and the time left on stderr when it is a terminal; otherwise nothing."""
+
+    def __init__(self, pictures: int, *, quiet: bool) -> None:
+        self.pictures = pictures
+        self.shown = not quiet and sys.stderr.isatty()
+        self.number = 0
+        self.name = ""
+        self.began = self.drawn = time.monotonic()
+
+    def start(self, name: str) -> None:
+        """The next picture."""
+        self.number, self.name = self.number + 1, name
+        self._draw(f"[{self.number}/{self.pictures}] {name}")
+
+    def tile(self, done: int, total: int) -> None:
+        """So many tiles of the picture are done."""
+        now = time.monotonic()
+        if now - self.drawn < _INTERVAL and done < total:
+            return
+        self.drawn = now
+        share = (self.number - 1 + done / total) / self.pictures
+        left = (now - self.began) * (1 - share) / share
+        clock = f"{int(left) // 60}:{int(left) % 60:02d}"
+        self._draw(f"[{self.number}/{self.pictures}] {self.name}  tile {done}/{total}  {clock} left")
+
+    def clear(self) -> None:
+        """Make room for other output."""
+        self._draw("")
+
+    def _draw(self, line: str) -> None:
+        if self.shown:
+            sys.stderr.write(f"\r\x1b[2K{line}")
+            sys.stderr.flush()

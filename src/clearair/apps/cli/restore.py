@@ -1,0 +1,165 @@
+"""`clearair restore`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clearair.apps.cli.options import device_option, max_pixels_option, model_option
+from clearair.errors import UsageError
+
+if TYPE_CHECKING:
+    from clearair import Restorer
+    from clearair.batch import Record
+
+
+def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int | str:
+    if value in ("auto", "off"):
+        return value
+    if not value.isdecimal():
+        raise click.BadParameter(f"{value!r} is neither auto, off nor a number of pixels.", ctx, param)
+    return int(value)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="Folder for the results, or a file.",
+)
+@model_option
+@device_option
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    default="auto",
+    show_default=True,
+    help="Numbers to compute with.",
+)
+@click.option(
+    "--tile", callback=_parse_tile, metavar="auto|N|off", default="auto", show_default=True, help="Side of the tiles in pixels."
+)
+@click.option(
+    "--strength",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="Blend with the input: 0 is the input, 1 the restoration.",
+)
+@click.option(
+    "--suffix", default=".restored", show_default=True, help="Added to names of results beside inputs."
+)
+@click.option(
+    "--format", "format_", metavar="NAME", help="jpeg, png, tiff, webp or avif instead of the input's."
+)
+@click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+@click.option("--resume", is_flag=True, help="Skip outputs that exist.")
+@click.option("--strip-metadata", is_flag=True, help="Keep the colour profile, drop EXIF and XMP.")
+@max_pixels_option
+@click.option(
+    "--report", type=click.Path(path_type=Path), metavar="FILE.json", help="Write a record of each file."
+)
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+@click.pass_context
+def restore(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    output: Path | None,
+    model: str,
+    device: Any,
+    precision: Any,
+    tile: Any,
+    strength: float,
+    suffix: str,
+    format_: str | None,
+    overwrite: bool,
+    resume: bool,
+    strip_metadata: bool,
+    max_pixels: int,
+    report: Path | None,
+    quiet: bool,
+) -> None:
+    """Restore photographs: files, folders, patterns, or `-` from standard input to standard output.
+
+    photo.jpg becomes photo.restored.jpg beside it, or photo.jpg at the same place below OUT. Inputs are
+    never overwritten.
+    """
+    from clearair.batch import find_images, plan_outputs, run
+
+    if "-" in paths:
+        if len(paths) > 1 or output is not None or report is not None:
+            raise UsageError("`-` restores one picture to standard output: no other PATH, -o or --report.")
+        restorer = _load(model, device, precision, tile)
+        _restore_stream(restorer, strength, format_, strip_metadata, max_pixels)
+        return
+
+    from clearair.apps.cli.progress import Progress
+
+    jobs = plan_outputs(find_images(paths, suffix=suffix, out=output), output, suffix=suffix, format=format_)
+    restorer = _load(model, device, precision, tile)
+    progress = Progress(len(jobs), quiet=quiet)
+
+    def process(photo: Any) -> tuple[Any, dict[str, Any]]:
+        restored, percepts = restorer.restore_photo(photo, strength=strength, on_tile=progress.tile)
+        return restored, percepts.to_dict()
+
+    records: list[Record] = []
+    try:
+        for record in run(
+            jobs,
+            process,
+            overwrite=overwrite,
+            resume=resume,
+            strip_metadata=strip_metadata,
+            max_pixels=max_pixels,
+            on_start=lambda job: progress.start(job.source.name),
+        ):
+            records.append(record)
+            progress.clear()
+            _tell(record, quiet)
+    finally:
+        progress.clear()
+        if report is not None:
+            _write_report(report, records)
+    ctx.exit(1 if any(record.error for record in records) else 0)
+
+
+def _load(model: str, device: Any, precision: Any, tile: Any) -> Restorer:
+    from clearair import Restorer
+
+    return Restorer.from_pretrained(model, device=device, precision=precision, tile=tile)
+
+
+def _restore_stream(
+    restorer: Restorer, strength: float, format_: str | None, strip_metadata: bool, max_pixels: int
+) -> None:
+    from clearair.image import SUFFIXES, encode_photo, read_photo
+
+    photo = read_photo(sys.stdin.buffer.read(), max_pixels=max_pixels)
+    restored, _ = restorer.restore_photo(photo, strength=strength)
+    kind = None if format_ is None else SUFFIXES.get(f".{format_.lower().lstrip('.')}", format_.lower())
+    sys.stdout.buffer.write(encode_photo(restored, kind, strip_metadata=strip_metadata))
+
+
+def _tell(record: Record, quiet: bool) -> None:
+    if record.error:
+        click.echo(f"clearair: {record.error}", err=True)
+    elif not quiet:
+        for note in record.notes:
+            click.echo(f"{record.input}: {note}", err=True)
+        done = " (there already)" if record.skipped else ""
+        click.echo(f"{record.input} -> {record.output}{done}")
+
+
+def _write_report(path: Path, records: list[Record]) -> None:
+    from clearair.image import write_atomically
+
+    text = json.dumps([record.to_dict() for record in records], indent=2)
+    write_atomically(path, (text + "\n").encode(), overwrite=True)

@@ -1,0 +1,53 @@
+"""The models that have a name, and where they lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from clearair.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A published model."""
+
+    name: str
+    description: str
+
+    @property
+    def folder(self) -> Path:
+        """Where its files lie inside the package."""
+        return Path(str(files("clearair"))) / "models" / "weights" / self.name
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk; 0 when the files are not there."""
+        return sum(path.stat().st_size for path in self.folder.glob("*") if path.is_file())
+
+
+CATALOGUE = {
+    entry.name: entry
+    for entry in (
+        Entry("compact", "the default: every kind of damage, made for CPUs, ships inside the package"),
+    )
+}
+"""Every published model by name."""
+
+
+def find_model(name_or_path: str | Path) -> Path:
+    """The folder of a model given by name or by path; names come first.
+
+    Raises ModelError that lists the known names.
+    """
+    entry = CATALOGUE.get(str(name_or_path))
+    if entry is not None:
+        return entry.folder
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise ModelError(f"{path}: a model is a folder with config.json and model.safetensors, not a file.")
+    known = ", ".join(CATALOGUE)
+    raise ModelError(f"There is no model {str(name_or_path)!r}: neither a folder nor one of: {known}.")

@@ -1,0 +1,174 @@
+"""One picture in, one picture out: perceive once, restore in tiles.
+
+Shapes: H x W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearair.adapters import Layout, as_photo, from_photo
+from clearair.batch import Record, find_images, plan_outputs, run
+from clearair.errors import ModelError, OutputError, UsageError
+from clearair.image import Photo, read_photo, to_depth, write_photo
+from clearair.models import load_model, save_model
+from clearair.models.stamp import PerceiverStamp
+from clearair.network import ClearAIR
+from clearair.perception import Percepts, load_compact
+from clearair.perception.compact.perceiver import CompactPerceiver
+from clearair.runtime.pytorch import Device, Precision, PyTorchRuntime
+from clearair.tiling import Window, blend_tiles, plan_tiles
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Picture = Union[Path, str, NDArray[Any], "Image"]
+TileSide = int | Literal["auto", "off"]
+OnTile = Callable[[int, int], None]
+"""Told after each tile: tiles done, tiles in all."""
+
+AUTO_SIDE = {"cpu": 512, "mps": 768, "cuda": 1024}
+"""Sides of tiles in pixels that keep each kind of device busy without filling its memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A restored picture, and what was found wrong with the one that came in."""
+
+    image: Any
+    """What went in, restored: an array for an array, a PIL image for one, for a path an array (H, W[, C])."""
+    percepts: Percepts
+    photo: Photo
+    """The same with everything needed to write it as a file."""
+
+    def save(self, target: Path | str, *, overwrite: bool = False) -> None:
+        """Write a file in the format of target's suffix, with the input's metadata. Raises OutputError."""
+        write_photo(self.photo, target, overwrite=overwrite)
+
+
+class Restorer:
+    """Restores pictures of any size with a network and the perceivers it was trained with."""
+
+    def __init__(
+        self,
+        network: ClearAIR,
+        perceiver: CompactPerceiver,
+        *,
+        device: Device = "auto",
+        precision: Precision = "auto",
+        tile: TileSide = "auto",
+    ) -> None:
+        self.runtime = PyTorchRuntime(network, device=device, precision=precision)
+        self.perceiver = perceiver.to(self.runtime.device)
+        self.side = _tile_side(tile, self.runtime.device.type)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path = "compact",
+        *,
+        device: Device = "auto",
+        precision: Precision = "auto",
+        tile: TileSide = "auto",
+    ) -> Restorer:
+        """Load a model by name or path.
+
+        `tile` is the side of tiles in pixels, or "off" for the picture as a whole. Raises ModelError when the
+        model is unknown, damaged or was trained with other perceivers, UsageError for a device that is not
+        there.
+        """
+        saved = load_model(name)
+        perceiver = load_compact()
+        try:
+            saved.perceivers.check(PerceiverStamp.of(perceiver))
+        except ModelError as error:
+            raise ModelError(f"{name}: {error}.") from error
+        return cls(saved.build(), perceiver, device=device, precision=precision, tile=tile)
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write `config.json` and `model.safetensors`; `from_pretrained` takes the folder."""
+        save_model(self.runtime.network, folder, perceivers=self.perceiver)
+
+    def __call__(self, picture: Picture, *, strength: float = 1.0) -> Result:
+        """Restore one picture: a path, a PIL image, or an array (H, W[, 1 to 4]), uint8, uint16 or float.
+
+        Two and four channels end in alpha, which is left alone. `strength` in [0, 1] blends with the input.
+        Raises ImageError when it cannot be read or is no picture, OutputError when the network returns NaN.
+        """
+        if isinstance(picture, str | Path):
+            photo, layout = read_photo(picture), Layout()
+        else:
+            photo, layout = as_photo(picture)
+        restored, percepts = self.restore_photo(photo, strength=strength)
+        return Result(from_photo(restored, layout), percepts, restored)
+
+    def perceive(self, photo: Photo) -> Percepts:
+        """How good the photo is, where its regions are, and what is wrong with them."""
+        return self.perceiver.perceive_image(photo.pixels)
+
+    def restore_photo(
+        self, photo: Photo, *, strength: float = 1.0, on_tile: OnTile | None = None
+    ) -> tuple[Photo, Percepts]:
+        """Restore the pixels of a photo; everything else about it stays. Raises as a call does."""
+        if not 0 <= strength <= 1:
+            raise UsageError(f"The strength must lie in [0, 1], got {strength}.")
+        percepts = self.perceive(photo)
+        if strength == 0:
+            return photo, percepts
+        pixels = photo.pixels
+        width, height = photo.size
+        tiling = plan_tiles(height, width, self.side)
+        done = 0
+
+        def restore(window: Window) -> NDArray[np.float32]:
+            nonlocal done
+            damaged = to_depth(pixels[window.slices], np.dtype(np.float32))
+            restored = self.runtime.restore(damaged, percepts, window)
+            if not np.isfinite(restored).all():
+                raise OutputError(f"{photo.name}: the network returned NaN or infinity; nothing is written.")
+            done += 1
+            if on_tile:
+                on_tile(done, len(tiling))
+            return damaged + np.float32(strength) * (restored.clip(0, 1) - damaged)
+
+        output = np.empty_like(pixels)
+        for top, rows in blend_tiles(tiling, restore):
+            output[top : top + len(rows)] = to_depth(rows, output.dtype)
+        return photo.with_pixels(output), percepts
+
+    def restore_many(
+        self,
+        paths: Sequence[Path | str],
+        out_dir: Path | str | None = None,
+        *,
+        strength: float = 1.0,
+        overwrite: bool = False,
+        resume: bool = False,
+    ) -> Iterator[Record]:
+        """Restore files, folders and patterns, and yield a record of each; a bad file does not stop the rest.
+
+        Without `out_dir` results go beside their inputs as `*.restored.*`. An output that exists is an error,
+        with `overwrite` replaced, with `resume` skipped.
+        """
+        out = None if out_dir is None else Path(out_dir)
+        jobs = plan_outputs(find_images(paths, out=out), out)
+
+        def process(photo: Photo) -> tuple[Photo, dict[str, Any]]:
+            restored, percepts = self.restore_photo(photo, strength=strength)
+            return restored, percepts.to_dict()
+
+        return run(jobs, process, overwrite=overwrite, resume=resume)
+
+
+def _tile_side(tile: TileSide, device: str) -> int | None:
+    if tile == "off":
+        return None
+    side = AUTO_SIDE[device] if tile == "auto" else tile
+    plan_tiles(1, 1, side)  # refuse a bad side now, not at the first picture
+    return side

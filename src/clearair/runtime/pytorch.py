@@ -1,0 +1,96 @@
+"""Run the network with PyTorch: NumPy tiles in, NumPy tiles out."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clearair.errors import UsageError
+from clearair.network import ClearAIR
+from clearair.perception.compact.perceiver import to_guidance
+from clearair.perception.percepts import Percepts
+from clearair.tiling import Window
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class PyTorchRuntime:
+    """A network on its device. Raises UsageError when the device is not there."""
+
+    def __init__(self, network: ClearAIR, *, device: Device = "auto", precision: Precision = "auto") -> None:
+        self.device = choose_device(device)
+        self.precision = choose_precision(precision, self.device)
+        self.network = network.eval().requires_grad_(False).to(self.device)
+        # Convolutions run up to twice as fast with the channels innermost.
+        self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def restore(self, pixels: NDArray[np.float32], percepts: Percepts, window: Window) -> NDArray[np.float32]:
+        """A window (h, w, 3) in [0, 1] of the perceived picture -> (h, w, 3), not clipped.
+
+        The input and what the network adds to it are summed in float32, whatever the precision.
+        Raises MemoryError when the device has too little memory for the window.
+        """
+        image = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2).to(self.device)
+        guidance = to_guidance(percepts, (window.top, window.left, window.height, window.width))
+        try:
+            with self._autocast():
+                restored = self.network(
+                    image.contiguous(memory_format=torch.channels_last), guidance.to(self.device)
+                )
+        except torch.cuda.OutOfMemoryError as error:
+            raise MemoryError(f"not enough memory on {self.device}") from error
+        values: NDArray[np.float32] = restored[0].float().permute(1, 2, 0).cpu().numpy()
+        return values
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, _TYPES[self.precision])
+
+
+def choose_device(wish: str) -> torch.device:
+    """The device for a wish; `auto` takes an accelerator when there is one. Raises UsageError."""
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if wish == "auto":
+        return torch.device(next(name for name, is_there in present.items() if is_there))
+    if wish not in present:
+        raise UsageError(f"There is no device {wish!r}; use one of {', '.join(get_args(Device))}.")
+    if not present[wish]:
+        raise UsageError(f"PyTorch finds no {wish} device on this machine; use --device auto or cpu.")
+    return torch.device(wish)
+
+
+def choose_precision(wish: str, device: torch.device) -> Precision:
+    """The precision for a wish; `auto` takes the fastest that the device computes natively.
+
+    Raises UsageError.
+    """
+    if wish not in get_args(Precision):
+        raise UsageError(f"There is no precision {wish!r}; use one of {', '.join(get_args(Precision))}.")
+    if wish != "auto":
+        return wish  # type: ignore[return-value]
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    if device.type == "cpu" and cpu_computes_bf16():
+        return "bf16"
+    return "fp32"
+
+
+def cpu_computes_bf16() -> bool:
+    """Whether the CPU multiplies bfloat16 in hardware; emulated, it would be slower than float32."""
+    checks = (
+        getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
+    return any(check is not None and check() for check in checks)
