@@ -37,6 +37,7 @@ def main() -> None:
     perceiver = load_compact(options.weights)
     photos = [load_photo(path, options.data) for path in clean_photo_paths(options.data)[1]]
     report_what_and_how(perceiver, [photo.clean for photo in photos], options.draws)
+    report_severity(perceiver, [photo.clean for photo in photos[::3]])
     report_mixtures(perceiver, [photo.clean for photo in photos])
     report_dark(perceiver, options.data)
     report_regions(perceiver, [(photo.clean, photo.maps) for photo in photos if photo.maps is not None])
@@ -68,6 +69,28 @@ def report_what_and_how(perceiver: CompactPerceiver, photos: list[torch.Tensor],
         all_psnr += psnr
         right, total = right + hits, total + len(scores)
     print(f"| all | {right / total:.3f} | | {spearman(all_scores, all_psnr):.2f} | |")
+
+
+def report_severity(perceiver: CompactPerceiver, photos: list[torch.Tensor]) -> None:
+    table(
+        "kind",
+        "rank correlation of score and strength, mean over photos",
+        "all strengths and photos together",
+    )
+    levels = [0.1, 0.3, 0.5, 0.7, 0.9]
+    every: list[float] = []
+    for kind in KINDS:
+        scores = [
+            [perceiver.perceive_image(damage(photo, (kind,), seed, level)[0]).score for level in levels]
+            for seed, photo in enumerate(photos)
+        ]
+        falling = [-level for level in levels]
+        each = np.mean([spearman(row, falling) for row in scores])
+        pooled = spearman([score for row in scores for score in row], falling * len(photos))
+        every += [score for row in scores for score in row]
+        print(f"| {kind} | {each:.2f} | {pooled:.2f} |")
+    falling = [-level for level in levels] * (len(every) // len(levels))
+    print(f"| all | | {spearman(every, falling):.2f} |")
 
 
 def report_mixtures(perceiver: CompactPerceiver, photos: list[torch.Tensor]) -> None:
@@ -138,12 +161,14 @@ def table(*columns: str) -> None:
     print(f"\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
 
 
-def damage(photo: torch.Tensor, kinds: tuple[str, ...], seed: int) -> tuple[Image, float]:
-    """A photo (3, H, W) uint8 damaged at a strength drawn uniformly and rounded to 8 bits; that strength."""
+def damage(
+    photo: torch.Tensor, kinds: tuple[str, ...], seed: int, strength: float | None = None
+) -> tuple[Image, float]:
+    """A photo (3, H, W) uint8 damaged and rounded to 8 bits, and how strongly: None draws uniformly."""
     if not kinds:
         return to_array(photo), 0.0
     generator = torch.Generator().manual_seed(seed)
-    damaged = degrade(photo[None].float() / 255, [kinds], generator)
+    damaged = degrade(photo[None].float() / 255, [kinds], generator, strength)
     image = (damaged.image[0].clamp(0, 1) * 255).round().to(torch.uint8)
     return to_array(image), float(damaged.strength[0, KINDS.index(kinds[0])])
 
@@ -158,9 +183,14 @@ def peak_ratio(image: Image, photo: torch.Tensor) -> float:
 
 
 def spearman(first: list[float], second: list[float]) -> float:
-    """Rank correlation (Spearman, 1904); ties are rare and broken by order."""
-    ranks = [np.argsort(np.argsort(values)) for values in (first, second)]
-    return float(np.corrcoef(np.stack(ranks))[0, 1])
+    """Rank correlation (Spearman, 1904); ties share their mean rank."""
+    ranks = np.stack([mean_ranks(np.array(values)) for values in (first, second)])
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def mean_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    _, group, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count - 1) / 2)[group]
 
 
 def covering(labels: Image, human: Image) -> float:

@@ -20,9 +20,10 @@ PAIRS = (
     ("noise", skimage.data.coffee, ("noise",), 0.6, 1),
     ("haze", skimage.data.coffee, ("haze",), 0.5, 2),
     ("rain", skimage.data.chelsea, ("rain",), 0.5, 3),
-    ("lowlight", skimage.data.astronaut, ("lowlight",), 0.5, 4),
+    ("lowlight", lambda: skimage.data.astronaut()[:300], ("lowlight",), 0.35, 4),
 )
 GAP = 8  # white pixels between before and after
+SIZE = (300, 400)  # height and width of the middle that is shown
 
 
 def main() -> None:
@@ -32,10 +33,16 @@ def main() -> None:
     write_photo(damaged, FOLDER / "degraded.jpg", overwrite=True, quality=90)
     restorer = Restorer.from_pretrained()
     for name, source, kinds, strength, seed in PAIRS:
-        before = degrade_photo(Photo(source()), kinds, strength=strength, seed=seed)
+        before = degrade_photo(Photo(middle(source())), kinds, strength=strength, seed=seed)
         after, _ = restorer.restore_photo(before)
         sheet = Photo(beside(before.pixels, after.pixels))
         write_photo(sheet, FOLDER / f"{name}.jpg", overwrite=True, quality=88)
+
+
+def middle(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The middle of a picture (H, W, 3), at most SIZE."""
+    top, left = (max(0, side - wanted) // 2 for side, wanted in zip(picture.shape[:2], SIZE, strict=True))
+    return np.ascontiguousarray(picture[top : top + SIZE[0], left : left + SIZE[1]])
 
 
 def beside(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,0 +1,6 @@
+"""Metrics, benchmark sets and the table of what a restorer reaches on them."""
+
+from clearair.evaluation.benchmarks import BENCHMARKS, Benchmark, Result, evaluate, markdown_table
+from clearair.evaluation.metrics import psnr, ssim
+
+__all__ = ["BENCHMARKS", "Benchmark", "Result", "evaluate", "markdown_table", "psnr", "ssim"]

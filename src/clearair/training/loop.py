@@ -87,32 +87,41 @@ def train(
         checkpoint = capture(step, recipe.to_dict(), network, average, optimizers, clock.seconds)
         save_checkpoint(checkpoint, out / name)
 
-    while step < recipe.steps:
-        if step == recipe.decay_start:
-            save(STABLE)
-        generator = generator_for(recipe.seed, step)
-        with clock.loading():
-            patches = draw_patches(recipe, photos, perceiver, step, generator, device)
-        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-            group["lr"] = recipe.learning_rate * recipe.rate(step)
-        for name, value in train_step(network, patches, optimizers, recipe, generator).items():
-            meters[name] = meters.get(name, 0.0) + value / interval
-        step += 1
-        update_average(average, network, min(recipe.ema, step / (step + 10)))
-        if step % interval == 0 or step == recipe.steps:
-            record = {
-                "step": step,
-                "seconds": round(clock.seconds),
-                "loading": round(clock.share, 3),
-                **meters,
-            }
-            _log(out / "log.jsonl", record, report)
-            meters = {}
-        done = step == recipe.steps or (max_minutes is not None and clock.sitting > 60 * max_minutes)
-        if step % save_interval == 0 or done:
+    stepping = False  # whether weights are half way between two steps
+    try:
+        while step < recipe.steps:
+            if step == recipe.decay_start:
+                save(STABLE)
+            generator = generator_for(recipe.seed, step)
+            with clock.loading():
+                patches = draw_patches(recipe, photos, perceiver, step, generator, device)
+            stepping = True
+            for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+                group["lr"] = recipe.learning_rate * recipe.rate(step)
+            for name, value in train_step(network, patches, optimizers, recipe, generator).items():
+                meters[name] = meters.get(name, 0.0) + value / interval
+            step += 1
+            update_average(average, network, min(recipe.ema, step / (step + 10)))
+            stepping = False
+            if step % interval == 0 or step == recipe.steps:
+                record = {
+                    "step": step,
+                    "seconds": round(clock.seconds),
+                    "loading": round(clock.share, 3),
+                    **meters,
+                }
+                _log(out / "log.jsonl", record, report)
+                meters = {}
+            done = step == recipe.steps or (max_minutes is not None and clock.sitting > 60 * max_minutes)
+            if step % save_interval == 0 or done:
+                save(LATEST)
+            if done:
+                break
+    except KeyboardInterrupt:
+        # Steps are minutes of work. One that was broken off half way is not saved.
+        if not stepping:
             save(LATEST)
-        if done:
-            break
+        raise
     finished: ClearAIR = average.eval()
     return finished
 

@@ -51,7 +51,7 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 def make_optimizers(
     network: nn.Module, learning_rate: float, weight_decay: float
 ) -> list[torch.optim.Optimizer]:
-    """One of each kind, together holding every parameter once.
+    """Muon and AdamW, together holding every parameter once; one alone when the other has none.
 
     Depthwise kernels stay with AdamW: each of their channels is a filter of its own, not a matrix.
     """
@@ -62,7 +62,9 @@ def make_optimizers(
             parameter.ndim in (2, 4) and min(parameter.flatten(1).shape) > 1 and parameter.shape[1] > 1
         )
         (matrices if is_matrix else others).append(parameter)
-    return [
-        Muon(matrices, learning_rate, weight_decay),
-        torch.optim.AdamW(others, lr=learning_rate, weight_decay=0.0, betas=(0.9, 0.99)),
-    ]
+    optimizers: list[torch.optim.Optimizer] = []
+    if matrices:
+        optimizers.append(Muon(matrices, learning_rate, weight_decay))
+    if others:
+        optimizers.append(torch.optim.AdamW(others, lr=learning_rate, weight_decay=0.0, betas=(0.9, 0.99)))
+    return optimizers

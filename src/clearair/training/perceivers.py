@@ -277,7 +277,8 @@ def losses(eyes: CompactEyes, sight: Sight, batch: Batch, generator: torch.Gener
     cover = F.adaptive_avg_pool2d(batch.cover, (height, width))
     dense = sight.dense_degradation.permute(0, 2, 3, 1)  # (B, h, w, D_d)
     dense_kinds = kinds[:, None, None] * cover[:, 0, :, :, None]  # (B, h, w, K)
-    piece_cover = F.adaptive_avg_pool2d(batch.cover, sight.pieces.shape[2:])
+    rows, columns = sight.pieces.shape[2:]
+    piece_cover = F.adaptive_avg_pool2d(batch.cover, (rows, columns))
     piece_kinds = kinds[:, None, None] * piece_cover[:, 0, :, :, None]  # (B, R, C, K)
     strength = torch.nan_to_num(batch.strength)
     known = ~batch.strength.isnan()

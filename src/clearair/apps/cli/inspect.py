@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from clearair.apps.cli.options import max_pixels_option
-from clearair.errors import ClearAirError
+from clearair.errors import ClearAirError, OutputError
 
 _LIKELY = 0.5  # degradations from this probability on are named in the text
 
@@ -29,9 +29,9 @@ def inspect(
     ctx: click.Context, paths: tuple[str, ...], as_json: bool, overlay: Path | None, max_pixels: int
 ) -> None:
     """Say what is wrong with photographs: quality from 1 (bad) to 5 (excellent), and degradations."""
+    from clearair.apps.overlay import draw_regions
     from clearair.batch import find_images, plan_outputs
     from clearair.image import read_photo, write_photo
-    from clearair.apps.overlay import draw_regions
     from clearair.perception import load_compact
 
     sources = find_images(paths, out=overlay)
@@ -46,7 +46,7 @@ def inspect(
             photo = read_photo(source.path, max_pixels=max_pixels)
             percepts = perceiver.perceive_image(photo.pixels)
             if job is not None:
-                job.target.parent.mkdir(parents=True, exist_ok=True)
+                _make_folder(job.target.parent)
                 write_photo(draw_regions(photo.pixels, percepts.labels), job.target, overwrite=True)
         except ClearAirError as error:
             failed = True
@@ -59,6 +59,13 @@ def inspect(
     if as_json:
         click.echo(json.dumps(records, indent=2))
     ctx.exit(1 if failed else 0)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: the folder cannot be made: {error.strerror}.") from error
 
 
 def _line(record: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import sys
 import click
 
 from clearair.apps.cli.degrade import degrade
+from clearair.apps.cli.evaluate import evaluate
 from clearair.apps.cli.info import info
 from clearair.apps.cli.inspect import inspect
 from clearair.apps.cli.models import models
@@ -25,7 +26,7 @@ def cli() -> None:
     """Restore noisy, hazy, rainy, snowy, blurred and dark photographs; what is wrong is found out."""
 
 
-for command in (restore, inspect, degrade, train, models, info):
+for command in (restore, inspect, degrade, train, evaluate, models, info):
     cli.add_command(command)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,12 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
     help="Numbers to compute with.",
 )
 @click.option(
-    "--tile", callback=_parse_tile, metavar="auto|N|off", default="auto", show_default=True, help="Side of the tiles in pixels."
+    "--tile",
+    callback=_parse_tile,
+    metavar="auto|N|off",
+    default="auto",
+    show_default=True,
+    help="Side of the tiles in pixels.",
 )
 @click.option(
     "--strength",
@@ -94,10 +100,12 @@ def restore(
     from clearair.batch import find_images, plan_outputs, run
 
     if "-" in paths:
-        if len(paths) > 1 or output is not None or report is not None:
-            raise UsageError("`-` restores one picture to standard output: no other PATH, -o or --report.")
+        if len(paths) > 1 or output is not None or report is not None or overwrite or resume:
+            raise UsageError(
+                "`-` is one picture to standard output: no other PATH and no options about files."
+            )
         restorer = _load(model, device, precision, tile)
-        _restore_stream(restorer, strength, format_, strip_metadata, max_pixels)
+        _restore_stream(restorer, strength, format_, strip_metadata, max_pixels, quiet)
         return
 
     from clearair.apps.cli.progress import Progress
@@ -138,11 +146,18 @@ def _load(model: str, device: Any, precision: Any, tile: Any) -> Restorer:
 
 
 def _restore_stream(
-    restorer: Restorer, strength: float, format_: str | None, strip_metadata: bool, max_pixels: int
+    restorer: Restorer,
+    strength: float,
+    format_: str | None,
+    strip_metadata: bool,
+    max_pixels: int,
+    quiet: bool,
 ) -> None:
     from clearair.image import SUFFIXES, encode_photo, read_photo
 
     photo = read_photo(sys.stdin.buffer.read(), max_pixels=max_pixels)
+    if not quiet:
+        _remark(photo.name, photo.notes)
     restored, _ = restorer.restore_photo(photo, strength=strength)
     kind = None if format_ is None else SUFFIXES.get(f".{format_.lower().lstrip('.')}", format_.lower())
     sys.stdout.buffer.write(encode_photo(restored, kind, strip_metadata=strip_metadata))
@@ -152,10 +167,14 @@ def _tell(record: Record, quiet: bool) -> None:
     if record.error:
         click.echo(f"clearair: {record.error}", err=True)
     elif not quiet:
-        for note in record.notes:
-            click.echo(f"{record.input}: {note}", err=True)
+        _remark(record.input, record.notes)
         done = " (there already)" if record.skipped else ""
         click.echo(f"{record.input} -> {record.output}{done}")
+
+
+def _remark(name: str, notes: Iterable[str]) -> None:
+    for note in notes:
+        click.echo(f"{name}: {note}", err=True)
 
 
 def _write_report(path: Path, records: list[Record]) -> None:

@@ -17,7 +17,7 @@ import click
 @click.option("--start", type=click.Path(path_type=Path, dir_okay=False), help="Checkpoint to start from.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or mps.")
 @click.option("--threads", type=click.IntRange(1), help="Processor cores to use; all of them by default.")
-@click.option("--save", type=click.Path(path_type=Path, file_okay=False), help="Folder for the model, when done.")
+@click.option("--save", type=click.Path(path_type=Path, file_okay=False), help="Folder for the model.")
 def train(
     recipe: str,
     data: Path,

@@ -1,0 +1,161 @@
+"""The program as people run it: its own process, its exit code and what it prints."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import skimage.data
+from click.testing import CliRunner
+
+from clearair.apps.cli import cli
+from clearair.apps.cli.options import MAX_PIXELS
+from clearair.image import DEFAULT_MAX_PIXELS, Photo, read_photo, write_photo
+
+COMMANDS = ([], ["restore"], ["inspect"], ["degrade"], ["train"], ["models"], ["models", "list"], ["info"])
+
+
+def run(*arguments, cwd=None, **options):
+    """Run the program in a process of its own."""
+    code = "from clearair.apps.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], cwd=cwd, capture_output=True, **options
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_photo(Photo(skimage.data.chelsea()[:80, :100]), tmp_path / "photo.jpg")
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_loads_neither_pytorch_nor_numpy(command):
+    code = (
+        "import sys\nfrom clearair.apps.cli import cli\n"
+        f"cli.main({[*command, '--help']!r}, standalone_mode=False)\n"
+        "assert not {'torch', 'numpy', 'pyvips'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_every_command_has_a_summary():
+    for name, command in cli.commands.items():
+        assert command.get_short_help_str(), name
+
+
+def test_a_photo_is_restored_beside_itself_and_reported(folder):
+    done = run("restore", "photo.jpg", "--report", "report.json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode().splitlines() == ["photo.jpg -> photo.restored.jpg"]
+    assert done.stderr == b""
+    assert read_photo(folder / "photo.restored.jpg").size == (100, 80)
+    (record,) = json.loads((folder / "report.json").read_text())
+    assert record["output"] == "photo.restored.jpg"
+    assert record["found"]["degradations"]
+
+
+def test_a_bad_file_is_one_line_and_the_rest_is_done(folder):
+    (folder / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    done = run("restore", "bad.png", "photo.jpg", "-o", "out", cwd=folder)
+    assert done.returncode == 1
+    (line,) = done.stderr.decode().splitlines()
+    assert "bad.png" in line
+    assert os.listdir(folder / "out") == ["photo.jpg"]  # noqa: PTH208
+
+
+def test_standard_input_goes_to_standard_output(folder):
+    done = run("restore", "-", "--format", "png", input=(folder / "photo.jpg").read_bytes())
+    assert done.returncode == 0, done.stderr
+    assert read_photo(done.stdout).size == (100, 80)
+    broken = run("restore", "-", input=b"")
+    assert (broken.returncode, broken.stdout) == (1, b"")
+    assert b"standard input" in broken.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["restore", "photo.jpg", "--model", "nonsense"], 3, "compact"),
+        (["restore", "photo.jpg", "--tile", "small"], 2, "small"),
+        (["restore", "photo.jpg", "--tile", "8"], 2, "64"),
+        (["restore", "photo.jpg", "--strength", "2"], 2, "strength"),
+        (["restore", "photo.jpg", "--overwrite", "--resume"], 2, "contradict"),
+        (["restore", "-", "photo.jpg"], 2, "standard output"),
+        (["restore"], 2, "PATH"),
+        (["restore", "empty"], 2, "empty"),
+        (["restore", "missing.jpg"], 1, "missing.jpg"),
+        (["restore", "photo.jpg", "--max-pixels", "100"], 1, "100"),
+        (["restore", "photo.jpg", "-o", "photo.jpg/below"], 1, "photo.jpg"),
+        (["restore", "photo.jpg", "-o", "photo.jpg", "--overwrite"], 2, "input"),
+        (["inspect", "photo.jpg", "--overlay", "photo.jpg/below"], 1, "photo.jpg"),
+        (["degrade", "photo.jpg", "-o", "x.png", "--with", "fire"], 2, "fire"),
+        (["nonsense"], 2, "nonsense"),
+    ],
+)
+def test_an_error_is_short_and_has_its_exit_code(folder, arguments, code, message):
+    (folder / "empty").mkdir()
+    done = run(*arguments, cwd=folder)
+    assert done.returncode == code
+    assert message in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
+    assert done.stdout == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a Unix signal")
+def test_ctrl_c_ends_it_with_130(tmp_path):
+    write_photo(Photo(np.zeros((3000, 3000, 3), np.uint8)), tmp_path / "large.png")
+    code = "from clearair.apps.cli import main; main()"
+    arguments = ["restore", str(tmp_path / "large.png"), "--tile", "64"]
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE)
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
+    assert os.listdir(tmp_path) == ["large.png"]  # noqa: PTH208
+
+
+def test_damage_is_the_same_for_the_same_seed(folder):
+    for name, seed in (("a.png", 1), ("b.png", 1), ("c.png", 2)):
+        done = CliRunner().invoke(
+            cli,
+            [
+                "degrade",
+                f"{folder}/photo.jpg",
+                "-o",
+                f"{folder}/{name}",
+                "--with",
+                "rain, noise",
+                "--seed",
+                seed,
+            ],
+        )
+        assert done.exit_code == 0, done.output
+    a, b, c = (read_photo(folder / name).pixels for name in ("a.png", "b.png", "c.png"))
+    np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_inspect_says_what_is_wrong_and_draws_the_regions(folder):
+    done = CliRunner().invoke(
+        cli, ["inspect", f"{folder}/photo.jpg", "--json", "--overlay", f"{folder}/seen"]
+    )
+    (record,) = json.loads(done.stdout)
+    assert 1 <= record["score"] <= 5
+    assert read_photo(folder / "seen" / "photo.png").size == (100, 80)
+    text = CliRunner().invoke(cli, ["inspect", f"{folder}/photo.jpg"]).stdout
+    assert "quality" in text
+
+
+def test_models_and_info_name_what_is_there():
+    assert "compact" in CliRunner().invoke(cli, ["models", "list"]).stdout
+    assert "PyTorch" in CliRunner().invoke(cli, ["info"]).stdout
+
+
+def test_the_limit_in_the_help_is_the_library_s():
+    assert MAX_PIXELS == DEFAULT_MAX_PIXELS

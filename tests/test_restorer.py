@@ -1,0 +1,191 @@
+"""One picture in, one picture out, of the same kind."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import PIL.Image
+import pytest
+import skimage.data
+import torch
+
+import clearair
+from clearair.errors import ImageError, OutputError, UsageError
+from clearair.image import Photo, read_photo, write_photo
+from clearair.network import TINY, ClearAIR
+from clearair.perception import load_compact
+from clearair.restorer import Restorer
+
+SMALL = replace(TINY, quality_dim=32, content_dim=64, degradation_dim=64, region_count=16)
+
+
+def make_restorer(change=None, **options):
+    torch.manual_seed(0)
+    network = ClearAIR(SMALL)
+    with torch.no_grad():
+        network.reconstruction.weight.mul_(0.1)
+        if change:
+            change(network)
+    return Restorer(network, load_compact(), device="cpu", precision="fp32", **options)
+
+
+@pytest.fixture(scope="module")
+def restorer():
+    return make_restorer(tile=64)
+
+
+@pytest.fixture(scope="module")
+def identity():
+    return make_restorer(lambda n: n.reconstruction.weight.zero_(), tile=64)
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return skimage.data.chelsea()[40:140, 100:250]
+
+
+DEPTHS = [np.uint8, np.uint16, np.float32, np.float64]
+SHAPES = [(90, 70), (90, 70, 1), (90, 70, 2), (90, 70, 3), (90, 70, 4), (1, 1), (1, 130), (130, 1, 3)]
+
+
+def array_of(shape, dtype):
+    values = np.random.default_rng(0).random(shape)
+    return (values * np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else values).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DEPTHS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_array_comes_back_in_its_own_shape_and_depth(restorer, shape, dtype):
+    result = restorer(array_of(shape, dtype))
+    assert result.image.shape == shape
+    assert result.image.dtype == dtype
+    assert result.percepts.labels.shape == shape[:2]
+
+
+@pytest.mark.parametrize("dtype", DEPTHS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_network_that_adds_nothing_gives_the_array_back(identity, shape, dtype):
+    array = array_of(shape, dtype)
+    tolerance = 0 if np.issubdtype(dtype, np.integer) else 2e-7
+    np.testing.assert_allclose(identity(array).image, array, rtol=0, atol=tolerance)
+
+
+def test_the_network_changes_colours_but_never_alpha(restorer, picture):
+    alpha = np.arange(picture.shape[0] * picture.shape[1], dtype=np.uint8).reshape(picture.shape[:2])
+    array = np.dstack([picture, alpha])
+    restored = restorer(array).image
+    assert not np.array_equal(restored[..., :3], picture)
+    np.testing.assert_array_equal(restored[..., 3], alpha)
+
+
+def test_strength_blends_from_the_exact_input_to_the_restoration(restorer, picture):
+    none, half, full = (restorer(picture, strength=s).image.astype(float) for s in (0.0, 0.5, 1.0))
+    np.testing.assert_array_equal(none, picture)
+    np.testing.assert_allclose(half, (picture + full) / 2, atol=1.01)
+
+
+def test_a_picture_in_tiles_has_no_seams_beside_the_whole(picture):
+    whole = make_restorer(tile="off")(picture).image.astype(float)
+    tiled = make_restorer(tile=64)(picture).image.astype(float)
+    # Pooled region features differ a little from tile to tile; a seam would stand out against that.
+    difference = (tiled - whole).mean(axis=2)
+    assert np.abs(np.diff(difference, axis=1)).max() <= 6
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA"])
+def test_a_pil_image_comes_back_in_its_own_mode(identity, picture, mode):
+    image = PIL.Image.fromarray(picture).convert(mode)
+    image.info["dpi"] = (300, 300)
+    result = identity(image).image
+    assert (result.mode, result.size, result.info["dpi"]) == (mode, image.size, (300, 300))
+    np.testing.assert_array_equal(np.asarray(result), np.asarray(image))
+
+
+@pytest.mark.parametrize(("mode", "becomes"), [("1", "L"), ("P", "RGB"), ("CMYK", "RGB")])
+def test_a_pil_mode_the_network_cannot_hold_becomes_the_nearest(identity, picture, mode, becomes):
+    assert identity(PIL.Image.fromarray(picture).convert(mode)).image.mode == becomes
+
+
+def test_a_file_gives_an_array_of_its_depth_and_can_be_saved(identity, picture, tmp_path):
+    write_photo(Photo(picture.astype(np.uint16) * 257), tmp_path / "photo.png")
+    result = identity(tmp_path / "photo.png")
+    assert result.image.dtype == np.uint16
+    result.save(tmp_path / "better.png")
+    np.testing.assert_array_equal(read_photo(tmp_path / "better.png").pixels, result.image)
+
+
+def test_nan_from_the_network_is_an_error_and_never_a_picture(picture, tmp_path):
+    def spoil(network):
+        network.reconstruction.weight.fill_(float("nan"))
+
+    spoiled = make_restorer(spoil)
+    with pytest.raises(OutputError, match="NaN"):
+        spoiled(picture)
+    write_photo(Photo(picture), tmp_path / "photo.png")
+    (record,) = spoiled.restore_many([tmp_path / "photo.png"], tmp_path / "out")
+    assert "NaN" in record.error
+    assert not (tmp_path / "out" / "photo.png").exists()
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.zeros((4, 4), bool),
+        np.zeros((4, 4, 5), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((4,), np.uint8),
+        np.full((4, 4, 3), 255.0),
+        np.full((4, 4, 3), np.nan),
+        PIL.Image.new("F", (4, 4)),
+        {"not": "a picture"},
+    ],
+)
+def test_what_is_no_picture_is_refused(restorer, picture):
+    with pytest.raises(ImageError):
+        restorer(picture)
+
+
+def test_options_that_make_no_sense_are_refused(restorer, picture):
+    with pytest.raises(UsageError, match="strength"):
+        restorer(picture, strength=1.5)
+    with pytest.raises(UsageError, match="tile"):
+        make_restorer(tile=8)
+    with pytest.raises(UsageError, match="abacus"):
+        Restorer(ClearAIR(SMALL), load_compact(), device="abacus")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="fp8"):
+        Restorer(ClearAIR(SMALL), load_compact(), precision="fp8")  # type: ignore[arg-type]
+
+
+def test_many_files_go_on_after_a_bad_one_and_resume(identity, picture, tmp_path):
+    for name in ("a.png", "c.png"):
+        write_photo(Photo(picture), tmp_path / name)
+    (tmp_path / "b.png").write_bytes(b"not a picture")
+    records = list(identity.restore_many([tmp_path], tmp_path / "out"))
+    assert [record.error is None for record in records] == [True, False, True]
+    assert "score" in records[0].found
+    again = list(identity.restore_many([tmp_path], tmp_path / "out", resume=True))
+    assert [record.skipped for record in again] == [True, False, True]
+
+
+def test_low_precision_stays_near_full_precision(picture):
+    low = Restorer(make_restorer().runtime.network, load_compact(), device="cpu", precision="bf16")
+    difference = low(picture).image.astype(int) - make_restorer()(picture).image
+    assert np.abs(difference).max() <= 3
+
+
+def test_saving_and_loading_keeps_what_it_does(restorer, picture, tmp_path):
+    restorer.save_pretrained(tmp_path / "model")
+    loaded = Restorer.from_pretrained(tmp_path / "model", device="cpu", precision="fp32", tile=64)
+    difference = loaded(picture).image.astype(int) - restorer(picture).image
+    assert np.abs(difference).max() <= 1  # weights are stored as float16
+
+
+def test_importing_the_package_loads_no_pytorch():
+    code = "import sys, clearair; clearair.ClearAirError, clearair.__version__; print('torch' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+
+
+def test_the_public_names_exist():
+    for name in clearair.__all__:
+        assert getattr(clearair, name) is not None
