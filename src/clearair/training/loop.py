@@ -65,8 +65,8 @@ def train(
     photographs.
     """
     last = _last_checkpoint(recipe, out, resume)
-    network = ClearAIR(recipe.network)
     torch.manual_seed(recipe.seed)
+    network = ClearAIR(recipe.network)
     _initialise(network)
     if start is not None:
         network.load_state_dict(load_checkpoint(start).below("average"))

@@ -1,0 +1,127 @@
+"""Compare shapes of the network by what they cost: parameters, operations, training steps, inference.
+
+    python benchmarks/shapes.py --threads 2
+
+Prints a Markdown table. The candidates take about the same operations at 256x256 with different blocks;
+rounds go through all of them in turn and medians are taken, so that a slow moment of the machine hits all
+alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from statistics import median
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from clearair.network import COMPACT, ClearAIR, Guidance, NetworkConfig, count_parameters
+
+CANDIDATES: dict[str, NetworkConfig] = {
+    "conv": replace(COMPACT, channels=(64, 112, 192), block=("conv",) * 3),
+    "gated": replace(COMPACT, block=("gated",) * 3, blocks=(3, 4, 5), decoder_blocks=(3, 3)),
+    "restormer": replace(
+        COMPACT, channels=(48, 96, 192), block=("restormer",) * 3, blocks=(2, 3, 5), expansion=2.66
+    ),
+    "hybrid (compact)": COMPACT,
+}
+"""By the name in the table."""
+
+BATCH, VIEW, SIDE = 8, 128, 512
+"""Images and side of a training batch; side of an image to restore."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network and what it is timed on."""
+
+    name: str
+    network: ClearAIR
+    views: tuple[torch.Tensor, Guidance]
+    picture: tuple[torch.Tensor, Guidance]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5, help="times each candidate is measured")
+    parser.add_argument("--only", choices=list(CANDIDATES), action="append", help="may be given again")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    candidates = [make_candidate(name) for name in options.only or CANDIDATES]
+    training: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
+    inference: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
+    for turn in range(options.rounds + 1):
+        for candidate in candidates:
+            taken = seconds(lambda c=candidate: train_step(c)), seconds(lambda c=candidate: restore(c))
+            if turn:  # the first round warms up
+                training[candidate.name].append(taken[0])
+                inference[candidate.name].append(taken[1])
+    print(
+        f"bf16, channels last, {options.threads} threads; a step is forward and backward of "
+        f"{BATCH} x {VIEW} x {VIEW}.\n"
+    )
+    print(f"| network | parameters, M | GMACs at 256x256 | s a step | s for {SIDE}x{SIDE} |")
+    print("| --- | --- | --- | --- | --- |")
+    for candidate in candidates:
+        print(
+            f"| {candidate.name} | {count_parameters(candidate.network) / 1e6:.2f} | "
+            f"{multiply_accumulates(candidate.network) / 1e9:.2f} | "
+            f"{median(training[candidate.name]):.2f} | {median(inference[candidate.name]):.2f} |"
+        )
+
+
+def make_candidate(name: str) -> Candidate:
+    config = CANDIDATES[name]
+    network = ClearAIR(config).to(memory_format=torch.channels_last)
+    return Candidate(name, network, random_input(config, BATCH, VIEW), random_input(config, 1, SIDE))
+
+
+def random_input(config: NetworkConfig, batch: int, side: int) -> tuple[torch.Tensor, Guidance]:
+    """(batch, 3, side, side) in [0, 1], and guidance for it."""
+    image = torch.rand(batch, 3, side, side).to(memory_format=torch.channels_last)
+    guidance = Guidance(
+        quality=torch.randn(batch, config.quality_dim),
+        labels=torch.randint(config.region_count, (batch, side, side)),
+        content=torch.randn(batch, config.content_dim),
+        degradation=torch.randn(batch, config.degradation_dim),
+        local_degradation=torch.randn(batch, config.region_count, config.degradation_dim),
+    )
+    return image, guidance
+
+
+def train_step(candidate: Candidate) -> None:
+    image, guidance = candidate.views
+    candidate.network.zero_grad(set_to_none=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        restored = candidate.network(image, guidance)
+    (restored.float() - image).abs().mean().backward()
+
+
+@torch.no_grad()
+def restore(candidate: Candidate) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        candidate.network(*candidate.picture)
+
+
+def seconds(work: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+@torch.no_grad()
+def multiply_accumulates(network: ClearAIR) -> float:
+    """Of one 256x256 image, convolutions and matrix products; perceivers not counted."""
+    with FlopCounterMode(display=False) as counter:
+        network(*random_input(network.config, 1, 256))
+    return float(counter.get_total_flops()) / 2
+
+
+if __name__ == "__main__":
+    main()

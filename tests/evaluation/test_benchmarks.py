@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clearair.errors import DataError, UsageError
+from clearair.evaluation import BENCHMARKS, evaluate, markdown_table
+from clearair.image import Photo, write_photo
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+def write(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (12, 14, 3), dtype=np.uint8)
+    write_photo(Photo(pixels), path)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for index in range(3):
+        write(tmp_path / "test" / "CBSD68" / "target" / f"{index}.png", index)
+        for side in ("input", "target"):
+            write(tmp_path / "test" / "Rain100L" / side / f"{index}.png", index)
+    return tmp_path
+
+
+def same(image: np.ndarray) -> np.ndarray:
+    return image
+
+
+def test_doing_nothing_scores_what_came_in(data):
+    (result,) = evaluate(same, data, ["CBSD68 sigma 25"])
+    assert len(result.scores) == 3
+    assert result.mean("psnr") == result.mean("input_psnr")
+    assert 18 < result.mean("psnr") < 23
+
+
+def test_noise_is_the_same_each_time_and_differs_between_images(data):
+    name = "CBSD68 sigma 50"
+    first, again = (next(evaluate(same, data, [name])) for _ in range(2))
+    assert first == again
+    cases = list(BENCHMARKS[name].cases(data))
+    noise = [case.damaged.astype(int) - case.clean for case in cases]
+    assert not np.array_equal(noise[0], noise[1])
+
+
+def test_equal_pairs_are_perfect_and_the_table_has_a_row_for_each_set(data):
+    results = list(evaluate(same, data, ["Rain100L", "CBSD68 sigma 15"]))
+    assert results[0].mean("psnr") == 100
+    table = markdown_table(results)
+    assert table.count("\n") == 3
+    assert "| Rain100L | 3 | 100.00 | 100.00 |" in table
+
+
+def test_every_second_image_only(data):
+    (result,) = evaluate(same, data, ["Rain100L"], every=2)
+    assert [score.name for score in result.scores] == ["0", "2"]
+
+
+def test_a_missing_set_and_an_unknown_name_are_named(data):
+    with pytest.raises(DataError, match="GoPro"):
+        list(evaluate(same, data, ["GoPro"]))
+    with pytest.raises(UsageError, match="Rain100L"):
+        list(evaluate(same, data, ["Rain100"]))
+
+
+def test_an_input_without_target_is_named(data):
+    write(data / "test" / "Rain100L" / "input" / "alone.png", 9)
+    with pytest.raises(DataError, match=r"alone\.png"):
+        list(evaluate(same, data, ["Rain100L"]))
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared images are not here")
+@pytest.mark.parametrize(
+    ("name", "count", "expected"),
+    [("RESIDE-OTS", 10, 14.73), ("low light", 19, 8.9)],
+)
+def test_the_sets_are_as_their_sources_describe_them(name, count, expected):
+    (result,) = evaluate(same, SHARED, [name])
+    assert len(result.scores) == count
+    assert result.mean("psnr") == pytest.approx(expected, abs=0.4 if name == "low light" else 0.01)

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+import skimage.data
+from hypothesis import given
+from hypothesis import strategies as st
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from clearair.errors import DataError
+from clearair.evaluation.metrics import IDENTICAL, psnr, ssim
+
+
+def noisy(image: np.ndarray, sigma: float) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, sigma, image.shape)
+    return np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
+@pytest.mark.parametrize("sigma", [2, 25])
+def test_both_metrics_agree_with_scikit_image(name, sigma):
+    clean = getattr(skimage.data, name)()[:131, :160]
+    image = noisy(clean, sigma)
+    assert psnr(image, clean) == pytest.approx(peak_signal_noise_ratio(clean, image), abs=1e-4)
+    reference = structural_similarity(
+        clean,
+        image,
+        channel_axis=2,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        data_range=255,
+    )
+    assert ssim(image, clean) == pytest.approx(reference, abs=1e-4)
+
+
+def test_equal_images_are_perfect():
+    image = skimage.data.coffee()[:40, :40]
+    assert psnr(image, image) == IDENTICAL
+    assert ssim(image, image) == pytest.approx(1.0)
+
+
+@given(step=st.integers(1, 255))
+def test_psnr_of_a_known_error(step):
+    black, grey = np.zeros((4, 5, 3), np.uint8), np.full((4, 5, 3), step, np.uint8)
+    assert psnr(grey, black) == pytest.approx(20 * np.log10(255 / step))
+
+
+def test_images_of_different_shapes_are_refused():
+    with pytest.raises(DataError, match="shapes"):
+        psnr(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5, 3), np.uint8))
+    with pytest.raises(DataError, match="11 x 11"):
+        ssim(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8))
