@@ -59,14 +59,18 @@ def test_every_order_of_perception_gives_another_network():
 
 @pytest.mark.parametrize(
     ("component", "percepts"),
-    [("quality", ["quality"]), ("regions", []), ("degradation", ["content", "local_degradation"])],
+    [
+        ("quality", ["quality"]),
+        ("regions", ["labels", "local_degradation"]),
+        ("degradation", ["content", "local_degradation"]),
+    ],
 )
 def test_a_learned_component_ignores_what_is_perceived(component, percepts):
     config = replace(TINY, **{component: "learned"})
     network, image = random_network(config), torch.rand(1, 3, 8, 8)
     guidance = random_guidance(TINY, (8, 8))
     fields = {name: getattr(guidance, name) for name in guidance.__dataclass_fields__}
-    other = Guidance(**{**fields, **{name: fields[name] + 1 for name in percepts}})
+    other = Guidance(**{**fields, **{name: fields[name].flip(-1) for name in percepts}})
     assert torch.equal(run(network, image, guidance), run(network, image, other))
     assert count_parameters(network) > count_parameters(ClearAIR(TINY))
 

@@ -1,8 +1,8 @@
 """Benchmark sets, and what a restorer reaches on them.
 
-Layout below a data folder: `test/SET/input/STEM.*` and `test/SET/target/STEM.*`, paired by stem; sets for denoising
-have targets only. Low light is the held-out part of `train/lowlight`. Every number is of the whole image, in
-RGB, rounded to 8 bits; sets are summed up by the mean over images.
+Layout below a data folder: `test/SET/input/STEM.*` and `test/SET/target/STEM.*`, paired by stem; sets for
+denoising have targets only. Low light is the held-out part of `train/lowlight`. Every number is of the
+whole image, in RGB, rounded to 8 bits; sets are summed up by the mean over images.
 """
 
 from __future__ import annotations

@@ -85,10 +85,14 @@ class NetworkConfig:
         if levels < 2:
             raise ConfigError(f"NetworkConfig.channels needs at least 2 levels, got {levels}.")
         for channels, heads in zip(self.channels, self.heads, strict=True):
-            if channels % heads or channels % 2:
+            if channels < 2 or heads < 1 or channels % heads or channels % 2:
                 raise ConfigError(
                     f"NetworkConfig: {channels} channels must be even and divide by {heads} heads."
                 )
+        if self.resampling == "conv3x3" and any(channels % 4 for channels in self.channels[1:]):
+            raise ConfigError("NetworkConfig.resampling conv3x3 needs multiples of 4 below the first level.")
+        if min(*self.blocks, *self.decoder_blocks, self.refinement_blocks) < 0 or not self.expansion > 0:
+            raise ConfigError("NetworkConfig needs block counts of at least 0 and a positive expansion.")
         if sorted(self.order) != sorted(get_args(Perception)):
             raise ConfigError(f"NetworkConfig.order must permute how, where, what; got {self.order}.")
         for name, allowed in (("quality", Source), ("regions", Source), ("degradation", Source)):

@@ -204,7 +204,9 @@ class ClearAIR(nn.Module):
             members.append(F.avg_pool2d(members[-1], 2))
 
         quality, content = guidance.quality, guidance.content
-        local = guidance.local_degradation if config.local_degradation else guidance.degradation[:, None]
+        # A prompt for each region needs regions that were seen.
+        is_local = config.local_degradation and config.regions == "perceived"
+        local = guidance.local_degradation if is_local else guidance.degradation[:, None]
         tokens = pool_regions(shallow, members[0])
         if config.quality == "learned":
             quality = self.learned_quality.expand(batch, -1)

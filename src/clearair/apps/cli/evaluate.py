@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -21,22 +22,21 @@ def evaluate(
 ) -> None:
     """Restore benchmark images with MODEL and print PSNR and SSIM: whole images, RGB, 8 bits."""
     from clearair.errors import OutputError
-    from clearair.evaluation import evaluate as run
-    from clearair.evaluation import markdown_table
-    from clearair.evaluation.benchmarks import Score
+    from clearair.evaluation.benchmarks import Score, markdown_table
+    from clearair.evaluation.benchmarks import evaluate as measure
     from clearair.restorer import Restorer
 
     if file is not None and file.exists():
         raise OutputError(f"{file}: exists already; name another file.")
     restorer = Restorer.from_pretrained(model, device=device, precision=precision)  # type: ignore[arg-type]
-    progress = click.get_text_stream("stderr")
+    progress = sys.stderr
 
     def on_image(benchmark: str, score: Score) -> None:
         if progress.isatty():
             click.echo(f"\r\033[K{benchmark}: {score.name} {score.psnr:.2f} dB", err=True, nl=False)
 
     results = list(
-        run(lambda image: restorer(image).image, data, names or None, every=every, on_image=on_image)
+        measure(lambda image: restorer(image).image, data, names or None, every=every, on_image=on_image)
     )
     if progress.isatty():
         click.echo("\r\033[K", err=True, nl=False)
