@@ -81,7 +81,7 @@ def train(
     # Without guidance nothing needs to see.
     perceiver = load_compact().to(device) if recipe.guided_from < recipe.steps else None
     clock = _Clock(spent)
-    meters: dict[str, float] = {}
+    meters: dict[str, list[float]] = {}
 
     def save(name: str) -> None:
         checkpoint = capture(step, recipe.to_dict(), network, average, optimizers, clock.seconds)
@@ -99,7 +99,7 @@ def train(
             for group in (group for optimizer in optimizers for group in optimizer.param_groups):
                 group["lr"] = recipe.learning_rate * recipe.rate(step)
             for name, value in train_step(network, patches, optimizers, recipe, generator).items():
-                meters[name] = meters.get(name, 0.0) + value / interval
+                meters.setdefault(name, []).append(value)
             step += 1
             update_average(average, network, min(recipe.ema, step / (step + 10)))
             stepping = False
@@ -108,7 +108,7 @@ def train(
                     "step": step,
                     "seconds": round(clock.seconds),
                     "loading": round(clock.share, 3),
-                    **meters,
+                    **{name: sum(values) / len(values) for name, values in meters.items()},
                 }
                 _log(out / "log.jsonl", record, report)
                 meters = {}
