@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from clearair.data.degradations import CDD11, KINDS, degrade
 from clearair.perception import CompactPerceiver, load_compact
-from clearair.training.perceivers import clean_photo_paths, dark_pair_paths, load_dark_pair, load_photo
+from clearair.training.perceivers import Photo, load_photos
 
 Image = NDArray[np.uint8]
 
@@ -35,11 +35,11 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     perceiver = load_compact(options.weights)
-    photos = [load_photo(path, options.data) for path in clean_photo_paths(options.data)[1]]
+    photos, pairs = load_photos(options.data, held_out=True)
     report_what_and_how(perceiver, [photo.clean for photo in photos], options.draws)
     report_severity(perceiver, [photo.clean for photo in photos[::3]])
     report_mixtures(perceiver, [photo.clean for photo in photos])
-    report_dark(perceiver, options.data)
+    report_dark(perceiver, pairs)
     report_regions(perceiver, [(photo.clean, photo.maps) for photo in photos if photo.maps is not None])
     report_time(perceiver)
 
@@ -111,8 +111,7 @@ def report_mixtures(perceiver: CompactPerceiver, photos: list[torch.Tensor]) -> 
         print(f"\n{name}: recall {recall:.3f}, false alarms {alarms}, mean score {np.mean(scores):.2f}")
 
 
-def report_dark(perceiver: CompactPerceiver, data: Path) -> None:
-    pairs = [load_dark_pair(path) for path in dark_pair_paths(data)[1]]
+def report_dark(perceiver: CompactPerceiver, pairs: list[Photo]) -> None:
     column = KINDS.index("lowlight")
     dark, bright = [], []
     for pair in pairs:

@@ -6,13 +6,32 @@ from clearair.network import TINY, ClearAIR
 from clearair.training.optimizer import Muon, make_optimizers, orthogonalised
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (4, 20), (20, 4)])
+@pytest.mark.parametrize("shape", [(8, 8), (4, 20), (1, 5)])
 def test_the_update_is_nearly_orthogonal(shape):
-    values = torch.linalg.svdvals(
-        orthogonalised(torch.randn(shape, generator=torch.Generator().manual_seed(0)))
-    )
+    matrices = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(orthogonalised(matrices))
     assert values.min() > 0.5
     assert values.max() < 1.4
+
+
+def test_weights_of_one_shape_do_not_touch_each_other():
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(4, 6), (6, 4), (4, 6), (6, 2, 2, 1), (4, 4)]
+    gradients = [torch.randn(shape, generator=generator) for shape in shapes]
+
+    def stepped(chosen):
+        weights = [nn.Parameter(torch.zeros(shapes[index])) for index in chosen]
+        for weight, index in zip(weights, chosen, strict=True):
+            weight.grad = gradients[index].clone()
+        Muon(weights, lr=0.1, weight_decay=0.0).step()
+        return weights
+
+    together = stepped(range(len(shapes)))
+    for index, weight in enumerate(together):
+        (alone,) = stepped([index])
+        assert torch.allclose(weight, alone, atol=1e-3)
+        # It goes downhill.
+        assert (weight * gradients[index]).sum() < 0
 
 
 def test_every_parameter_is_optimised_once():

@@ -18,15 +18,15 @@ from clearair.errors import DataError, TrainingError
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
 from clearair.perception.compact.weights import load_eyes
+from clearair.training.checkpoint import load_checkpoint
+from clearair.training.loop import LATEST
 from clearair.training.perceivers import (
     PerceiverRecipe,
-    clean_photo_paths,
-    dark_pair_paths,
     draw_batch,
     draw_kinds,
     draw_views,
-    load_dark_pair,
     load_photo,
+    load_photos,
     losses,
     publish,
     quality_score,
@@ -77,16 +77,16 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_validation_photos_are_never_trained_on(data):
-    train, held_out = clean_photo_paths(data)
-    assert [path.name for path in held_out] == ["12.jpg"]
-    assert not set(train) & set(held_out)
-    assert [path.name for path in dark_pair_paths(data)[1]] == ["a.webp"]
+def test_held_out_photos_are_never_trained_on(data):
+    (photos, pairs), (kept, kept_pairs) = load_photos(data), load_photos(data, held_out=True)
+    assert [len(part) for part in (photos, pairs, kept, kept_pairs)] == [2, 1, 1, 1]
+    assert kept[0].maps is None  # the first by name, BSD400/12.jpg
+    assert pairs[0].dark.shape == pairs[0].clean.shape
 
 
 def test_a_folder_without_photos_is_named(tmp_path):
     with pytest.raises(DataError, match="clean"):
-        clean_photo_paths(tmp_path)
+        load_photos(tmp_path)
 
 
 def test_maps_belong_to_the_photo_of_the_same_set(data):
@@ -111,7 +111,7 @@ def test_a_batch_is_the_same_from_the_same_seed(data):
 
 
 def test_a_picture_really_taken_in_the_dark_has_low_light_of_unknown_strength(data):
-    pair = load_dark_pair(data / "train/lowlight/S/input/b.webp")
+    (pair,) = load_photos(data)[1]
     batch = draw_batch([pair], [pair], replace(TINY, real_dark=1.0), generator())
     column = KINDS.index("lowlight")
     assert batch.kinds.sum(dim=0)[column] == len(batch.kinds) == batch.kinds.sum()
@@ -137,7 +137,7 @@ def test_quality_is_five_without_damage_and_falls_with_it():
 
 def test_every_loss_is_finite_and_reaches_the_weights(data):
     photo = load_photo(data / "train/clean/BSD400/77.jpg", data)
-    pair = load_dark_pair(data / "train/lowlight/S/input/b.webp")
+    (pair,) = load_photos(data)[1]
     torch.manual_seed(0)
     eyes = CompactEyes(TINY.eyes, normed=True)
     batch = draw_batch([photo], [pair], replace(TINY, batch=6), generator(1))
@@ -155,36 +155,54 @@ def test_an_interrupted_run_goes_on_exactly(data, tmp_path):
             raise KeyboardInterrupt
 
     parts = tmp_path / "parts"
-    whole = train_perceivers(data, tmp_path / "whole", TINY, report=lambda line: None)
+    whole = train_perceivers(TINY, data, tmp_path / "whole", report=lambda line: None)
     with pytest.raises(KeyboardInterrupt):
-        train_perceivers(data, parts, TINY, report=interrupt, interval=1, save_interval=1)
-    resumed = train_perceivers(data, parts, TINY, report=lambda line: None, interval=1)
+        train_perceivers(TINY, data, parts, report=interrupt, interval=1, save_interval=1)
+    resumed = train_perceivers(TINY, data, parts, resume=True, report=lambda line: None, interval=1)
     assert all(torch.equal(value, whole.state_dict()[name]) for name, value in resumed.state_dict().items())
     steps = [json.loads(line)["step"] for line in (parts / "log.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4]
 
 
+def test_a_run_is_not_overwritten_unasked_and_stops_in_time(data, tmp_path):
+    train_perceivers(TINY, data, tmp_path, max_minutes=0, report=lambda line: None)
+    assert load_checkpoint(tmp_path / LATEST).step == 1
+    with pytest.raises(TrainingError, match="--resume"):
+        train_perceivers(TINY, data, tmp_path, report=lambda line: None)
+
+
+def test_twins_show_one_picture_with_damage_of_one_kind(data):
+    photo = load_photo(data / "train/clean/BSD400/77.jpg", data)
+    batch = draw_batch([photo], [], replace(TINY, batch=8, twins=1.0, real_dark=0.0, clean=0.0), generator(2))
+    assert batch.twins
+    for values in (batch.clean, batch.kinds):
+        first, second = values.chunk(2)
+        assert torch.equal(first, second)
+    first, second = batch.strength.chunk(2)
+    assert not torch.equal(first, second)
+
+
 def test_a_checkpoint_of_another_shape_is_refused(data, tmp_path):
-    train_perceivers(data, tmp_path, replace(TINY, steps=1), report=lambda line: None)
+    train_perceivers(replace(TINY, steps=1), data, tmp_path, report=lambda line: None)
     wider = replace(TINY, eyes=replace(TINY.eyes, dense_width=12))
     with pytest.raises(TrainingError, match="another shape"):
-        train_perceivers(data, tmp_path, wider, report=lambda line: None)
+        train_perceivers(wider, data, tmp_path, resume=True, report=lambda line: None)
 
 
 def test_training_only_regions_leaves_every_other_output_as_it_is(data, tmp_path):
-    train_perceivers(data, tmp_path / "all", replace(TINY, steps=2), report=lambda line: None)
-    start = tmp_path / "all" / "checkpoint.pt"
+    train_perceivers(replace(TINY, steps=2), data, tmp_path / "all", report=lambda line: None)
+    start = tmp_path / "all" / LATEST
     regions = replace(TINY, steps=2, only_regions=True)
-    after = train_perceivers(data, tmp_path / "regions", regions, start=start, report=lambda line: None)
-    before = torch.load(start, weights_only=True)["average"]
+    after = train_perceivers(regions, data, tmp_path / "regions", start=start, report=lambda line: None)
+    before = load_checkpoint(start).below("average")
     changed = {name for name, value in after.state_dict().items() if not torch.equal(value, before[name])}
     assert changed
     assert all(name.startswith(("to_regions", "affinity")) for name in changed)
 
 
 def test_published_weights_load_without_the_normalisation(data, tmp_path):
-    average = train_perceivers(data, tmp_path, replace(TINY, steps=2), report=lambda line: None)
-    publish(tmp_path / "checkpoint.pt", TINY, tmp_path / "shipped")
+    average = train_perceivers(replace(TINY, steps=2), data, tmp_path, report=lambda line: None)
+    publish(tmp_path / LATEST, TINY, tmp_path / "shipped")
     eyes = load_eyes(tmp_path / "shipped")
     images = torch.rand(1, 3, 40, 40)
     with torch.no_grad():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from clearair.perception.compact.perceiver import CompactPerceiver, load_compact
 from clearair.training.checkpoint import Checkpoint, capture, load_checkpoint, save_checkpoint
 from clearair.training.losses import clue_reuse, draw_strong_view
 from clearair.training.optimizer import make_optimizers
+from clearair.training.progress import Clock, log_line
 from clearair.training.recipe import Recipe
 
 LATEST, STABLE = "latest.safetensors", "stable.safetensors"
@@ -80,7 +80,7 @@ def train(
     photos = load_training_photos(data)
     # Without guidance nothing needs to see.
     perceiver = load_compact().to(device) if recipe.guided_from < recipe.steps else None
-    clock = _Clock(spent)
+    clock = Clock(spent)
     meters: dict[str, list[float]] = {}
 
     def save(name: str) -> None:
@@ -110,7 +110,7 @@ def train(
                     "loading": round(clock.share, 3),
                     **{name: sum(values) / len(values) for name, values in meters.items()},
                 }
-                _log(out / "log.jsonl", record, report)
+                log_line(out / "log.jsonl", record, report)
                 meters = {}
             done = step == recipe.steps or (max_minutes is not None and clock.sitting > 60 * max_minutes)
             if step % save_interval == 0 or done:
@@ -234,44 +234,3 @@ def _last_checkpoint(recipe: Recipe, out: Path, resume: bool) -> Checkpoint | No
         fields = ", ".join(sorted(name for name in ours if ours[name] != theirs.get(name)))
         raise TrainingError(f"{out}: holds a run of another network (differs in {fields}).")
     return checkpoint
-
-
-def _log(path: Path, record: dict[str, float], report: Callable[[str], None]) -> None:
-    with path.open("a") as log:
-        log.write(json.dumps(record) + "\n")
-    report("  ".join(f"{name} {value:.5g}" for name, value in record.items()))
-
-
-class _Clock:
-    """Time spent in this sitting and before, and the share of it that went into loading."""
-
-    def __init__(self, before: float) -> None:
-        self.before = before
-        self.began = time.monotonic()
-        self.loaded = 0.0
-        self.entered = 0.0
-
-    @property
-    def sitting(self) -> float:
-        """Seconds since this sitting began."""
-        return time.monotonic() - self.began
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of all sittings together."""
-        return self.before + self.sitting
-
-    @property
-    def share(self) -> float:
-        """Share of this sitting that went into loading."""
-        return self.loaded / max(self.sitting, 1e-9)
-
-    def loading(self) -> _Clock:
-        """For a `with` block that counts as loading."""
-        return self
-
-    def __enter__(self) -> None:
-        self.entered = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self.loaded += time.monotonic() - self.entered

@@ -5,25 +5,29 @@ Shapes: B images, H x W pixels, K kinds, h x w positions of the dense map, M hum
 
 from __future__ import annotations
 
+import copy
 import json
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.degradations import CDD11, KINDS, degrade
-from clearair.errors import DataError, TrainingError
+from clearair.data.pairs import generator_for
+from clearair.data.photos import find_pairs, find_photos, load_pixels, split
+from clearair.errors import TrainingError
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import THUMBNAIL, CompactEyes, Sight, folded
 from clearair.perception.compact.views import far_view, near_crops, near_grid
 from clearair.perception.compact.weights import save_eyes
+from clearair.training.checkpoint import Checkpoint, capture, load_checkpoint, save_checkpoint
+from clearair.training.loop import LATEST, update_average
+from clearair.training.optimizer import Muon
+from clearair.training.progress import Clock, log_line
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,10 @@ class PerceiverRecipe:
     """Share of pictures with two or more degradations."""
     partial: float = 0.2
     """Share of damaged pictures in which only one side of a line is damaged."""
+    shares: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 2.0, 1.0, 3.0, 1.0)
+    """How often each of KINDS is drawn alone; raindrops and blur, the hardest to gauge, more often."""
+    twins: float = 0.5
+    """Share of batches whose second half shows the first again, damaged alike but not as strongly."""
     real_dark: float = 0.05
     """Share of pictures really taken in low light."""
     learning_rate: float = 2e-3
@@ -91,45 +99,30 @@ class Batch:
     """(B, 3, H, W) uint8 region maps; those of a photo without any are all zero."""
     mapped: Tensor
     """(B,) bool: has region maps."""
-
-
-def clean_photo_paths(data: Path) -> tuple[list[Path], list[Path]]:
-    """Paths of data/train/clean for training and for validation (every 20th, starting with the first).
-
-    Raises DataError when there are none.
-    """
-    paths = sorted(p for p in (data / "train" / "clean").rglob("*") if p.suffix.lower() in (".jpg", ".png"))
-    if not paths:
-        raise DataError(f"{data / 'train' / 'clean'}: no photographs found.")
-    return [p for i, p in enumerate(paths) if i % 20], paths[::20]
-
-
-def dark_pair_paths(data: Path) -> tuple[list[Path], list[Path]]:
-    """Low-light inputs for training and for validation (every 8th, starting with the first)."""
-    paths = sorted((data / "train" / "lowlight").glob("*/input/*"))
-    return [p for i, p in enumerate(paths) if i % 8], paths[::8]
+    twins: bool = False
+    """Whether the second half shows the pictures of the first, with damage of the same kinds."""
 
 
 def load_photo(path: Path, data: Path) -> Photo:
     """A clean photograph with its human region maps, where there are any."""
     maps = sorted((data / "train" / "regions" / "BSDS500").glob(f"{path.stem}_*.png"))
     if path.parent.name != "BSD400" or not maps:
-        return Photo(_pixels(path))
-    return Photo(_pixels(path), maps=torch.stack([_pixels(m)[0] for m in maps]))
+        return Photo(load_pixels(path))
+    return Photo(load_pixels(path), maps=torch.stack([load_pixels(m)[0] for m in maps]))
 
 
-def load_dark_pair(path: Path) -> Photo:
-    """A scene in low and in normal light."""
-    target = path.parents[1] / "target" / f"{path.stem}.jpg"
-    return Photo(_pixels(target), dark=_pixels(path))
+def load_photos(data: Path, *, held_out: bool = False) -> tuple[list[Photo], list[Photo]]:
+    """Clean photographs, and scenes in low and normal light: those to train on, or those held out.
 
-
-def _pixels(path: Path) -> Tensor:
-    import pyvips
-
-    image = pyvips.Image.new_from_file(str(path), access="sequential")
-    pixels = image.numpy().reshape(image.height, image.width, -1)[:, :, :3]
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+    Raises DataError when there are no clean photographs.
+    """
+    part = 1 if held_out else 0
+    clean = split(find_photos(data / "train" / "clean"), "clean")[part]
+    dark = split(find_pairs(data, "lowlight"), "lowlight")[part]
+    return (
+        [load_photo(path, data) for path in clean],
+        [Photo(load_pixels(target), dark=load_pixels(damaged)) for damaged, target in dark],
+    )
 
 
 def draw_kinds(recipe: PerceiverRecipe, generator: torch.Generator) -> tuple[str, ...]:
@@ -139,7 +132,7 @@ def draw_kinds(recipe: PerceiverRecipe, generator: torch.Generator) -> tuple[str
         return ()
     if chance < recipe.clean + recipe.mixed:
         return _draw_mixture(generator)
-    return (KINDS[_integer(len(KINDS), generator)],)
+    return (KINDS[int(torch.multinomial(torch.tensor(recipe.shares), 1, generator=generator))],)
 
 
 def _draw_mixture(generator: torch.Generator) -> tuple[str, ...]:
@@ -160,7 +153,9 @@ def draw_batch(
     """Pictures of one random size, damaged at random."""
     side = recipe.crops[_integer(len(recipe.crops), generator)]
     clean, maps, dark, mapped = [], [], [], []
-    for _ in range(max(4, min(round(recipe.batch * (224 / side) ** 2), 2 * recipe.batch))):
+    count = max(4, min(round(recipe.batch * (224 / side) ** 2), 2 * recipe.batch))
+    twins = _uniform(generator) < recipe.twins
+    for _ in range(count // 2 if twins else count):
         real = bool(pairs) and float(torch.rand((), generator=generator)) < recipe.real_dark
         pool = pairs if real else photos
         pieces = _random_crop(pool[_integer(len(pool), generator)], side, recipe.scales, generator)
@@ -169,6 +164,8 @@ def draw_batch(
         mapped.append(pieces.maps is not None)
         dark.append(pieces.dark)
     kinds = [() if night is not None else draw_kinds(recipe, generator) for night in dark]
+    if twins:
+        clean, maps, dark, mapped, kinds = 2 * clean, 2 * maps, 2 * dark, 2 * mapped, 2 * kinds
     truth = torch.stack(clean).float().div_(255)
     damaged = degrade(truth, kinds, generator)
     images, present, strength = damaged.image.clone(), damaged.kinds.clone(), damaged.strength.clone()
@@ -179,10 +176,12 @@ def draw_batch(
             strength[index, KINDS.index("lowlight")] = math.nan
     cover = torch.ones(len(clean), 1, side, side)
     for index, names in enumerate(kinds):
-        if names and float(torch.rand((), generator=generator)) < recipe.partial:
+        if names and not twins and float(torch.rand((), generator=generator)) < recipe.partial:
             cover[index, 0] = _half_plane(side, generator)
     images = cover * images + (1 - cover) * truth
-    return Batch(images.clamp(0, 1), truth, present, strength, cover, torch.stack(maps), torch.tensor(mapped))
+    return Batch(
+        images.clamp(0, 1), truth, present, strength, cover, torch.stack(maps), torch.tensor(mapped), twins
+    )
 
 
 def _random_crop(photo: Photo, side: int, scales: tuple[float, float], generator: torch.Generator) -> Photo:
@@ -300,6 +299,9 @@ def losses(eyes: CompactEyes, sight: Sight, batch: Batch, generator: torch.Gener
         "score": 2.0 * (sight.score - score).abs().mean(),
         "content": 4.0 * (eyes.thumbnail(sight.content) - picture).abs().mean(),
     }
+    if batch.twins:
+        # What a picture shows cancels out, so this teaches how strong the damage is and nothing else.
+        terms["score of twins"] = 2.0 * (_halves(sight.score) - _halves(score)).abs().mean()
     if batch.mapped.any():
         embedding, maps = sight.regions[batch.mapped], batch.maps[batch.mapped]
         terms["regions"] = 1.5 * region_loss(eyes, embedding, maps, generator)
@@ -344,116 +346,94 @@ def _masked(values: Tensor, mask: Tensor) -> Tensor:
     return (values * mask).sum() / mask.sum().clamp_min(1)
 
 
+def _halves(scores: Tensor) -> Tensor:
+    """How much better each picture of the first half is than its twin in the second: (B,) -> (B / 2,)."""
+    first, second = scores.chunk(2)
+    return first - second
+
+
 def _soft_levels(score: Tensor) -> Tensor:
     levels = torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0])
     return F.softmax(-4.0 * (score[:, None] - levels).square() / 2, dim=1)
 
 
 def train_perceivers(
-    data_root: Path,
-    out: Path,
     recipe: PerceiverRecipe,
+    data: Path,
+    out: Path,
     *,
+    resume: bool = False,
     start: Path | None = None,
+    max_minutes: float | None = None,
     report: Callable[[str], None] = print,
     interval: int = 25,
-    save_interval: int = 200,
+    save_interval: int = 100,
 ) -> CompactEyes:
-    """Train, writing `checkpoint.pt` and `log.jsonl` into `out`; goes on from a checkpoint found there.
+    """Train, writing the checkpoint and `log.jsonl` into `out`. Returns the averaged network.
 
-    `start` is a checkpoint whose averaged weights are the starting point. Returns the averaged network.
-    Raises DataError when the photographs are missing and TrainingError when a checkpoint does not fit.
+    `resume` goes on from the checkpoint in `out`, with the same numbers as if it had never stopped. `start`
+    is a checkpoint whose averaged weights are the starting point. Stops after `max_minutes`, with a
+    checkpoint.
+
+    Raises TrainingError when `out` holds another run or the loss is not finite, DataError without
+    photographs.
     """
     out.mkdir(parents=True, exist_ok=True)
-    photos = [load_photo(path, data_root) for path in clean_photo_paths(data_root)[0]]
-    pairs = [load_dark_pair(path) for path in dark_pair_paths(data_root)[0]]
-    if recipe.only_regions:
-        photos, pairs = [photo for photo in photos if photo.maps is not None], []
-    generator = torch.Generator().manual_seed(recipe.seed)
+    latest = out / LATEST
+    if latest.exists() and not resume:
+        raise TrainingError(f"{out}: holds a run already; --resume goes on with it, or name another folder.")
     torch.manual_seed(recipe.seed)
     eyes = CompactEyes(recipe.eyes, normed=True)
-    average = CompactEyes(recipe.eyes, normed=True)
     if start is not None:
-        eyes.load_state_dict(_load(start, recipe)["average"])
-    average.load_state_dict(eyes.state_dict())
+        eyes.load_state_dict(_load(start, recipe).below("average"))
+    average = copy.deepcopy(eyes).requires_grad_(False)
     trained = _trained(eyes, recipe)
     optimizers = _optimizers(trained, recipe)
-    step = 0
-    checkpoint = out / "checkpoint.pt"
-    if checkpoint.exists():
-        stored = _load(checkpoint, recipe)
-        eyes.load_state_dict(stored["eyes"])
-        average.load_state_dict(stored["average"])
-        for optimizer, state in zip(optimizers, stored["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
-        generator.set_state(stored["generator"])
-        step = int(stored["step"])
-    sums: dict[str, float] = {}
-    began, loading = time.monotonic(), 0.0
+    step, spent = 0, 0.0
+    if latest.exists():
+        last = _load(latest, recipe)
+        last.restore(eyes, average, optimizers)
+        step, spent = last.step, last.seconds
+    photos, pairs = load_photos(data)
+    if recipe.only_regions:
+        photos, pairs = [photo for photo in photos if photo.maps is not None], []
+    clock = Clock(spent)
+    meters: dict[str, list[float]] = {}
     while step < recipe.steps:
-        moment = time.monotonic()
-        batch = draw_batch(photos, pairs, recipe, generator)
-        loading += time.monotonic() - moment
+        generator = generator_for(recipe.seed, step)
+        with clock.loading():
+            batch = draw_batch(photos, pairs, recipe, generator)
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = recipe.learning_rate * _schedule(step, recipe)
         for _ in range(recipe.looks):
             for name, value in _step(eyes, batch, trained, optimizers, recipe, generator).items():
-                sums[name] = sums.get(name, 0.0) + value / (interval * recipe.looks)
-            _average(average, eyes, min(recipe.ema, (step + 1) / (step + 11)))
+                meters.setdefault(name, []).append(value)
+            update_average(average, eyes, min(recipe.ema, (step + 1) / (step + 11)))
         step += 1
-        if step % save_interval == 0 or step == recipe.steps:
-            _save(checkpoint, recipe, step, eyes, average, optimizers, generator)
+        done = step == recipe.steps or (max_minutes is not None and clock.sitting > 60 * max_minutes)
+        if step % save_interval == 0 or done:
+            state = capture(step, asdict(recipe), eyes, average, optimizers, clock.seconds)
+            save_checkpoint(state, latest)
         if step % interval == 0 or step == recipe.steps:
-            seconds = time.monotonic() - began
-            record = {"step": step, "seconds": round(seconds, 1), "loading": round(loading, 1), **sums}
-            with (out / "log.jsonl").open("a") as log:
-                log.write(json.dumps(record) + "\n")
-            report(" ".join(f"{name} {value:.4g}" for name, value in record.items()))
-            sums = {}
+            means = {name: sum(values) / len(values) for name, values in meters.items()}
+            record = {
+                "step": step,
+                "seconds": round(clock.seconds),
+                "loading": round(clock.share, 3),
+                **means,
+            }
+            log_line(out / "log.jsonl", record, report)
+            meters = {}
+        if done:
+            break
     return average.eval()
 
 
 def publish(checkpoint: Path, recipe: PerceiverRecipe, folder: Path) -> None:
     """Write the averaged network of a checkpoint in the form that ships: folded, half precision."""
     eyes = CompactEyes(recipe.eyes, normed=True)
-    eyes.load_state_dict(_load(checkpoint, recipe)["average"])
+    eyes.load_state_dict(_load(checkpoint, recipe).below("average"))
     save_eyes(folded(eyes.eval()), folder)
-
-
-class Muon(torch.optim.Optimizer):
-    """Momentum whose update of each weight matrix is made orthogonal (Jordan et al., 2024).
-
-    A convolution counts as a matrix (outputs, inputs * positions). The update is scaled to the size of one of
-    AdamW (Liu et al., 2025), so both take the same learning rate.
-    """
-
-    def __init__(self, weights: list[torch.nn.Parameter], lr: float, weight_decay: float) -> None:
-        super().__init__(weights, {"lr": lr, "weight_decay": weight_decay, "momentum": 0.95})
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Update the weights that have a gradient."""
-        for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                momentum = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
-                momentum.lerp_(weight.grad, 1 - group["momentum"])
-                ahead = weight.grad.lerp(momentum, group["momentum"]).flatten(1)  # Nesterov
-                update = _orthogonal(ahead) * 0.2 * math.sqrt(max(ahead.shape))
-                weight.mul_(1 - group["lr"] * group["weight_decay"])
-                weight.sub_(update.view_as(weight), alpha=group["lr"])
-
-
-def _orthogonal(matrix: Tensor) -> Tensor:
-    """The nearest matrix with orthonormal rows or columns, roughly: five Newton-Schulz steps."""
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    wide = wide / (wide.norm() + 1e-7)
-    for _ in range(5):
-        square = wide @ wide.T
-        wide = 3.4445 * wide + (2.0315 * square @ square - 4.7750 * square) @ wide
-    result: Tensor = wide if matrix.shape[0] <= matrix.shape[1] else wide.T
-    return result
 
 
 def _step(
@@ -513,46 +493,12 @@ def _schedule(step: int, recipe: PerceiverRecipe) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)))
 
 
-@torch.no_grad()
-def _average(average: CompactEyes, eyes: CompactEyes, decay: float) -> None:
-    current = eyes.state_dict()
-    for name, value in average.state_dict().items():
-        if value.is_floating_point():
-            value.lerp_(current[name], 1 - decay)
-        else:
-            value.copy_(current[name])
-
-
-def _save(
-    path: Path,
-    recipe: PerceiverRecipe,
-    step: int,
-    eyes: CompactEyes,
-    average: CompactEyes,
-    optimizers: list[torch.optim.Optimizer],
-    generator: torch.Generator,
-) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(
-        {
-            "recipe": json.dumps(asdict(recipe)),
-            "step": step,
-            "eyes": eyes.state_dict(),
-            "average": average.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-            "generator": generator.get_state(),
-        },
-        partial,
-    )
-    partial.replace(path)
-
-
-def _load(path: Path, recipe: PerceiverRecipe) -> dict[str, Any]:
-    stored: dict[str, Any] = torch.load(path, weights_only=True)
-    shape = json.loads(str(stored["recipe"]))["eyes"]
+def _load(path: Path, recipe: PerceiverRecipe) -> Checkpoint:
+    checkpoint = load_checkpoint(path)
+    shape = checkpoint.recipe["eyes"]
     if shape != json.loads(json.dumps(asdict(recipe.eyes))):
         raise TrainingError(f"{path} holds a network of another shape: {shape}.")
-    return stored
+    return checkpoint
 
 
 def _integer(limit: int, generator: torch.Generator) -> int:

@@ -41,7 +41,7 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     if recipe == "perceivers":
-        _train_perceivers(data, out, steps, start, save)
+        _train_perceivers(data, out, steps, max_minutes, resume, start, save)
     else:
         _train_restorer(recipe, data, out, steps, max_minutes, resume, start, device, save)
 
@@ -82,16 +82,25 @@ def _train_restorer(
 
 
 def _train_perceivers(
-    data: Path, out: Path, steps: int | None, start: Path | None, save: Path | None
+    data: Path,
+    out: Path,
+    steps: int | None,
+    max_minutes: float | None,
+    resume: bool,
+    start: Path | None,
+    save: Path | None,
 ) -> None:
     from dataclasses import replace
 
+    from clearair.training.loop import LATEST
     from clearair.training.perceivers import PerceiverRecipe, publish, train_perceivers
 
     recipe = PerceiverRecipe()
     if steps:
         recipe = replace(recipe, steps=steps)
-    train_perceivers(data, out, recipe, start=start, report=click.echo)
+    train_perceivers(
+        recipe, data, out, resume=resume, start=start, max_minutes=max_minutes, report=click.echo
+    )
     if save:
-        publish(out / "checkpoint.pt", recipe, save)
+        publish(out / LATEST, recipe, save)
         click.echo(f"perceivers -> {save}")

@@ -1,0 +1,50 @@
+"""Where a run stands: its clock, and one line of log an interval."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def log_line(path: Path, record: dict[str, float], report: Callable[[str], None]) -> None:
+    """Append a record to a JSON Lines file, and report it for people to read."""
+    with path.open("a") as log:
+        log.write(json.dumps(record) + "\n")
+    report("  ".join(f"{name} {value:.5g}" for name, value in record.items()))
+
+
+class Clock:
+    """Time spent in this sitting and before, and the share of it that went into loading."""
+
+    def __init__(self, before: float) -> None:
+        self.before = before
+        self.began = time.monotonic()
+        self.loaded = 0.0
+        self.entered = 0.0
+
+    @property
+    def sitting(self) -> float:
+        """Seconds since this sitting began."""
+        return time.monotonic() - self.began
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all sittings together."""
+        return self.before + self.sitting
+
+    @property
+    def share(self) -> float:
+        """Share of this sitting that went into loading."""
+        return self.loaded / max(self.sitting, 1e-9)
+
+    def loading(self) -> Clock:
+        """For a `with` block that counts as loading."""
+        return self
+
+    def __enter__(self) -> None:
+        self.entered = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self.loaded += time.monotonic() - self.entered
