@@ -56,7 +56,8 @@ def orthogonalised(matrices: Tensor) -> Tensor:
         square = wide @ wide.mT
         curve = torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315)
         wide = torch.baddbmm(wide, curve, wide, beta=3.4445)
-    return wide.to(matrices.dtype)
+    result: Tensor = wide.to(matrices.dtype)
+    return result
 
 
 def make_optimizers(
