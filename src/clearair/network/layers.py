@@ -29,9 +29,14 @@ class LayerNorm(nn.Module):
         if self.bias is not None:
             x = F.layer_norm(x, weight.shape, weight, self.bias.to(x.dtype), self.eps)
         else:
-            variance = x.float().var(-1, keepdim=True, unbiased=False)
+            variance = at_least_float32(x).var(-1, keepdim=True, unbiased=False)
             x = (x * (variance + self.eps).rsqrt().to(x.dtype)) * weight
         return x.permute(0, 3, 1, 2)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Half precision widened: its sums over many values would lose most of them. Doubles stay doubles."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def to_pixels(x: Tensor) -> Tensor:

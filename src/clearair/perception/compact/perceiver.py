@@ -21,6 +21,7 @@ from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes, Sight
 from clearair.perception.compact.views import far_size
 from clearair.perception.compact.weights import load_eyes, shipped_folder
+from clearair.perception.confidence import tone_share
 from clearair.perception.percepts import Floats, Labels, Percepts
 
 _FLAT = 1 / 255
@@ -85,7 +86,9 @@ class CompactPerceiver:
         local = pooled_by_region(sight, labels, count)
         if size != images.shape[2:]:
             labels = F.interpolate(labels[:, None], images.shape[2:], mode="nearest-exact")[:, 0]
-        return Guidance(sight.quality.float(), labels, sight.content, sight.degradation, local)
+        probabilities = _array(self.eyes.kind_logits(sight.degradation).sigmoid())
+        tone = torch.from_numpy(tone_share(probabilities, self.config.kinds)).to(local.device)
+        return Guidance(sight.quality.float(), labels, sight.content, sight.degradation, local, tone)
 
 
 def load_compact(folder: Path | None = None) -> CompactPerceiver:
@@ -99,7 +102,8 @@ def to_guidance(percepts: Percepts, window: tuple[int, int, int, int] | None = N
     labels = np.ascontiguousarray(percepts.labels[top : top + height, left : left + width])
     embeddings = (percepts.quality, percepts.content, percepts.degradation, percepts.local_degradation)
     quality, content, degradation, local = (torch.from_numpy(value)[None] for value in embeddings)
-    return Guidance(quality, torch.from_numpy(labels)[None], content, degradation, local)
+    tone = torch.from_numpy(tone_share(percepts.probabilities[None], percepts.names))
+    return Guidance(quality, torch.from_numpy(labels)[None], content, degradation, local, tone)
 
 
 def pooled_by_region(sight: Sight, labels: Tensor, count: int) -> Tensor:
