@@ -90,13 +90,14 @@ PAPER = replace(BASE, channels=(8, 16, 32, 64), blocks=(1, 1, 1, 1), decoder_blo
 @pytest.mark.parametrize("percept", ["quality", "labels", "content", "degradation"])
 def test_every_percept_moves_the_output_by_a_share_of_the_image(config, percept):
     # Weights at the scale at which layers begin; only what begins at zero is drawn at that scale too.
+    torch.manual_seed(0)
     network = ClearAIR(config).eval()
     generator = torch.Generator().manual_seed(1)
     for parameter in network.parameters():
         if parameter.dim() > 1 and parameter.abs().max() == 0:
             bound = parameter[0].numel() ** -0.5
             torch.nn.init.uniform_(parameter, -bound, bound, generator=generator)
-    image = torch.rand(1, 3, 32, 32, generator=generator)
+    image = F.interpolate(torch.rand(1, 3, 4, 4, generator=generator), (32, 32), mode="bilinear")
     one, two = (
         replace(
             random_guidance(config, (32, 32), seed=seed),
@@ -111,7 +112,7 @@ def test_every_percept_moves_the_output_by_a_share_of_the_image(config, percept)
     names = ("degradation", "local_degradation") if percept == "degradation" else (percept,)
     other = replace(one, **{name: getattr(two, name) for name in names})
     moved = run(network, image, one) - run(network, image, other)
-    assert moved.std() > 1e-3 * image.std()
+    assert moved.std() > 0.01 * image.std()
 
 
 def test_guidance_comes_before_the_blocks_of_the_encoder_and_after_those_of_the_decoder(tiny_network):

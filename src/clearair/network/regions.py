@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clearair.network.layers import LayerNorm, to_maps, to_pixels
+from clearair.network.layers import LayerNorm, spreading, to_maps, to_pixels
 
 
 def membership(labels: Tensor, regions: int, stride: int = 1) -> Tensor:
@@ -60,7 +60,7 @@ class RegionAttention(nn.Module):
         self.norm = nn.LayerNorm(token_channels)
         self.norm_query = LayerNorm(channels)
         self.to_query = nn.Conv2d(channels, inner, 1)
-        self.to_key = nn.Linear(token_channels, inner)
+        self.to_key = spreading(nn.Linear(token_channels, inner))
         self.to_value = nn.Linear(token_channels, inner)
         self.project_out = nn.Conv2d(inner, channels, 1)
         nn.init.zeros_(self.project_out.weight)
