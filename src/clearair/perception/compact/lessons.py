@@ -1,33 +1,25 @@
-"""Train the compact perceivers: photographs are damaged here, so what, how much and what was lost are known.
+"""What the compact perceivers learn from: photographs damaged here, so the damage and the loss are known.
 
-Shapes: B images, H x W pixels, K kinds, h x w positions of the dense map, M human region maps of a photo.
+Shapes: B images, H x W pixels, K kinds, M human region maps of a photo.
 """
 
 from __future__ import annotations
 
-import copy
-import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.degradations import CDD11, KINDS, degrade
-from clearair.data.pairs import generator_for
 from clearair.data.photos import find_pairs, find_photos, load_pixels, split
-from clearair.errors import TrainingError
 from clearair.perception.compact.config import EyesConfig
-from clearair.perception.compact.eyes import THUMBNAIL, CompactEyes, Sight, folded
 from clearair.perception.compact.views import far_view, near_crops, near_grid
-from clearair.perception.compact.weights import save_eyes
-from clearair.training.checkpoint import Checkpoint, capture, load_checkpoint, save_checkpoint
-from clearair.training.loop import LATEST, update_average
-from clearair.training.optimizer import Muon
-from clearair.training.progress import Clock, log_line
+from clearair.training.schedule import warmup_cosine
 
 
 @dataclass(frozen=True)
@@ -67,6 +59,19 @@ class PerceiverRecipe:
     seed: int = 1
     only_regions: bool = False
     """Train the region decoder alone and leave every other output as it is."""
+
+    @property
+    def decay_start(self) -> None:
+        """The cosine falls from the first step on: a run cannot be made longer."""
+        return
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step, relative to `learning_rate`."""
+        return warmup_cosine(step, self.steps, self.warmup)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -267,238 +272,6 @@ def draw_views(
         near_crops(batch.images, eyes.near_side, grid),
         grid,
     )
-
-
-def losses(eyes: CompactEyes, sight: Sight, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-    """Every term of the loss, by name; their sum is minimised. All terms are means over the batch."""
-    kinds = batch.kinds.float()
-    height, width = sight.dense_degradation.shape[2:]
-    cover = F.adaptive_avg_pool2d(batch.cover, (height, width))
-    dense = sight.dense_degradation.permute(0, 2, 3, 1)  # (B, h, w, D_d)
-    dense_kinds = kinds[:, None, None] * cover[:, 0, :, :, None]  # (B, h, w, K)
-    rows, columns = sight.pieces.shape[2:]
-    piece_cover = F.adaptive_avg_pool2d(batch.cover, (rows, columns))
-    piece_kinds = kinds[:, None, None] * piece_cover[:, 0, :, :, None]  # (B, R, C, K)
-    strength = torch.nan_to_num(batch.strength)
-    known = ~batch.strength.isnan()
-    score = severity_score(batch)
-    picture = F.adaptive_avg_pool2d(batch.clean, THUMBNAIL)
-    terms = {
-        "kinds": 2.0 * F.binary_cross_entropy_with_logits(eyes.kind_logits(sight.degradation), kinds),
-        "near kinds": F.binary_cross_entropy_with_logits(eyes.piece_kind_logits(sight.pieces), piece_kinds),
-        "local kinds": F.binary_cross_entropy_with_logits(eyes.kind_logits(dense), dense_kinds),
-        "strength": 4.0 * _masked((eyes.strengths(sight.degradation) - strength).square(), known),
-        "local strength": 2.0
-        * _masked(
-            (eyes.strengths(dense) - strength[:, None, None] * cover[:, 0, :, :, None]).square(),
-            known[:, None, None].expand_as(dense_kinds),
-        ),
-        "quality strength": 2.0
-        * _masked((eyes.quality_strength_head(sight.quality) - strength).square(), known),
-        "levels": F.cross_entropy(sight.levels, _soft_levels(score)),
-        "score": 2.0 * (sight.score - score).abs().mean(),
-        "content": 4.0 * (eyes.thumbnail(sight.content) - picture).abs().mean(),
-    }
-    if batch.twins:
-        # What a picture shows cancels out, so this teaches how strong the damage is and nothing else.
-        terms["score of twins"] = 2.0 * (_halves(sight.score) - _halves(score)).abs().mean()
-    if batch.mapped.any():
-        embedding, maps = sight.regions[batch.mapped], batch.maps[batch.mapped]
-        terms["regions"] = 1.5 * region_loss(eyes, embedding, maps, generator)
-    return terms
-
-
-def region_loss(eyes: CompactEyes, embedding: Tensor, maps: Tensor, generator: torch.Generator) -> Tensor:
-    """Cross-entropy of "one region or two" over random pairs of positions, most of them close together.
-
-    (B, E, h, w), (B, M, H, W) uint8. The target is the share of the M people who see one region; both answers
-    weigh the same, however rare one is among the pairs.
-    """
-    batch, _, height, width = embedding.shape
-    labels = F.interpolate(maps.float(), (height, width), mode="nearest-exact").flatten(2)  # (B, M, hw)
-    count = 1536
-    rows = torch.randint(height, (batch, count), generator=generator)
-    columns = torch.randint(width, (batch, count), generator=generator)
-    reach = torch.where(torch.arange(count) % 3 == 0, float(max(height, width)), 7.0)
-    other_rows = _stepped(rows, reach, height, generator)
-    other_columns = _stepped(columns, reach, width, generator)
-    first, second = rows * width + columns, other_rows * width + other_columns
-    points = embedding.flatten(2).float()
-    distance = (_picked(points, first) - _picked(points, second)).square().sum(dim=1)  # (B, count)
-    together = (_picked(labels, first) == _picked(labels, second)).float().mean(dim=1)
-    share = together.mean().clamp(0.05, 0.95)
-    weight = together / share + (1 - together) / (1 - share)
-    return 0.5 * F.binary_cross_entropy_with_logits(eyes.same_region_logits(distance), together, weight)
-
-
-def _stepped(start: Tensor, reach: Tensor, length: int, generator: torch.Generator) -> Tensor:
-    step = (torch.randn(start.shape, generator=generator) * reach).round().long()
-    # Folded at the borders, so that these are not sampled more often than the rest.
-    position = (start + step).remainder(2 * length)
-    return torch.where(position < length, position, 2 * length - 1 - position)
-
-
-def _picked(values: Tensor, index: Tensor) -> Tensor:
-    return values.gather(2, index[:, None].expand(-1, values.shape[1], -1))
-
-
-def _masked(values: Tensor, mask: Tensor) -> Tensor:
-    return (values * mask).sum() / mask.sum().clamp_min(1)
-
-
-def _halves(scores: Tensor) -> Tensor:
-    """How much better each picture of the first half is than its twin in the second: (B,) -> (B / 2,)."""
-    first, second = scores.chunk(2)
-    return first - second
-
-
-def _soft_levels(score: Tensor) -> Tensor:
-    levels = torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0])
-    return F.softmax(-4.0 * (score[:, None] - levels).square() / 2, dim=1)
-
-
-def train_perceivers(
-    recipe: PerceiverRecipe,
-    data: Path,
-    out: Path,
-    *,
-    resume: bool = False,
-    start: Path | None = None,
-    max_minutes: float | None = None,
-    report: Callable[[str], None] = print,
-    interval: int = 25,
-    save_interval: int = 100,
-) -> CompactEyes:
-    """Train, writing the checkpoint and `log.jsonl` into `out`. Returns the averaged network.
-
-    `resume` goes on from the checkpoint in `out`, with the same numbers as if it had never stopped. `start`
-    is a checkpoint whose averaged weights are the starting point. Stops after `max_minutes`, with a
-    checkpoint.
-
-    Raises TrainingError when `out` holds another run or the loss is not finite, DataError without
-    photographs.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    latest = out / LATEST
-    if latest.exists() and not resume:
-        raise TrainingError(f"{out}: holds a run already; --resume goes on with it, or name another folder.")
-    torch.manual_seed(recipe.seed)
-    eyes = CompactEyes(recipe.eyes, normed=True)
-    if start is not None:
-        eyes.load_state_dict(_load(start, recipe).below("average"))
-    average = copy.deepcopy(eyes).requires_grad_(False)
-    trained = _trained(eyes, recipe)
-    optimizers = _optimizers(trained, recipe)
-    step, spent = 0, 0.0
-    if latest.exists():
-        last = _load(latest, recipe)
-        last.restore(eyes, average, optimizers)
-        step, spent = last.step, last.seconds
-    photos, pairs = load_photos(data)
-    if recipe.only_regions:
-        photos, pairs = [photo for photo in photos if photo.maps is not None], []
-    clock = Clock(spent)
-    meters: dict[str, list[float]] = {}
-    while step < recipe.steps:
-        generator = generator_for(recipe.seed, step)
-        with clock.loading():
-            batch = draw_batch(photos, pairs, recipe, generator)
-        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-            group["lr"] = recipe.learning_rate * _schedule(step, recipe)
-        for _ in range(recipe.looks):
-            for name, value in _step(eyes, batch, trained, optimizers, recipe, generator).items():
-                meters.setdefault(name, []).append(value)
-            update_average(average, eyes, min(recipe.ema, (step + 1) / (step + 11)))
-        step += 1
-        done = step == recipe.steps or (max_minutes is not None and clock.sitting > 60 * max_minutes)
-        if step % save_interval == 0 or done:
-            state = capture(step, asdict(recipe), eyes, average, optimizers, clock.seconds)
-            save_checkpoint(state, latest)
-        if step % interval == 0 or step == recipe.steps:
-            means = {name: sum(values) / len(values) for name, values in meters.items()}
-            record = {
-                "step": step,
-                "seconds": round(clock.seconds),
-                "loading": round(clock.share, 3),
-                **means,
-            }
-            log_line(out / "log.jsonl", record, report)
-            meters = {}
-        if done:
-            break
-    return average.eval()
-
-
-def publish(checkpoint: Path, recipe: PerceiverRecipe, folder: Path) -> None:
-    """Write the averaged network of a checkpoint in the form that ships: folded, half precision."""
-    eyes = CompactEyes(recipe.eyes, normed=True)
-    eyes.load_state_dict(_load(checkpoint, recipe).below("average"))
-    save_eyes(folded(eyes.eval()), folder)
-
-
-def _step(
-    eyes: CompactEyes,
-    batch: Batch,
-    trained: list[torch.nn.Parameter],
-    optimizers: list[torch.optim.Optimizer],
-    recipe: PerceiverRecipe,
-    generator: torch.Generator,
-) -> dict[str, float]:
-    eyes.train(not recipe.only_regions)
-    if recipe.only_regions:
-        eyes.to_regions.train()
-    far, near, grid = draw_views(batch, recipe.eyes, generator)
-    with torch.autocast("cpu", torch.bfloat16):
-        sight = eyes.see(far.contiguous(memory_format=torch.channels_last), near, grid)
-    sight = Sight(**{name: value.float() for name, value in vars(sight).items()})
-    if recipe.only_regions:
-        terms = {"regions": region_loss(eyes, sight.regions, batch.maps, generator)}
-    else:
-        terms = losses(eyes, sight, batch, generator)
-    total = torch.stack(list(terms.values())).sum()
-    if not torch.isfinite(total):
-        raise TrainingError(f"The loss is {float(total)}; lower the learning rate ({recipe.learning_rate}).")
-    for optimizer in optimizers:
-        optimizer.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.clip_grad_norm_(trained, recipe.clip)
-    for optimizer in optimizers:
-        optimizer.step()
-    terms = {"loss": total, "gradient": norm, **terms}
-    return {name: float(term.detach()) for name, term in terms.items()}
-
-
-def _optimizers(trained: list[torch.nn.Parameter], recipe: PerceiverRecipe) -> list[torch.optim.Optimizer]:
-    """Muon for convolutions, AdamW for the rest."""
-    kernels = [weight for weight in trained if weight.ndim == 4]
-    others = [weight for weight in trained if weight.ndim != 4]
-    return [
-        Muon(kernels, recipe.learning_rate, recipe.weight_decay),
-        torch.optim.AdamW(others, lr=recipe.learning_rate, weight_decay=recipe.weight_decay),
-    ]
-
-
-def _trained(eyes: CompactEyes, recipe: PerceiverRecipe) -> list[torch.nn.Parameter]:
-    if not recipe.only_regions:
-        return list(eyes.parameters())
-    eyes.requires_grad_(False)
-    eyes.to_regions.requires_grad_(True)
-    eyes.affinity.requires_grad_(True)
-    return [*eyes.to_regions.parameters(), eyes.affinity]
-
-
-def _schedule(step: int, recipe: PerceiverRecipe) -> float:
-    if step < recipe.warmup:
-        return (step + 1) / recipe.warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)))
-
-
-def _load(path: Path, recipe: PerceiverRecipe) -> Checkpoint:
-    checkpoint = load_checkpoint(path)
-    shape = checkpoint.recipe["eyes"]
-    if shape != json.loads(json.dumps(asdict(recipe.eyes))):
-        raise TrainingError(f"{path} holds a network of another shape: {shape}.")
-    return checkpoint
 
 
 def _integer(limit: int, generator: torch.Generator) -> int:

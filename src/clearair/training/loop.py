@@ -1,0 +1,212 @@
+"""The loop in which everything is trained: draw, compare, step, average, and lose nothing when stopped.
+
+All randomness of a step comes from a generator made of the seed and the step, so a resumed run computes the
+numbers that an uninterrupted one would have computed.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from clearair.data.pairs import generator_for
+from clearair.errors import TrainingError
+from clearair.training.average import decay_at, update_average
+from clearair.training.checkpoint import capture, load_checkpoint, save_checkpoint
+from clearair.training.progress import Clock, Meters, log_line
+from clearair.training.resume import LATEST, STABLE, last_checkpoint
+from clearair.training.stopping import StopSignals
+
+Network = TypeVar("Network", bound=nn.Module)
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a network's answer to a batch costs. All are scalars on its device; nobody has waited for them."""
+
+    minimised: dict[str, Tensor]
+    """Their sum is the loss."""
+    observed: dict[str, Tensor] = field(default_factory=dict)
+    """Only reported."""
+
+
+class Plan(Protocol):
+    """What the loop wants to know from a recipe."""
+
+    @property
+    def steps(self) -> int:
+        """Length of the run."""
+
+    @property
+    def seed(self) -> int:
+        """All randomness is a function of it and of the step."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The full one."""
+
+    @property
+    def clip(self) -> float:
+        """Largest norm of the gradient."""
+
+    @property
+    def ema(self) -> float:
+        """Decay of the average of the weights."""
+
+    @property
+    def decay_start(self) -> int | None:
+        """The step before which a run can be made longer; None when its rates depend on its length."""
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step, relative to the full one."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for the checkpoint."""
+
+
+class Task(Protocol[Network, Batch]):
+    """What is trained, and on what: everything in which one training differs from another."""
+
+    network: Network
+    """On its device, with the weights it begins with."""
+    architecture: str
+    """The entry of the recipe that describes the network: a run cannot go on with another one."""
+    looks: int
+    """Updates made with a batch."""
+
+    @property
+    def plan(self) -> Plan:
+        """The recipe."""
+
+    def load(self) -> None:
+        """Read what is trained on; called once, when it is sure that the run may begin."""
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """For the weights that are trained."""
+
+    def draw(self, step: int, generator: torch.Generator) -> Batch:
+        """What a step trains on."""
+
+    def compare(self, batch: Batch, generator: torch.Generator) -> Terms:
+        """Run the network, and say what its answer costs."""
+
+
+def run(
+    task: Task[Network, Batch],
+    out: Path,
+    *,
+    resume: bool = False,
+    change: bool = False,
+    start: Path | None = None,
+    max_minutes: float | None = None,
+    interval: int = 25,
+    save_seconds: float = 180,
+    report: Callable[[str], None] = print,
+) -> Network:
+    """Train; checkpoints and `log.jsonl` go to `out`. Returns the averaged network.
+
+    `resume` goes on from the last checkpoint in `out`, with the same numbers as if it had never stopped; with
+    more steps than an annealed run had, from before the annealing. `change` allows other settings than the
+    run had. `start` is a checkpoint whose averaged weights are the starting point. Every `interval` steps are
+    reported, every `save_seconds` saved. Ends after `max_minutes`, or with KeyboardInterrupt after Ctrl-C or
+    SIGTERM, always with a checkpoint.
+
+    Raises TrainingError when `out` holds another run or the loss is not finite, and what the task raises.
+    """
+    plan, network = task.plan, task.network
+    last = last_checkpoint(out, plan.to_dict(), task.architecture, resume=resume, change=change)
+    if start is not None and last is None:
+        load_checkpoint(start).load_average(network)
+    average = copy.deepcopy(network).requires_grad_(False)
+    optimizers = task.optimizers()
+    step, spent = 0, 0.0
+    if last is not None:
+        last.restore(network, average, optimizers)
+        step, spent = last.step, last.seconds
+    task.load()
+    out.mkdir(parents=True, exist_ok=True)
+    clock, meters = Clock(spent), Meters()
+    saved, saved_at = step, clock.sitting
+
+    def save(name: str) -> None:
+        _check(meters, step, plan)
+        save_checkpoint(
+            capture(step, plan.to_dict(), network, average, optimizers, clock.seconds), out / name
+        )
+
+    stepping = False  # whether weights are half way between two steps
+    with StopSignals() as signals:
+        try:
+            while step < plan.steps:
+                if step == plan.decay_start:
+                    save(STABLE)
+                generator = generator_for(plan.seed, step)
+                with clock.loading():
+                    batch = task.draw(step, generator)
+                stepping = True
+                set_rate(optimizers, plan.learning_rate * plan.rate(step))
+                for _ in range(task.looks):
+                    meters.add(update(task, batch, optimizers, generator))
+                    update_average(average, network, decay_at(step + 1, plan.ema))
+                step += 1
+                stepping = False
+                if step % interval == 0 or step == plan.steps:
+                    _check(meters, step, plan)
+                    where = {"step": step, "seconds": round(clock.seconds), "loading": round(clock.share, 3)}
+                    means = meters.means()
+                    meters.clear()
+                    log_line(out / "log.jsonl", where | means, report)
+                ended = max_minutes is not None and clock.sitting > 60 * max_minutes
+                if step == plan.steps or ended or signals.asked or clock.sitting - saved_at >= save_seconds:
+                    save(LATEST)
+                    saved, saved_at = step, clock.sitting
+                if signals.asked:
+                    raise KeyboardInterrupt
+                if ended:
+                    break
+        except KeyboardInterrupt:
+            # Steps are minutes of work. One that was broken off half way is not saved.
+            if not stepping and saved != step:
+                save(LATEST)
+            raise
+    return average.eval()
+
+
+def update(
+    task: Task[Network, Batch],
+    batch: Batch,
+    optimizers: list[torch.optim.Optimizer],
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """One update of the network. Returns loss, norm of the gradient and terms, without waiting for them."""
+    terms = task.compare(batch, generator)
+    loss = torch.stack(list(terms.minimised.values())).sum()
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    trained = [weight for weight in task.network.parameters() if weight.requires_grad]
+    norm = nn.utils.clip_grad_norm_(trained, task.plan.clip)
+    for optimizer in optimizers:
+        optimizer.step()
+    return {"loss": loss, "gradient": norm, **terms.minimised, **terms.observed}
+
+
+def set_rate(optimizers: list[torch.optim.Optimizer], learning_rate: float) -> None:
+    """The learning rate of the next step."""
+    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+        group["lr"] = learning_rate
+
+
+def _check(meters: Meters, step: int, plan: Plan) -> None:
+    if not meters.finite:
+        raise TrainingError(
+            f"The loss is not finite shortly before step {step}; --resume goes on from the last checkpoint, "
+            f"but try a lower learning rate than {plan.learning_rate}."
+        )
