@@ -21,7 +21,7 @@ from clearair.models import load_model, save_model
 from clearair.models.stamp import PerceiverStamp
 from clearair.network import ClearAIR
 from clearair.perception import Percepts, load_compact
-from clearair.perception.compact.perceiver import CompactPerceiver
+from clearair.perception.protocol import Perceiver
 from clearair.runtime.pytorch import Device, Precision, PyTorchRuntime
 from clearair.tiling import Window, blend_tiles, plan_tiles
 
@@ -58,7 +58,7 @@ class Restorer:
     def __init__(
         self,
         network: ClearAIR,
-        perceiver: CompactPerceiver,
+        perceiver: Perceiver,
         *,
         device: Device = "auto",
         precision: Precision = "auto",

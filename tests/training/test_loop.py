@@ -39,9 +39,6 @@ class Plan:
     def rate(self, step: int) -> float:
         return warmup_stay_decay(step, self.steps, 2, self.decay_start)
 
-    def to_dict(self) -> dict:
-        return asdict(self)
-
 
 class MatrixTask:
     """Learn to turn vectors by 180 degrees."""
@@ -56,6 +53,9 @@ class MatrixTask:
         side = self.plan.matrix["side"]
         self.network = nn.Linear(side, side)
         self.drawn: list[int] = []
+
+    def settings(self) -> dict:
+        return asdict(self.plan)
 
     def load(self) -> None:
         pass

@@ -9,6 +9,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from clearair.data.pairs import generator_for
 from clearair.errors import DataError, TrainingError
 from clearair.network import ClearAIR
+from clearair.perception.compact.config import EyesConfig
+from clearair.perception.compact.eyes import CompactEyes
+from clearair.perception.compact.perceiver import CompactPerceiver
 from clearair.training.checkpoint import load_checkpoint
 from clearair.training.loop import run, update
 from clearair.training.recipe import Recipe, smoke
@@ -77,6 +80,13 @@ def test_a_run_of_another_network_cannot_be_resumed(recipe, data, tmp_path):
     other = replace(short, network=replace(short.network, prompts=5))
     with pytest.raises(TrainingError, match="prompts"):
         train(other, data, tmp_path, resume=True)
+
+
+def test_a_run_goes_on_only_with_the_perceiver_it_began_with(recipe, data, tmp_path):
+    train(recipe, data, tmp_path, max_minutes=0)
+    other = RestorerTask(recipe, data, perceiver=CompactPerceiver(CompactEyes(EyesConfig())))
+    with pytest.raises(TrainingError, match=r"perceiver compact \w{12} -> compact \w{12}"):
+        run(other, tmp_path, resume=True)
 
 
 def test_missing_photographs_are_named(recipe, tmp_path):

@@ -67,9 +67,6 @@ class Plan(Protocol):
     def rate(self, step: int) -> float:
         """Learning rate of a step, relative to the full one."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for the checkpoint."""
-
 
 class Task(Protocol[Network, Batch]):
     """What is trained, and on what: everything in which one training differs from another."""
@@ -77,13 +74,16 @@ class Task(Protocol[Network, Batch]):
     network: Network
     """On its device, with the weights it begins with."""
     architecture: str
-    """The entry of the recipe that describes the network: a run cannot go on with another one."""
+    """The entry of the settings that describes the network: a run cannot go on with another one."""
     looks: int
     """Updates made with a batch."""
 
     @property
     def plan(self) -> Plan:
         """The recipe."""
+
+    def settings(self) -> dict[str, Any]:
+        """All that decides what is learned, as plain values; kept in every checkpoint."""
 
     def load(self) -> None:
         """Read what is trained on; called once, when it is sure that the run may begin."""
@@ -120,8 +120,8 @@ def run(
 
     Raises TrainingError when `out` holds another run or the loss is not finite, and what the task raises.
     """
-    plan, network = task.plan, task.network
-    last = last_checkpoint(out, plan.to_dict(), task.architecture, resume=resume, change=change)
+    plan, network, settings = task.plan, task.network, task.settings()
+    last = last_checkpoint(out, settings, task.architecture, resume=resume, change=change)
     if start is not None and last is None:
         load_checkpoint(start).load_average(network)
     average = copy.deepcopy(network).requires_grad_(False)
@@ -137,9 +137,7 @@ def run(
 
     def save(name: str) -> None:
         _check(meters, step, plan)
-        save_checkpoint(
-            capture(step, plan.to_dict(), network, average, optimizers, clock.seconds), out / name
-        )
+        save_checkpoint(capture(step, settings, network, average, optimizers, clock.seconds), out / name)
 
     stepping = False  # whether weights are half way between two steps
     with StopSignals() as signals:

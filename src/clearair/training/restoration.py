@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,8 @@ from clearair.data.pairs import PairBatch, draw_pairs
 from clearair.data.photos import TrainingPhotos, load_training_photos
 from clearair.network import ClearAIR, Guidance, NetworkConfig
 from clearair.network.regions import drop_regions
-from clearair.perception.compact.perceiver import CompactPerceiver, load_compact
+from clearair.perception import load_compact
+from clearair.perception.protocol import Perceiver
 from clearair.training.loop import Terms
 from clearair.training.losses import StrongView, clue_reuse, draw_strong_view
 from clearair.training.optimizer import make_optimizers
@@ -43,12 +45,14 @@ class Lesson:
 
 
 class RestorerTask:
-    """A restorer learns to undo damage that it is told about. Without guidance nothing perceives."""
+    """A restorer learns to undo damage that a perceiver tells it about, by default the one that ships."""
 
     architecture = "network"
     looks = 1
 
-    def __init__(self, recipe: Recipe, data: Path, *, device: str = "cpu") -> None:
+    def __init__(
+        self, recipe: Recipe, data: Path, *, perceiver: Perceiver | None = None, device: str = "cpu"
+    ) -> None:
         self.plan = recipe
         self.data = data
         self.device = device
@@ -56,13 +60,20 @@ class RestorerTask:
         network = ClearAIR(recipe.network)
         _initialise(network)
         self.network: ClearAIR = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.perceiver: CompactPerceiver | None = None
+        # Without guidance nothing needs to see.
+        guided = recipe.guided_from < recipe.steps
+        self.perceiver = (perceiver or load_compact()).to(device) if guided else None
+
+    def settings(self) -> dict[str, Any]:
+        """The recipe, and whose guidance is learned from."""
+        if self.perceiver is None:
+            return self.plan.to_dict()
+        identity = self.perceiver.identity
+        return {**self.plan.to_dict(), "perceiver": f"{identity.name} {identity.fingerprint[:12]}"}
 
     def load(self) -> None:
-        """Read the photographs and the perceiver. Raises DataError without photographs."""
+        """Read the photographs. Raises DataError without any."""
         self.photos = load_training_photos(self.data)
-        if self.plan.guided_from < self.plan.steps:
-            self.perceiver = load_compact().to(self.device)
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """Muon and AdamW."""
@@ -93,7 +104,7 @@ class RestorerTask:
 def draw_patches(
     recipe: Recipe,
     photos: TrainingPhotos,
-    perceiver: CompactPerceiver | None,
+    perceiver: Perceiver | None,
     step: int,
     generator: torch.Generator,
     device: str = "cpu",

@@ -14,17 +14,17 @@ LATEST, STABLE = "latest.safetensors", "stable.safetensors"
 """The last checkpoint, and the last one before the learning rate began to fall."""
 
 LENGTH = ("steps", "decay_steps")
-"""Entries of a recipe that are not part of a run's identity."""
+"""Settings that are not part of a run's identity."""
 
 
 def last_checkpoint(
-    out: Path, recipe: dict[str, Any], architecture: str, *, resume: bool, change: bool
+    out: Path, settings: dict[str, Any], architecture: str, *, resume: bool, change: bool
 ) -> Checkpoint | None:
     """The checkpoint in `out` to go on from; None where there is no run yet.
 
     With another length than an annealed run had, the one from before the annealing. `architecture` is the
-    entry of the recipe that describes the network. Raises TrainingError for a run that is not to be resumed,
-    has another network, or other settings without `change`.
+    entry of the settings that describes the network. Raises TrainingError for a run that is not to be
+    resumed, has another network, or other settings without `change`.
     """
     latest, stable = out / LATEST, out / STABLE
     if not latest.exists():
@@ -32,10 +32,10 @@ def last_checkpoint(
     if not resume:
         raise TrainingError(f"{out}: holds a run already; --resume goes on with it, or name another folder.")
     checkpoint = load_checkpoint(latest)
-    if checkpoint.annealing and recipe["steps"] != checkpoint.recipe["steps"] and stable.exists():
+    if checkpoint.annealing and settings["steps"] != checkpoint.recipe["steps"] and stable.exists():
         # Weights that were annealed learn badly at the full rate again.
         checkpoint = load_checkpoint(stable)
-    theirs, ours = _entries(checkpoint.recipe), _entries(recipe)
+    theirs, ours = _entries(checkpoint.recipe), _entries(settings)
     changed = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
     told = {name: f"{name} {theirs.get(name)} -> {ours.get(name)}" for name in changed if name not in LENGTH}
     if shape := [text for name, text in told.items() if name.startswith(f"{architecture}.")]:
@@ -48,9 +48,9 @@ def last_checkpoint(
     return checkpoint
 
 
-def _entries(recipe: dict[str, Any]) -> dict[str, Any]:
-    """The leaves of a recipe as JSON would give them back, by dotted name."""
-    return dict(_leaves(json.loads(json.dumps(recipe)), ""))
+def _entries(settings: dict[str, Any]) -> dict[str, Any]:
+    """The leaves of settings as JSON would give them back, by dotted name."""
+    return dict(_leaves(json.loads(json.dumps(settings)), ""))
 
 
 def _leaves(values: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

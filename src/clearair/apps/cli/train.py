@@ -71,11 +71,10 @@ def _train_restorer(
     from clearair.training.restoration import RestorerTask
 
     recipe = get_recipe(name)
-    network = run(
-        RestorerTask(replace(recipe, steps=steps or recipe.steps), data, device=device), out, **options
-    )
+    task = RestorerTask(replace(recipe, steps=steps or recipe.steps), data, device=device)
+    network = run(task, out, **options)
     if save:
-        save_model(network, save)
+        save_model(network, save, perceivers=task.perceiver)
         click.echo(f"model -> {save}")
 
 

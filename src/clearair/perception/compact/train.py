@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -30,6 +31,10 @@ class PerceiverTask:
             self.network.requires_grad_(False)
             self.network.to_regions.requires_grad_(True)
             self.network.affinity.requires_grad_(True)
+
+    def settings(self) -> dict[str, Any]:
+        """The recipe."""
+        return self.plan.to_dict()
 
     def load(self) -> None:
         """Read the photographs. Raises DataError without any."""
