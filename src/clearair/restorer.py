@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from clearair.adapters import Layout, as_photo, from_photo
-from clearair.batch import Record, find_images, plan_outputs, run
 from clearair.errors import ModelError, OutputError, UsageError
+from clearair.files.adapters import Layout, as_photo, from_photo
+from clearair.files.batch import Record, find_images, plan_outputs, run
 from clearair.image import Photo, read_photo, to_depth, write_photo
 from clearair.models import load_model, save_model
 from clearair.models.stamp import PerceiverStamp
