@@ -1,5 +1,6 @@
 import torch
 
+from clearair.data.degradations import KINDS
 from clearair.data.pairs import Mix, draw_pairs, generator_for
 from clearair.data.photos import Pair, TrainingPhotos
 
@@ -46,3 +47,28 @@ def test_real_damage_is_taken_from_its_pair():
 def test_damaged_pictures_differ_from_clean_ones():
     pairs = draw(0, Mix(clean=0.0), batch=12)
     assert all(not torch.equal(a, b) for a, b in zip(pairs.damaged, pairs.clean, strict=True))
+
+
+def test_all_damage_can_be_partial_and_cover_says_where():
+    single = {"noise": 1.0, "haze": 1.0}
+    pairs = draw(0, Mix(single=single, clean=0.0, mixture=0.0, partial=1.0), batch=24)
+    for index, names in enumerate(pairs.kinds):
+        for kind, cover in zip(KINDS, pairs.cover[index], strict=True):
+            assert (cover.max() > 0).item() == (kind in names)
+    alone = torch.tensor([len(names) == 1 for names in pairs.kinds])
+    share = pairs.cover.sum(1).mean((1, 2))
+    assert 0 < alone.sum() < 24
+    assert torch.allclose(share[~alone], torch.ones(()), atol=1e-5)
+    assert share[alone].min() < 0.8
+
+
+def test_without_partial_damage_kinds_are_everywhere():
+    pairs = draw(0, Mix(clean=0.0, partial=0.0), batch=12)
+    expected = torch.tensor([[kind in names for kind in KINDS] for names in pairs.kinds]).float()
+    assert torch.equal(pairs.cover, expected[:, :, None, None].expand_as(pairs.cover))
+
+
+def test_real_damage_covers_everything():
+    pairs = draw(0, Mix(single={"lowlight": 1.0}, clean=0.0, mixture=0.0, real={"lowlight": 1.0}))
+    assert pairs.cover.sum(1).eq(1).all()
+    assert pairs.cover[:, KINDS.index("lowlight")].eq(1).all()

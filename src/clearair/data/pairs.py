@@ -3,7 +3,8 @@
 Every batch is a pure function of (photographs, mix, seed, step), so a resumed run sees what an uninterrupted
 one would have seen.
 
-Shapes: B pairs, V = side of a view, what the perceivers look at.
+Shapes: B pairs, V = side of a view, what the perceivers look at, K kinds of damage, h x w places of a map of
+cover.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.degradations import CDD11, KINDS, degrade
+from clearair.data.degradations import CDD11, KINDS, degrade_in_parts
 from clearair.data.photos import TrainingPhotos
 
 
@@ -38,6 +39,9 @@ class Mix:
     """Nothing is wrong: the network must learn to leave a photograph alone."""
     mixture: float = 0.10
     """Two or more kinds: those of CDD-11, some with noise or JPEG on top."""
+    partial: float = 0.3
+    """Share of those damaged pictures in which a part is damaged in that way, the rest in another or not at
+    all."""
     real: dict[str, float] = field(default_factory=lambda: {"lowlight": 0.6, "rain": 0.06})
     """Share of a kind's draws that take a really damaged photograph instead, where there are any."""
 
@@ -49,7 +53,9 @@ class PairBatch:
     damaged: Tensor
     clean: Tensor
     kinds: tuple[tuple[str, ...], ...]
-    """What is wrong with each."""
+    """What is wrong with each, anywhere."""
+    cover: Tensor
+    """(B, K, h, w) in [0, 1]: how much of each of KINDS there is at each place."""
 
 
 def generator_for(seed: int, step: int, device: torch.device | str = "cpu") -> torch.Generator:
@@ -69,7 +75,8 @@ def draw_pairs(
     clean: list[Tensor] = []
     damaged: list[Tensor] = []
     kinds: list[tuple[str, ...]] = []
-    synthetic: list[tuple[str, ...]] = []
+    here: list[tuple[str, ...]] = []
+    there: list[tuple[str, ...] | None] = []
     for _ in range(batch):
         wanted = _draw_kinds(mix, generator)
         real = photos.pairs.get(wanted[0], ()) if len(wanted) == 1 else ()
@@ -78,17 +85,33 @@ def draw_pairs(
             both = _view(torch.cat([pair.clean, pair.damaged]), view, (scales[1], scales[1]), generator)
             clean.append(both[:3])
             damaged.append(both[3:])
-            synthetic.append(())
+            here.append(())
+            there.append(None)
         else:
             photo = photos.clean[_index(len(photos.clean), generator)]
             clean.append(_view(photo, view, scales, generator))
             damaged.append(clean[-1])
-            synthetic.append(wanted)
-        kinds.append(wanted)
+            here.append(wanted)
+            there.append(_draw_other_part(mix, generator) if wanted else None)
+        kinds.append(tuple(dict.fromkeys((*wanted, *(there[-1] or ())))))
     truth = torch.stack(clean)
-    made = degrade(torch.stack(damaged), synthetic, generator).image
+    made = degrade_in_parts(torch.stack(damaged), here, there, generator)
+    cover = made.cover.clone()
+    for index, names in enumerate(kinds):
+        if names and not here[index]:  # really damaged, and everywhere
+            cover[index] = torch.tensor([[[kind in names]] for kind in KINDS])
     # What a file can hold: perceivers and network will meet nothing finer.
-    return PairBatch((made * 255).round_().div_(255), truth, tuple(kinds))
+    return PairBatch((made.image * 255).round_().div_(255), truth, tuple(kinds), cover)
+
+
+def _draw_other_part(mix: Mix, generator: torch.Generator) -> tuple[str, ...] | None:
+    """What is wrong with the rest of a picture: None when there is no rest, and half the time nothing."""
+    if _uniform(generator) >= mix.partial:
+        return None
+    if _uniform(generator) < 0.5:
+        return ()
+    names = list(mix.single)
+    return (names[int(torch.multinomial(torch.tensor([*mix.single.values()]), 1, generator=generator))],)
 
 
 def _draw_kinds(mix: Mix, generator: torch.Generator) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.degradations import CDD11, KINDS, degrade
+from clearair.data.degradations import CDD11, KINDS, degrade, degrade_in_parts
 from clearair.data.photos import find_pairs, find_photos, load_pixels
 from clearair.data.splits import split
 from clearair.errors import DataError, UsageError
@@ -87,14 +87,11 @@ def _damage(clean: Tensor, kind: str, index: int, views: int, generator: torch.G
     if kind == "mixture":
         return degrade(clean, [MIXTURES[index % len(MIXTURES)]], generator).image
     if kind == "regional":
-        from clearair.data.degradations.regional import degrade_in_parts  # type: ignore[import-not-found]
-
         # Every kind meets every other one sooner or later; each third time it meets what is not damaged.
         first = index % len(KINDS)
         second = (first + 1 + index // len(KINDS) + index % 3) % len(KINDS)
         other = () if index % 3 == 0 or second == first else (KINDS[second],)
-        image: Tensor = degrade_in_parts(clean, [(KINDS[first],)], [other], generator).image
-        return image
+        return degrade_in_parts(clean, [(KINDS[first],)], [other], generator).image
     return degrade(clean, [(kind,)], generator, (index + 0.5) / views).image
 
 

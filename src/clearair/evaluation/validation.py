@@ -6,13 +6,16 @@ Shapes: B views, V = side of a view.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from clearair.data.validation import ValidationSet
+from clearair.data.validation import VALIDATION_KINDS, ValidationSet, validation_sets
+from clearair.errors import DataError, UsageError
+from clearair.evaluation.benchmarks import BENCHMARKS
 from clearair.evaluation.metrics import IDENTICAL
 from clearair.network import Guidance
 
@@ -70,6 +73,34 @@ def mean_score(scores: Mapping[str, Score]) -> Score:
     )
 
 
+def named_sets(
+    data: Path, names: Sequence[str] | None = None, *, every: int = 1, side: int = 256
+) -> list[ValidationSet]:
+    """Views of validation sets and benchmarks by name; all validation sets by default.
+
+    Of a benchmark the middle `side` x `side` pixels of every image. `every` takes each n-th view only.
+    Raises UsageError for an unknown name, DataError for missing or smaller images.
+    """
+    sets = []
+    for name in VALIDATION_KINDS if names is None else names:
+        if name in BENCHMARKS:
+            sets.append(_benchmark_set(data, name, every, side))
+        elif name in VALIDATION_KINDS:
+            for views in validation_sets(data, side=side, kinds=[name]):
+                sets.append(
+                    replace(
+                        views,
+                        damaged=views.damaged[::every],
+                        clean=views.clean[::every],
+                        names=views.names[::every],
+                    )
+                )
+        else:
+            known = ", ".join((*VALIDATION_KINDS, *BENCHMARKS))
+            raise UsageError(f"There is no set {name!r}; known are {known}.")
+    return sets
+
+
 def batches(network: Network, views: ValidationSet, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
     """(damaged, clean) of up to `batch` views at a time, on the device of the network."""
     device = _device(network)
@@ -96,6 +127,24 @@ def psnr_each(images: Tensor, references: Tensor) -> Tensor:
     """(B, 3, H, W) twice, in [0, 1] -> (B,) PSNR in dB, on the CPU; at most `IDENTICAL`."""
     error = (images.double() - references.double()).square().mean(dim=(1, 2, 3)).cpu()
     return (-10 * error.clamp_min(1e-20).log10()).clamp_max(IDENTICAL)
+
+
+def _benchmark_set(data: Path, name: str, every: int, side: int) -> ValidationSet:
+    damaged: list[Tensor] = []
+    clean: list[Tensor] = []
+    names: list[str] = []
+    for index, case in enumerate(BENCHMARKS[name].cases(data)):
+        if index % every:
+            continue
+        height, width = case.clean.shape[:2]
+        if min(height, width) < side:
+            raise DataError(f"{name}, {case.name}: {width} x {height} px; {side} px a side are needed here.")
+        top, left = (height - side) // 2, (width - side) // 2
+        for views, image in ((damaged, case.damaged), (clean, case.clean)):
+            window = image[top : top + side, left : left + side].transpose(2, 0, 1).copy()
+            views.append(torch.from_numpy(window).float() / 255)
+        names.append(case.name)
+    return ValidationSet(name, torch.stack(damaged), torch.stack(clean), tuple(names))
 
 
 def _device(network: Network) -> torch.device:

@@ -45,3 +45,11 @@ def test_estimated_depth_fills_its_range_and_is_smooth(photos, generator):
 def test_what_is_lower_in_the_picture_is_nearer_on_average(photos, generator):
     depth = estimate_depth(photos.repeat(8, 1, 1, 1), generator).mean((0, 1, 3))
     assert depth[:48].mean() > depth[-48:].mean() + 0.1
+
+
+def test_the_thickest_haze_hides_as_much_as_heavy_haze_of_reside(photos, generator):
+    images = photos.repeat(8, 1, 1, 1)
+    hazy = draw_haze(images, torch.ones(24), generator)(images)
+    psnr = -10 * (hazy - images).square().mean((1, 2, 3)).log10()
+    assert 6 < psnr.median() < 12
+    assert psnr.min() < 9

@@ -13,6 +13,7 @@ def noiseless(mean: float, gamma: float = 1.0) -> Lowlight:
         cast=torch.ones(3, 3),
         shot=torch.zeros(3),
         read=torch.zeros(3),
+        light=torch.ones(3, 1, 192, 256),
         unit=torch.randn(3, 3, 192, 256),
     )
 
@@ -43,7 +44,25 @@ def test_noise_weighs_more_in_the_dark(photos, generator):
 
 
 def test_drawn_pictures_are_as_dark_as_asked(photos, generator):
-    means = draw_lowlight(torch.tensor([0.0, 0.5, 1.0]), (192, 256), generator)(photos).mean((1, 2, 3))
+    drawn = draw_lowlight(torch.tensor([0.0, 0.5, 1.0]), (192, 256), generator)
+    means = replace(drawn, light=torch.ones(3, 1, 192, 256))(photos).mean((1, 2, 3))
     assert 0.2 < means[0] < 0.3
     assert 0.05 < means[1] < 0.12
     assert 0.02 < means[2] < 0.05
+
+
+def test_light_falls_off_smoothly_in_some_pictures_and_in_others_not(generator):
+    light = draw_lowlight(torch.ones(60), (96, 128), generator).light
+    spread = light.amax((1, 2, 3)) - light.amin((1, 2, 3))
+    assert 0.2 < (spread > 0).float().mean() < 0.6
+    assert light.min() > 0
+    assert light.max() <= 1
+    assert light.diff(dim=3).abs().max() < 0.1
+
+
+def test_uneven_light_keeps_the_wanted_mean_and_darkens_the_far_side(photos):
+    falling = torch.linspace(1, 0.1, 256).expand(3, 1, 192, 256)
+    even = noiseless(0.05)
+    dark, uneven = even.expose(photos), replace(even, light=falling).expose(photos)
+    assert uneven.mean((1, 2, 3)).tolist() == pytest.approx([0.05] * 3, rel=1e-3)
+    assert (uneven[..., -64:].mean((1, 2, 3)) < 0.5 * dark[..., -64:].mean((1, 2, 3))).all()

@@ -45,3 +45,16 @@ def test_the_covered_share_grows_with_strength(generator):
     drops = draw_raindrop(torch.tensor([0.0, 0.5, 1.0]).repeat_interleave(8), (240, 320), generator)
     few, some, many = (drops.thickness > 0).float().reshape(3, -1).mean(1)
     assert 0.01 < few < some < many < 0.6
+
+
+def test_heavy_drops_take_as_much_as_a_wet_window_does(photos):
+    images = photos.repeat(8, 1, 1, 1)
+    psnr = []
+    for strength in (0.1, 0.5, 1.0):
+        generator = torch.Generator().manual_seed(2)
+        wet = draw_raindrop(torch.full((24,), strength), (192, 256), generator)(images)
+        psnr.append(float((-10 * (wet - images).square().mean((1, 2, 3)).log10()).median()))
+    assert psnr == sorted(psnr, reverse=True)
+    assert 21 < psnr[0] < 28
+    assert 16 < psnr[1] < 22
+    assert 14 < psnr[2] < 19

@@ -9,23 +9,28 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearair.data.degradations.draws import normal, per_sample, uniform
+from clearair.data.degradations.draws import chance, normal, per_sample, uniform
 
+UNEVEN = 0.4
+"""Share of the pictures whose light falls off across them."""
 MEAN_RANGE = (0.25, 0.03)
 """Mean brightness of the dark picture at strength 0 and 1."""
 
 
 @dataclass(frozen=True)
 class Lowlight:
-    """A short exposure, y = g x^gamma, and the noise a sensor adds to it.
+    """A short exposure, y = g l x^gamma, and the noise a sensor adds to it.
 
+    Light l that falls off across the picture is that of a lamp, or of a lens that shades its corners.
     The two steps are separate because blur and water on the lens come between light and sensor.
     """
 
     mean: Tensor
-    """(B,) brightness aimed at; an image already darker than that, with gamma 1, is left unchanged."""
+    """(B,) brightness aimed at; a darker image, with gamma 1 and in even light, is left unchanged."""
     gamma: Tensor
     """(B,) contrast curve; 1 is none, above 1 drowns the shadows."""
+    light: Tensor
+    """(B, 1, H, W) l in [0, 1]: how much of the light there is at each place; 1 where it is even."""
     cast: Tensor
     """(B, 3) gain per channel."""
     shot: Tensor
@@ -41,7 +46,7 @@ class Lowlight:
 
     def expose(self, clean: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> the same in the dark, before the sensor."""
-        curved = clean.clamp_min(0).pow(per_sample(self.gamma))
+        curved = clean.clamp_min(0).pow(per_sample(self.gamma)) * self.light
         gain = (self.mean / curved.mean((1, 2, 3)).clamp_min(1e-6)).clamp_max(1)
         return (curved * (gain[:, None] * self.cast)[:, :, None, None]).clamp(0, 1)
 
@@ -59,8 +64,26 @@ def draw_lowlight(strength: Tensor, size: tuple[int, int], generator: torch.Gene
     return Lowlight(
         mean=torch.exp(low + (high - low) * strength),
         gamma=uniform(generator, batch, like=strength, low=1.0, high=1.6),
+        light=_draw_light(size, generator, like=strength),
         cast=(1 + 0.05 * normal(generator, batch, 3, like=strength)).clamp(0.8, 1.2),
         shot=0.005 * noise,
         read=0.001 + 0.011 * noise,
         unit=normal(generator, batch, 3, *size, like=strength),
     )
+
+
+def _draw_light(size: tuple[int, int], generator: torch.Generator, *, like: Tensor) -> Tensor:
+    """(B, 1, H, W): a lamp somewhere in or beside the picture, (1 + (d / r)^2)^-1.5, over some even light.
+
+    It is the inverse square and Lambert's cosine law, for a surface below a lamp at height r.
+    """
+    height, width = size
+    centre = uniform(generator, len(like), 2, like=like, low=-0.7, high=0.7)[:, :, None, None, None]
+    rows = torch.linspace(-0.5, 0.5, height, device=like.device)[:, None]
+    columns = torch.linspace(-0.5, 0.5, width, device=like.device)[None, :]
+    reach = per_sample(torch.exp(uniform(generator, len(like), like=like, low=math.log(0.4), high=0.2)))
+    away = ((rows - centre[:, 0]) ** 2 + (columns - centre[:, 1]) ** 2) / reach**2  # (B, 1, H, W)
+    even = per_sample(uniform(generator, len(like), like=like, low=0.05, high=0.4))
+    lamp = even + (1 - even) * (1 + away) ** -1.5
+    lamp = lamp / lamp.amax((2, 3), keepdim=True)
+    return torch.where(per_sample(chance(generator, UNEVEN, like=like)) > 0, lamp, torch.ones_like(lamp))

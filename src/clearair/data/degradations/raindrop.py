@@ -1,6 +1,6 @@
 """Raindrops on a window or lens: small lenses that show a blurred, flipped, shifted piece of the scene.
 
-Shapes: B images, H x W positions, N drops of one size class, P x P pixels of a drop's patch.
+Shapes: B images, H x W positions, N drops of one size class, M of them used, P x P pixels of a drop's patch.
 """
 
 import math
@@ -12,14 +12,18 @@ from torch import Tensor
 
 from clearair.data.degradations.draws import feature_scale, normal, per_sample, smear, uniform
 
-RADII = ((2.0, 5.0), (5.0, 10.0), (10.0, 30.0))
+RADII = ((2.5, 6.0), (6.0, 14.0), (14.0, 36.0))
 """Range of the radius, in px at nominal size, of each size class."""
-SHARES = (0.3, 0.45, 0.25)
+SHARES = (0.15, 0.4, 0.45)
 """How the covered area is divided among the size classes, on average."""
-COVERAGE = (0.06, 0.60)
-"""Share of the picture under drops at strength 0 and 1, before overlaps."""
-DEFOCUS = (0.7, 4.5)
+COVERAGE = (0.12, 1.50)
+"""Area of all drops, relative to the picture's, at strength 0 and 1; about half is left by overlaps."""
+LOBES = ((2, 0.18), (3, 0.1), (5, 0.05))
+"""Waves round a drop's outline: how many, and how large they are at most, relative to the radius."""
+DEFOCUS = (0.8, 5.0)
 """Range of the blur of what is on the glass: standard deviation in px at nominal size."""
+SOFT = 1.8
+"""Blur, in the same px, above which half the resolution is enough."""
 STEEPEST = 2.0
 """Slope beyond which a drop's rim, which mirrors more than it shows, is not followed."""
 
@@ -64,7 +68,7 @@ class Raindrop:
         inside = inside * (1 - per_sample(self.rim) * 4 * cover * (1 - cover))
         cover = cover * per_sample(self.opacity)
         glass = torch.cat([cover * inside.clamp(0, 1.2), cover], dim=1)
-        glass = smear(glass, self.defocus, radius=math.ceil(2.2 * DEFOCUS[1]), shrink=int(scale))
+        glass = _defocused(glass, self.defocus, scale)
         return (clean * (1 - glass[:, 3:]) + glass[:, :3]).clamp(0, 1)
 
     def _refracted(self, scene: Tensor, slope: Tensor) -> Tensor:
@@ -85,9 +89,9 @@ def draw_raindrop(strength: Tensor, size: tuple[int, int], generator: torch.Gene
     water = torch.zeros(batch, size[0] * size[1], device=strength.device, dtype=strength.dtype)
     for radii, share in zip(RADII, SHARES, strict=True):
         area = math.pi * (scale * sum(radii) / 2) ** 2
-        number = max(1, round(1.4 * COVERAGE[1] * share * size[0] * size[1] / area))
+        number = max(1, round(COVERAGE[1] * share * size[0] * size[1] / area))
         # Some windows carry a mist of fine drops, others a few big ones.
-        kept = cover * uniform(generator, batch, like=strength, low=0.3, high=1.0)
+        kept = cover * uniform(generator, batch, like=strength, low=0.4, high=1.0)
         _add_drops(water, size, number, radii, kept, generator)
     angle = math.pi * (0.5 + 0.3 * normal(generator, batch, like=strength))
     # The sky, upside down, lights the lower side of a drop: where the water thins downwards.
@@ -96,11 +100,11 @@ def draw_raindrop(strength: Tensor, size: tuple[int, int], generator: torch.Gene
     low, high = DEFOCUS
     return Raindrop(
         thickness=water.reshape(batch, 1, *size),
-        softness=uniform(generator, batch, like=strength, low=2.0, high=6.0),
-        opacity=uniform(generator, batch, like=strength, low=0.6, high=1.0),
+        softness=uniform(generator, batch, like=strength, low=1.5, high=5.0),
+        opacity=uniform(generator, batch, like=strength, low=0.8, high=1.0),
         refraction=min(size) * uniform(generator, batch, like=strength, low=0.15, high=0.5),
-        gain=uniform(generator, batch, like=strength, low=0.9, high=1.2),
-        glare=torch.stack([0.5 * glare[:, 0], 0.6 + 0.4 * glare[:, 1]], 1),
+        gain=uniform(generator, batch, like=strength, low=0.75, high=1.25),
+        glare=torch.stack([0.6 * glare[:, 0], 0.6 + 0.4 * glare[:, 1]], 1),
         light=torch.stack([angle.cos(), angle.sin()], 1) * shading[:, None],
         rim=uniform(generator, batch, like=strength, high=0.25),
         defocus=scale * (low + (high - low) * uniform(generator, batch, like=strength) ** 1.5),
@@ -121,23 +125,29 @@ def _add_drops(
     reach = math.ceil(1.2 * scale * radii[1])
     axis = torch.arange(-reach, reach + 1, device=water.device)
     down, right = axis[:, None], axis[None, :]
-
-    def draw(low: float, high: float) -> Tensor:
-        return uniform(generator, batch, number, 1, 1, like=water, low=low, high=high)
-
-    row, column = draw(0, height).long(), draw(0, width).long()
-    radius = radii[0] + (radii[1] - radii[0]) * draw(0, 1) ** 2
+    numbers = uniform(generator, 10, batch, number, like=water)
+    # Only drops that are there are worth the cosines.
+    used = numbers[0] < kept[:, None]
+    sample = used.nonzero()[:, 0]  # (M,)
+    first, second, third, *wobble = numbers[1:, used]  # (M,) each
+    row, column = (first * height).long()[:, None, None], (second * width).long()[:, None, None]
+    radius = (radii[0] + (radii[1] - radii[0]) * third**2)[:, None, None]
     angle = torch.atan2(down, right).to(water)
-    outline = torch.ones_like(angle)
-    for lobes, amount in ((2, 0.18), (3, 0.1), (5, 0.05)):
-        outline = outline + amount * draw(0, 1) * torch.cos(lobes * angle + draw(0, 2 * math.pi))
-    distance = torch.sqrt((down**2 + right**2).to(water)) / (scale * radius * outline)
-    cap = radius * (1 - distance**2).clamp_min(0).sqrt() * (draw(0, 1) < kept[:, None, None, None])
+    # Three waves round the outline, each of random size and phase: a cos(n t + p) as a sum of two products.
+    waves, sizes = [], []
+    for (lobes, most), amount, phase in zip(LOBES, wobble[:3], wobble[3:], strict=True):
+        waves += [torch.cos(lobes * angle), torch.sin(lobes * angle)]
+        turn = 2 * math.pi * phase
+        sizes += [most * amount * turn.cos(), -most * amount * turn.sin()]
+    outline = 1 + torch.einsum("wm,wpq->mpq", torch.stack(sizes), torch.stack(waves))
+    distance = (down**2 + right**2).to(water) / (scale * radius * outline) ** 2
+    cap = radius * (1 - distance).clamp_min_(0).sqrt_()  # (M, P, P)
     rows, columns = row + down, column + right
     outside = (rows < 0) | (rows >= height) | (columns < 0) | (columns >= width)
-    cap = cap.masked_fill(outside, 0)
+    cap.masked_fill_(outside, 0)
     place = rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
-    water.scatter_reduce_(1, place.reshape(batch, -1), cap.reshape(batch, -1), "amax")
+    place = place + (sample * height * width)[:, None, None]
+    water.view(-1).scatter_reduce_(0, place.flatten(), cap.flatten(), "amax")
 
 
 def _slope(height: Tensor) -> Tensor:
@@ -148,10 +158,21 @@ def _slope(height: Tensor) -> Tensor:
     return torch.cat([right, down], dim=1)
 
 
+def _defocused(glass: Tensor, defocus: Tensor, scale: float) -> Tensor:
+    """(B, 4, H, W) blurred by (B,) px each; what is soft enough anyway, at half the resolution."""
+    glass = glass.clone()
+    soft = (defocus > SOFT * scale) & (min(glass.shape[-2:]) >= 16)
+    for chosen, sharpest, shrink in ((~soft, SOFT, 1), (soft, DEFOCUS[1] / 2, 2)):
+        if chosen.any():
+            radius = math.ceil(2.2 * sharpest)
+            glass[chosen] = smear(glass[chosen], defocus[chosen], radius, shrink * int(scale))
+    return glass
+
+
 def _out_of_focus(image: Tensor) -> Tensor:
-    """The scene as a drop shows it: (B, 3, H, W), smoothed over about a 10th of the short side."""
+    """The scene as a drop shows it: (B, 3, H, W), smoothed over about a 15th of the short side."""
     height, width = image.shape[-2:]
-    shrink = max(1, min(height, width) // 20)
+    shrink = max(1, min(height, width) // 30)
     small = F.interpolate(image, (max(1, height // shrink), max(1, width // shrink)), mode="area")
     small = F.avg_pool2d(small, 3, 1, 1, count_include_pad=False)
     return F.interpolate(small, (height, width), mode="bilinear", align_corners=False)

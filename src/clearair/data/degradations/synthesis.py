@@ -1,6 +1,6 @@
 """Damage a batch of clean pictures: any mixture of kinds, in the order in which nature applies them.
 
-Shapes: B images, K kinds (the order of KINDS), H x W positions.
+Shapes: B images, K kinds (the order of KINDS), H x W positions, h x w places of a map of cover.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,6 +43,9 @@ DUSK = 0.5
 """Share of low-light pictures whose scene itself is dark, under lit haze, rain or snow, as all of CDD-11
 are; in the others weather and scene are darkened together by the exposure. Without weather both agree."""
 
+COVER_STRIDE = 8
+"""Pixels between two places at which it is said how much of a kind there is."""
+
 
 @dataclass(frozen=True)
 class Degraded:
@@ -54,6 +57,9 @@ class Degraded:
     """(B, K) bool, in the order of KINDS."""
     strength: Tensor
     """(B, K) in [0, 1]; 0 where the kind is absent."""
+    cover: Tensor
+    """(B, K, h, w) in [0, 1]: the share of each kind at each place, COVER_STRIDE pixels apart. May be a view
+    without memory of its own: clone before writing into it."""
 
 
 def degrade(
@@ -106,7 +112,9 @@ def degrade(
         image[dark] = lowlight.record(image[dark])
     apply("noise", lambda x, s, _: draw_noise(s, size, generator)(x))
     apply("jpeg", lambda x, s, _: draw_jpeg(s, generator)(x))
-    return Degraded(image=image, kinds=present, strength=amount)
+    places = (-(-size[0] // COVER_STRIDE), -(-size[1] // COVER_STRIDE))
+    cover = present.to(clean)[:, :, None, None].expand(-1, -1, *places)
+    return Degraded(image=image, kinds=present, strength=amount, cover=cover)
 
 
 def _presence(kinds: Sequence[Sequence[str]], clean: Tensor) -> Tensor:
