@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from clearair.data.degradations import CDD11, KINDS, degrade
 from clearair.perception import CompactPerceiver, load_compact
-from clearair.training.perceivers import Photo, load_photos
+from clearair.perception.compact.lessons import Photo, load_photos
 
 Image = NDArray[np.uint8]
 

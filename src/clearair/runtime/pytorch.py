@@ -15,7 +15,7 @@ from clearair.image import to_depth
 from clearair.network import ClearAIR
 from clearair.network.model import Judgement
 from clearair.network.overview import survey_rows
-from clearair.perception.compact.perceiver import to_guidance
+from clearair.perception.guidance import to_guidance
 from clearair.perception.percepts import Percepts
 from clearair.tiling import Window
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from clearair.data.pairs import Mix
 from clearair.errors import ConfigError
 from clearair.network import BASE, COMPACT, TINY, NetworkConfig
+from clearair.training.schedule import warmup_stay_decay
 
 ClueReuse = Literal["off", "detached"]
 
@@ -67,16 +68,12 @@ class Recipe:
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, relative to `learning_rate`: warm up, stay, decay (WSD)."""
-        if step < self.warmup and step < self.decay_start:
-            return (step + 1) / self.warmup
-        if step < self.decay_start:
-            return 1.0
-        return 1.0 - ((step - self.decay_start) / max(1, self.steps - self.decay_start)) ** 0.5  # type: ignore[no-any-return]
+        return warmup_stay_decay(step, self.steps, self.warmup, self.decay_start)
 
 
 def compact() -> Recipe:
     """The model that ships inside the package: every kind of damage, made for CPUs."""
-    return Recipe("compact", COMPACT, batch=8, learning_rate=1.5e-3)
+    return Recipe("compact", COMPACT, batch=16, view=160, patch=64, ema=0.995, learning_rate=1.5e-3)
 
 
 def base() -> Recipe:
