@@ -2,8 +2,9 @@
 
     python benchmarks/wholeness.py --data ../shared/data
 
-Prints Markdown tables. Pictures are held-out photographs of train/, damaged here. Of a lattice, about 1 is none
-and anything near the clean pictures' own value comes from their JPEG files; of a frame, 1 is none.
+Prints Markdown tables. Pictures are held-out photographs of train/, damaged here. A lattice is told by how
+far it stands out (about 1 is none) and by its size, in 1/255; a frame by how much larger the outer 8 pixels
+are than the inside (1 is none).
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ from clearair.data.splits import split
 from clearair.data.validation import ValidationSet, validation_sets
 from clearair.evaluation.artifacts import PERIODS, Floats, frame, lattice
 from clearair.evaluation.metrics import psnr
+from clearair.restorer import TileSide
 
 Image = NDArray[np.uint8]
 
+SIDES: tuple[TileSide, ...] = (256, "auto")
 STRONG = ("noise", "haze", "rain", "raindrop", "snow", "blur", "lowlight", "mixture")
 """Kinds whose removal changes much; JPEG is left out, since its own lattice is to be removed."""
 
@@ -51,12 +54,11 @@ def main() -> None:
 
 def report_tiles(whole: Restorer, options: argparse.Namespace) -> None:
     """Restore large pictures in tiles and as a whole, and compare the two."""
-    tiled = {
-        tile: Restorer.from_pretrained(options.model, device=options.device, tile=tile)  # type: ignore[arg-type]
-        for tile in (256, "auto")
+    tiled: dict[TileSide, Restorer] = {
+        tile: Restorer.from_pretrained(options.model, device=options.device, tile=tile) for tile in SIDES
     }
     table("picture", "damage", "in", "whole", *(f"{t} to whole, dB | largest, of 255" for t in tiled))
-    agreement: dict[int | str, list[float]] = {tile: [] for tile in tiled}
+    agreement: dict[TileSide, list[float]] = {tile: [] for tile in tiled}
     for name, kinds, damaged, clean in large_pictures(options.data, options.pictures):
         restored = whole(damaged).image
         cells = []
@@ -67,12 +69,12 @@ def report_tiles(whole: Restorer, options: argparse.Namespace) -> None:
             cells.append(f"{agreement[tile][-1]:.2f} | {largest}")
         values = f"{psnr(damaged, clean):.2f} | {psnr(restored, clean):.2f}"
         print(f"| {name} | {' '.join(kinds)} | {values} | {' | '.join(cells)} |", flush=True)
-    for tile, values in agreement.items():
-        print(f"\nTile {tile} against whole: mean {np.mean(values):.2f} dB, lowest {min(values):.2f} dB.")
+    for tile, reached in agreement.items():
+        print(f"\nTile {tile} against whole: mean {np.mean(reached):.2f} dB, lowest {min(reached):.2f} dB.")
 
 
 def large_pictures(data: Path, count: int) -> Iterator[tuple[str, tuple[str, ...], Image, Image]]:
-    """(name, kinds, damaged, clean) of at least a megapixel: enlarged photographs and stitched ones in turn."""
+    """(name, kinds, damaged, clean) of at least a megapixel: a photograph enlarged, or four stitched."""
     photos = split(find_photos(data / "train" / "clean"), "clean")[1]
     damages = [*((kind,) for kind in KINDS), *(kinds for kinds in CDD11 if len(kinds) > 1)]
     for index in range(count):
@@ -95,7 +97,7 @@ def large_pictures(data: Path, count: int) -> Iterator[tuple[str, tuple[str, ...
 
 def report_marks(whole: Restorer, data: Path, views: int) -> None:
     """Look for lattices and frames in what is added to flat and to strongly changed pictures."""
-    lattices = [f"period {period}" for period in PERIODS]
+    lattices = [f"period {period} | size" for period in PERIODS]
     table("added to", *lattices, "frame", "mean at border, of 255", "mean inside")
     greys = np.linspace(0.02, 0.98, 9, dtype=np.float32)[:, None, None, None]
     flat = np.broadcast_to(greys, (9, 256, 256, 3))
@@ -122,7 +124,7 @@ def marks(name: str, values: Floats) -> None:
     """Print a row of the table of marks."""
     found, border = lattice(values), frame(values)
     means = f"{255 * border.border_mean:+.2f} | {255 * border.inside_mean:+.2f}"
-    cells = " | ".join(f"{found[period]:.2f}" for period in PERIODS)
+    cells = " | ".join(f"{found[p].prominence:.2f} | {255 * found[p].rms:.3f}" for p in PERIODS)
     print(f"| {name} | {cells} | {border.ratio:.2f} | {means} |", flush=True)
 
 

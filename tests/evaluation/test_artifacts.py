@@ -18,25 +18,39 @@ def grid(period, side=256):
     return (axis[:, None, None] % period == 0) | (axis[None, :, None] % period == 0)
 
 
+def prominence(values):
+    return {period: found.prominence for period, found in lattice(values).items()}
+
+
 def test_without_a_lattice_no_period_stands_out():
-    assert max(lattice(texture()).values()) < 2
+    assert max(prominence(texture()).values()) < 2
 
 
 @pytest.mark.parametrize("period", [2, 4, 8])
 def test_a_planted_lattice_is_found_though_it_cannot_be_seen(period):
-    found = lattice(texture() + 0.005 * grid(period))
-    assert found[period] > 5
+    assert prominence(texture() + 0.005 * grid(period))[period] > 5
 
 
-def test_stripes_of_eight_pixels_are_told_from_shorter_ones():
-    stripes = 0.003 * np.sin(2 * np.pi * np.arange(256) / 8)[None, :, None]
+def test_stripes_of_eight_pixels_are_told_from_shorter_ones_and_measured():
+    stripes = 0.004 * np.sin(2 * np.pi * np.arange(256) / 8)[None, :, None]
     found = lattice(texture() + stripes.astype(np.float32))
-    assert found[8] > 8
-    assert max(found[2], found[4]) < 2
+    assert found[8].prominence > 5
+    assert max(found[2].prominence, found[4].prominence) < 2
+    assert found[8].rms == pytest.approx(0.004 / 2**0.5, rel=0.3)
+
+
+@pytest.mark.parametrize("period", [2, 4, 8])
+def test_the_size_of_a_lattice_on_nothing_is_exact(period):
+    phases = np.random.default_rng(1).normal(0, 0.01, (period, period)).astype(np.float32)
+    values = np.tile(phases, (128 // period, 128 // period))[None, :, :, None]
+    found = lattice(values)
+    total = sum(found[p].rms ** 2 for p in (2, 4, 8))
+    assert total**0.5 == pytest.approx(phases.std(), rel=1e-3)
 
 
 def test_where_nothing_was_added_there_is_no_lattice():
-    assert lattice(np.zeros((1, 128, 128, 3), np.float32)) == {2: 1, 4: 1, 8: 1}
+    found = lattice(np.zeros((1, 128, 128, 3), np.float32))
+    assert {(one.prominence, one.rms) for one in found.values()} == {(0, 0)}
 
 
 def test_too_small_a_picture_is_refused():

@@ -25,6 +25,17 @@ _REACH = range(2, 7)
 
 
 @dataclass(frozen=True)
+class Lattice:
+    """What repeats itself with one period."""
+
+    prominence: float
+    """Power of its strongest frequency against the mean around it, in segments scaled to equal power: about 1
+    when there is no lattice, 0 when there is nothing at all."""
+    rms: float
+    """Its root mean square, in the unit of the pictures: whether it can be seen."""
+
+
+@dataclass(frozen=True)
 class Frame:
     """The outermost pixels of pictures against those inside."""
 
@@ -39,41 +50,43 @@ class Frame:
         return self.border_rms / max(self.inside_rms, 1e-9)
 
 
-def lattice(residuals: Floats) -> dict[int, float]:
-    """How far a lattice of each of PERIODS stands out of what the network added, (B, H, W, C).
+def lattice(residuals: Floats) -> dict[int, Lattice]:
+    """Look in what a network added, (B, H, W, C), for a lattice of each of PERIODS.
 
-    The power at the frequencies of the lattice (multiples of 1/period along either axis or both, not those of
-    a shorter period), the largest of them, divided by the mean power around it: about 1 without a lattice.
-    Averaged over segments of 128 pixels, pictures and channels. Raises DataError for smaller pictures.
+    Its frequencies are the multiples of 1 / period along either axis or both, without those of a shorter
+    period. Averaged over half overlapping segments of 128 pixels, pictures and channels.
+
+    Raises DataError for smaller pictures.
     """
-    power = spectrum(residuals)
-    return {
-        period: max(_prominence(power, row, column) for row, column in _frequencies(period))
-        for period in PERIODS
-    }
+    equal, power = _spectra(residuals)
+    found = {}
+    for period in PERIODS:
+        bins = list(_frequencies(period))
+        prominence = max(equal[index] / max(_around(equal, *index), 1e-9) for index in bins)
+        excess = sum(max(0.0, power[index] - _around(power, *index)) for index in bins)
+        found[period] = Lattice(float(prominence), float(np.sqrt(excess)))
+    return found
 
 
-def spectrum(values: Floats) -> NDArray[np.float64]:
-    """Mean power spectrum (S, S) of half overlapping segments of (B, H, W, C), each scaled to the same power.
-
-    Raises DataError when the pictures are smaller than a segment.
-    """
+def _spectra(values: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean power spectrum (S, S) of (B, H, W, C): of segments scaled to equal power, and as they are."""
     height, width = values.shape[1:3]
     if min(height, width) < SEGMENT:
         raise DataError(f"A lattice is looked for in {SEGMENT} px a side; got {width} x {height} px.")
     window = np.hanning(SEGMENT + 1)[:-1]
-    taper = (window[:, None] * window[None, :])[None, :, :, None]
-    power, count = np.zeros((SEGMENT, SEGMENT)), 0
+    taper = (window[:, None] * window[None, :])[None, :, :, None] / window.sum() ** 2
+    equal, power, count = np.zeros((SEGMENT, SEGMENT)), np.zeros((SEGMENT, SEGMENT)), 0
     for top in range(0, height - SEGMENT + 1, SEGMENT // 2):
         for left in range(0, width - SEGMENT + 1, SEGMENT // 2):
             segment = values[:, top : top + SEGMENT, left : left + SEGMENT].astype(np.float64)
             segment = segment - segment.mean(axis=(1, 2), keepdims=True)
+            size = segment.std(axis=(1, 2)) + QUIET  # (B, C)
+            squares = np.abs(np.fft.fft2(segment * taper, axes=(1, 2))) ** 2
+            power += squares.sum(axis=(0, 3))
             # A lattice is seen where little else is, so busy segments count no more than quiet ones.
-            segment /= segment.std(axis=(1, 2), keepdims=True) + QUIET
-            power += (np.abs(np.fft.fft2(segment * taper, axes=(1, 2))) ** 2).sum(axis=(0, 3))
-            count += segment.shape[0] * segment.shape[3]
-    mean: NDArray[np.float64] = power / max(count, 1)
-    return mean
+            equal += (squares / size[:, None, None] ** 2).sum(axis=(0, 3))
+            count += size.size
+    return equal / count, power / count
 
 
 def frame(values: Floats, width: int = 8) -> Frame:
@@ -92,21 +105,19 @@ def frame(values: Floats, width: int = 8) -> Frame:
 
 
 def _frequencies(period: int) -> Iterator[tuple[int, int]]:
-    """Bins (row, column) of a lattice of this period and of no shorter one, in half of the plane."""
+    """Bins (row, column) of a lattice of this period and of no shorter one."""
     step = SEGMENT // period
     bins = range(0, SEGMENT, step)
     for row in bins:
         for column in bins:
-            is_shorter = row % (2 * step) == 0 and column % (2 * step) == 0
-            is_mirrored = (-row % SEGMENT, -column % SEGMENT) < (row, column)
-            if not is_shorter and not is_mirrored:
+            if row % (2 * step) or column % (2 * step):
                 yield row, column
 
 
-def _prominence(power: NDArray[np.float64], row: int, column: int) -> float:
-    """Power of a bin against its neighbours.
+def _around(power: NDArray[np.float64], row: int, column: int) -> float:
+    """Mean power of the neighbours of a bin.
 
-    Upright and level edges make ridges along the axes of the spectrum; there a bin is compared along them.
+    Upright and level edges make ridges along the axes of the spectrum; there the neighbours lie along them.
     """
     if row == 0:
         around = [power[0, (column + sign * reach) % SEGMENT] for reach in _REACH for sign in (1, -1)]
@@ -120,6 +131,4 @@ def _prominence(power: NDArray[np.float64], row: int, column: int) -> float:
             for across in span
             if max(abs(down), abs(across)) >= _REACH[0]
         ]
-    # What is rounding only, as where nothing was added, is no lattice.
-    floor = 1e-12 * SEGMENT**2
-    return float((power[row, column] + floor) / (np.mean(around) + floor))
+    return float(np.mean(around))
