@@ -41,7 +41,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder that holds train/")
     parser.add_argument("--model", default="compact", help="name or folder")
-    parser.add_argument("--pictures", type=int, default=20, help="large pictures to restore in tiles")
+    parser.add_argument("--pictures", type=int, default=20, help="large pictures to restore in tiles, or 0")
     parser.add_argument("--views", type=int, default=6, help="views of each kind to look for marks in")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
@@ -49,7 +49,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     whole = Restorer.from_pretrained(options.model, device=options.device, tile="off")
     report_marks(whole, options.data, options.views)
-    report_tiles(whole, options)
+    if options.pictures:
+        report_tiles(whole, options)
 
 
 def report_tiles(whole: Restorer, options: argparse.Namespace) -> None:
