@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from clearair.network.guidance import Guidance
+from clearair.perception.confidence import tone_share
 from clearair.perception.percepts import Percepts
 
 
@@ -15,4 +16,5 @@ def to_guidance(percepts: Percepts, window: tuple[int, int, int, int] | None = N
     labels = np.ascontiguousarray(percepts.labels[top : top + height, left : left + width])
     embeddings = (percepts.quality, percepts.content, percepts.degradation, percepts.local_degradation)
     quality, content, degradation, local = (torch.from_numpy(value)[None] for value in embeddings)
-    return Guidance(quality, torch.from_numpy(labels)[None], content, degradation, local)
+    tone = torch.from_numpy(tone_share(percepts.probabilities[None], percepts.names))
+    return Guidance(quality, torch.from_numpy(labels)[None], content, degradation, local, tone)

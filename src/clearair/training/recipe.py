@@ -47,6 +47,8 @@ class Recipe:
     """Weight of ICRM in the loss (eq. 1)."""
     gamma: float = 0.05
     """Weight inside ICRM (eq. 17)."""
+    tone_weight: float = 0.5
+    """Weight of the tone stage's own L1, on thumbnails of the whole views."""
     seed: int = 0
 
     def __post_init__(self) -> None:

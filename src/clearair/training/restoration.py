@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from clearair.data.pairs import PairBatch, draw_pairs
 from clearair.data.photos import TrainingPhotos, load_training_photos
 from clearair.network import ClearAIR, Guidance, NetworkConfig
+from clearair.network.overview import THUMBNAIL, Overview, survey
 from clearair.network.regions import drop_regions
 from clearair.perception import load_compact
 from clearair.perception.protocol import Perceiver
@@ -34,6 +35,13 @@ class Patches:
     clean: Tensor
     """(B, 3, P, P) in [0, 1]."""
     guidance: Guidance
+    """Of the whole views; `labels` are those of the windows."""
+    overview: Overview
+    """Of the whole views, as the picture that a window is cut from."""
+    thumbnail: Tensor
+    """(B, 3, T / 2, T / 2) the clean views, averaged."""
+    origin: tuple[int, int]
+    """Where in its view each window begins: down, right."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +99,19 @@ class RestorerTask:
         """L1 and ICRM (eqs. 1, 15-17), and the PSNR of the batch."""
         patches = batch.patches
         with torch.autocast(patches.damaged.device.type, torch.bfloat16):
-            restored = self.network(patches.damaged, patches.guidance)
+            judgement = self.network.judge(patches.guidance, patches.overview)
+            restored = self.network.restore(
+                patches.damaged, patches.guidance.labels, judgement, patches.origin
+            )
         restored = restored.float()
         terms = {"l1": F.l1_loss(restored, patches.clean)}
+        if judgement.tone is not None:
+            # The thumbnail shows the whole view to the tone stage, which a window would teach little.
+            small = F.avg_pool2d(patches.overview.thumbnail, 2)
+            toned, _ = self.network.tone(
+                small, replace(judgement.tone, size=(small.shape[2], small.shape[3]))
+            )
+            terms["tone"] = self.plan.tone_weight * F.l1_loss(toned, patches.thumbnail)
         if batch.view is not None:
             clues = clue_reuse(restored, patches.clean, batch.view, self.plan.gamma)
             terms["icrm"] = self.plan.alpha * clues
@@ -119,8 +137,16 @@ def draw_patches(
             guidance = perceiver.perceive(damaged)
         labels = drop_regions(guidance.labels, guidance.regions, recipe.mask_dropout, generator)
         guidance = replace(guidance, labels=labels)
+    overview = survey(damaged, guidance.labels, recipe.network.region_count, recipe.network.stem)
     window = _draw_window(recipe, pairs, generator)
-    return Patches(_cut(damaged, *window), _cut(clean, *window), guidance.window(*window))
+    return Patches(
+        _cut(damaged, *window),
+        _cut(clean, *window),
+        guidance.window(*window),
+        overview,
+        F.adaptive_avg_pool2d(clean, THUMBNAIL // 2),
+        window[:2],
+    )
 
 
 def _draw_window(recipe: Recipe, pairs: PairBatch, generator: torch.Generator) -> tuple[int, int, int, int]:
@@ -143,6 +169,7 @@ def neutral_guidance(config: NetworkConfig, images: Tensor) -> Guidance:
         content=zeros(batch, config.content_dim),
         degradation=zeros(batch, config.degradation_dim),
         local_degradation=zeros(batch, config.region_count, config.degradation_dim),
+        tone=zeros(batch),
     )
 
 
