@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from clearair.adapters import Layout, as_photo, from_photo
-from clearair.batch import Record, find_images, plan_outputs, run
 from clearair.errors import ModelError, OutputError, UsageError
+from clearair.files.adapters import Layout, as_photo, from_photo
+from clearair.files.batch import Record, find_images, plan_outputs, run
 from clearair.image import Photo, read_photo, to_depth, write_photo
 from clearair.models import load_model, save_model
 from clearair.models.stamp import PerceiverStamp
 from clearair.network import ClearAIR
 from clearair.perception import Percepts, load_compact
-from clearair.perception.compact.perceiver import CompactPerceiver
+from clearair.perception.protocol import Perceiver
 from clearair.runtime.pytorch import Device, Precision, PyTorchRuntime
 from clearair.tiling import Window, blend_tiles, plan_tiles
 
@@ -58,7 +58,7 @@ class Restorer:
     def __init__(
         self,
         network: ClearAIR,
-        perceiver: CompactPerceiver,
+        perceiver: Perceiver,
         *,
         device: Device = "auto",
         precision: Precision = "auto",
@@ -95,17 +95,18 @@ class Restorer:
         """Write `config.json` and `model.safetensors`; `from_pretrained` takes the folder."""
         save_model(self.runtime.network, folder, perceivers=self.perceiver)
 
-    def __call__(self, picture: Picture, *, strength: float = 1.0) -> Result:
+    def __call__(self, picture: Picture, *, strength: float = 1.0, keep_tone: bool = False) -> Result:
         """Restore one picture: a path, a PIL image, or an array (H, W[, 1 to 4]), uint8, uint16 or float.
 
-        Two and four channels end in alpha, which is left alone. `strength` in [0, 1] blends with the input.
+        Two and four channels end in alpha, which is left alone. `strength` in [0, 1] blends with the input;
+        `keep_tone` leaves exposure and colour as they are.
         Raises ImageError when it cannot be read or is no picture, OutputError when the network returns NaN.
         """
         if isinstance(picture, str | Path):
             photo, layout = read_photo(picture), Layout()
         else:
             photo, layout = as_photo(picture)
-        restored, percepts = self.restore_photo(photo, strength=strength)
+        restored, percepts = self.restore_photo(photo, strength=strength, keep_tone=keep_tone)
         return Result(from_photo(restored, layout), percepts, restored)
 
     def perceive(self, photo: Photo) -> Percepts:
@@ -113,7 +114,12 @@ class Restorer:
         return self.perceiver.perceive_image(photo.pixels)
 
     def restore_photo(
-        self, photo: Photo, *, strength: float = 1.0, on_tile: OnTile | None = None
+        self,
+        photo: Photo,
+        *,
+        strength: float = 1.0,
+        keep_tone: bool = False,
+        on_tile: OnTile | None = None,
     ) -> tuple[Photo, Percepts]:
         """Restore the pixels of a photo; everything else about it stays. Raises as a call does."""
         if not 0 <= strength <= 1:
@@ -123,13 +129,14 @@ class Restorer:
             return photo, percepts
         pixels = photo.pixels
         width, height = photo.size
+        judgement = self.runtime.judge(pixels, percepts)
         tiling = plan_tiles(height, width, self.side)
         done = 0
 
         def restore(window: Window) -> NDArray[np.float32]:
             nonlocal done
             damaged = to_depth(pixels[window.slices], np.dtype(np.float32))
-            restored = self.runtime.restore(damaged, percepts, window)
+            restored = self.runtime.restore(damaged, percepts, judgement, window, keep_tone=keep_tone)
             if not np.isfinite(restored).all():
                 raise OutputError(f"{photo.name}: the network returned NaN or infinity; nothing is written.")
             done += 1
@@ -148,6 +155,7 @@ class Restorer:
         out_dir: Path | str | None = None,
         *,
         strength: float = 1.0,
+        keep_tone: bool = False,
         overwrite: bool = False,
         resume: bool = False,
     ) -> Iterator[Record]:
@@ -160,7 +168,7 @@ class Restorer:
         jobs = plan_outputs(find_images(paths, out=out), out)
 
         def process(photo: Photo) -> tuple[Photo, dict[str, Any]]:
-            restored, percepts = self.restore_photo(photo, strength=strength)
+            restored, percepts = self.restore_photo(photo, strength=strength, keep_tone=keep_tone)
             return restored, percepts.to_dict()
 
         return run(jobs, process, overwrite=overwrite, resume=resume)

@@ -20,6 +20,7 @@ class Blind:
             content=images.new_zeros(batch, 2),
             degradation=images.new_zeros(batch, 3),
             local_degradation=images.new_zeros(batch, 4, 3),
+            tone=images.new_zeros(batch),
         )
 
 

@@ -16,6 +16,7 @@ def random_guidance(config: NetworkConfig, size: tuple[int, int], batch: int = 1
         content=randn(batch, config.content_dim),
         degradation=randn(batch, config.degradation_dim),
         local_degradation=randn(batch, config.region_count, config.degradation_dim),
+        tone=torch.rand(batch, generator=generator),
     )
 
 

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -28,7 +30,7 @@ def test_a_block_whose_outputs_are_zero_is_the_identity(kind):
 
 
 def test_conv_block_by_hand():
-    block = ConvBlock(2, bias=False)
+    block = ConvBlock(2, bias=False, padding="zeros")
     with torch.no_grad():
         block.mix.weight.zero_()
         block.mix.weight[0, 1, 1, 1], block.mix.weight[1, 0, 1, 1] = 1.0, -1.0
@@ -39,7 +41,7 @@ def test_conv_block_by_hand():
 
 def test_channel_attention_by_hand():
     torch.manual_seed(0)
-    module = ChannelAttention(4, 2, bias=False).double()
+    module = ChannelAttention(4, 2, bias=False, padding="zeros").double()
     x = torch.randn(1, 4, 3, 5, dtype=torch.float64)
     q, k, v = module.qkv_dwconv(module.qkv(x)).chunk(3, dim=1)
     parts = []
@@ -50,8 +52,7 @@ def test_channel_attention_by_hand():
         )
         parts.append((attention * module.temperature[head, 0, 0]).softmax(dim=1) @ vh)
     expected = module.project_out(torch.cat(parts).view(1, 4, 3, 5))
-    # The norm is computed in float32 on purpose, which bounds the agreement.
-    assert torch.allclose(module(x), expected, atol=1e-6)
+    assert torch.allclose(module(x), expected, atol=1e-12)
 
 
 def test_layer_norm_with_bias_is_pytorchs():
@@ -88,6 +89,17 @@ def test_a_prompt_is_a_mixture_of_the_transformed_prompts():
     assert mixed.shape == (2, 7, 4)
     assert torch.all(mixed <= transformed.amax(dim=0) + 1e-6)
     assert torch.all(mixed >= transformed.amin(dim=0) - 1e-6)
+
+
+def test_other_damage_gives_another_mixture_of_prompts_from_the_start():
+    # Embeddings have length one: their entries are far below those for which layers are initialised.
+    module = DegradationPrompt(64, prompts=8, prompt_dim=64)
+    damage = F.normalize(torch.randn(16, 1, 64), dim=-1)
+    weights = module.to_weights(damage).softmax(dim=-1)  # (16, 1, 8)
+    entropy = -(weights * weights.log()).sum(dim=-1).mean() / math.log(8)
+    assert entropy < 0.995
+    mixed = module(damage)
+    assert mixed.std(dim=0).mean() > 0.05 * module.transform(module.prompts).std()
 
 
 def test_content_becomes_several_different_tokens():

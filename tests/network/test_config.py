@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from clearair.errors import ConfigError
-from clearair.network import BASE, COMPACT, TINY, ClearAIR, Guidance, NetworkConfig
+from clearair.network import BASE, COMPACT, TINY, ClearAIR, NetworkConfig
 from tests.network.conftest import random_guidance
 
 
@@ -28,7 +28,8 @@ def test_a_misspelt_field_is_named():
         ("channels", (8, 15)),
         ("order", ("how", "how", "what")),
         ("block", ("conv", "dense")),
-        ("resampling", "bilinear"),
+        ("resampling", "nearest"),
+        ("padding", "reflect"),
         ("channels", (8, 18)),
         ("heads", (0, 2)),
         ("blocks", (-1, 1)),
@@ -55,9 +56,9 @@ def test_guidance_of_another_size_is_refused():
 def test_guidance_whose_parts_do_not_belong_together_is_refused():
     one, two = random_guidance(TINY, (4, 4)), random_guidance(TINY, (4, 4), batch=2)
     with pytest.raises(ConfigError, match="quality"):
-        Guidance(two.quality, one.labels, one.content, one.degradation, one.local_degradation)
+        replace(one, quality=two.quality)
     with pytest.raises(ConfigError, match="local"):
-        Guidance(one.quality, one.labels, one.content, one.degradation[:, :2], one.local_degradation)
+        replace(one, degradation=one.degradation[:, :2])
 
 
 def test_a_window_crops_only_the_labels():

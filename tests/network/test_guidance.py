@@ -12,6 +12,7 @@ def fields(**changes: torch.Tensor) -> dict[str, torch.Tensor]:
         "content": torch.zeros(2, 6),
         "degradation": torch.zeros(2, 5),
         "local_degradation": torch.zeros(2, 4, 5),
+        "tone": torch.zeros(2),
         **changes,
     }
 
@@ -25,6 +26,7 @@ def fields(**changes: torch.Tensor) -> dict[str, torch.Tensor]:
         ("content", (2,)),
         ("degradation", (3, 5)),
         ("local_degradation", (2, 5)),
+        ("tone", (2, 1)),
     ],
 )
 def test_a_field_of_a_wrong_shape_is_named(name, shape):
@@ -51,12 +53,6 @@ def test_a_window_crops_the_label_map_only():
     assert torch.equal(window.labels, whole.labels[:, 1:3, 2:5])
     assert window.local_degradation is whole.local_degradation
     assert window.quality is whole.quality
-
-
-def test_one_judgement_serves_many_windows():
-    many = random_guidance(batch=1).repeated(3)
-    assert many.labels.shape == (3, 3, 5)
-    assert torch.equal(many.quality[0], many.quality[2])
 
 
 def test_judgements_are_handed_on_together():

@@ -3,12 +3,15 @@ from itertools import permutations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from clearair.network import BASE, COMPACT, TINY, ClearAIR, Guidance, count_parameters
+from clearair.network.overview import STRIP, THUMBNAIL, survey, survey_rows
+from clearair.network.regions import membership
 from tests.network.conftest import random_guidance, random_network
 
 
@@ -69,26 +72,144 @@ def test_a_learned_component_ignores_what_is_perceived(component, percepts):
     config = replace(TINY, **{component: "learned"})
     network, image = random_network(config), torch.rand(1, 3, 8, 8)
     guidance = random_guidance(TINY, (8, 8))
-    fields = {name: getattr(guidance, name) for name in guidance.__dataclass_fields__}
-    other = Guidance(**{**fields, **{name: fields[name].flip(-1) for name in percepts}})
+    other = replace(guidance, **{name: getattr(guidance, name).flip(-1) for name in percepts})
     assert torch.equal(run(network, image, guidance), run(network, image, other))
     assert count_parameters(network) > count_parameters(ClearAIR(TINY))
 
 
-@pytest.mark.parametrize("percept", ["quality", "content", "local_degradation", "labels"])
-def test_every_percept_reaches_the_output(tiny_network, percept):
-    image, guidance = torch.rand(1, 3, 8, 8), random_guidance(TINY, (8, 8))
-    fields = {name: getattr(guidance, name) for name in guidance.__dataclass_fields__}
-    other = Guidance(**{**fields, percept: fields[percept].flip(-1)})
-    assert not torch.allclose(run(tiny_network, image, guidance), run(tiny_network, image, other), atol=1e-6)
+def unit(*shape: int, seed: int) -> torch.Tensor:
+    """Vectors of length one, as perceivers give them."""
+    return F.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
+
+
+PAPER = replace(BASE, channels=(8, 16, 32, 64), blocks=(1, 1, 1, 1), decoder_blocks=(1, 1, 1))
+"""The paper's network, narrow and shallow."""
+
+
+@pytest.mark.parametrize("config", [COMPACT, PAPER], ids=["compact", "paper"])
+@pytest.mark.parametrize("percept", ["quality", "labels", "content", "degradation"])
+def test_every_percept_moves_the_output_by_a_share_of_the_image(config, percept):
+    # Weights at the scale at which layers begin; only what begins at zero is drawn at that scale too.
+    torch.manual_seed(0)
+    network = ClearAIR(config).eval()
+    generator = torch.Generator().manual_seed(1)
+    for parameter in network.parameters():
+        if parameter.dim() > 1 and parameter.abs().max() == 0:
+            bound = parameter[0].numel() ** -0.5
+            torch.nn.init.uniform_(parameter, -bound, bound, generator=generator)
+    image = F.interpolate(torch.rand(1, 3, 4, 4, generator=generator), (32, 32), mode="bilinear")
+    one, two = (
+        replace(
+            random_guidance(config, (32, 32), seed=seed),
+            content=unit(1, config.content_dim, seed=seed),
+            degradation=unit(1, config.degradation_dim, seed=seed),
+            local_degradation=unit(1, config.region_count, config.degradation_dim, seed=seed),
+            labels=(torch.arange(32)[None, :] // (8 + 8 * seed)).expand(1, 32, 32).to(torch.uint8),
+            tone=torch.ones(1),
+        )
+        for seed in (0, 1)
+    )
+    names = ("degradation", "local_degradation") if percept == "degradation" else (percept,)
+    other = replace(one, **{name: getattr(two, name) for name in names})
+    moved = run(network, image, one) - run(network, image, other)
+    assert moved.std() > 0.01 * image.std()
+
+
+def test_guidance_comes_before_the_blocks_of_the_encoder_and_after_those_of_the_decoder(tiny_network):
+    called: list[str] = []
+
+    def watch(name: str, module: torch.nn.Module) -> torch.utils.hooks.RemovableHandle:
+        return module.register_forward_hook(lambda *_: called.append(name))
+
+    watched = [
+        watch(f"{name} {level}", module)
+        for name in ("encoder_guidance", "encoder", "decoder", "decoder_guidance")
+        for level, module in enumerate(getattr(tiny_network, name))
+    ]
+    run(tiny_network, torch.rand(1, 3, 8, 8), random_guidance(TINY, (8, 8)))
+    for handle in watched:
+        handle.remove()
+    assert called == [
+        "encoder_guidance 0",
+        "encoder 0",
+        "encoder_guidance 1",
+        "encoder 1",
+        "decoder 0",
+        "decoder_guidance 0",
+    ]
+
+
+TONED = replace(TINY, tone=True, padding="replicate", resampling="bilinear", stem=2, block=("conv", "gated"))
+"""What `compact` has and the paper's network has not, at TINY's size."""
+
+
+@pytest.mark.parametrize("config", [TINY, TONED], ids=["paper", "compact"])
+def test_a_window_far_from_its_own_border_is_restored_as_in_the_whole(config):
+    # Without attention over channels, which looks at the whole window, a window's inside is exact.
+    config = replace(config, block=("conv", "gated"))
+    network, image = random_network(config), torch.rand(1, 3, 64, 96)
+    guidance = random_guidance(config, (64, 96))
+    labels = guidance.labels
+    with torch.no_grad():
+        judgement = network.judge(guidance, survey(image, labels, config.region_count, config.stem))
+        whole = network(image, guidance)
+        part = network.restore(image[..., 8:, 16:80], labels[:, 8:, 16:80], judgement, (8, 16))
+    assert torch.allclose(part[..., 24:, 24:-24], whole[..., 32:, 40:-40], atol=1e-5)
+    assert not torch.allclose(part, network(image[..., 8:, 16:80], guidance.window(8, 16, 56, 64)), atol=1e-3)
+
+
+def test_tokens_of_the_whole_picture_equal_pooled_shallow_features():
+    for config in (replace(TINY, padding="replicate"), replace(TONED, conv_bias=True)):
+        network = random_network(config)
+        image, guidance = torch.rand(2, 3, 13, 300), random_guidance(config, (13, 300), batch=2)
+        overview = survey(image, guidance.labels, config.region_count, config.stem)
+        pad = (0, 0, 0, 13 % config.stem)
+        cells = F.pixel_unshuffle(F.pad(image, pad, mode="replicate"), config.stem)
+        labels = F.pad(guidance.labels[:, None].float(), pad, mode="replicate")[:, 0]
+        with torch.no_grad():
+            features, tokens = network.extraction(cells), network._tokens(overview)
+        members = membership(labels, config.region_count, config.stem)
+        means = torch.einsum("bnhw,bchw->bnc", members, features) / members.sum(dim=(2, 3))[..., None]
+        assert torch.allclose(tokens.features, means, atol=1e-5)
+        assert torch.allclose(tokens.areas, members.sum(dim=(2, 3)))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 700), (901, 7)])
+def test_an_overview_is_the_same_however_it_is_read(size):
+    image, labels = torch.rand(1, 3, *size), torch.randint(4, (1, *size))
+    whole = survey(image, labels, 4, 2)
+    asked: list[int] = []
+
+    def rows(top: int, bottom: int) -> tuple[torch.Tensor, torch.Tensor]:
+        asked.append(bottom - top)
+        return image[:, :, top:bottom], labels[:, top:bottom]
+
+    read = survey_rows(rows, size, 4, 2)
+    assert torch.equal(read.neighbourhoods, whole.neighbourhoods)
+    assert torch.allclose(read.thumbnail, F.adaptive_avg_pool2d(image, THUMBNAIL), atol=1e-6)
+    assert torch.allclose(whole.areas.sum(), torch.tensor(-(-size[0] // 2) * -(-size[1] // 2) * 1.0))
+    assert max(asked) <= max(STRIP + 4, 4 * THUMBNAIL)
+
+
+def test_no_tone_is_changed_without_confidence_and_none_is_left_with_keep_tone():
+    network = random_network(TONED)
+    torch.nn.init.zeros_(network.reconstruction.weight)
+    image, guidance = torch.rand(2, 3, 16, 16), random_guidance(TONED, (16, 16), batch=2)
+    doubtful = replace(guidance, tone=torch.tensor([0.0, 1.0]))
+    restored = run(network, image, doubtful)
+    assert torch.allclose(restored[0], image[0], atol=1e-6)
+    assert (restored[1] - image[1]).abs().mean() > 0.01
+    with torch.no_grad():
+        judgement = network.judge(doubtful, survey(image, doubtful.labels, 4, 2))
+        kept = network.restore(image, doubtful.labels, judgement, keep_tone=True)
+    assert torch.allclose(kept, image, atol=1e-6)
 
 
 def test_without_local_embeddings_the_global_one_decides():
     network = random_network(replace(TINY, local_degradation=False))
     image, guidance = torch.rand(1, 3, 8, 8), random_guidance(TINY, (8, 8))
-    fields = {name: getattr(guidance, name) for name in guidance.__dataclass_fields__}
-    local = Guidance(**{**fields, "local_degradation": fields["local_degradation"] + 1})
-    overall = Guidance(**{**fields, "degradation": fields["degradation"] + 1})
+    local = replace(guidance, local_degradation=guidance.local_degradation.flip(-1))
+    overall = replace(guidance, degradation=guidance.degradation.flip(-1))
     assert torch.equal(run(network, image, guidance), run(network, image, local))
     assert not torch.allclose(run(network, image, guidance), run(network, image, overall), atol=1e-6)
 

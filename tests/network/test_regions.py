@@ -9,7 +9,6 @@ from clearair.network.regions import (
     attend,
     drop_regions,
     membership,
-    pool_regions,
 )
 
 REGIONS = 5
@@ -37,7 +36,7 @@ def literal_attention(module: RegionAttention, x: torch.Tensor, features: torch.
         mean = (features * mask).sum(dim=(2, 3), keepdim=True) / mask.sum()
         spread = spread + mean * mask
     pixels = module.norm(spread.flatten(2).transpose(1, 2))  # (1, H*W, C)
-    query = module.to_query(x).flatten(2).transpose(1, 2)
+    query = module.to_query(module.norm_query(x)).flatten(2).transpose(1, 2)
     key, value = module.to_key(pixels), module.to_value(pixels)
     outputs = []
     for part in zip(*(t.chunk(module.heads, dim=2) for t in (query, key, value)), strict=True):
@@ -55,7 +54,10 @@ def test_region_tokens_give_the_same_as_literal_pixel_to_pixel_attention(labels,
     x = torch.randn(1, 6, *labels.shape[1:], dtype=torch.float64)
     features = torch.randn(1, 4, *labels.shape[1:], dtype=torch.float64)
     with torch.no_grad():
-        tokens = pool_regions(features, membership(labels, REGIONS).double())
+        members = membership(labels, REGIONS).double()
+        areas = members.sum(dim=(2, 3))
+        means = torch.einsum("bnhw,bchw->bnc", members, features) / areas.clamp_min(1e-6)[..., None]
+        tokens = RegionTokens(means, areas)
         fast, literal = module(x, tokens), literal_attention(module, x, features, labels)
     assert (fast - literal).abs().max() < 1e-10
 
@@ -70,13 +72,6 @@ def test_membership_is_a_partition_of_unity(labels):
 def test_a_coarse_cell_belongs_to_its_regions_by_area():
     labels = torch.tensor([[[0, 1], [1, 1]]])
     assert membership(labels, 2, stride=2).flatten().tolist() == [0.25, 0.75]
-
-
-def test_a_token_is_the_mean_of_its_region():
-    features = torch.tensor([[[[1.0, 3.0], [10.0, 20.0]]]])
-    tokens = pool_regions(features, membership(torch.tensor([[[0, 0], [2, 2]]]), 3))
-    assert tokens.features.flatten().tolist() == [2.0, 0.0, 15.0]
-    assert tokens.areas.tolist() == [[2.0, 0.0, 2.0]]
 
 
 @given(labels=partitions(), probability=st.floats(0, 1), seed=st.integers(0, 100))

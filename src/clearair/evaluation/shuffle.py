@@ -24,9 +24,9 @@ from clearair.network import Guidance
 PERCEPTS = {
     "how": ("quality",),
     "where": ("labels",),
-    "what": ("content", "degradation", "local_degradation"),
+    "what": ("content", "degradation", "local_degradation", "tone"),
     "what: content": ("content",),
-    "what: degradation": ("degradation", "local_degradation"),
+    "what: degradation": ("degradation", "local_degradation", "tone"),
 }
 """The fields of Guidance that each percept consists of."""
 

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clearair.network.config import Block
-from clearair.network.layers import LayerNorm
+from clearair.network.config import Block, Padding
+from clearair.network.layers import LayerNorm, at_least_float32
 
 
 class ChannelAttention(nn.Module):
@@ -17,12 +17,12 @@ class ChannelAttention(nn.Module):
     The attention map is (C/N, C/N) however large the image is, so the cost is linear in pixels.
     """
 
-    def __init__(self, channels: int, heads: int, bias: bool) -> None:
+    def __init__(self, channels: int, heads: int, bias: bool, padding: Padding) -> None:
         super().__init__()
         self.heads = heads
         self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
         self.qkv = nn.Conv2d(channels, 3 * channels, 1, bias=bias)
-        self.qkv_dwconv = nn.Conv2d(3 * channels, 3 * channels, 3, padding=1, groups=3 * channels, bias=bias)
+        self.qkv_dwconv = depthwise(3 * channels, bias, padding)
         self.project_out = nn.Conv2d(channels, channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ class ChannelAttention(nn.Module):
             for part in self.qkv_dwconv(self.qkv(x)).chunk(3, dim=1)
         )
         # The norm runs over all pixels: in half precision its sum would lose most of them.
-        query, key = (F.normalize(part.float(), dim=-1).to(value.dtype) for part in (query, key))
+        query, key = (F.normalize(at_least_float32(part), dim=-1).to(value.dtype) for part in (query, key))
         attention = ((query @ key.transpose(-2, -1)) * self.temperature).softmax(dim=-1)
         mixed = attention.to(value.dtype) @ value  # (B, N, C/N, H*W)
         return self.project_out(mixed.reshape(batch, -1, height, width))  # type: ignore[no-any-return]
@@ -42,11 +42,11 @@ class ChannelAttention(nn.Module):
 class GatedFeedForward(nn.Module):
     """Feed-forward with a depthwise convolution and a GELU gate (GDFN; Zamir et al., CVPR 2022, eq. 2)."""
 
-    def __init__(self, channels: int, expansion: float, bias: bool) -> None:
+    def __init__(self, channels: int, expansion: float, bias: bool, padding: Padding) -> None:
         super().__init__()
         hidden = int(channels * expansion)
         self.project_in = nn.Conv2d(channels, 2 * hidden, 1, bias=bias)
-        self.dwconv = nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1, groups=2 * hidden, bias=bias)
+        self.dwconv = depthwise(2 * hidden, bias, padding)
         self.project_out = nn.Conv2d(hidden, channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,12 +58,14 @@ class GatedFeedForward(nn.Module):
 class TransformerBlock(nn.Module):
     """Restormer's block, the paper's PTB: x + MDTA(LN(x)), then x + GDFN(LN(x))."""
 
-    def __init__(self, channels: int, heads: int, expansion: float, bias: bool, norm_bias: bool) -> None:
+    def __init__(
+        self, channels: int, heads: int, expansion: float, bias: bool, norm_bias: bool, padding: Padding
+    ) -> None:
         super().__init__()
         self.norm1 = LayerNorm(channels, norm_bias)
-        self.attn = ChannelAttention(channels, heads, bias)
+        self.attn = ChannelAttention(channels, heads, bias, padding)
         self.norm2 = LayerNorm(channels, norm_bias)
-        self.ffn = GatedFeedForward(channels, expansion, bias)
+        self.ffn = GatedFeedForward(channels, expansion, bias, padding)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
@@ -78,12 +80,14 @@ class GatedConvBlock(nn.Module):
     through guidance, and a block without global statistics gives the same answer in a tile as in the image.
     """
 
-    def __init__(self, channels: int, expansion: float, bias: bool, norm_bias: bool) -> None:
+    def __init__(
+        self, channels: int, expansion: float, bias: bool, norm_bias: bool, padding: Padding
+    ) -> None:
         super().__init__()
         hidden = int(channels * expansion) // 2
         self.norm1 = LayerNorm(channels, norm_bias)
         self.project_in = nn.Conv2d(channels, 2 * hidden, 1, bias=bias)
-        self.dwconv = nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1, groups=2 * hidden, bias=bias)
+        self.dwconv = depthwise(2 * hidden, bias, padding)
         self.project_out = nn.Conv2d(hidden, channels, 1, bias=bias)
         self.norm2 = LayerNorm(channels, norm_bias)
         self.ffn_in = nn.Conv2d(channels, 2 * hidden, 1, bias=bias)
@@ -104,9 +108,9 @@ class ConvBlock(nn.Module):
     less time than a depthwise one with its expansions, though it multiplies more.
     """
 
-    def __init__(self, channels: int, bias: bool) -> None:
+    def __init__(self, channels: int, bias: bool, padding: Padding) -> None:
         super().__init__()
-        self.mix = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
+        self.mix = nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=bias)
         self.project_out = nn.Conv2d(channels, channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -114,12 +118,23 @@ class ConvBlock(nn.Module):
         return x + self.project_out(F.relu(self.mix(x)))  # type: ignore[no-any-return]
 
 
+def depthwise(channels: int, bias: bool, padding: Padding) -> nn.Conv2d:
+    """3x3, each channel by itself: (B, C, H, W) -> the same."""
+    return nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, groups=channels, bias=bias)
+
+
 def make_block(
-    kind: Block, channels: int, heads: int, expansion: float, bias: bool, norm_bias: bool
+    kind: Block,
+    channels: int,
+    heads: int,
+    expansion: float,
+    bias: bool,
+    norm_bias: bool,
+    padding: Padding = "zeros",
 ) -> nn.Module:
     """One block of a level, (B, C, H, W) -> (B, C, H, W)."""
     if kind == "restormer":
-        return TransformerBlock(channels, heads, expansion, bias, norm_bias)
+        return TransformerBlock(channels, heads, expansion, bias, norm_bias, padding)
     if kind == "gated":
-        return GatedConvBlock(channels, expansion, bias, norm_bias)
-    return ConvBlock(channels, bias)
+        return GatedConvBlock(channels, expansion, bias, norm_bias, padding)
+    return ConvBlock(channels, bias, padding)

@@ -9,7 +9,8 @@ from typing import Any, Literal, get_args
 from clearair.errors import ConfigError
 
 Block = Literal["restormer", "gated", "conv"]
-Resampling = Literal["conv3x3", "conv1x1"]
+Resampling = Literal["conv3x3", "bilinear"]
+Padding = Literal["zeros", "replicate"]
 Perception = Literal["how", "where", "what"]
 Source = Literal["perceived", "learned"]
 
@@ -44,7 +45,13 @@ class NetworkConfig:
     stem: int = 1
     """Pixel-unshuffle before the first level: 2 means that the finest level works at half resolution."""
     resampling: Resampling = "conv3x3"
-    """Between levels: Restormer's 3x3 convolution before the (un)shuffle, or a cheap 1x1 with it."""
+    """Between levels: Restormer's 3x3 convolution before the (un)shuffle; or a strided convolution down and
+    interpolation up, which cannot draw the lattice that shuffled channels of unequal size do."""
+    padding: Padding = "zeros"
+    """What convolutions see beyond the border: Restormer's zeros, or the border's own values, which leave no
+    frame around the picture."""
+    tone: bool = False
+    """Exposure, colour and haze are corrected once for the whole picture before the detail network."""
     order: tuple[Perception, ...] = ("how", "where", "what")
     """Order of the guidance modules at each level (the paper's Table 6 permutes it)."""
     quality: Source = "perceived"
@@ -103,6 +110,8 @@ class NetworkConfig:
                 raise ConfigError(f"NetworkConfig.block: {kind!r} is none of {get_args(Block)}.")
         if self.resampling not in get_args(Resampling):
             raise ConfigError(f"NetworkConfig.resampling must be one of {get_args(Resampling)}.")
+        if self.padding not in get_args(Padding):
+            raise ConfigError(f"NetworkConfig.padding must be one of {get_args(Padding)}.")
         if self.stem not in (1, 2):
             raise ConfigError(f"NetworkConfig.stem must be 1 or 2, got {self.stem}.")
         positive = (
@@ -156,7 +165,9 @@ COMPACT = NetworkConfig(
     conv_bias=True,
     wide_decoder=False,
     stem=2,
-    resampling="conv1x1",
+    resampling="bilinear",
+    padding="replicate",
+    tone=True,
     prompt_dim=64,
     content_tokens=8,
     guidance_ratio=0.5,

@@ -7,21 +7,31 @@ D channels inside the module, T content tokens.
 import torch
 from torch import Tensor, nn
 
-from clearair.network.layers import LayerNorm, to_maps, to_pixels
+from clearair.network.layers import LayerNorm, spreading, to_maps, to_pixels
 from clearair.network.regions import attend
 
 
 class DegradationPrompt(nn.Module):
-    """Mix learnable prompts by what is wrong (ClearAIR, eq. 10): F_p = sum_k MLP(P)_k softmax(MLP(F_d))_k."""
+    """Mix learnable prompts by what is wrong (ClearAIR, eq. 10): F_p = sum_k MLP(P)_k softmax(MLP(F_d))_k.
+
+    The embedding has length one, so its entries are small. Without a norm before the MLP the weights of all
+    prompts would be equal, and nothing would pull them apart.
+    """
 
     def __init__(self, degradation_dim: int, prompts: int, prompt_dim: int) -> None:
         super().__init__()
-        self.prompts = nn.Parameter(torch.randn(prompts, prompt_dim) * prompt_dim**-0.5)
+        self.prompts = nn.Parameter(torch.randn(prompts, prompt_dim))
         self.transform = nn.Sequential(
-            nn.Linear(prompt_dim, prompt_dim), nn.GELU(), nn.Linear(prompt_dim, prompt_dim)
+            nn.Linear(prompt_dim, prompt_dim),
+            nn.GELU(),
+            nn.Linear(prompt_dim, prompt_dim),
+            nn.LayerNorm(prompt_dim),
         )
         self.to_weights = nn.Sequential(
-            nn.Linear(degradation_dim, prompt_dim), nn.GELU(), nn.Linear(prompt_dim, prompts)
+            nn.LayerNorm(degradation_dim),
+            nn.Linear(degradation_dim, prompt_dim),
+            nn.GELU(),
+            spreading(nn.Linear(prompt_dim, prompts)),
         )
 
     def forward(self, degradation: Tensor) -> Tensor:
@@ -36,7 +46,10 @@ class ContentTokens(nn.Module):
         super().__init__()
         self.tokens = tokens
         self.expand = nn.Sequential(
-            nn.Linear(content_dim, token_dim), nn.GELU(), nn.Linear(token_dim, tokens * token_dim)
+            nn.LayerNorm(content_dim),  # of length one, as the degradation embedding
+            nn.Linear(content_dim, token_dim),
+            nn.GELU(),
+            nn.Linear(token_dim, tokens * token_dim),
         )
         self.norm = nn.LayerNorm(token_dim)
 
@@ -57,7 +70,7 @@ class DegradationGuidance(nn.Module):
         self.heads = heads if inner % heads == 0 else 1
         self.norm = LayerNorm(channels)
         self.project_in = nn.Conv2d(channels, inner, 1)
-        self.to_key = nn.Linear(token_dim, inner)
+        self.to_key = spreading(nn.Linear(token_dim, inner))
         self.to_value = nn.Linear(token_dim, inner)
         self.to_scale = nn.Linear(prompt_dim, inner)
         self.to_shift = nn.Linear(prompt_dim, inner)

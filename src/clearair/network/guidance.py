@@ -5,7 +5,7 @@ Shapes: B images, H x W pixels, N regions, Q / D_c / D_d entries of the three em
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -30,10 +30,19 @@ class Guidance:
     """(B, D_d) what is wrong with the whole image."""
     local_degradation: Tensor
     """(B, N, D_d) what is wrong in each region."""
+    tone: Tensor
+    """(B,) in [0, 1]: how far exposure, colour and haze may be corrected; 0 in doubt."""
 
     def __post_init__(self) -> None:
         batch = self.labels.shape[0]
-        expected = {"labels": 3, "quality": 2, "content": 2, "degradation": 2, "local_degradation": 3}
+        expected = {
+            "labels": 3,
+            "quality": 2,
+            "content": 2,
+            "degradation": 2,
+            "local_degradation": 3,
+            "tone": 1,
+        }
         for name, dims in expected.items():
             value: Tensor = getattr(self, name)
             if value.dim() != dims or value.shape[0] != batch:
@@ -55,24 +64,12 @@ class Guidance:
     def window(self, top: int, left: int, height: int, width: int) -> Guidance:
         """The same judgement for a window of the image: only the label map is cropped."""
         labels = self.labels[:, top : top + height, left : left + width]
-        return self._replaced(labels=labels)
+        return replace(self, labels=labels)
 
     def to(self, device: torch.device | str) -> Guidance:
         """Copy to a device."""
-        return self._replaced(**{name: value.to(device) for name, value in self._fields().items()})
-
-    def repeated(self, times: int) -> Guidance:
-        """The judgement of one image for a batch of `times` windows of it (B must be 1)."""
-        return self._replaced(
-            **{name: value.expand(times, *value.shape[1:]) for name, value in self._fields().items()}
-        )
+        return Guidance(**{name: value.to(device) for name, value in vars(self).items()})
 
     def permuted(self, order: Tensor) -> Guidance:
         """Hand each image the judgement of another one: `order` (B,) is a permutation."""
-        return self._replaced(**{name: value[order] for name, value in self._fields().items()})
-
-    def _fields(self) -> dict[str, Tensor]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-    def _replaced(self, **changes: Tensor) -> Guidance:
-        return Guidance(**{**self._fields(), **changes})
+        return Guidance(**{name: value[order] for name, value in vars(self).items()})

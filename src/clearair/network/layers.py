@@ -29,9 +29,23 @@ class LayerNorm(nn.Module):
         if self.bias is not None:
             x = F.layer_norm(x, weight.shape, weight, self.bias.to(x.dtype), self.eps)
         else:
-            variance = x.float().var(-1, keepdim=True, unbiased=False)
+            variance = at_least_float32(x).var(-1, keepdim=True, unbiased=False)
             x = (x * (variance + self.eps).rsqrt().to(x.dtype)) * weight
         return x.permute(0, 3, 1, 2)
+
+
+def spreading(linear: nn.Linear) -> nn.Linear:
+    """Begin with outputs of about twice the usual spread: logits, or keys, that choose from the first step on.
+
+    At PyTorch's own scale a softmax over them would begin nearly uniform and pass on almost no gradient.
+    """
+    nn.init.normal_(linear.weight, std=2 * linear.in_features**-0.5)
+    return linear
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Half precision widened: its sums over many values would lose most of them. Doubles stay doubles."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def to_pixels(x: Tensor) -> Tensor:

@@ -16,22 +16,34 @@ from clearair.network.blocks import make_block
 from clearair.network.config import NetworkConfig
 from clearair.network.degradation import ContentTokens, DegradationGuidance, DegradationPrompt
 from clearair.network.guidance import Guidance
+from clearair.network.layers import at_least_float32
+from clearair.network.overview import Overview, survey
 from clearair.network.quality import QualityAdapter, QualityGuidance
-from clearair.network.regions import RegionAttention, RegionTokens, membership, pool_regions
+from clearair.network.regions import RegionAttention, RegionTokens, membership
+from clearair.network.tone import Tone, ToneStage
 
 
 @dataclass(frozen=True)
-class Hints:
-    """Guidance made ready once for a forward pass; every level reads from it."""
+class Judgement:
+    """All that is decided once for a whole picture, and then holds for every window of it."""
 
     quality: Tensor
     """(B, F) adapted quality embedding."""
     tokens: RegionTokens
-    """Regions, pooled from the shallow features."""
+    """Regions, pooled from the shallow features of the whole picture."""
     content: Tensor
     """(B, T, P) content tokens."""
     prompts: Tensor
     """(B, N or 1, P) degradation prompt of each region, or of the image."""
+    tone: Tone | None
+    """How exposure and colour change; None for a network without a tone stage."""
+
+
+@dataclass(frozen=True)
+class Hints:
+    """The judgement, and where its regions lie in a window; every level reads from it."""
+
+    judgement: Judgement
     members: list[Tensor]
     """For each level (B, N, H, W): which region each position belongs to."""
 
@@ -53,11 +65,12 @@ class GuidanceModules(nn.Module):
         """(B, C, H, W) -> (B, C, H, W)."""
         for perception in self.order:
             if perception == "how":
-                x = self.how(x, hints.quality)
+                x = self.how(x, hints.judgement.quality)
             elif perception == "where":
-                x = self.where(x, hints.tokens)
+                x = self.where(x, hints.judgement.tokens)
             else:
-                x = self.what(x, hints.content, hints.prompts, hints.members[self.level])
+                judgement, members = hints.judgement, hints.members[self.level]
+                x = self.what(x, judgement.content, judgement.prompts, members)
         return x
 
 
@@ -70,7 +83,7 @@ class Downsample(nn.Module):
             self.body = nn.Sequential(
                 nn.Conv2d(channels, out_channels // 4, 3, padding=1, bias=False), nn.PixelUnshuffle(2)
             )
-        else:  # a 2x2 convolution of stride 2 is an unshuffle and a 1x1 convolution in one pass
+        else:
             self.body = nn.Sequential(nn.Conv2d(channels, out_channels, 2, stride=2))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,11 +96,15 @@ class Upsample(nn.Module):
 
     def __init__(self, channels: int, out_channels: int, config: NetworkConfig) -> None:
         super().__init__()
-        wide = config.resampling == "conv3x3"
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, 4 * out_channels, 3 if wide else 1, padding=1 if wide else 0, bias=False),
-            nn.PixelShuffle(2),
-        )
+        if config.resampling == "conv3x3":
+            self.body = nn.Sequential(
+                nn.Conv2d(channels, 4 * out_channels, 3, padding=1, bias=False), nn.PixelShuffle(2)
+            )
+        else:
+            self.body = nn.Sequential(
+                nn.Conv2d(channels, out_channels, 1, bias=False),
+                nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', 2H, 2W)."""
@@ -98,7 +115,10 @@ class ClearAIR(nn.Module):
     """Restores a degraded image, told by `Guidance` how bad it is, where, and what is wrong.
 
     ClearAIR (AAAI 2026, arXiv 2601.02763), Fig. 2. In the encoder the guidance modules of a level come
-    before its blocks, in the decoder after them. The output is the input plus what the network adds.
+    before its blocks, in the decoder after them. The output is the input, its tone corrected where the
+    configuration has a tone stage, plus what the network adds.
+
+    What needs the whole picture is judged once (`judge`); `restore` then restores any window of it.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -111,7 +131,10 @@ class ClearAIR(nn.Module):
         self.prompt = DegradationPrompt(config.degradation_dim, config.prompts, config.prompt_dim)
         self._add_learned_percepts()
 
-        self.extraction = nn.Conv2d(pixels, channels[0], 3, padding=1, bias=config.conv_bias)
+        self.extraction = self._conv(pixels, channels[0])
+        if config.tone:
+            self.tone = ToneStage(config.prompt_dim, config.degradation_dim)
+            self.toned_extraction = self._conv(pixels, channels[0])
         self.encoder_guidance = nn.ModuleList([GuidanceModules(config, i) for i in range(bottom + 1)])
         self.encoder = nn.ModuleList([self._blocks(i, config.blocks[i]) for i in range(bottom + 1)])
         self.down = nn.ModuleList([Downsample(channels[i], channels[i + 1], config) for i in range(bottom)])
@@ -133,7 +156,7 @@ class ClearAIR(nn.Module):
         )
         self.decoder_guidance = nn.ModuleList([GuidanceModules(config, i, widths[i]) for i in range(bottom)])
         self.refinement = self._blocks(0, config.refinement_blocks, widths[0])
-        self.reconstruction = nn.Conv2d(widths[0], pixels, 3, padding=1, bias=config.conv_bias)
+        self.reconstruction = self._conv(widths[0], pixels)
 
     def _add_learned_percepts(self) -> None:
         """Table 7: what is not perceived is one learnable parameter, the same for every image."""
@@ -146,6 +169,10 @@ class ClearAIR(nn.Module):
             self.learned_content = nn.Parameter(torch.randn(1, config.content_dim))
             self.learned_degradation = nn.Parameter(torch.randn(1, 1, config.degradation_dim))
 
+    def _conv(self, inputs: int, outputs: int) -> nn.Conv2d:
+        config = self.config
+        return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode=config.padding, bias=config.conv_bias)
+
     def _blocks(self, level: int, count: int, channels: int | None = None) -> nn.Sequential:
         config = self.config
         return nn.Sequential(
@@ -157,30 +184,77 @@ class ClearAIR(nn.Module):
                     config.expansion,
                     config.conv_bias,
                     config.norm_bias,
+                    config.padding,
                 )
                 for _ in range(count)
             )
         )
 
     def forward(self, image: Tensor, guidance: Guidance) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> (B, 3, H, W), not clamped; any H, W >= 1.
+        """Restore whole pictures: (B, 3, H, W) in [0, 1] -> (B, 3, H, W), not clamped; any H, W >= 1.
 
         Raises ConfigError when the guidance is not of this image or not of the sizes the network knows.
         """
         self._check(image, guidance)
-        height, width = image.shape[-2:]
-        labels = guidance.labels
-        if height % self.config.multiple or width % self.config.multiple:
-            pad = (0, -width % self.config.multiple, 0, -height % self.config.multiple)
-            # Replicate: reflection fails on sides shorter than the pad.
-            padded = F.pad(image, pad, mode="replicate")
-            labels = F.pad(labels[:, None].float(), pad, mode="replicate")[:, 0].to(labels.dtype)
-        else:
-            padded = image
+        overview = survey(image, guidance.labels, self.config.region_count, self.config.stem)
+        return self.restore(image, guidance.labels, self.judge(guidance, overview))
 
-        x = F.pixel_unshuffle(padded, self.config.stem) if self.config.stem > 1 else padded
-        x = self.extraction(x)
-        hints = self._hints(x, labels, guidance)
+    def judge(self, guidance: Guidance, overview: Overview) -> Judgement:
+        """What holds for every window of a picture, from its percepts and its overview."""
+        config, batch = self.config, len(guidance.quality)
+        quality, content = guidance.quality, guidance.content
+        # A prompt for each region needs regions that were seen.
+        is_local = config.local_degradation and config.regions == "perceived"
+        local = guidance.local_degradation if is_local else guidance.degradation[:, None]
+        degradation = guidance.degradation
+        if config.quality == "learned":
+            quality = self.learned_quality.expand(batch, -1)
+        if config.degradation == "learned":
+            content = self.learned_content.expand(batch, -1)
+            local = self.learned_degradation.expand(batch, -1, -1)
+            degradation = local[:, 0]
+        adapted = self.adapter(quality)
+        tone = None
+        if config.tone:
+            with torch.autocast(adapted.device.type, enabled=False):  # colours need more than bf16's 8 bits
+                tone = self.tone.decide(
+                    overview.thumbnail, at_least_float32(adapted), degradation, guidance.tone, overview.size
+                )
+        return Judgement(adapted, self._tokens(overview), self.content(content), self.prompt(local), tone)
+
+    def restore(
+        self,
+        window: Tensor,
+        labels: Tensor,
+        judgement: Judgement,
+        origin: tuple[int, int] = (0, 0),
+        *,
+        keep_tone: bool = False,
+    ) -> Tensor:
+        """Restore a window (B, 3, h, w) of judged pictures, whose corner lies at `origin` (down, right).
+
+        `labels` (B, h, w) are the window's own. With `keep_tone` the input's exposure and colour stay: what
+        the detail network changed is laid on the input, as much weaker as the tone would have amplified it.
+        """
+        toned, gain = window, None
+        if judgement.tone is not None:
+            with torch.autocast(window.device.type, enabled=False):
+                toned, gain = self.tone(at_least_float32(window), judgement.tone, origin)
+        residual = self._residual(window, toned, labels, judgement).to(toned.dtype)
+        restored: Tensor = toned + residual
+        if keep_tone and gain is not None:
+            return window + residual / gain.clamp_min(1)
+        return restored
+
+    def _residual(self, window: Tensor, toned: Tensor, labels: Tensor, judgement: Judgement) -> Tensor:
+        config = self.config
+        height, width = window.shape[-2:]
+        pad = (0, -width % config.multiple, 0, -height % config.multiple)
+        x = self.extraction(_unshuffled(window, pad, config.stem))
+        if config.tone:
+            x = x + self.toned_extraction(_unshuffled(toned, pad, config.stem))
+        padded = F.pad(labels[:, None].float(), pad, mode="replicate")[:, 0].to(labels.dtype)
+        hints = Hints(judgement, self._members(padded))
 
         skips: list[Tensor] = []
         for level, (guide, blocks) in enumerate(zip(self.encoder_guidance, self.encoder, strict=True)):
@@ -191,32 +265,29 @@ class ClearAIR(nn.Module):
         for level in reversed(range(len(skips))):
             x = self.reduce[level](torch.cat([self.up[level](x), skips[level]], dim=1))
             x = self.decoder_guidance[level](self.decoder[level](x), hints)
-        residual = self.reconstruction(self.refinement(x))
-        if self.config.stem > 1:
-            residual = F.pixel_shuffle(residual, self.config.stem)
-        restored: Tensor = image + residual[..., :height, :width].to(image.dtype)
-        return restored
+        residual: Tensor = self.reconstruction(self.refinement(x))
+        if config.stem > 1:
+            residual = F.pixel_shuffle(residual, config.stem)
+        return residual[..., :height, :width]
 
-    def _hints(self, shallow: Tensor, labels: Tensor, guidance: Guidance) -> Hints:
-        config, batch = self.config, shallow.shape[0]
-        members = [membership(labels, config.region_count, config.stem)]
-        for _ in config.channels[1:]:
+    def _members(self, labels: Tensor) -> list[Tensor]:
+        members = [membership(labels, self.config.region_count, self.config.stem)]
+        for _ in self.config.channels[1:]:
             members.append(F.avg_pool2d(members[-1], 2))
+        return members
 
-        quality, content = guidance.quality, guidance.content
-        # A prompt for each region needs regions that were seen.
-        is_local = config.local_degradation and config.regions == "perceived"
-        local = guidance.local_degradation if is_local else guidance.degradation[:, None]
-        tokens = pool_regions(shallow, members[0])
-        if config.quality == "learned":
-            quality = self.learned_quality.expand(batch, -1)
-        if config.regions == "learned":
-            features = self.learned_regions.expand(batch, -1, -1)
-            tokens = RegionTokens(features, torch.ones_like(features[..., 0]))
-        if config.degradation == "learned":
-            content = self.learned_content.expand(batch, -1)
-            local = self.learned_degradation.expand(batch, -1, -1)
-        return Hints(self.adapter(quality), tokens, self.content(content), self.prompt(local), members)
+    def _tokens(self, overview: Overview) -> RegionTokens:
+        """Mask average pooling (MAP; ClearAIR, eqs. 5-6) of the shallow features of the whole picture.
+
+        Eq. 7 then spreads the means over their regions; `RegionAttention` needs no such map.
+        """
+        if self.config.regions == "learned":
+            features = self.learned_regions.expand(len(overview.areas), -1, -1)
+            return RegionTokens(features, torch.ones_like(features[..., 0]))
+        weight, bias = self.extraction.weight, self.extraction.bias
+        means = overview.neighbourhoods.flatten(0, 1)  # (B * N, 3 s^2, 3, 3)
+        features = F.conv2d(means, weight, bias).reshape(*overview.areas.shape, -1)
+        return RegionTokens(features, overview.areas)
 
     def _check(self, image: Tensor, guidance: Guidance) -> None:
         config = self.config
@@ -226,12 +297,19 @@ class ClearAIR(nn.Module):
             "labels": (image.shape[0], *image.shape[-2:]),
             "quality": (image.shape[0], config.quality_dim),
             "content": (image.shape[0], config.content_dim),
+            "tone": (image.shape[0],),
             "local_degradation": (image.shape[0], config.region_count, config.degradation_dim),
         }
         for name, shape in expected.items():
             got = tuple(getattr(guidance, name).shape)
             if got != shape:
                 raise ConfigError(f"The network needs guidance.{name} of shape {shape}, got {got}.")
+
+
+def _unshuffled(image: Tensor, pad: tuple[int, int, int, int], stem: int) -> Tensor:
+    # Replicate: reflection fails on sides shorter than the pad.
+    padded = F.pad(image, pad, mode="replicate") if any(pad) else image
+    return F.pixel_unshuffle(padded, stem) if stem > 1 else padded
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clearair.network.layers import to_maps, to_pixels
+from clearair.network.layers import LayerNorm, spreading, to_maps, to_pixels
 
 
 def membership(labels: Tensor, regions: int, stride: int = 1) -> Tensor:
@@ -46,17 +46,6 @@ class RegionTokens:
     """(B, N) number of positions in each region."""
 
 
-def pool_regions(features: Tensor, members: Tensor) -> RegionTokens:
-    """Mask average pooling (MAP; ClearAIR, eqs. 5-6): (B, C, H, W), (B, N, H, W) -> N tokens.
-
-    Eq. 7 then spreads the means over their regions; `RegionAttention` needs no such map.
-    """
-    members = to_pixels(members)  # (B, H*W, N)
-    areas = members.sum(dim=1)  # (B, N), in fp32: bf16 cannot count beyond 256
-    sums = members.to(features.dtype).transpose(1, 2) @ to_pixels(features)  # (B, N, C)
-    return RegionTokens(sums / areas.clamp(min=1e-6)[..., None].to(sums.dtype), areas)
-
-
 class RegionAttention(nn.Module):
     """Cross-attention from pixels to region features (SCA; ClearAIR, eqs. 8-9), in O(HW N).
 
@@ -69,8 +58,9 @@ class RegionAttention(nn.Module):
         super().__init__()
         self.heads = heads if inner % heads == 0 else 1
         self.norm = nn.LayerNorm(token_channels)
+        self.norm_query = LayerNorm(channels)
         self.to_query = nn.Conv2d(channels, inner, 1)
-        self.to_key = nn.Linear(token_channels, inner)
+        self.to_key = spreading(nn.Linear(token_channels, inner))
         self.to_value = nn.Linear(token_channels, inner)
         self.project_out = nn.Conv2d(inner, channels, 1)
         nn.init.zeros_(self.project_out.weight)
@@ -81,7 +71,11 @@ class RegionAttention(nn.Module):
         """(B, C, H, W) -> (B, C, H, W)."""
         features = self.norm(tokens.features)
         mixed = attend(
-            self.to_query(x), self.to_key(features), self.to_value(features), self.heads, tokens.areas.log()
+            self.to_query(self.norm_query(x)),
+            self.to_key(features),
+            self.to_value(features),
+            self.heads,
+            tokens.areas.log(),
         )
         return x + self.project_out(mixed)  # type: ignore[no-any-return]
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from clearair.errors import UsageError
+from clearair.image import to_depth
 from clearair.network import ClearAIR
-from clearair.perception.compact.perceiver import to_guidance
+from clearair.network.model import Judgement
+from clearair.network.overview import survey_rows
+from clearair.perception.guidance import to_guidance
 from clearair.perception.percepts import Percepts
 from clearair.tiling import Window
 
@@ -32,18 +36,48 @@ class PyTorchRuntime:
         self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
-    def restore(self, pixels: NDArray[np.float32], percepts: Percepts, window: Window) -> NDArray[np.float32]:
-        """A window (h, w, 3) in [0, 1] of the perceived picture -> (h, w, 3), not clipped.
+    def judge(self, pixels: NDArray[Any], percepts: Percepts) -> Judgement:
+        """What holds for every window of a picture (H, W, 3), uint8, uint16 or float in [0, 1].
+
+        The picture is read in strips, so that memory grows with its width alone.
+        """
+        guidance = to_guidance(percepts).to(self.device)
+
+        def rows(top: int, bottom: int) -> tuple[Tensor, Tensor]:
+            strip = to_depth(pixels[top:bottom], np.dtype(np.float32))
+            image = torch.from_numpy(strip)[None].permute(0, 3, 1, 2).to(self.device)
+            return image, guidance.labels[:, top:bottom]
+
+        config = self.network.config
+        overview = survey_rows(rows, pixels.shape[:2], config.region_count, config.stem)
+        with self._autocast():
+            return self.network.judge(guidance, overview)
+
+    @torch.inference_mode()
+    def restore(
+        self,
+        pixels: NDArray[np.float32],
+        percepts: Percepts,
+        judgement: Judgement,
+        window: Window,
+        *,
+        keep_tone: bool = False,
+    ) -> NDArray[np.float32]:
+        """A window (h, w, 3) in [0, 1] of the judged picture -> (h, w, 3), not clipped.
 
         The input and what the network adds to it are summed in float32, whatever the precision.
         Raises MemoryError when the device has too little memory for the window.
         """
         image = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2).to(self.device)
-        guidance = to_guidance(percepts, (window.top, window.left, window.height, window.width))
+        labels = torch.from_numpy(np.ascontiguousarray(percepts.labels[window.slices]))[None].to(self.device)
         try:
             with self._autocast():
-                restored = self.network(
-                    image.contiguous(memory_format=torch.channels_last), guidance.to(self.device)
+                restored = self.network.restore(
+                    image.contiguous(memory_format=torch.channels_last),
+                    labels,
+                    judgement,
+                    (window.top, window.left),
+                    keep_tone=keep_tone,
                 )
         except torch.cuda.OutOfMemoryError as error:
             raise MemoryError(f"not enough memory on {self.device}") from error

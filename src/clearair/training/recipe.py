@@ -8,6 +8,7 @@ from typing import Any, Literal
 from clearair.data.pairs import Mix
 from clearair.errors import ConfigError
 from clearair.network import BASE, COMPACT, TINY, NetworkConfig
+from clearair.training.schedule import warmup_stay_decay
 
 ClueReuse = Literal["off", "detached"]
 
@@ -46,6 +47,8 @@ class Recipe:
     """Weight of ICRM in the loss (eq. 1)."""
     gamma: float = 0.05
     """Weight inside ICRM (eq. 17)."""
+    tone_weight: float = 0.5
+    """Weight of the tone stage's own L1, on thumbnails of the whole views."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -65,11 +68,7 @@ class Recipe:
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, relative to `learning_rate`: warm up, stay, decay (WSD)."""
-        if step < self.warmup and step < self.decay_start:
-            return (step + 1) / self.warmup
-        if step < self.decay_start:
-            return 1.0
-        return 1.0 - ((step - self.decay_start) / max(1, self.steps - self.decay_start)) ** 0.5  # type: ignore[no-any-return]
+        return warmup_stay_decay(step, self.steps, self.warmup, self.decay_start)
 
 
 def compact() -> Recipe:

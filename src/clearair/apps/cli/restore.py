@@ -15,7 +15,7 @@ from clearair.errors import UsageError
 
 if TYPE_CHECKING:
     from clearair import Restorer
-    from clearair.batch import Record
+    from clearair.files.batch import Record
 
 
 def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int | str:
@@ -59,6 +59,7 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
     show_default=True,
     help="Blend with the input: 0 is the input, 1 the restoration.",
 )
+@click.option("--keep-tone", is_flag=True, help="Leave exposure and colour as they are.")
 @click.option(
     "--suffix", default=".restored", show_default=True, help="Added to names of results beside inputs."
 )
@@ -83,6 +84,7 @@ def restore(
     precision: Any,
     tile: Any,
     strength: float,
+    keep_tone: bool,
     suffix: str,
     format_: str | None,
     overwrite: bool,
@@ -97,7 +99,7 @@ def restore(
     photo.jpg becomes photo.restored.jpg beside it, or photo.jpg at the same place below OUT. Inputs are
     never overwritten.
     """
-    from clearair.batch import find_images, plan_outputs, run
+    from clearair.files.batch import find_images, plan_outputs, run
 
     if "-" in paths:
         if len(paths) > 1 or output is not None or report is not None or overwrite or resume:
@@ -105,7 +107,7 @@ def restore(
                 "`-` is one picture to standard output: no other PATH and no options about files."
             )
         restorer = _load(model, device, precision, tile)
-        _restore_stream(restorer, strength, format_, strip_metadata, max_pixels, quiet)
+        _restore_stream(restorer, strength, keep_tone, format_, strip_metadata, max_pixels, quiet)
         return
 
     from clearair.apps.cli.progress import Progress
@@ -115,7 +117,9 @@ def restore(
     progress = Progress(len(jobs), quiet=quiet)
 
     def process(photo: Any) -> tuple[Any, dict[str, Any]]:
-        restored, percepts = restorer.restore_photo(photo, strength=strength, on_tile=progress.tile)
+        restored, percepts = restorer.restore_photo(
+            photo, strength=strength, keep_tone=keep_tone, on_tile=progress.tile
+        )
         return restored, percepts.to_dict()
 
     records: list[Record] = []
@@ -148,6 +152,7 @@ def _load(model: str, device: Any, precision: Any, tile: Any) -> Restorer:
 def _restore_stream(
     restorer: Restorer,
     strength: float,
+    keep_tone: bool,
     format_: str | None,
     strip_metadata: bool,
     max_pixels: int,
@@ -158,7 +163,7 @@ def _restore_stream(
     photo = read_photo(sys.stdin.buffer.read(), max_pixels=max_pixels)
     if not quiet:
         _remark(photo.name, photo.notes)
-    restored, _ = restorer.restore_photo(photo, strength=strength)
+    restored, _ = restorer.restore_photo(photo, strength=strength, keep_tone=keep_tone)
     kind = None if format_ is None else SUFFIXES.get(f".{format_.lower().lstrip('.')}", format_.lower())
     sys.stdout.buffer.write(encode_photo(restored, kind, strip_metadata=strip_metadata))
 

@@ -21,7 +21,9 @@ from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes, Sight
 from clearair.perception.compact.views import far_size
 from clearair.perception.compact.weights import load_eyes, shipped_folder
+from clearair.perception.confidence import tone_share
 from clearair.perception.percepts import Floats, Labels, Percepts
+from clearair.perception.protocol import Identity, fingerprint
 
 _FLAT = 1 / 255
 
@@ -36,6 +38,19 @@ class CompactPerceiver:
     def config(self) -> EyesConfig:
         """Sizes of the embeddings and names of the kinds."""
         return self.eyes.config
+
+    @property
+    def identity(self) -> Identity:
+        """Its name, its weights and the sizes of its answers."""
+        config = self.config
+        return Identity(
+            name="compact",
+            fingerprint=fingerprint(self.eyes),
+            quality_dim=config.quality_dim,
+            content_dim=config.content_dim,
+            degradation_dim=config.degradation_dim,
+            region_count=config.region_count,
+        )
 
     def to(self, device: torch.device | str) -> CompactPerceiver:
         """Move to a device; returns itself."""
@@ -85,21 +100,14 @@ class CompactPerceiver:
         local = pooled_by_region(sight, labels, count)
         if size != images.shape[2:]:
             labels = F.interpolate(labels[:, None], images.shape[2:], mode="nearest-exact")[:, 0]
-        return Guidance(sight.quality.float(), labels, sight.content, sight.degradation, local)
+        probabilities = _array(self.eyes.kind_logits(sight.degradation).sigmoid())
+        tone = torch.from_numpy(tone_share(probabilities, self.config.kinds)).to(local.device)
+        return Guidance(sight.quality.float(), labels, sight.content, sight.degradation, local, tone)
 
 
 def load_compact(folder: Path | None = None) -> CompactPerceiver:
     """The perceiver that ships with the package, or one saved in `folder`. Raises ModelError."""
     return CompactPerceiver(load_eyes(shipped_folder() if folder is None else folder))
-
-
-def to_guidance(percepts: Percepts, window: tuple[int, int, int, int] | None = None) -> Guidance:
-    """Percepts of one image as a batch of one; `window` (top, left, height, width) crops the label map."""
-    top, left, height, width = window or (0, 0, *percepts.labels.shape)
-    labels = np.ascontiguousarray(percepts.labels[top : top + height, left : left + width])
-    embeddings = (percepts.quality, percepts.content, percepts.degradation, percepts.local_degradation)
-    quality, content, degradation, local = (torch.from_numpy(value)[None] for value in embeddings)
-    return Guidance(quality, torch.from_numpy(labels)[None], content, degradation, local)
 
 
 def pooled_by_region(sight: Sight, labels: Tensor, count: int) -> Tensor:

@@ -1,0 +1,123 @@
+"""What the network takes from the whole picture, gathered in one pass over strips of it.
+
+Mask average pooling takes the mean of shallow features over a region. Those features are a convolution of the
+picture, and a mean of convolutions is the convolution of a mean: it is enough to know the mean neighbourhood
+of each region's positions. That is small, exact, and the same for every window of the picture.
+
+Shapes: B images, H x W pixels, s = stem, N regions, T = side of the thumbnail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from clearair.network.regions import membership
+
+THUMBNAIL = 128
+"""Side in pixels of the picture that the tone stage looks at, whatever the aspect of the picture."""
+STRIP = 128
+"""Rows held at a time; a multiple of every stem."""
+
+Rows = Callable[[int, int], tuple[Tensor, Tensor]]
+"""(top, bottom) -> these rows of the picture, (B, 3, h, W) in [0, 1], and their labels (B, h, W)."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The whole picture, as far as a window of it needs to know."""
+
+    neighbourhoods: Tensor
+    """(B, N, 3 s^2, 3, 3) mean over each region of the 3x3 cells around a cell; a cell is s x s pixels."""
+    areas: Tensor
+    """(B, N) cells in each region, in fractions where a region covers part of a cell."""
+    thumbnail: Tensor
+    """(B, 3, T, T) the picture, averaged."""
+    size: tuple[int, int]
+    """H and W."""
+
+    def to(self, device: torch.device | str) -> Overview:
+        """Copy to a device."""
+        neighbourhoods, areas = self.neighbourhoods.to(device), self.areas.to(device)
+        return Overview(neighbourhoods, areas, self.thumbnail.to(device), self.size)
+
+
+def survey(image: Tensor, labels: Tensor, regions: int, stem: int) -> Overview:
+    """The overview of pictures in memory: (B, 3, H, W) in [0, 1] with labels (B, H, W)."""
+
+    def rows(top: int, bottom: int) -> tuple[Tensor, Tensor]:
+        return image[:, :, top:bottom], labels[:, top:bottom]
+
+    return survey_rows(rows, (image.shape[2], image.shape[3]), regions, stem)
+
+
+@torch.no_grad()
+def survey_rows(rows: Rows, size: tuple[int, int], regions: int, stem: int) -> Overview:
+    """The same, from rows that are read when they are needed: memory grows with the width alone."""
+    device = rows(0, 1)[0].device.type
+    with torch.autocast(device, enabled=False):  # sums over thousands of cells need more than 8 bits
+        means, areas = _pooled(rows, size, regions, stem)
+        return Overview(means, areas, _thumbnail(rows, size), size)
+
+
+def _pooled(rows: Rows, size: tuple[int, int], regions: int, stem: int) -> tuple[Tensor, Tensor]:
+    """(B, N, 3 s^2, 3, 3) mean neighbourhoods and (B, N) areas of the regions."""
+    height, width = size
+    sums: Tensor | float = 0.0
+    areas: Tensor | float = 0.0
+    for top in range(0, height, STRIP):
+        bottom = min(top + STRIP, height)
+        above, below = max(top - stem, 0), min(bottom + stem, height)
+        image, labels = rows(above, below)
+        cells = _cells(image.float(), stem, top - above, bottom - top)
+        inside = labels[:, top - above : bottom - above]
+        pad = (0, -width % stem, 0, -(bottom - top) % stem)
+        padded = F.pad(inside[:, None].float(), pad, mode="replicate")[:, 0].to(labels.dtype)
+        members = membership(padded, regions, stem).flatten(2)  # (B, N, cells)
+        areas = areas + members.double().sum(dim=2)
+        sums = sums + _neighbourhood_sums(cells, members).double()
+    assert isinstance(sums, Tensor)
+    assert isinstance(areas, Tensor)
+    means = sums / areas.clamp_min(1e-6)[:, :, None, None, None]
+    return means.float(), areas.float()
+
+
+def _cells(image: Tensor, stem: int, before: int, height: int) -> Tensor:
+    """Strip (B, 3, h, W) with `before` rows above its own -> cells (B, 3 s^2, h', w') with a border of one.
+
+    Beyond the picture stand its own border cells.
+    """
+    width = image.shape[3]
+    after = image.shape[2] - before - height
+    right, bottom = -width % stem, -height % stem
+    # First fill the last cells, then repeat whole cells: the pixels of a cell keep their places in it.
+    cells = F.pixel_unshuffle(F.pad(image, (0, right, 0, 0 if after else bottom), mode="replicate"), stem)
+    pad = (1, 1, 0 if before else 1, 0 if after else 1)
+    return F.pad(cells, pad, mode="replicate")
+
+
+def _neighbourhood_sums(cells: Tensor, members: Tensor) -> Tensor:
+    """(B, D, h' + 2, w' + 2), (B, N, h' w') -> (B, N, D, 3, 3)."""
+    height, width = cells.shape[2] - 2, cells.shape[3] - 2
+    shifted = [
+        members @ cells[:, :, down : down + height, right : right + width].flatten(2).transpose(1, 2)
+        for down in range(3)
+        for right in range(3)
+    ]
+    return torch.stack(shifted, dim=3).reshape(*members.shape[:2], -1, 3, 3)
+
+
+def _thumbnail(rows: Rows, size: tuple[int, int]) -> Tensor:
+    """Adaptive average pooling to T x T, a row of it at a time where the picture is tall."""
+    height, _ = size
+    if height <= 4 * THUMBNAIL:
+        return F.adaptive_avg_pool2d(rows(0, height)[0].float(), THUMBNAIL)
+    strips = []
+    for index in range(THUMBNAIL):
+        top, bottom = index * height // THUMBNAIL, -(-(index + 1) * height // THUMBNAIL)
+        strips.append(F.adaptive_avg_pool2d(rows(top, bottom)[0].float(), (1, THUMBNAIL)))
+    return torch.cat(strips, dim=2)

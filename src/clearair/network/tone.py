@@ -1,0 +1,113 @@
+"""Tone, once for the whole picture: a bilateral grid of affine colour transforms, sliced at full resolution.
+
+Haze and darkness are smooth changes of colour that need the whole picture to judge, and no detail to undo
+(HDRNet, Gharbi et al., SIGGRAPH 2017; for haze Zheng et al., CVPR 2021).
+
+Shapes: B images, H x W pixels of a picture, h x w of a window of it, T = side of the thumbnail, F and D_d
+entries of the quality feature and of the degradation embedding, G = cells of the grid along each axis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CELLS = 8
+"""G: cells of the grid across, down, and along the guide."""
+WIDTHS = (16, 32, 64, 96)
+"""Channels at strides 2, 4, 8 and 16 of the thumbnail of 128 pixels; the last has the grid's 8 x 8 cells."""
+_LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Tone:
+    """A change of tone, decided for a whole picture, that any window of it can be given."""
+
+    grid: Tensor
+    """(B, 12, G, G, G) affine transforms (3 x 4, row by row): along the guide, down, across."""
+    share: Tensor
+    """(B,) in [0, 1]: how much of the change is made."""
+    size: tuple[int, int]
+    """H and W of the whole picture."""
+
+
+class ToneStage(nn.Module):
+    """Decides on a `Tone` from a thumbnail and the percepts, and applies it. Starts as the identity."""
+
+    def __init__(self, quality_dim: int, degradation_dim: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for inputs, outputs in zip((3, *WIDTHS[:-1]), WIDTHS, strict=True):
+            layers += [_conv(inputs, outputs, stride=2), nn.ReLU()]
+        self.trunk = nn.Sequential(*layers)
+        width = WIDTHS[-1]
+        self.local = nn.Sequential(_conv(width, width), nn.ReLU(), _conv(width, width))
+        self.overall = nn.Sequential(
+            _conv(width, width, stride=2),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(width * 16, 2 * width),
+            nn.ReLU(),
+        )
+        self.told = nn.Sequential(nn.Linear(quality_dim + degradation_dim, 2 * width), nn.GELU())
+        self.norm = nn.LayerNorm(degradation_dim)
+        self.join = nn.Linear(4 * width, width)
+        self.to_grid = nn.Conv2d(width, 12 * CELLS, 1)
+        nn.init.zeros_(self.to_grid.weight)
+        assert self.to_grid.bias is not None
+        with torch.no_grad():
+            identity = torch.eye(3, 4).flatten()  # (12,)
+            self.to_grid.bias.copy_(identity[:, None].expand(12, CELLS).flatten())
+        # The guide begins as the root of the luma, which tells dark tones apart.
+        bend = nn.Conv2d(8, 1, 1, bias=False)
+        nn.init.zeros_(bend.weight)
+        self.guide = nn.Sequential(nn.Conv2d(6, 8, 1), nn.ReLU(), bend)
+
+    def decide(
+        self, thumbnail: Tensor, quality: Tensor, degradation: Tensor, share: Tensor, size: tuple[int, int]
+    ) -> Tone:
+        """(B, 3, T, T), (B, F), (B, D_d), (B,) and the size of the whole picture -> its change of tone."""
+        features = self.trunk(thumbnail - 0.5)
+        told = self.told(torch.cat([quality, self.norm(degradation)], dim=1))
+        overall = self.join(torch.cat([self.overall(features), told], dim=1))
+        features = F.relu(self.local(features) + overall[:, :, None, None])
+        grid = self.to_grid(features).unflatten(1, (12, CELLS))
+        return Tone(grid, share, size)
+
+    def forward(self, window: Tensor, tone: Tone, origin: tuple[int, int] = (0, 0)) -> tuple[Tensor, Tensor]:
+        """(B, 3, h, w) in [0, 1], whose corner lies at `origin` of the whole -> toned, and gain (B, 1, h, w).
+
+        What a pixel becomes depends on its colour and its place in the picture, not on the window. The gain
+        is how many times larger a grey difference is than before.
+        """
+        sliced = self._sliced(window, tone, origin)
+        affine = sliced.reshape(len(sliced), 3, 4, *sliced.shape[2:])
+        share = tone.share[:, None, None, None]
+        toned = torch.einsum("bdchw,bchw->bdhw", affine[:, :, :3], window) + affine[:, :, 3]
+        gain = 1 + share * (affine[:, :, :3].sum(dim=(1, 2)) / 3 - 1)[:, None]
+        return window + share * (toned - window), gain
+
+    def _sliced(self, window: Tensor, tone: Tone, origin: tuple[int, int]) -> Tensor:
+        """The grid at each pixel's place and guide: (B, 12, h, w)."""
+        axes = [
+            (start + torch.arange(length, device=window.device) + 0.5) * (2 / whole) - 1
+            for start, length, whole in zip(origin, window.shape[2:], tone.size, strict=True)
+        ]
+        down, across = torch.meshgrid(*axes, indexing="ij")
+        guide = 2 * self._guide(window) - 1  # (B, h, w)
+        places = torch.stack([across.expand_as(guide), down.expand_as(guide), guide], dim=3)[:, None]
+        sliced = F.grid_sample(tone.grid, places, padding_mode="border", align_corners=False)
+        return sliced[:, :, 0]
+
+    def _guide(self, window: Tensor) -> Tensor:
+        luma = torch.einsum("bchw,c->bhw", window, window.new_tensor(_LUMA))
+        roots = window.clamp_min(1e-4).sqrt()
+        bent: Tensor = self.guide(torch.cat([window, roots], dim=1) - 0.5)[:, 0]
+        return luma.clamp_min(1e-4).sqrt() + bent
+
+
+def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, padding_mode="replicate")
