@@ -17,9 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from clearair.data.appearance import draw_appearance
 from clearair.data.degradations import CDD11, KINDS, degrade
+from clearair.data.pairs import Mix, draw_pairs
+from clearair.data.photos import TrainingPhotos
 from clearair.perception import CompactPerceiver, load_compact
-from clearair.perception.compact.lessons import Photo, load_photos
+from clearair.perception.compact.lessons import PerceiverRecipe, Photo, draw_batch, load_photos
 
 Image = NDArray[np.uint8]
 
@@ -36,12 +39,97 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     perceiver = load_compact(options.weights)
     photos, pairs = load_photos(options.data, held_out=True)
+    report_named(perceiver, [photo.clean for photo in photos], options.draws)
+    report_calibration(perceiver, photos, options.draws)
     report_what_and_how(perceiver, [photo.clean for photo in photos], options.draws)
     report_severity(perceiver, [photo.clean for photo in photos[::3]])
     report_mixtures(perceiver, [photo.clean for photo in photos])
     report_dark(perceiver, pairs)
     report_regions(perceiver, [(photo.clean, photo.maps) for photo in photos if photo.maps is not None])
     report_time(perceiver)
+
+
+def report_named(perceiver: CompactPerceiver, photos: list[torch.Tensor], draws: int) -> None:
+    """How often a kind is named: its probability above one half, and the highest."""
+    looks: list[tuple[str, Callable[[torch.Tensor, int], torch.Tensor]]] = [
+        ("256 x 256 views", partial(random_view, side=256)),
+        ("160 x 160 views", partial(random_view, side=160)),
+        ("whole pictures", lambda photo, seed: photo),
+    ]
+    table("kind", *(name for name, _ in looks))
+    for kind in KINDS:
+        column, rates = KINDS.index(kind), []
+        for _, look in looks:
+            found = [
+                perceiver.perceive_image(damage(look(photo, seed), (kind,), seed)[0]).probabilities
+                for seed, photo in enumerate(photos * draws)
+            ]
+            rates.append(np.mean([p[column] > 0.5 and np.argmax(p) == column for p in found]))
+        print(f"| {kind} | " + " | ".join(f"{rate:.3f}" for rate in rates) + " |")
+    rights: list[tuple[str, Callable[[torch.Tensor, int], torch.Tensor]]] = [
+        ("clean, nothing named", lambda photo, seed: photo),
+        ("clean with another look, nothing named", another_look),
+        ("dark but right, nothing named", low_key),
+        ("dark but right, no low light named", low_key),
+    ]
+    for name, change in rights:
+        rates = []
+        for _, look in looks:
+            found = [
+                perceiver.perceive_image(to_array(change(look(photo, seed), seed))).probabilities
+                for seed, photo in enumerate(photos * draws)
+            ]
+            columns = [KINDS.index("lowlight")] if "no low light" in name else range(len(KINDS))
+            rates.append(np.mean([p[columns].max() <= 0.5 for p in found]))
+        print(f"| {name} | " + " | ".join(f"{rate:.3f}" for rate in rates) + " |")
+
+
+def report_calibration(perceiver: CompactPerceiver, photos: list[Photo], draws: int) -> None:
+    """Expected calibration error (Naeini et al., 2015), ten bins, over what training draws: mixtures, parts."""
+    probabilities, truth = [], []
+    for seed in range(20 * draws):
+        batch = draw_batch(photos, [], PerceiverRecipe(twins=0.0), torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            sight = perceiver.eyes(batch.images)
+        probabilities.append(perceiver.eyes.kind_logits(sight.degradation).sigmoid())
+        truth.append(batch.kinds)
+    found, present = torch.cat(probabilities).numpy(), torch.cat(truth).numpy()
+    table("kind", "expected calibration error", "share with the kind", "mean probability")
+    for column, kind in enumerate(KINDS):
+        error = calibration_error(found[:, column], present[:, column])
+        print(f"| {kind} | {error:.3f} | {present[:, column].mean():.3f} | {found[:, column].mean():.3f} |")
+
+
+def calibration_error(probability: NDArray[np.float32], present: NDArray[np.bool_], bins: int = 10) -> float:
+    """Mean distance between how sure one is and how often one is right, over bins of equal width."""
+    place = np.minimum((probability * bins).astype(int), bins - 1)
+    gaps = [
+        abs(probability[place == i].mean() - present[place == i].mean()) * np.mean(place == i)
+        for i in np.unique(place)
+    ]
+    return float(np.sum(gaps))
+
+
+def random_view(photo: torch.Tensor, seed: int, side: int) -> torch.Tensor:
+    """(3, H, W) uint8 -> (3, side, side) uint8, a window at a random scale as in training."""
+    generator = torch.Generator().manual_seed(seed)
+    pair = TrainingPhotos((photo,), {})
+    clean = Mix(single={"noise": 0.0}, clean=1.0, mixture=0.0)
+    view = draw_pairs(pair, clean, 1, side, (0.4, 1.0), generator).clean[0]
+    return (view * 255).round().to(torch.uint8)
+
+
+def another_look(photo: torch.Tensor, seed: int) -> torch.Tensor:
+    """(3, H, W) uint8 -> the same, low-key, pale, grey or with a soft background."""
+    image = photo[None].float() / 255
+    looks = draw_appearance(image, torch.Generator().manual_seed(seed), 1.0)
+    return (looks(image)[0] * 255).round().to(torch.uint8)
+
+
+def low_key(photo: torch.Tensor, seed: int) -> torch.Tensor:
+    """(3, H, W) uint8 -> a dark scene with its lights in place: x^1.5 to x^2.2, rising with the seed."""
+    gamma = 1.5 + 0.7 * (seed % 8) / 7
+    return ((photo.float() / 255).pow(gamma) * 255).round().to(torch.uint8)
 
 
 def report_what_and_how(perceiver: CompactPerceiver, photos: list[torch.Tensor], draws: int) -> None:

@@ -22,6 +22,7 @@ def random_guidance(batch: int = 6, regions: int = 4, side: int = 16) -> Guidanc
         content=unit(batch, 7),
         degradation=unit(batch, 3),
         local_degradation=unit(batch, regions, 3),
+        tone=torch.rand(batch, generator=generator),
     )
 
 

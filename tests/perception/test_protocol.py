@@ -34,6 +34,7 @@ class BrightnessPerceiver:
             content=mean.expand(-1, TINY.content_dim),
             degradation=mean.expand(-1, TINY.degradation_dim),
             local_degradation=mean[:, None].expand(-1, TINY.region_count, TINY.degradation_dim),
+            tone=torch.zeros(len(images)),
         )
 
     def perceive_image(self, image: np.ndarray) -> Percepts:

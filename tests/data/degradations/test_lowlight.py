@@ -9,6 +9,7 @@ from clearair.data.degradations.lowlight import Lowlight, draw_lowlight
 def noiseless(mean: float, gamma: float = 1.0) -> Lowlight:
     return Lowlight(
         mean=torch.full((3,), mean),
+        most=torch.ones(3),
         gamma=torch.full((3,), gamma),
         cast=torch.ones(3, 3),
         shot=torch.zeros(3),
@@ -66,3 +67,12 @@ def test_uneven_light_keeps_the_wanted_mean_and_darkens_the_far_side(photos):
     dark, uneven = even.expose(photos), replace(even, light=falling).expose(photos)
     assert uneven.mean((1, 2, 3)).tolist() == pytest.approx([0.05] * 3, rel=1e-3)
     assert (uneven[..., -64:].mean((1, 2, 3)) < 0.5 * dark[..., -64:].mean((1, 2, 3))).all()
+
+
+def test_a_picture_dark_by_itself_is_still_darkened(photos):
+    dim = photos * 0.2
+    generator = torch.Generator().manual_seed(1)
+    drawn = draw_lowlight(torch.tensor([0.0, 0.5, 1.0]), (192, 256), generator)
+    share = drawn.expose(dim).mean((1, 2, 3)) / dim.mean((1, 2, 3))
+    assert (share < 0.75).all()
+    assert (share > 0.02).all()

@@ -126,8 +126,8 @@ def test_a_picture_really_taken_in_the_dark_has_low_light_of_unknown_strength(da
 def test_kinds_are_drawn_in_the_shares_of_the_recipe():
     random = generator()
     counts = np.bincount([len(draw_kinds(PerceiverRecipe(), random)) for _ in range(4000)]) / 4000
-    assert counts[0] == pytest.approx(0.12, abs=0.03)
-    assert counts[1] == pytest.approx(0.60, abs=0.04)
+    assert counts[0] == pytest.approx(PerceiverRecipe().clean, abs=0.03)
+    assert counts[1] == pytest.approx(1 - PerceiverRecipe().clean - PerceiverRecipe().mixed, abs=0.04)
 
 
 def test_quality_is_five_without_damage_and_falls_with_it():

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from clearair.data.degradations.draws import chance, normal, per_sample, uniform
 
+MOST = (0.65, 0.35)
+"""Share of the light that is left of a picture that is dark anyway, at strength 0 and 1."""
 UNEVEN = 0.4
 """Share of the pictures whose light falls off across them."""
 MEAN_RANGE = (0.25, 0.03)
@@ -26,7 +28,9 @@ class Lowlight:
     """
 
     mean: Tensor
-    """(B,) brightness aimed at; a darker image, with gamma 1 and in even light, is left unchanged."""
+    """(B,) brightness aimed at."""
+    most: Tensor
+    """(B,) gain at most; with 1, a darker image, with gamma 1 and in even light, is left unchanged."""
     gamma: Tensor
     """(B,) contrast curve; 1 is none, above 1 drowns the shadows."""
     light: Tensor
@@ -47,7 +51,7 @@ class Lowlight:
     def expose(self, clean: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> the same in the dark, before the sensor."""
         curved = clean.clamp_min(0).pow(per_sample(self.gamma)) * self.light
-        gain = (self.mean / curved.mean((1, 2, 3)).clamp_min(1e-6)).clamp_max(1)
+        gain = (self.mean / curved.mean((1, 2, 3)).clamp_min(1e-6)).minimum(self.most)
         return (curved * (gain[:, None] * self.cast)[:, :, None, None]).clamp(0, 1)
 
     def record(self, light: Tensor) -> Tensor:
@@ -63,6 +67,7 @@ def draw_lowlight(strength: Tensor, size: tuple[int, int], generator: torch.Gene
     noise = uniform(generator, batch, like=strength) ** 2 * (0.3 + 0.7 * strength)
     return Lowlight(
         mean=torch.exp(low + (high - low) * strength),
+        most=MOST[0] + (MOST[1] - MOST[0]) * strength,
         gamma=uniform(generator, batch, like=strength, low=1.0, high=1.6),
         light=_draw_light(size, generator, like=strength),
         cast=(1 + 0.05 * normal(generator, batch, 3, like=strength)).clamp(0.8, 1.2),

@@ -23,9 +23,9 @@ class EyesConfig:
     """Channels of the far trunk at strides 2, 4, 8 and 16."""
     near_side: int = 40
     """Side of a native-resolution crop of the near view, in pixels; a multiple of 8."""
-    near_crops: int = 36
+    near_crops: int = 49
     """At most so many crops an image."""
-    near_spacing: int = 48
+    near_spacing: int = 40
     """Crops are not set closer than this, in pixels."""
     near_widths: tuple[int, ...] = (24, 40, 64)
     """Channels of the near net at strides 2, 4 and 8."""

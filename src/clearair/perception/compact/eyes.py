@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.views import far_view, near_crops, near_grid
@@ -276,3 +278,48 @@ def folded(eyes: CompactEyes) -> CompactEyes:
             weights[f"{name}.0.weight"], weights[f"{name}.0.bias"] = joined.weight, joined.bias
     plain.load_state_dict({name: value.detach().float() for name, value in weights.items()})
     return plain
+
+
+@torch.no_grad()
+def unfolded(eyes: CompactEyes, images: Sequence[Tensor]) -> CompactEyes:
+    """The opposite of `folded`: put normalisation that changes nothing behind every convolution, to train on.
+
+    What it takes away is measured on batches (B, 3, H, W) and given back by its own gain and offset. Kernels
+    are scaled to length one, so that steps of one size suit them all.
+    """
+    normed = CompactEyes(eyes.config, normed=True).eval()
+    seen: dict[str, list[Tensor]] = {}
+
+    def watch(name: str, convolution: nn.Conv2d) -> RemovableHandle:
+        def remember(_module: nn.Module, _inputs: tuple[Tensor, ...], out: Tensor) -> None:
+            moments = torch.stack([out.mean(dim=(0, 2, 3)), out.square().mean(dim=(0, 2, 3))])
+            seen.setdefault(name, []).append(moments)
+
+        return convolution.register_forward_hook(remember)
+
+    blocks = {
+        name: module
+        for name, module in normed.named_modules()
+        if isinstance(module, nn.Sequential) and len(module) == 3 and isinstance(module[1], nn.BatchNorm2d)
+    }
+    convolutions = {name: eyes.get_submodule(f"{name}.0") for name in blocks}
+    handles = [watch(name, module) for name, module in convolutions.items() if isinstance(module, nn.Conv2d)]
+    for batch in images:
+        eyes(batch)
+    for handle in handles:
+        handle.remove()
+    plain = eyes.state_dict()
+    normed.load_state_dict({**normed.state_dict(), **plain})
+    for name, block in blocks.items():
+        convolution, norm = block[0], block[1]
+        assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        assert convolution.bias is not None and norm.running_mean is not None and norm.running_var is not None
+        mean, square = torch.stack(seen[name]).mean(dim=0)
+        length = convolution.weight.flatten(1).norm(dim=1).clamp_min(1e-6)
+        convolution.weight.div_(length[:, None, None, None])
+        norm.running_mean.copy_((mean - convolution.bias) / length)
+        norm.running_var.copy_((square - mean.square()).clamp_min(0) / length.square())
+        norm.weight.copy_(length * (norm.running_var + norm.eps).sqrt())
+        norm.bias.copy_(mean)
+        convolution.bias.zero_()
+    return normed

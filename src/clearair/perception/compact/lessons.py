@@ -1,6 +1,6 @@
 """What the compact perceivers learn from: photographs damaged here, so the damage and the loss are known.
 
-Shapes: B images, H x W pixels, K kinds, M human region maps of a photo.
+Shapes: B images, H x W pixels, K kinds, h' x w' places of the map of cover, M human region maps of a photo.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.degradations import CDD11, KINDS, degrade
+from clearair.data.appearance import draw_appearance
+from clearair.data.degradations import CDD11, KINDS, degrade_in_parts
 from clearair.data.photos import find_pairs, find_photos, load_pixels, split
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.views import far_view, near_crops, near_grid
@@ -37,12 +38,14 @@ class PerceiverRecipe:
     """Sides of the training pictures in pixels; a batch has one."""
     scales: tuple[float, float] = (0.4, 1.1)
     """Photos are resized by a factor in this range before a crop is taken."""
-    clean: float = 0.12
+    clean: float = 0.18
     """Share of pictures left as they are."""
     mixed: float = 0.28
     """Share of pictures with two or more degradations."""
-    partial: float = 0.2
-    """Share of damaged pictures in which only one side of a line is damaged."""
+    partial: float = 0.3
+    """Share of damaged pictures in which a part is damaged in one way, the rest in another or not at all."""
+    varied: float = 0.5
+    """Share of photos that get another look, which is no damage, before anything else."""
     shares: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 2.0, 1.0, 3.0, 1.0)
     """How often each of KINDS is drawn alone; raindrops and blur, the hardest to gauge, more often."""
     twins: float = 0.5
@@ -99,7 +102,7 @@ class Batch:
     strength: Tensor
     """(B, K) in 0..1; 0 where a kind is absent, NaN where it is unknown."""
     cover: Tensor
-    """(B, 1, H, W) in 0..1: where the damage is."""
+    """(B, K, h', w') in 0..1: how much of each kind there is at each place."""
     maps: Tensor
     """(B, 3, H, W) uint8 region maps; those of a photo without any are all zero."""
     mapped: Tensor
@@ -168,25 +171,39 @@ def draw_batch(
         maps.append(torch.zeros(3, side, side, dtype=torch.uint8) if pieces.maps is None else pieces.maps)
         mapped.append(pieces.maps is not None)
         dark.append(pieces.dark)
-    kinds = [() if night is not None else draw_kinds(recipe, generator) for night in dark]
+    here = [() if night is not None else draw_kinds(recipe, generator) for night in dark]
+    there = [_draw_other_part(recipe, generator) if kinds else None for kinds in here]
     if twins:
-        clean, maps, dark, mapped, kinds = 2 * clean, 2 * maps, 2 * dark, 2 * mapped, 2 * kinds
+        clean, maps, dark, mapped = 2 * clean, 2 * maps, 2 * dark, 2 * mapped
+        here, there = 2 * here, 2 * there
     truth = torch.stack(clean).float().div_(255)
-    damaged = degrade(truth, kinds, generator)
+    if not twins:
+        truth = draw_appearance(truth, generator, recipe.varied)(truth)
+    else:
+        half = truth[: len(truth) // 2]
+        truth = draw_appearance(half, generator, recipe.varied)(half).repeat(2, 1, 1, 1)
+    truth = (truth * 255).round_().div_(255)
+    damaged = degrade_in_parts(truth, here, there, generator)
     images, present, strength = damaged.image.clone(), damaged.kinds.clone(), damaged.strength.clone()
+    cover = damaged.cover.clone()
     for index, night in enumerate(dark):
         if night is not None:
+            column = KINDS.index("lowlight")
             images[index] = night.float() / 255
-            present[index, KINDS.index("lowlight")] = True
-            strength[index, KINDS.index("lowlight")] = math.nan
-    cover = torch.ones(len(clean), 1, side, side)
-    for index, names in enumerate(kinds):
-        if names and not twins and float(torch.rand((), generator=generator)) < recipe.partial:
-            cover[index, 0] = _half_plane(side, generator)
-    images = cover * images + (1 - cover) * truth
-    return Batch(
-        images.clamp(0, 1), truth, present, strength, cover, torch.stack(maps), torch.tensor(mapped), twins
-    )
+            truth[index] = clean[index].float() / 255
+            present[index, column], strength[index, column], cover[index, column] = True, math.nan, 1.0
+    # What a file can hold: values between its levels would give damage away.
+    images = (images.clamp(0, 1) * 255).round_().div_(255)
+    return Batch(images, truth, present, strength, cover, torch.stack(maps), torch.tensor(mapped), twins)
+
+
+def _draw_other_part(recipe: PerceiverRecipe, generator: torch.Generator) -> tuple[str, ...] | None:
+    """What to do to the rest of a picture: None when there is no rest, nothing half the time, or one kind."""
+    if _uniform(generator) >= recipe.partial:
+        return None
+    if _uniform(generator) < 0.5:
+        return ()
+    return (KINDS[int(torch.multinomial(torch.tensor(recipe.shares), 1, generator=generator))],)
 
 
 def _random_crop(photo: Photo, side: int, scales: tuple[float, float], generator: torch.Generator) -> Photo:
@@ -215,12 +232,6 @@ def _random_crop(photo: Photo, side: int, scales: tuple[float, float], generator
     return Photo(clean, maps, taken(photo.dark))
 
 
-def _half_plane(side: int, generator: torch.Generator) -> Tensor:
-    angle, offset = 2 * math.pi * _uniform(generator), 0.4 * (_uniform(generator) - 0.5)
-    axis = torch.linspace(-0.5, 0.5, side)
-    return ((axis[:, None] * math.sin(angle) + axis * math.cos(angle)) > offset).float()
-
-
 def quality_score(images: Tensor, clean: Tensor) -> Tensor:
     """Full-reference quality 1..5 of (B, 3, H, W) in [0, 1], (B,): the mean of mapped PSNR and SSIM.
 
@@ -239,8 +250,8 @@ def severity_score(batch: Batch) -> Tensor:
     degradations, each takes its share of what the others leave. With an unknown strength, fidelity decides.
     """
     fidelity = quality_score(batch.images, batch.clean)
-    share = batch.cover.mean(dim=(1, 2, 3))
-    left = (1 - share[:, None] * batch.strength).prod(dim=1)  # NaN where a strength is unknown
+    share = batch.cover.mean(dim=(2, 3))
+    left = (1 - share * batch.strength).prod(dim=1)  # NaN where a strength is unknown
     return torch.where(left.isnan(), fidelity, 0.6 * fidelity + 0.4 * (1 + 4 * left))
 
 

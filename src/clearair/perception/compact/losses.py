@@ -17,12 +17,10 @@ def losses(eyes: CompactEyes, sight: Sight, batch: Batch, generator: torch.Gener
     """Every term of the loss, by name; their sum is minimised. All terms are means over the batch."""
     kinds = batch.kinds.float()
     height, width = sight.dense_degradation.shape[2:]
-    cover = F.adaptive_avg_pool2d(batch.cover, (height, width))
     dense = sight.dense_degradation.permute(0, 2, 3, 1)  # (B, h, w, D_d)
-    dense_kinds = kinds[:, None, None] * cover[:, 0, :, :, None]  # (B, h, w, K)
+    dense_kinds = F.adaptive_avg_pool2d(batch.cover, (height, width)).permute(0, 2, 3, 1)  # (B, h, w, K)
     rows, columns = sight.pieces.shape[2:]
-    piece_cover = F.adaptive_avg_pool2d(batch.cover, (rows, columns))
-    piece_kinds = kinds[:, None, None] * piece_cover[:, 0, :, :, None]  # (B, R, C, K)
+    piece_kinds = F.adaptive_avg_pool2d(batch.cover, (rows, columns)).permute(0, 2, 3, 1)  # (B, R, C, K)
     strength = torch.nan_to_num(batch.strength)
     known = ~batch.strength.isnan()
     score = severity_score(batch)
@@ -34,7 +32,7 @@ def losses(eyes: CompactEyes, sight: Sight, batch: Batch, generator: torch.Gener
         "strength": 4.0 * _masked((eyes.strengths(sight.degradation) - strength).square(), known),
         "local strength": 2.0
         * _masked(
-            (eyes.strengths(dense) - strength[:, None, None] * cover[:, 0, :, :, None]).square(),
+            (eyes.strengths(dense) - strength[:, None, None] * dense_kinds).square(),
             known[:, None, None].expand_as(dense_kinds),
         ),
         "quality strength": 2.0
