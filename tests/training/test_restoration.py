@@ -167,7 +167,7 @@ def test_clue_reuse_is_part_of_the_loss_in_the_form_that_is_asked_for(recipe, da
 
 
 class Waiting(TorchDispatchMode):
-    """Counts how often a value of a tensor is asked for, which would make a graphics card wait."""
+    """Counts how often values are asked for, except of tensors known to lie on the processor."""
 
     def __init__(self, allowed: set[int]) -> None:
         super().__init__()
