@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import torch
 
 from clearair.data.degradations import KINDS
@@ -72,3 +74,10 @@ def test_real_damage_covers_everything():
     pairs = draw(0, Mix(single={"lowlight": 1.0}, clean=0.0, mixture=0.0, real={"lowlight": 1.0}))
     assert pairs.cover.sum(1).eq(1).all()
     assert pairs.cover[:, KINDS.index("lowlight")].eq(1).all()
+
+
+def test_another_look_is_part_of_the_clean_picture():
+    mix = Mix(single={"noise": 0.0}, clean=1.0, mixture=0.0)
+    plain, looks = draw(0, replace(mix, looks=0.0)), draw(0, replace(mix, looks=1.0))
+    assert torch.equal(looks.damaged, looks.clean)
+    assert not torch.equal(looks.clean, plain.clean)

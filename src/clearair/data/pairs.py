@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clearair.data.appearance import draw_appearance
 from clearair.data.degradations import CDD11, KINDS, degrade_in_parts
 from clearair.data.photos import TrainingPhotos
 
@@ -35,8 +36,10 @@ class Mix:
             "lowlight": 0.10,
         }
     )
-    clean: float = 0.06
+    clean: float = 0.08
     """Nothing is wrong: the network must learn to leave a photograph alone."""
+    looks: float = 0.2
+    """Share of photographs that are given another look first, such as low-key or pale, which is to stay."""
     mixture: float = 0.10
     """Two or more kinds: those of CDD-11, some with noise or JPEG on top."""
     partial: float = 0.3
@@ -94,8 +97,11 @@ def draw_pairs(
             here.append(wanted)
             there.append(_draw_other_part(mix, generator) if wanted else None)
         kinds.append(tuple(dict.fromkeys((*wanted, *(there[-1] or ())))))
-    truth = torch.stack(clean)
-    made = degrade_in_parts(torch.stack(damaged), here, there, generator)
+    truth, base = torch.stack(clean), torch.stack(damaged)
+    really = torch.tensor([bool(names) and not wanted for names, wanted in zip(kinds, here, strict=True)])
+    looking = draw_appearance(truth, generator, mix.looks)(truth).mul_(255).round_().div_(255)
+    truth[~really] = base[~really] = looking[~really]
+    made = degrade_in_parts(base, here, there, generator)
     cover = made.cover.clone()
     for index, names in enumerate(kinds):
         if names and not here[index]:  # really damaged, and everywhere

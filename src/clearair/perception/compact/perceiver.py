@@ -26,6 +26,8 @@ from clearair.perception.percepts import Floats, Labels, Percepts
 from clearair.perception.protocol import Identity, fingerprint
 
 _FLAT = 1 / 255
+_DAMAGE = 1.5
+"""Radii of a region that lie between a place that surely has a kind of damage and one that surely has not."""
 
 
 class CompactPerceiver:
@@ -91,10 +93,18 @@ class CompactPerceiver:
         regions = torch.from_numpy(labels.astype(np.int64))[None].to(sight.degradation.device)
         return _array(pooled_by_region(sight, regions, int(regions.max()) + 1)[0])
 
+    def _parts(self, sight: Sight) -> Tensor:
+        """What regions are made of: what people see as one, and what is damaged alike, (B, E + K, 4h, 4w)."""
+        kinds = self.eyes.kind_logits(sight.dense_degradation.permute(0, 2, 3, 1)).sigmoid()
+        kinds = F.interpolate(
+            kinds.permute(0, 3, 1, 2), sight.regions.shape[2:], mode="bilinear", align_corners=False
+        )
+        return torch.cat([sight.regions, _DAMAGE * self.eyes.region_radius * kinds], dim=1)
+
     def _guidance(self, sight: Sight, images: Tensor) -> Guidance:
         count = self.config.region_count
         size = far_size(images.shape[2], images.shape[3], self.config.far_pixels)
-        labels = cluster_regions(sight.regions, self.eyes.region_radius, count - 1, size)
+        labels = cluster_regions(self._parts(sight), self.eyes.region_radius, count - 1, size)
         # In a uniform image the network sees only its own borders.
         labels = torch.where(sight.contrast[:, None, None] < _FLAT, torch.ones_like(labels), labels)
         local = pooled_by_region(sight, labels, count)
