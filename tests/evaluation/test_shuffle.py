@@ -23,6 +23,7 @@ def random_guidance(batch: int = 6, regions: int = 4, side: int = 16) -> Guidanc
         degradation=unit(batch, 3),
         local_degradation=unit(batch, regions, 3),
         tone=torch.rand(batch, generator=generator),
+        change=torch.ones(batch),
     )
 
 

@@ -21,6 +21,7 @@ class Blind:
             degradation=images.new_zeros(batch, 3),
             local_degradation=images.new_zeros(batch, 4, 3),
             tone=images.new_zeros(batch),
+            change=images.new_ones(batch),
         )
 
 

@@ -13,6 +13,7 @@ def fields(**changes: torch.Tensor) -> dict[str, torch.Tensor]:
         "degradation": torch.zeros(2, 5),
         "local_degradation": torch.zeros(2, 4, 5),
         "tone": torch.zeros(2),
+        "change": torch.zeros(2),
         **changes,
     }
 
@@ -27,6 +28,7 @@ def fields(**changes: torch.Tensor) -> dict[str, torch.Tensor]:
         ("degradation", (3, 5)),
         ("local_degradation", (2, 5)),
         ("tone", (2, 1)),
+        ("change", (3,)),
     ],
 )
 def test_a_field_of_a_wrong_shape_is_named(name, shape):

@@ -106,6 +106,7 @@ def test_every_percept_moves_the_output_by_a_share_of_the_image(config, percept)
             local_degradation=unit(1, config.region_count, config.degradation_dim, seed=seed),
             labels=(torch.arange(32)[None, :] // (8 + 8 * seed)).expand(1, 32, 32).to(torch.uint8),
             tone=torch.ones(1),
+            change=torch.ones(1),
         )
         for seed in (0, 1)
     )
@@ -189,6 +190,15 @@ def test_an_overview_is_the_same_however_it_is_read(size):
     assert torch.allclose(read.thumbnail, F.adaptive_avg_pool2d(image, THUMBNAIL), atol=1e-6)
     assert torch.allclose(whole.areas.sum(), torch.tensor(-(-size[0] // 2) * -(-size[1] // 2) * 1.0))
     assert max(asked) <= max(STRIP + 4, 4 * THUMBNAIL)
+
+
+def test_a_cautious_network_changes_an_image_as_far_as_it_may():
+    image, guidance = torch.rand(3, 3, 16, 16), random_guidance(TINY, (16, 16), batch=3)
+    free = run(random_network(TINY), image, guidance)
+    share = torch.tensor([0.0, 0.25, 1.0])
+    careful = run(random_network(replace(TINY, cautious=True)), image, replace(guidance, change=share))
+    assert torch.equal(careful[0], image[0])
+    assert torch.allclose(careful, image.lerp(free, share[:, None, None, None]), atol=1e-6)
 
 
 def test_no_tone_is_changed_without_confidence_and_none_is_left_with_keep_tone():

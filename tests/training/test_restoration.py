@@ -123,6 +123,7 @@ class Shade:
             torch.zeros(batch, 64),
             torch.zeros(batch, 16, 64),
             torch.ones(batch),
+            torch.ones(batch),
         )
 
 

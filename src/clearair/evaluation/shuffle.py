@@ -24,9 +24,9 @@ from clearair.network import Guidance
 PERCEPTS = {
     "how": ("quality",),
     "where": ("labels",),
-    "what": ("content", "degradation", "local_degradation", "tone"),
+    "what": ("content", "degradation", "local_degradation", "tone", "change"),
     "what: content": ("content",),
-    "what: degradation": ("degradation", "local_degradation", "tone"),
+    "what: degradation": ("degradation", "local_degradation", "tone", "change"),
 }
 """The fields of Guidance that each percept consists of."""
 

@@ -52,6 +52,8 @@ class NetworkConfig:
     frame around the picture."""
     tone: bool = False
     """Exposure, colour and haze are corrected once for the whole picture before the detail network."""
+    cautious: bool = False
+    """The picture is changed only as far as the perceivers are sure that something is wrong with it."""
     order: tuple[Perception, ...] = ("how", "where", "what")
     """Order of the guidance modules at each level (the paper's Table 6 permutes it)."""
     quality: Source = "perceived"
@@ -168,6 +170,7 @@ COMPACT = NetworkConfig(
     resampling="bilinear",
     padding="replicate",
     tone=True,
+    cautious=True,
     prompt_dim=64,
     content_tokens=8,
     guidance_ratio=0.5,

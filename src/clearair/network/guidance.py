@@ -32,6 +32,8 @@ class Guidance:
     """(B, N, D_d) what is wrong in each region."""
     tone: Tensor
     """(B,) in [0, 1]: how far exposure, colour and haze may be corrected; 0 in doubt."""
+    change: Tensor
+    """(B,) in [0, 1]: how far the image may be changed at all; 0 when nothing seems to be wrong with it."""
 
     def __post_init__(self) -> None:
         batch = self.labels.shape[0]
@@ -42,6 +44,7 @@ class Guidance:
             "degradation": 2,
             "local_degradation": 3,
             "tone": 1,
+            "change": 1,
         }
         for name, dims in expected.items():
             value: Tensor = getattr(self, name)

@@ -37,6 +37,8 @@ class Judgement:
     """(B, N or 1, P) degradation prompt of each region, or of the image."""
     tone: Tone | None
     """How exposure and colour change; None for a network without a tone stage."""
+    change: Tensor | None
+    """(B,) in [0, 1] how much of all change is made; None for a network that is not cautious."""
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,9 @@ class ClearAIR(nn.Module):
                 tone = self.tone.decide(
                     overview.thumbnail, at_least_float32(adapted), degradation, guidance.tone, overview.size
                 )
-        return Judgement(adapted, self._tokens(overview), self.content(content), self.prompt(local), tone)
+        change = guidance.change if config.cautious else None
+        tokens, content = self._tokens(overview), self.content(content)
+        return Judgement(adapted, tokens, content, self.prompt(local), tone, change)
 
     def restore(
         self,
@@ -244,6 +248,8 @@ class ClearAIR(nn.Module):
         restored: Tensor = toned + residual
         if keep_tone and gain is not None:
             restored = window + residual / gain.clamp_min(1)
+        if judgement.change is not None:
+            restored = window + judgement.change[:, None, None, None] * (restored - window)
         return restored
 
     def _residual(self, window: Tensor, toned: Tensor, labels: Tensor, judgement: Judgement) -> Tensor:
@@ -298,6 +304,7 @@ class ClearAIR(nn.Module):
             "quality": (image.shape[0], config.quality_dim),
             "content": (image.shape[0], config.content_dim),
             "tone": (image.shape[0],),
+            "change": (image.shape[0],),
             "local_degradation": (image.shape[0], config.region_count, config.degradation_dim),
         }
         for name, shape in expected.items():

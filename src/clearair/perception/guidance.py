@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from clearair.network.guidance import Guidance
-from clearair.perception.confidence import tone_share
+from clearair.perception.confidence import change_share, tone_share
 from clearair.perception.percepts import Percepts
 
 
@@ -17,4 +17,5 @@ def to_guidance(percepts: Percepts, window: tuple[int, int, int, int] | None = N
     embeddings = (percepts.quality, percepts.content, percepts.degradation, percepts.local_degradation)
     quality, content, degradation, local = (torch.from_numpy(value)[None] for value in embeddings)
     tone = torch.from_numpy(tone_share(percepts.probabilities[None], percepts.names))
-    return Guidance(quality, torch.from_numpy(labels)[None], content, degradation, local, tone)
+    change = torch.from_numpy(change_share(percepts.probabilities[None]))
+    return Guidance(quality, torch.from_numpy(labels)[None], content, degradation, local, tone, change)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clearair.perception.confidence import change_share, tone_share
+
 LEVELS = ("excellent", "good", "fair", "poor", "bad")
 """The five quality levels (ITU-R BT.500), worth 5, 4, 3, 2 and 1."""
 
@@ -75,12 +77,16 @@ class Percepts:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without the embeddings and the label map.
 
+        `change` and `tone` in [0, 1] say how far the picture and its exposure and colour will be changed.
         `regions` lists only labels with pixels; `area` is their share of the image.
         """
         areas = np.bincount(self.labels.ravel(), minlength=len(self.local_probabilities)) / self.labels.size
+        probabilities = self.probabilities[None]
         return {
             "score": round(float(self.score), 3),
             "levels": _named(LEVELS, self.levels),
+            "change": round(float(change_share(probabilities)[0]), 3),
+            "tone": round(float(tone_share(probabilities, self.names)[0]), 3),
             "degradations": _named(self.names, self.probabilities),
             "regions": [
                 {

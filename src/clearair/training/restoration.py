@@ -172,6 +172,7 @@ def neutral_guidance(config: NetworkConfig, images: Tensor) -> Guidance:
         degradation=zeros(batch, config.degradation_dim),
         local_degradation=zeros(batch, config.region_count, config.degradation_dim),
         tone=zeros(batch),
+        change=images.new_ones(batch),
     )
 
 

@@ -73,5 +73,15 @@ def _line(record: dict[str, Any]) -> str:
     found = ", ".join(f"{name} {probability:.0%}" for name, probability in ranked if probability >= _LIKELY)
     return (
         f"{record['input']}: quality {record['score']:.1f} of 5, {len(record['regions'])} regions; "
-        f"{found or 'nothing found to be wrong'}"
+        f"{found or 'nothing found to be wrong'}; {_intent(record['change'], record['tone'])}"
     )
+
+
+def _intent(change: float, tone: float) -> str:
+    """What `restore` will do."""
+    if change == 0:
+        return "will be left as it is"
+    cautiously = "" if change == 1 else f" by {change:.0%}"
+    if tone == 0:
+        return f"will be restored{cautiously}, its exposure and colour kept"
+    return f"will be restored{cautiously}, its exposure and colour corrected by {change * tone:.0%}"

@@ -21,7 +21,7 @@ from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes, Sight
 from clearair.perception.compact.views import far_size
 from clearair.perception.compact.weights import load_eyes, shipped_folder
-from clearair.perception.confidence import tone_share
+from clearair.perception.confidence import change_share, tone_share
 from clearair.perception.percepts import Floats, Labels, Percepts
 from clearair.perception.protocol import Identity, fingerprint
 
@@ -112,7 +112,8 @@ class CompactPerceiver:
             labels = F.interpolate(labels[:, None], images.shape[2:], mode="nearest-exact")[:, 0]
         probabilities = _array(self.eyes.kind_logits(sight.degradation).sigmoid())
         tone = torch.from_numpy(tone_share(probabilities, self.config.kinds)).to(local.device)
-        return Guidance(sight.quality.float(), labels, sight.content, sight.degradation, local, tone)
+        change = torch.from_numpy(change_share(probabilities)).to(local.device)
+        return Guidance(sight.quality.float(), labels, sight.content, sight.degradation, local, tone, change)
 
 
 def load_compact(folder: Path | None = None) -> CompactPerceiver:
