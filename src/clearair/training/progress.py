@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,9 +14,14 @@ from torch import Tensor
 
 def log_line(path: Path, record: dict[str, float], report: Callable[[str], None]) -> None:
     """Append a record to a JSON Lines file, and report it for people to read."""
+    append(path, record)
+    report("  ".join(f"{name} {value:.5g}" for name, value in record.items()))
+
+
+def append(path: Path, record: Mapping[str, Any]) -> None:
+    """Append a record to a JSON Lines file."""
     with path.open("a") as log:
         log.write(json.dumps(record) + "\n")
-    report("  ".join(f"{name} {value:.5g}" for name, value in record.items()))
 
 
 class Clock:

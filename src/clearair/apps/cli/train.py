@@ -26,6 +26,13 @@ import click
 @click.option("--start", type=click.Path(path_type=Path, dir_okay=False), help="Checkpoint to start from.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or mps.")
 @click.option("--threads", type=click.IntRange(1), help="Processor cores to use; all of them by default.")
+@click.option(
+    "--views",
+    type=click.IntRange(0),
+    default=12,
+    show_default=True,
+    help="Held-out views of each kind of damage to validate a restorer with at the end.",
+)
 @click.option("--save", type=click.Path(path_type=Path, file_okay=False), help="Folder for the model.")
 def train(
     recipe: str,
@@ -39,6 +46,7 @@ def train(
     start: Path | None,
     device: str,
     threads: int | None,
+    views: int,
     save: Path | None,
 ) -> None:
     """Train by a RECIPE: perceivers, compact, base or smoke.
@@ -62,7 +70,7 @@ def train(
     if recipe == "perceivers":
         _train_perceivers(device, data, out, steps, save, options)
     else:
-        _train_restorer(recipe, device, data, out, steps, save, options)
+        _train_restorer(recipe, device, data, out, steps, views, save, options)
 
 
 def _train_restorer(
@@ -71,17 +79,24 @@ def _train_restorer(
     data: Path,
     out: Path,
     steps: int | None,
+    views: int,
     save: Path | None,
     options: dict[str, Any],
 ) -> None:
+    from clearair.evaluation.summary import summarise
     from clearair.models import save_model
     from clearair.training.loop import run
+    from clearair.training.progress import append
     from clearair.training.recipe import get_recipe
     from clearair.training.restoration import RestorerTask
 
     recipe = get_recipe(name)
     task = RestorerTask(replace(recipe, steps=steps or recipe.steps), data, device=device)
     network = run(task, out, **options)
+    if views and task.perceiver is not None:
+        summary = summarise(network, task.perceiver, data, views=views)
+        click.echo(summary.table())
+        append(out / "log.jsonl", summary.to_dict())
     if save:
         save_model(network, save, perceivers=task.perceiver)
         click.echo(f"model -> {save}")
