@@ -101,7 +101,7 @@ def test_a_broken_checkpoint_is_named(recipe, data, tmp_path):
 
 
 class Waiting(TorchDispatchMode):
-    """Counts how often a value of a tensor is asked for, which would make a graphics card wait."""
+    """Counts how often values are asked for, except of tensors known to lie on the processor."""
 
     def __init__(self, allowed: set[int]) -> None:
         super().__init__()

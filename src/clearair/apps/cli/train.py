@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,6 @@ def train(
 
     if threads:
         torch.set_num_threads(threads)
-    run = _train_perceivers if recipe == "perceivers" else partial(_train_restorer, recipe, device)
     options = {
         "resume": resume,
         "change": change,
@@ -53,7 +51,10 @@ def train(
         "max_minutes": max_minutes,
         "report": click.echo,
     }
-    run(data, out, steps, save, options)
+    if recipe == "perceivers":
+        _train_perceivers(device, data, out, steps, save, options)
+    else:
+        _train_restorer(recipe, device, data, out, steps, save, options)
 
 
 def _train_restorer(
@@ -79,7 +80,7 @@ def _train_restorer(
 
 
 def _train_perceivers(
-    data: Path, out: Path, steps: int | None, save: Path | None, options: dict[str, Any]
+    device: str, data: Path, out: Path, steps: int | None, save: Path | None, options: dict[str, Any]
 ) -> None:
     from clearair.perception.compact.lessons import PerceiverRecipe
     from clearair.perception.compact.train import PerceiverTask, publish
@@ -88,7 +89,7 @@ def _train_perceivers(
 
     recipe = PerceiverRecipe()
     recipe = replace(recipe, steps=steps or recipe.steps)
-    run(PerceiverTask(recipe, data), out, **options)
+    run(PerceiverTask(recipe, data, device=device), out, **options)
     if save:
         publish(out / LATEST, recipe, save)
         click.echo(f"perceivers -> {save}")
