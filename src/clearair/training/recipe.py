@@ -73,7 +73,7 @@ class Recipe:
 
 def compact() -> Recipe:
     """The model that ships inside the package: every kind of damage, made for CPUs."""
-    return Recipe("compact", COMPACT, batch=8, learning_rate=1.5e-3)
+    return Recipe("compact", COMPACT, batch=16, view=160, patch=64, ema=0.995, learning_rate=1.5e-3)
 
 
 def base() -> Recipe:

@@ -37,7 +37,7 @@ class Patches:
     guidance: Guidance
     """Of the whole views; `labels` are those of the windows."""
     overview: Overview
-    """Of the whole views, as the picture that a window is cut from."""
+    """Of the whole views, the pictures that the windows are cut from."""
     thumbnail: Tensor
     """(B, 3, T / 2, T / 2) the clean views, averaged."""
     origin: tuple[int, int]
@@ -100,13 +100,12 @@ class RestorerTask:
         patches = batch.patches
         with torch.autocast(patches.damaged.device.type, torch.bfloat16):
             judgement = self.network.judge(patches.guidance, patches.overview)
-            restored = self.network.restore(
-                patches.damaged, patches.guidance.labels, judgement, patches.origin
-            )
+            labels = patches.guidance.labels
+            restored = self.network.restore(patches.damaged, labels, judgement, patches.origin)
         restored = restored.float()
         terms = {"l1": F.l1_loss(restored, patches.clean)}
         if judgement.tone is not None:
-            # The thumbnail shows the whole view to the tone stage, which a window would teach little.
+            # The thumbnail shows the tone stage the whole view, of which a window would teach little.
             small = F.avg_pool2d(patches.overview.thumbnail, 2)
             toned, _ = self.network.tone(
                 small, replace(judgement.tone, size=(small.shape[2], small.shape[3]))

@@ -13,6 +13,9 @@ from clearair.training.checkpoint import Checkpoint, load_checkpoint
 LATEST, STABLE = "latest.safetensors", "stable.safetensors"
 """The last checkpoint, and the last one before the learning rate began to fall."""
 
+ANNEALED = "annealed.safetensors"
+"""A copy whose learning rate fell to zero before its time was up; the run itself goes on from the latest."""
+
 LENGTH = ("steps", "decay_steps")
 """Settings that are not part of a run's identity."""
 

@@ -15,6 +15,12 @@ import click
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Run folder.")
 @click.option("--steps", type=click.IntRange(1), help="Length of the run instead of the recipe's.")
 @click.option("--max-minutes", type=click.FloatRange(0), help="Stop after so long, with a checkpoint.")
+@click.option(
+    "--anneal-minutes",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Of --max-minutes: anneal a copy of the run over so long, and keep that.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, exactly where it stopped.")
 @click.option("--change", is_flag=True, help="Resume with other settings than the run had.")
 @click.option("--start", type=click.Path(path_type=Path, dir_okay=False), help="Checkpoint to start from.")
@@ -27,6 +33,7 @@ def train(
     out: Path,
     steps: int | None,
     max_minutes: float | None,
+    anneal_minutes: float,
     resume: bool,
     change: bool,
     start: Path | None,
@@ -49,6 +56,7 @@ def train(
         "change": change,
         "start": start,
         "max_minutes": max_minutes,
+        "anneal_minutes": anneal_minutes,
         "report": click.echo,
     }
     if recipe == "perceivers":
