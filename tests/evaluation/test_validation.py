@@ -1,8 +1,11 @@
+import numpy as np
 import pytest
 import torch
 
 from clearair.data.validation import ValidationSet
-from clearair.evaluation.validation import Score, mean_score, psnr_each, validate
+from clearair.errors import DataError, UsageError
+from clearair.evaluation.validation import Score, mean_score, named_sets, psnr_each, validate
+from clearair.image import Photo, write_photo
 from clearair.network import Guidance
 
 
@@ -54,3 +57,20 @@ def test_psnr_is_of_each_image():
     images = torch.zeros(2, 3, 4, 4)
     images[1] += 0.1
     assert psnr_each(images, torch.zeros(2, 3, 4, 4)).tolist() == pytest.approx([100, 20])
+
+
+def test_the_middle_of_benchmark_images_and_views_are_taken_by_name(tmp_path):
+    for side in ("input", "target"):
+        for index in range(3):
+            path = tmp_path / "test" / "Rain100L" / side / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.zeros((40, 60, 3), np.uint8)
+            pixels[12:28, 22:38] = 50 * index + 100
+            write_photo(Photo(pixels), path)
+    (views,) = named_sets(tmp_path, ["Rain100L"], every=2, side=16)
+    assert views.names == ("0", "2")
+    assert (views.damaged * 255).round().unique().tolist() == [100, 200]
+    with pytest.raises(DataError, match="60 x 40"):
+        named_sets(tmp_path, ["Rain100L"], side=50)
+    with pytest.raises(UsageError, match="Rain100"):
+        named_sets(tmp_path, ["Rain100"])

@@ -5,7 +5,8 @@ The one place that knows; training, validation and benchmarks all ask here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -13,8 +14,67 @@ T = TypeVar("T")
 HELD_OUT = {"clean": 20, "rain": 20, "lowlight": 8}
 """Of the pictures or pairs below `train/KIND`, sorted by path, every n-th is held out, the first included."""
 
+UNUSUAL = {
+    "dark": (
+        "BSD400/42044.jpg",
+        "deepin/deepin_036.jpg",
+        "elementary/elementary_003.jpg",
+        "elementary/elementary_008.jpg",
+        "elementary/elementary_017.jpg",
+        "popos/popos_006.jpg",
+        "solus/solus_020.jpg",
+    ),
+    "bright": (
+        "coworking/cow_054.jpg",
+        "elementary/elementary_023.jpg",
+        "elementary/elementary_024.jpg",
+        "mate/mate_001.jpg",
+    ),
+    "grey or flat": ("BSD400/105053.jpg", "BSD400/80099.jpg", "popos/popos_001.jpg"),
+    "misty": (
+        "BSD400/15088.jpg",
+        "BSD400/55067.jpg",
+        "elementary/elementary_001.jpg",
+        "elementary/elementary_022.jpg",
+        "elementary/elementary_040.jpg",
+        "solus/solus_001.jpg",
+    ),
+    "grainy": (
+        "BSD400/147021.jpg",
+        "BSD400/346016.jpg",
+        "imagenet_samples/n02009912_american_egret.jpg",
+    ),
+    "people": (
+        "BSD400/15062.jpg",
+        "BSD400/16004.jpg",
+        "BSD400/189029.jpg",
+        "BSD400/189096.jpg",
+        "BSD400/302003.jpg",
+        "BSD400/302022.jpg",
+        "BSD400/368037.jpg",
+    ),
+}
+"""Held out besides, by the last two parts of their path below `train/clean`: pictures that are meant to look
+as others do when damaged, and people of all skin tones. None of them may be changed."""
+
 
 def split(items: Sequence[T], kind: str) -> tuple[list[T], list[T]]:
-    """Divide the sorted pictures or pairs of a kind into those for training and those held out."""
+    """Divide the sorted pictures or pairs of a kind into those for training and those held out.
+
+    Unusual pictures are not for training, and among the held out only when their turn makes them so.
+    """
     step = HELD_OUT[kind]
-    return [item for index, item in enumerate(items) if index % step], list(items[::step])
+    training = [item for index, item in enumerate(items) if index % step and why_unusual(item) is None]
+    return training, list(items[::step])
+
+
+def unusual(photos: Iterable[Path]) -> dict[Path, str]:
+    """Those of the clean photographs that are unusual, and why."""
+    reasons = {path: why_unusual(path) for path in photos}
+    return {path: why for path, why in reasons.items() if why is not None}
+
+
+def why_unusual(item: object) -> str | None:
+    """What is unusual about a clean photograph given by its path; None for all others and for pairs."""
+    name = f"{item.parent.name}/{item.name}" if isinstance(item, Path) else ""
+    return next((why for why, names in UNUSUAL.items() if name in names), None)

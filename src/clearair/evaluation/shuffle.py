@@ -18,7 +18,7 @@ from torch import Tensor
 
 from clearair.data.validation import ValidationSet
 from clearair.errors import UsageError
-from clearair.evaluation.validation import Network, Perceiver, batches, look, psnr_each, restore
+from clearair.evaluation.validation import Guide, Network, batches, look, psnr_each, restore
 from clearair.network import Guidance
 
 PERCEPTS = {
@@ -58,7 +58,7 @@ ALL = "all"
 
 def shuffle(
     network: Network,
-    perceiver: Perceiver,
+    perceiver: Guide,
     sets: Sequence[ValidationSet],
     percepts: Sequence[str] = ("how", "where", "what"),
     *,
@@ -176,7 +176,7 @@ def shuffle_table(worths: Sequence[Worth]) -> str:
     return "\n".join([head, *rows])
 
 
-def _perceive(network: Network, perceiver: Perceiver, sets: Sequence[ValidationSet], batch: int) -> Guidance:
+def _perceive(network: Network, perceiver: Guide, sets: Sequence[ValidationSet], batch: int) -> Guidance:
     parts = [
         look(perceiver, damaged).to("cpu") for views in sets for damaged, _ in batches(network, views, batch)
     ]

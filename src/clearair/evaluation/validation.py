@@ -23,7 +23,7 @@ Network = Callable[[Tensor, Guidance], Tensor] | nn.Module
 """(B, 3, H, W) and what it is told -> (B, 3, H, W)."""
 
 
-class Perceiver(Protocol):
+class Guide(Protocol):
     """Tells a network about a batch of images."""
 
     def perceive(self, images: Tensor) -> Guidance:
@@ -44,7 +44,7 @@ class Score:
 
 
 def validate(
-    network: Network, perceiver: Perceiver, sets: Sequence[ValidationSet], batch: int = 4
+    network: Network, perceiver: Guide, sets: Sequence[ValidationSet], batch: int = 4
 ) -> dict[str, Score]:
     """Restore every view and sum up each kind by its mean; on the device of the network."""
     scores = {}
@@ -110,7 +110,7 @@ def batches(network: Network, views: ValidationSet, batch: int) -> Iterator[tupl
 
 
 @torch.no_grad()
-def look(perceiver: Perceiver, images: Tensor) -> Guidance:
+def look(perceiver: Guide, images: Tensor) -> Guidance:
     """What the perceiver says, at full precision as when a picture is restored."""
     return perceiver.perceive(images)
 

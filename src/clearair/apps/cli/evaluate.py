@@ -1,4 +1,4 @@
-"""`clearair evaluate`: what a model reaches on the benchmark sets, and what each percept is worth to it."""
+"""`clearair evaluate`: what a model reaches, what each percept is worth to it, and what harm it does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     "percepts",
     metavar="PERCEPTS",
     help="Of how,where,what: what each is worth, by handing images what was perceived of others. "
-    "On validation sets unless --benchmark names sets.",
+    "On the validation sets, or those that --benchmark names.",
+)
+@click.option(
+    "--harm",
+    is_flag=True,
+    help="How well undamaged and unusual photographs are left alone, and which damaged ones get worse.",
 )
 @click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Also write this file.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
@@ -35,6 +40,7 @@ def evaluate(
     names: tuple[str, ...],
     every: int,
     percepts: str | None,
+    harm: bool,
     file: Path | None,
     device: str,
     precision: str,
@@ -46,11 +52,15 @@ def evaluate(
     from clearair.errors import OutputError
     from clearair.restorer import Restorer
 
+    if harm and percepts is not None:
+        raise click.UsageError("--harm and --shuffle are two measurements; ask for one.")
     if file is not None and file.exists():
         raise OutputError(f"{file}: exists already; name another file.")
     restorer = Restorer.from_pretrained(model, device=device, precision=precision)  # type: ignore[arg-type]
     if percepts is not None:
         table, found = _shuffle(restorer, data, names, every, percepts)
+    elif harm:
+        table, found = _harm(restorer, data, names, every)
     else:
         table, found = _measure(restorer, data, names, every)
     _progress("")
@@ -90,6 +100,20 @@ def _shuffle(
         on_set=lambda percept, kind: _progress(f"{percept}: {kind}"),
     )
     return shuffle_table(worths), {"shuffle": [worth.to_dict() for worth in worths]}
+
+
+def _harm(restorer: Restorer, data: Path, names: tuple[str, ...], every: int) -> tuple[str, dict[str, Any]]:
+    from clearair.evaluation.harm import harm_report, measure_harm
+    from clearair.evaluation.validation import named_sets
+
+    harm = measure_harm(
+        lambda image: restorer(image).image,
+        data,
+        named_sets(data, names or None, every=every),
+        every=every,
+        on_image=lambda group, name, reached: _progress(f"{group}: {name} {reached:.2f} dB"),
+    )
+    return harm_report(harm), {"harm": harm.to_dict()}
 
 
 def _progress(text: str) -> None:

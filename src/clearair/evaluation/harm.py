@@ -1,0 +1,168 @@
+"""First, do no harm: undamaged pictures must stay as they are, damaged ones must not get worse.
+
+Shapes: H x W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clearair.data.photos import find_photos
+from clearair.data.splits import split, unusual
+from clearair.data.validation import ValidationSet
+from clearair.evaluation.benchmarks import Restore
+from clearair.evaluation.metrics import psnr
+from clearair.image import read_photo, to_depth
+
+WORST, FIFTH_PERCENTILE = 36.0, 40.0
+"""PSNR in dB that the worst of all undamaged pictures, and all but one in twenty, must reach."""
+TOLERANCE = 0.3
+"""A damaged picture that ends more dB than this below its input was harmed."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An undamaged picture after restoring."""
+
+    name: str
+    group: str
+    """"held out", or what is unusual about it."""
+    psnr: float
+    """Against itself as it came in, in dB."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A damaged picture, before and after."""
+
+    name: str
+    kind: str
+    input_psnr: float
+    psnr: float
+
+    @property
+    def is_harmed(self) -> bool:
+        """Whether it came out worse than it went in."""
+        return self.psnr < self.input_psnr - TOLERANCE
+
+
+@dataclass(frozen=True)
+class Harm:
+    """What a restorer did to pictures that it should have left alone, or made better."""
+
+    kept: tuple[Kept, ...]
+    changes: tuple[Change, ...]
+
+    @property
+    def worst(self) -> float:
+        """The lowest PSNR of an undamaged picture."""
+        return min(kept.psnr for kept in self.kept)
+
+    @property
+    def fifth_percentile(self) -> float:
+        """PSNR that all but one in twenty of the undamaged pictures reach."""
+        return float(np.percentile([kept.psnr for kept in self.kept], 5))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        harmed = sum(change.is_harmed for change in self.changes)
+        return {
+            "worst": self.worst,
+            "fifth_percentile": self.fifth_percentile,
+            "harmed": harmed,
+            "damaged": len(self.changes),
+            **asdict(self),
+        }
+
+
+def measure_harm(
+    restore: Restore,
+    data: Path,
+    sets: Sequence[ValidationSet],
+    *,
+    every: int = 1,
+    on_image: Callable[[str, str, float], None] | None = None,
+) -> Harm:
+    """Restore the held-out and the unusual photographs, whole, and the damaged views of `sets`.
+
+    `every` takes each n-th photograph only. `on_image` is told (group or kind, name, PSNR) after each.
+    Raises DataError when there are no photographs.
+    """
+    root = data / "train" / "clean"
+    photos = find_photos(root)
+    groups = dict.fromkeys(split(photos, "clean")[1], "held out") | unusual(photos)
+    kept = []
+    for path, group in list(groups.items())[::every]:
+        image = to_depth(read_photo(path).pixels, np.dtype(np.uint8))
+        found = Kept(path.relative_to(root).as_posix(), group, psnr(restore(image), image))
+        kept.append(found)
+        if on_image:
+            on_image(group, found.name, found.psnr)
+    changes = []
+    for views in sets:
+        if views.kind == "clean":
+            continue
+        arrays = _arrays(views.damaged), _arrays(views.clean)
+        for name, damaged, clean in zip(views.names, *arrays, strict=True):
+            change = Change(name, views.kind, psnr(damaged, clean), psnr(restore(damaged), clean))
+            changes.append(change)
+            if on_image:
+                on_image(views.kind, name, change.psnr)
+    return Harm(tuple(kept), tuple(changes))
+
+
+def harm_report(harm: Harm, most: int = 8) -> str:
+    """Markdown: undamaged pictures by group and the worst of them, damaged ones by kind and the worst."""
+    groups = list(dict.fromkeys(kept.group for kept in harm.kept))
+    lines = ["| undamaged | pictures | worst | 5th percentile | mean |", "| --- | --- | --- | --- | --- |"]
+    for group in ("all", *groups):
+        values = [kept.psnr for kept in harm.kept if group in ("all", kept.group)]
+        lines.append(
+            f"| {group} | {len(values)} | {min(values):.2f} | {np.percentile(values, 5):.2f} | "
+            f"{np.mean(values):.2f} |"
+        )
+    lines += [
+        "",
+        f"Worst: {_verdict(harm.worst, WORST)}. "
+        f"5th percentile: {_verdict(harm.fifth_percentile, FIFTH_PERCENTILE)}.",
+        "",
+    ]
+    lines += [
+        f"- {kept.name} ({kept.group}): {kept.psnr:.2f} dB"
+        for kept in sorted(harm.kept, key=lambda kept: kept.psnr)[:most]
+    ]
+    lines += [
+        "",
+        f"| damaged | pictures | more than {TOLERANCE} dB below their input | worst change |",
+        "| --- | --- | --- | --- |",
+    ]
+    kinds = list(dict.fromkeys(change.kind for change in harm.changes))
+    for kind in ("all", *kinds) if kinds else ():
+        changes = [change for change in harm.changes if kind in ("all", change.kind)]
+        harmed = sum(change.is_harmed for change in changes)
+        worst = min(change.psnr - change.input_psnr for change in changes)
+        lines.append(f"| {kind} | {len(changes)} | {harmed} | {worst:+.2f} |")
+    lines.append("")
+    lines += [
+        f"- {change.kind}, {change.name}: {change.input_psnr:.2f} -> {change.psnr:.2f} dB"
+        for change in sorted(harm.changes, key=lambda change: change.psnr - change.input_psnr)[:most]
+        if change.is_harmed
+    ]
+    return "\n".join(lines).rstrip()
+
+
+def _arrays(views: Tensor) -> NDArray[np.uint8]:
+    """(B, 3, H, W) in [0, 1] -> (B, H, W, 3)."""
+    pixels: NDArray[np.uint8] = (views * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return pixels
+
+
+def _verdict(value: float, bound: float) -> str:
+    return f"{value:.2f} dB, {'reaches' if value >= bound else 'misses'} {bound:.0f}"

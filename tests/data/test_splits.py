@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import pytest
+
+from clearair.data.photos import find_photos
+from clearair.data.splits import UNUSUAL, split, unusual
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+def test_every_eighth_pair_is_held_out_starting_with_the_first():
+    pairs = [(Path(f"{index}.png"), Path(f"{index}.jpg")) for index in range(17)]
+    training, held_out = split(pairs, "lowlight")
+    assert held_out == [pairs[0], pairs[8], pairs[16]]
+    assert training == [pair for pair in pairs if pair not in held_out]
+
+
+def test_unusual_pictures_are_not_trained_on_and_do_not_move_the_others():
+    photos = [Path(f"data/train/clean/here/{index:02}.jpg") for index in range(40)]
+    photos[3] = Path("data/train/clean") / UNUSUAL["dark"][0]
+    training, held_out = split(photos, "clean")
+    assert held_out == [photos[0], photos[20]]
+    assert training == [*photos[1:3], *photos[4:20], *photos[21:]]
+    assert unusual(photos) == {photos[3]: "dark"}
+
+
+def test_no_picture_is_unusual_twice():
+    names = [name for names in UNUSUAL.values() for name in names]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared images are not here")
+def test_every_unusual_picture_is_there():
+    photos = find_photos(SHARED / "train" / "clean")
+    assert len(unusual(photos)) == sum(map(len, UNUSUAL.values()))

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import torch
+
+from clearair.data.splits import UNUSUAL
+from clearair.data.validation import ValidationSet
+from clearair.evaluation.harm import harm_report, measure_harm
+from clearair.image import Photo, write_photo
+
+
+@pytest.fixture
+def data(tmp_path):
+    """21 photographs, of which the first and the last are held out, and a dark one."""
+    names = [f"aaa/{index:02}.png" for index in range(21)]
+    for index, name in enumerate([*names, UNUSUAL["dark"][6]]):
+        path = tmp_path / "train" / "clean" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_photo(Photo(np.full((16, 16, 3), 5 * index + 20, np.uint8)), path)
+    return tmp_path
+
+
+def views(kind="noise"):
+    clean = torch.full((2, 3, 16, 16), 100 / 255)
+    damaged = torch.stack([clean[0] + 10 / 255, clean[1] - 20 / 255])
+    return ValidationSet(kind, damaged, clean, ("brighter", "darker"))
+
+
+def lift(image):
+    """Makes everything brighter by 10 of 255."""
+    return np.clip(image.astype(int) + 10, 0, 255).astype(np.uint8)
+
+
+def test_held_out_and_unusual_pictures_are_compared_with_themselves(data):
+    harm = measure_harm(lift, data, [])
+    assert [(kept.name, kept.group) for kept in harm.kept] == [
+        ("aaa/00.png", "held out"),
+        ("aaa/20.png", "held out"),
+        (UNUSUAL["dark"][6], "dark"),
+    ]
+    assert harm.worst == pytest.approx(28.13, abs=0.01)
+
+
+def test_doing_nothing_does_no_harm(data):
+    harm = measure_harm(lambda image: image, data, [views()])
+    assert harm.worst == harm.fifth_percentile == 100
+    assert not any(change.is_harmed for change in harm.changes)
+    assert "reaches 36" in harm_report(harm)
+
+
+def test_what_gets_worse_is_counted_and_named(data):
+    harm = measure_harm(lift, data, [views()])
+    assert [change.is_harmed for change in harm.changes] == [True, False]
+    report = harm_report(harm)
+    assert "| all | 2 | 1 | -6.02 |" in report
+    assert "- noise, brighter: 28.13 -> 22.11 dB" in report
+    assert "misses 36" in report
+    assert harm.to_dict()["harmed"] == 1
+
+
+def test_undamaged_views_are_not_counted_among_the_damaged(data):
+    assert measure_harm(lift, data, [views("clean")]).changes == ()
