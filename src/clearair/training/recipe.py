@@ -8,9 +8,8 @@ from typing import Any, Literal
 from clearair.data.pairs import Mix
 from clearair.errors import ConfigError
 from clearair.network import BASE, COMPACT, TINY, NetworkConfig
+from clearair.training.losses import ClueReuse
 from clearair.training.schedule import warmup_stay_decay
-
-ClueReuse = Literal["off", "detached"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ class Recipe:
     """Probability with which each region is merged into the background."""
     guided_from: int = 0
     """Until this step every image gets neutral guidance, and nothing is perceived."""
-    clue_reuse: ClueReuse = "detached"
-    """ICRM (eqs. 15-17)."""
+    clue_reuse: ClueReuse | Literal["off"] = "anchored"
+    """ICRM (eqs. 15-17), in the form of the paper or anchored to the clean picture."""
     alpha: float = 0.25
     """Weight of ICRM in the loss (eq. 1)."""
     gamma: float = 0.05

@@ -21,7 +21,7 @@ from clearair.network.regions import drop_regions
 from clearair.perception import load_compact
 from clearair.perception.protocol import Perceiver
 from clearair.training.loop import Terms
-from clearair.training.losses import StrongView, clue_reuse, draw_strong_view
+from clearair.training.losses import StrongView, clue_reuse, draw_strong_view, gradient_share
 from clearair.training.optimizer import make_optimizers
 from clearair.training.recipe import Recipe
 
@@ -111,11 +111,14 @@ class RestorerTask:
                 small, replace(judgement.tone, size=(small.shape[2], small.shape[3]))
             )
             terms["tone"] = self.plan.tone_weight * F.l1_loss(toned, patches.thumbnail)
+        observed = {}
         if batch.view is not None:
-            clues = clue_reuse(restored, patches.clean, batch.view, self.plan.gamma)
+            assert self.plan.clue_reuse != "off"
+            clues = clue_reuse(restored, patches.clean, batch.view, self.plan.gamma, self.plan.clue_reuse)
             terms["icrm"] = self.plan.alpha * clues
+            observed["icrm share"] = gradient_share(terms["icrm"], restored)
         error = (restored.detach().clamp(0, 1) - patches.clean).square().mean(dim=(1, 2, 3)).clamp_min(1e-6)
-        return Terms(terms, {"psnr": -10 * error.log10().mean()})
+        return Terms(terms, {"psnr": -10 * error.log10().mean(), **observed})
 
 
 def draw_patches(
