@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from clearair.errors import TrainingError
 from clearair.training.checkpoint import load_checkpoint
 from clearair.training.loop import Terms, run
-from clearair.training.resume import LATEST, STABLE
+from clearair.training.resume import ANNEALED, LATEST, STABLE
 from clearair.training.schedule import warmup_stay_decay
 
 
@@ -220,3 +220,40 @@ def test_sigterm_ends_the_program_with_130_and_a_checkpoint(data, tmp_path):
     assert process.returncode == 130
     assert b"Traceback" not in errors
     assert load_checkpoint(tmp_path / "run" / LATEST).step >= 25
+
+
+def test_what_a_run_returns_is_the_average_of_its_weights(tmp_path):
+    plan = Plan(steps=3, decay_steps=0, ema=0.5)
+    seen: list[Tensor] = []
+
+    class Watched(MatrixTask):
+        looks = 1
+
+        def draw(self, step: int, generator: torch.Generator) -> Tensor:
+            seen.append(self.network.weight.detach().clone())
+            return super().draw(step, generator)
+
+    task = Watched(plan)
+    average = run(task, tmp_path, report=silent)
+    seen.append(task.network.weight.detach().clone())
+    expected = seen[0]
+    for step, weight in enumerate(seen[1:], start=1):
+        expected = expected.lerp(weight, 1 - min(0.5, step / (step + 10)))
+    assert torch.allclose(average.weight, expected)
+    assert not torch.allclose(average.weight, seen[-1])
+
+
+def test_a_gradient_is_no_longer_than_the_clip(tmp_path):
+    task = trained(tmp_path, Plan(steps=1, decay_steps=0, clip=1e-4))
+    gradients = [weight.grad for weight in task.network.parameters()]
+    norm = torch.cat([gradient.flatten() for gradient in gradients if gradient is not None]).norm()
+    assert 0.9e-4 < norm < 1.1e-4
+
+
+def test_an_annealed_copy_is_kept_apart_and_the_run_goes_on_from_before(tmp_path):
+    plan = Plan(steps=10_000)
+    trained(tmp_path, plan, max_minutes=0.01, anneal_minutes=0.005)
+    latest, annealed = (load_checkpoint(tmp_path / name) for name in (LATEST, ANNEALED))
+    assert 0 < latest.step < annealed.step
+    went_on = trained(tmp_path, plan, resume=True, max_minutes=0)
+    assert went_on.drawn == [latest.step]

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearair.training.losses import StrongView, clue_reuse, draw_strong_view
+from clearair.training.losses import StrongView, clue_reuse, draw_strong_view, gradient_share
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -52,3 +52,21 @@ def test_the_blur_keeps_a_flat_picture_flat():
     view = draw_strong_view(1, 20, generator())
     unjittered = StrongView((0, 0, 20), view.kernel, torch.ones(1, 3, 1, 1))
     assert torch.allclose(unjittered.strong(flat), flat, atol=1e-6)
+
+
+def test_the_papers_form_rewards_a_flat_picture_and_ignores_the_clean_one(clean):
+    view = draw_strong_view(2, 48, generator())
+    level = StrongView(view.window, view.kernel, torch.ones(2, 3, 1, 1))
+    flat = torch.full_like(clean, 0.5)
+    assert clue_reuse(flat, clean, level, 0.05, "paper") < 1e-12
+    assert clue_reuse(clean, clean, level, 0.05, "paper") > 1e-5
+    assert clue_reuse(flat, clean, level, 0.05, "anchored") > 1e-5
+    weak = level.weak(clean)
+    by_hand = 0.05 * ((weak - level.strong(weak)) ** 2).mean()
+    assert torch.isclose(clue_reuse(clean, flat, level, 0.05, "paper"), by_hand)
+
+
+def test_the_share_of_a_mean_absolute_error_is_one(clean):
+    restored = (clean + 0.1).requires_grad_()
+    assert torch.isclose(gradient_share((restored - clean).abs().mean(), restored), torch.tensor(1.0))
+    assert torch.isclose(gradient_share(3 * (restored - clean).mean(), restored), torch.tensor(3.0))

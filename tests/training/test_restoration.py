@@ -1,21 +1,26 @@
+from __future__ import annotations
+
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from clearair.data.pairs import generator_for
 from clearair.errors import DataError, TrainingError
-from clearair.network import ClearAIR
+from clearair.network import ClearAIR, Guidance
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
 from clearair.perception.compact.perceiver import CompactPerceiver
+from clearair.perception.protocol import Identity
 from clearair.training.checkpoint import load_checkpoint
 from clearair.training.loop import run, update
+from clearair.training.losses import clue_reuse
 from clearair.training.recipe import Recipe, smoke
-from clearair.training.restoration import RestorerTask
+from clearair.training.restoration import Patches, RestorerTask
 from clearair.training.resume import LATEST, STABLE
 
 
@@ -100,8 +105,69 @@ def test_a_broken_checkpoint_is_named(recipe, data, tmp_path):
         train(recipe, data, tmp_path, resume=True)
 
 
+class Shade:
+    """A perceiver whose regions are eight shades of grey, so that labels can be told from pixels."""
+
+    identity = Identity("shade", "0" * 64, 32, 64, 64, 16)
+
+    def to(self, device: object) -> Shade:
+        return self
+
+    def perceive(self, images: Tensor) -> Guidance:
+        labels = (images.mean(dim=1) * 8).clamp(0, 7).to(torch.uint8)
+        batch = len(images)
+        return Guidance(
+            torch.zeros(batch, 32),
+            labels,
+            torch.zeros(batch, 64),
+            torch.zeros(batch, 64),
+            torch.zeros(batch, 16, 64),
+            torch.ones(batch),
+        )
+
+
+def drawn(recipe: Recipe, data: Path) -> Patches:
+    task = RestorerTask(recipe, data, perceiver=Shade())
+    task.load()
+    return task.draw(0, generator_for(0, 0)).patches
+
+
+def test_the_labels_of_a_patch_are_those_of_its_place_in_the_view(recipe, data):
+    patches = drawn(replace(recipe, mask_dropout=0.0, batch=8), data)
+    assert patches.origin != (0, 0)
+    assert patches.overview.size == (64, 64)
+    assert torch.equal(patches.guidance.labels, Shade().perceive(patches.damaged).labels)
+
+
+@pytest.mark.parametrize(("probability", "kept"), [(0.0, True), (1.0, False)])
+def test_mask_dropout_merges_regions_into_the_background(recipe, data, probability, kept):
+    patches = drawn(replace(recipe, mask_dropout=probability), data)
+    assert bool(patches.guidance.labels.any()) is kept
+    # What is dropped is dropped for the tokens too: all cells are in the background.
+    assert bool(patches.overview.areas[:, 1:].any()) is kept
+
+
+@pytest.mark.parametrize("form", ["paper", "anchored"])
+def test_clue_reuse_is_part_of_the_loss_in_the_form_that_is_asked_for(recipe, data, form):
+    losses = {}
+    for choice in ("off", form):
+        task = RestorerTask(replace(recipe, clue_reuse=choice, alpha=100.0), data)
+        task.load()
+        lesson = task.draw(0, generator_for(0, 0))
+        terms = task.compare(lesson, generator_for(0, 0))
+        losses[choice] = sum(float(term.detach()) for term in terms.minimised.values())
+        assert ("icrm" in terms.minimised) is (choice != "off")
+        if choice != "off":
+            view, patches = lesson.view, lesson.patches
+            expected = 100 * clue_reuse(patches.damaged, patches.clean, view, recipe.gamma, form)
+            # The network begins as the identity, so that its answer is the damaged patch.
+            assert torch.isclose(terms.minimised["icrm"].detach(), expected, rtol=0.05)
+            assert terms.observed["icrm share"] > 0
+    assert losses[form] > losses["off"]
+
+
 class Waiting(TorchDispatchMode):
-    """Counts how often a value of a tensor is asked for, which would make a graphics card wait."""
+    """Counts how often values are asked for, except of tensors known to lie on the processor."""
 
     def __init__(self, allowed: set[int]) -> None:
         super().__init__()

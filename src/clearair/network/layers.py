@@ -35,7 +35,7 @@ class LayerNorm(nn.Module):
 
 
 def spreading(linear: nn.Linear) -> nn.Linear:
-    """Begin with outputs of about twice the usual spread: logits, or keys, that choose from the first step on.
+    """Begin with outputs of about twice the usual spread: logits, or keys, that choose from the start.
 
     At PyTorch's own scale a softmax over them would begin nearly uniform and pass on almost no gradient.
     """

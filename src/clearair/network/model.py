@@ -243,7 +243,7 @@ class ClearAIR(nn.Module):
         residual = self._residual(window, toned, labels, judgement).to(toned.dtype)
         restored: Tensor = toned + residual
         if keep_tone and gain is not None:
-            return window + residual / gain.clamp_min(1)
+            restored = window + residual / gain.clamp_min(1)
         return restored
 
     def _residual(self, window: Tensor, toned: Tensor, labels: Tensor, judgement: Judgement) -> Tensor:

@@ -7,6 +7,7 @@ numbers that an uninterrupted one would have computed.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,8 @@ from clearair.errors import TrainingError
 from clearair.training.average import decay_at, update_average
 from clearair.training.checkpoint import capture, load_checkpoint, save_checkpoint
 from clearair.training.progress import Clock, Meters, log_line
-from clearair.training.resume import LATEST, STABLE, last_checkpoint
+from clearair.training.resume import ANNEALED, LATEST, STABLE, last_checkpoint
+from clearair.training.schedule import decay
 from clearair.training.stopping import StopSignals
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -106,6 +108,7 @@ def run(
     change: bool = False,
     start: Path | None = None,
     max_minutes: float | None = None,
+    anneal_minutes: float = 0,
     interval: int = 25,
     save_seconds: float = 180,
     report: Callable[[str], None] = print,
@@ -116,7 +119,8 @@ def run(
     more steps than an annealed run had, from before the annealing. `change` allows other settings than the
     run had. `start` is a checkpoint whose averaged weights are the starting point. Every `interval` steps are
     reported, every `save_seconds` saved. Ends after `max_minutes`, or with KeyboardInterrupt after Ctrl-C or
-    SIGTERM, always with a checkpoint.
+    SIGTERM, always with a checkpoint. Over the last `anneal_minutes` of them the learning rate falls to zero;
+    what comes of it is kept apart, and a later resume goes on from before.
 
     Raises TrainingError when `out` holds another run or the loss is not finite, and what the task raises.
     """
@@ -139,17 +143,27 @@ def run(
         _check(meters, step, plan)
         save_checkpoint(capture(step, settings, network, average, optimizers, clock.seconds), out / name)
 
+    deadline = math.inf if max_minutes is None else 60 * max_minutes
+    fall = 60 * anneal_minutes
+    name = LATEST
+
     stepping = False  # whether weights are half way between two steps
     with StopSignals() as signals:
         try:
             while step < plan.steps:
                 if step == plan.decay_start:
                     save(STABLE)
+                if fall and name == LATEST and clock.sitting > deadline - fall:
+                    save(LATEST)
+                    name = ANNEALED
                 generator = generator_for(plan.seed, step)
                 with clock.loading():
                     batch = task.draw(step, generator)
                 stepping = True
-                set_rate(optimizers, plan.learning_rate * plan.rate(step))
+                rate = plan.rate(step)
+                if name == ANNEALED:
+                    rate *= decay(1 - (deadline - clock.sitting) / fall)
+                set_rate(optimizers, plan.learning_rate * rate)
                 for _ in range(task.looks):
                     meters.add(update(task, batch, optimizers, generator))
                     update_average(average, network, decay_at(step + 1, plan.ema))
@@ -161,9 +175,9 @@ def run(
                     means = meters.means()
                     meters.clear()
                     log_line(out / "log.jsonl", where | means, report)
-                ended = max_minutes is not None and clock.sitting > 60 * max_minutes
+                ended = clock.sitting > deadline
                 if step == plan.steps or ended or signals.asked or clock.sitting - saved_at >= save_seconds:
-                    save(LATEST)
+                    save(name)
                     saved, saved_at = step, clock.sitting
                 if signals.asked:
                     raise KeyboardInterrupt
@@ -172,7 +186,7 @@ def run(
         except KeyboardInterrupt:
             # Steps are minutes of work. One that was broken off half way is not saved.
             if not stepping and saved != step:
-                save(LATEST)
+                save(name)
             raise
     return average.eval()
 

@@ -6,10 +6,14 @@ Shapes: B images, H x W pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+ClueReuse = Literal["paper", "anchored"]
+"""What ICRM compares: two views of the restoration alone, or their difference with the clean picture's."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +55,30 @@ def draw_strong_view(batch: int, side: int, generator: torch.Generator) -> Stron
     return StrongView((top, left, crop), kernel / kernel.sum(), gain)
 
 
-def clue_reuse(restored: Tensor, clean: Tensor, view: StrongView, gamma: float) -> Tensor:
-    """ICRM (ClearAIR, eqs. 15-17), a scalar: gamma * mean(((I_w - I_s) - (G_w - G_s))^2).
+def clue_reuse(
+    restored: Tensor, clean: Tensor, view: StrongView, gamma: float, form: ClueReuse = "anchored"
+) -> Tensor:
+    """ICRM (ClearAIR, eqs. 15-17), a scalar: gamma times a mean square, in one of two forms.
 
-    The paper compares the weak and the strong view of the restoration alone. That is smallest for a flat or
-    black image, so it rewards blurring and darkening. Here the difference of the two views, the picture's own
-    fine detail, must be the clean picture's, which takes no gradient: zero exactly for a perfect restoration.
+    `paper`: of I_w - I_s, the weak and the strong view of the restoration. That is smallest for a flat or
+    black image, so it rewards blurring and darkening. `anchored`: of (I_w - I_s) - (G_w - G_s): the
+    difference of the two views, the picture's own fine detail, must be that of the clean picture, which
+    takes no gradient; zero exactly for a perfect restoration.
     """
-    with torch.no_grad():
-        reference = view.weak(clean)
-        reference = reference - view.strong(reference)
     weak = view.weak(restored)
-    return gamma * (weak - view.strong(weak) - reference).square().mean()
+    difference = weak - view.strong(weak)
+    if form == "anchored":
+        with torch.no_grad():
+            reference = view.weak(clean)
+            reference = reference - view.strong(reference)
+        difference = difference - reference
+    return gamma * difference.square().mean()
+
+
+def gradient_share(term: Tensor, restored: Tensor) -> Tensor:
+    """How hard a term pulls at the restoration, relative to L1, a scalar that is only to be reported.
+
+    The sum of the absolute gradient over all values of `restored`; that of a mean absolute error is 1.
+    """
+    (gradient,) = torch.autograd.grad(term, restored, retain_graph=True)
+    return gradient.abs().sum()

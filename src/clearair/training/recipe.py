@@ -8,9 +8,8 @@ from typing import Any, Literal
 from clearair.data.pairs import Mix
 from clearair.errors import ConfigError
 from clearair.network import BASE, COMPACT, TINY, NetworkConfig
+from clearair.training.losses import ClueReuse
 from clearair.training.schedule import warmup_stay_decay
-
-ClueReuse = Literal["off", "detached"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ class Recipe:
     """Probability with which each region is merged into the background."""
     guided_from: int = 0
     """Until this step every image gets neutral guidance, and nothing is perceived."""
-    clue_reuse: ClueReuse = "detached"
-    """ICRM (eqs. 15-17)."""
+    clue_reuse: ClueReuse | Literal["off"] = "anchored"
+    """ICRM (eqs. 15-17), in the form of the paper or anchored to the clean picture."""
     alpha: float = 0.25
     """Weight of ICRM in the loss (eq. 1)."""
     gamma: float = 0.05
@@ -73,7 +72,7 @@ class Recipe:
 
 def compact() -> Recipe:
     """The model that ships inside the package: every kind of damage, made for CPUs."""
-    return Recipe("compact", COMPACT, batch=8, learning_rate=1.5e-3)
+    return Recipe("compact", COMPACT, batch=16, view=160, patch=64, ema=0.995, learning_rate=1.5e-3)
 
 
 def base() -> Recipe:

@@ -21,7 +21,7 @@ from clearair.network.regions import drop_regions
 from clearair.perception import load_compact
 from clearair.perception.protocol import Perceiver
 from clearair.training.loop import Terms
-from clearair.training.losses import StrongView, clue_reuse, draw_strong_view
+from clearair.training.losses import StrongView, clue_reuse, draw_strong_view, gradient_share
 from clearair.training.optimizer import make_optimizers
 from clearair.training.recipe import Recipe
 
@@ -37,7 +37,7 @@ class Patches:
     guidance: Guidance
     """Of the whole views; `labels` are those of the windows."""
     overview: Overview
-    """Of the whole views, as the picture that a window is cut from."""
+    """Of the whole views, the pictures that the windows are cut from."""
     thumbnail: Tensor
     """(B, 3, T / 2, T / 2) the clean views, averaged."""
     origin: tuple[int, int]
@@ -100,23 +100,25 @@ class RestorerTask:
         patches = batch.patches
         with torch.autocast(patches.damaged.device.type, torch.bfloat16):
             judgement = self.network.judge(patches.guidance, patches.overview)
-            restored = self.network.restore(
-                patches.damaged, patches.guidance.labels, judgement, patches.origin
-            )
+            labels = patches.guidance.labels
+            restored = self.network.restore(patches.damaged, labels, judgement, patches.origin)
         restored = restored.float()
         terms = {"l1": F.l1_loss(restored, patches.clean)}
         if judgement.tone is not None:
-            # The thumbnail shows the whole view to the tone stage, which a window would teach little.
+            # The thumbnail shows the tone stage the whole view, of which a window would teach little.
             small = F.avg_pool2d(patches.overview.thumbnail, 2)
             toned, _ = self.network.tone(
                 small, replace(judgement.tone, size=(small.shape[2], small.shape[3]))
             )
             terms["tone"] = self.plan.tone_weight * F.l1_loss(toned, patches.thumbnail)
+        observed = {}
         if batch.view is not None:
-            clues = clue_reuse(restored, patches.clean, batch.view, self.plan.gamma)
+            assert self.plan.clue_reuse != "off"
+            clues = clue_reuse(restored, patches.clean, batch.view, self.plan.gamma, self.plan.clue_reuse)
             terms["icrm"] = self.plan.alpha * clues
+            observed["icrm share"] = gradient_share(terms["icrm"], restored)
         error = (restored.detach().clamp(0, 1) - patches.clean).square().mean(dim=(1, 2, 3)).clamp_min(1e-6)
-        return Terms(terms, {"psnr": -10 * error.log10().mean()})
+        return Terms(terms, {"psnr": -10 * error.log10().mean(), **observed})
 
 
 def draw_patches(

@@ -13,6 +13,9 @@ from clearair.training.checkpoint import Checkpoint, load_checkpoint
 LATEST, STABLE = "latest.safetensors", "stable.safetensors"
 """The last checkpoint, and the last one before the learning rate began to fall."""
 
+ANNEALED = "annealed.safetensors"
+"""A copy whose learning rate fell to zero before its time was up; the run itself goes on from the latest."""
+
 LENGTH = ("steps", "decay_steps")
 """Settings that are not part of a run's identity."""
 
@@ -39,13 +42,18 @@ def last_checkpoint(
     changed = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
     told = {name: f"{name} {theirs.get(name)} -> {ours.get(name)}" for name in changed if name not in LENGTH}
     if shape := [text for name, text in told.items() if name.startswith(f"{architecture}.")]:
-        raise TrainingError(f"{out}: holds a run of another network ({', '.join(shape)}).")
+        raise TrainingError(f"{out}: holds a run of another network ({_listed(shape)}).")
     if told and not change:
         raise TrainingError(
-            f"{out}: holds a run with other settings ({', '.join(told.values())}); --change goes on with "
+            f"{out}: holds a run with other settings ({_listed(list(told.values()))}); --change goes on with "
             "the new ones."
         )
     return checkpoint
+
+
+def _listed(texts: list[str], most: int = 6) -> str:
+    rest = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + rest
 
 
 def _entries(settings: dict[str, Any]) -> dict[str, Any]:

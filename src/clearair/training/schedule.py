@@ -11,7 +11,12 @@ def warmup_stay_decay(step: int, steps: int, warmup: int, decay_start: int) -> f
         return (step + 1) / warmup
     if step < decay_start:
         return 1.0
-    return 1.0 - math.sqrt((step - decay_start) / max(1, steps - decay_start))
+    return decay((step - decay_start) / max(1, steps - decay_start))
+
+
+def decay(share: float) -> float:
+    """1 - sqrt: from one to zero, for a share in [0, 1] of the way."""
+    return 1.0 - math.sqrt(min(1.0, max(0.0, share)))
 
 
 def warmup_cosine(step: int, steps: int, warmup: int) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,12 @@ import click
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Run folder.")
 @click.option("--steps", type=click.IntRange(1), help="Length of the run instead of the recipe's.")
 @click.option("--max-minutes", type=click.FloatRange(0), help="Stop after so long, with a checkpoint.")
+@click.option(
+    "--anneal-minutes",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Of --max-minutes: anneal a copy of the run over so long, and keep that.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, exactly where it stopped.")
 @click.option("--change", is_flag=True, help="Resume with other settings than the run had.")
 @click.option("--start", type=click.Path(path_type=Path, dir_okay=False), help="Checkpoint to start from.")
@@ -28,6 +33,7 @@ def train(
     out: Path,
     steps: int | None,
     max_minutes: float | None,
+    anneal_minutes: float,
     resume: bool,
     change: bool,
     start: Path | None,
@@ -45,15 +51,18 @@ def train(
 
     if threads:
         torch.set_num_threads(threads)
-    run = _train_perceivers if recipe == "perceivers" else partial(_train_restorer, recipe, device)
     options = {
         "resume": resume,
         "change": change,
         "start": start,
         "max_minutes": max_minutes,
+        "anneal_minutes": anneal_minutes,
         "report": click.echo,
     }
-    run(data, out, steps, save, options)
+    if recipe == "perceivers":
+        _train_perceivers(device, data, out, steps, save, options)
+    else:
+        _train_restorer(recipe, device, data, out, steps, save, options)
 
 
 def _train_restorer(
@@ -79,7 +88,7 @@ def _train_restorer(
 
 
 def _train_perceivers(
-    data: Path, out: Path, steps: int | None, save: Path | None, options: dict[str, Any]
+    device: str, data: Path, out: Path, steps: int | None, save: Path | None, options: dict[str, Any]
 ) -> None:
     from clearair.perception.compact.lessons import PerceiverRecipe
     from clearair.perception.compact.train import PerceiverTask, publish
@@ -88,7 +97,7 @@ def _train_perceivers(
 
     recipe = PerceiverRecipe()
     recipe = replace(recipe, steps=steps or recipe.steps)
-    run(PerceiverTask(recipe, data), out, **options)
+    run(PerceiverTask(recipe, data, device=device), out, **options)
     if save:
         publish(out / LATEST, recipe, save)
         click.echo(f"perceivers -> {save}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +106,21 @@ class Batch:
     maps: Tensor
     """(B, 3, H, W) uint8 region maps; those of a photo without any are all zero."""
     mapped: Tensor
-    """(B,) bool: has region maps."""
+    """(B,) bool: has region maps; always on the processor, so that no graphics card is waited for."""
     twins: bool = False
     """Whether the second half shows the pictures of the first, with damage of the same kinds."""
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Copy to a device."""
+        return replace(
+            self,
+            images=self.images.to(device),
+            clean=self.clean.to(device),
+            kinds=self.kinds.to(device),
+            strength=self.strength.to(device),
+            cover=self.cover.to(device),
+            maps=self.maps.to(device),
+        )
 
 
 def load_photo(path: Path, data: Path) -> Photo:

@@ -64,7 +64,8 @@ def region_loss(eyes: CompactEyes, embedding: Tensor, maps: Tensor, generator: t
     reach = torch.where(torch.arange(count) % 3 == 0, float(max(height, width)), 7.0)
     other_rows = _stepped(rows, reach, height, generator)
     other_columns = _stepped(columns, reach, width, generator)
-    first, second = rows * width + columns, other_rows * width + other_columns
+    first = (rows * width + columns).to(embedding.device)
+    second = (other_rows * width + other_columns).to(embedding.device)
     points = embedding.flatten(2).float()
     distance = (_picked(points, first) - _picked(points, second)).square().sum(dim=1)  # (B, count)
     together = (_picked(labels, first) == _picked(labels, second)).float().mean(dim=1)
@@ -95,5 +96,5 @@ def _halves(scores: Tensor) -> Tensor:
 
 
 def _soft_levels(score: Tensor) -> Tensor:
-    levels = torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0])
+    levels = torch.arange(5.0, 0.0, -1.0, device=score.device)
     return F.softmax(-4.0 * (score[:, None] - levels).square() / 2, dim=1)

@@ -21,12 +21,13 @@ class PerceiverTask:
 
     architecture = "eyes"
 
-    def __init__(self, recipe: PerceiverRecipe, data: Path) -> None:
+    def __init__(self, recipe: PerceiverRecipe, data: Path, *, device: str = "cpu") -> None:
         self.plan = recipe
         self.looks = recipe.looks
         self.data = data
+        self.device = device
         torch.manual_seed(recipe.seed)
-        self.network = CompactEyes(recipe.eyes, normed=True)
+        self.network = CompactEyes(recipe.eyes, normed=True).to(device)
         if recipe.only_regions:
             self.network.requires_grad_(False)
             self.network.to_regions.requires_grad_(True)
@@ -52,7 +53,7 @@ class PerceiverTask:
 
     def draw(self, step: int, generator: torch.Generator) -> Batch:
         """Damaged pictures."""
-        return draw_batch(self.photos, self.pairs, self.plan, generator)
+        return draw_batch(self.photos, self.pairs, self.plan, generator).to(self.device)
 
     def compare(self, batch: Batch, generator: torch.Generator) -> Terms:
         """Look at a batch in views drawn anew, and compare with what is known about it."""
@@ -61,7 +62,7 @@ class PerceiverTask:
         if self.plan.only_regions:
             eyes.to_regions.train()
         far, near, grid = draw_views(batch, self.plan.eyes, generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16):
             sight = eyes.see(far.contiguous(memory_format=torch.channels_last), near, grid)
         sight = Sight(**{name: value.float() for name, value in vars(sight).items()})
         if self.plan.only_regions:
