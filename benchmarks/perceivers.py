@@ -85,7 +85,7 @@ def report_named(perceiver: CompactPerceiver, photos: list[torch.Tensor], draws:
 
 
 def report_calibration(perceiver: CompactPerceiver, photos: list[Photo], draws: int) -> None:
-    """Expected calibration error (Naeini et al., 2015), ten bins, over what training draws: mixtures, parts."""
+    """Expected calibration error (Naeini et al., 2015) over what training draws: mixtures, parts."""
     probabilities, truth = [], []
     for seed in range(20 * draws):
         batch = draw_batch(photos, [], PerceiverRecipe(twins=0.0), torch.Generator().manual_seed(seed))

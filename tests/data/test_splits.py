@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from clearair.data.photos import find_photos
-from clearair.data.splits import UNUSUAL, split, unusual
+from clearair.data.photos import find_pairs, find_photos
+from clearair.data.splits import TWINS, UNUSUAL, split, unusual
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -29,8 +29,18 @@ def test_no_picture_is_unusual_twice():
     assert len(names) == len(set(names))
 
 
+def test_what_shows_the_scene_of_a_held_out_pair_is_not_trained_on():
+    pairs = [(Path(f"input/{index}.png"), Path(f"target/{index}.jpg")) for index in range(4)]
+    pairs[2] = (Path(TWINS[1]), Path("target/s182_0.jpg"))
+    assert split(pairs, "lowlight") == ([pairs[1], pairs[3]], [pairs[0]])
+
+
 @pytest.mark.data
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared images are not here")
-def test_every_unusual_picture_is_there():
+def test_every_picture_on_the_lists_is_there():
     photos = find_photos(SHARED / "train" / "clean")
     assert len(unusual(photos)) == sum(map(len, UNUSUAL.values()))
+    barred = {"/".join(path.parts[-2:]) for path in photos} & set(TWINS)
+    pairs = find_pairs(SHARED, "lowlight")
+    barred |= {"/".join(damaged.parts[-2:]) for damaged, _ in pairs} & set(TWINS)
+    assert barred == set(TWINS)

@@ -312,8 +312,11 @@ def unfolded(eyes: CompactEyes, images: Sequence[Tensor]) -> CompactEyes:
     normed.load_state_dict({**normed.state_dict(), **plain})
     for name, block in blocks.items():
         convolution, norm = block[0], block[1]
-        assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-        assert convolution.bias is not None and norm.running_mean is not None and norm.running_var is not None
+        assert isinstance(convolution, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert convolution.bias is not None
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         mean, square = torch.stack(seen[name]).mean(dim=0)
         length = convolution.weight.flatten(1).norm(dim=1).clamp_min(1e-6)
         convolution.weight.div_(length[:, None, None, None])

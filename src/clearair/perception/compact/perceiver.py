@@ -5,6 +5,7 @@ Shapes: B images, H x W pixels, N regions, K kinds, Q / D_c / D_d entries of the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clearair.errors import ImageError
 from clearair.network.guidance import Guidance
+from clearair.perception.compact.arrays import check_image, enlarged, far_view_of, near_crops_of
 from clearair.perception.compact.clustering import cluster_regions
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes, Sight
-from clearair.perception.compact.views import far_size
+from clearair.perception.compact.views import far_size, near_grid
 from clearair.perception.compact.weights import load_eyes, shipped_folder
 from clearair.perception.confidence import change_share, tone_share
 from clearair.perception.percepts import Floats, Labels, Percepts
@@ -62,7 +63,12 @@ class CompactPerceiver:
     @torch.no_grad()
     def perceive(self, images: Tensor) -> Guidance:
         """RGB in [0, 1], (B, 3, H, W) of any size -> what a restorer is told about them."""
-        return self._guidance(self.eyes(images), images)
+        size = (images.shape[2], images.shape[3])
+        guidance = self._guidance(self.eyes(images), size)
+        if guidance.labels.shape[1:] == size:
+            return guidance
+        labels = F.interpolate(guidance.labels[:, None], size, mode="nearest-exact")[:, 0]
+        return replace(guidance, labels=labels)
 
     @torch.no_grad()
     def perceive_image(self, image: NDArray[Any]) -> Percepts:
@@ -70,14 +76,13 @@ class CompactPerceiver:
 
         Raises ImageError when it is not such an array.
         """
-        pixels = as_tensor(image).to(next(self.eyes.parameters()).device)
-        sight = self.eyes(pixels)
-        guidance = self._guidance(sight, pixels)
+        sight = self._look(image)
+        guidance = self._guidance(sight, (image.shape[0], image.shape[1]))
         return Percepts(
             score=float(sight.score),
             levels=_array(sight.levels.softmax(dim=1)[0]),
             quality=_array(guidance.quality[0]),
-            labels=_labels(guidance.labels[0]),
+            labels=enlarged(_labels(guidance.labels[0]), (image.shape[0], image.shape[1])),
             content=_array(guidance.content[0]),
             degradation=_array(guidance.degradation[0]),
             local_degradation=_array(guidance.local_degradation[0]),
@@ -89,9 +94,11 @@ class CompactPerceiver:
     @torch.no_grad()
     def local_degradation(self, image: NDArray[Any], labels: NDArray[Any]) -> Floats:
         """Degradation embedding of each region of a label map (H, W): (N, D_d), N = largest label + 1."""
-        sight = self.eyes(as_tensor(image).to(next(self.eyes.parameters()).device))
-        regions = torch.from_numpy(labels.astype(np.int64))[None].to(sight.degradation.device)
-        return _array(pooled_by_region(sight, regions, int(regions.max()) + 1)[0])
+        sight = self._look(image)
+        count = int(labels.max()) + 1
+        small = enlarged(labels, map_size(sight)).astype(np.int64)
+        regions = torch.from_numpy(small)[None].to(sight.degradation.device)
+        return _array(pooled_by_region(sight, regions, count)[0])
 
     def _parts(self, sight: Sight) -> Tensor:
         """What regions are made of: what people see as one, and what is damaged alike, (B, E + K, 4h, 4w)."""
@@ -101,15 +108,23 @@ class CompactPerceiver:
         )
         return torch.cat([sight.regions, _DAMAGE * self.eyes.region_radius * kinds], dim=1)
 
-    def _guidance(self, sight: Sight, images: Tensor) -> Guidance:
+    def _look(self, image: NDArray[Any]) -> Sight:
+        """Both views are taken from the array itself: of a large picture, no copy of another type is made."""
+        check_image(image)
+        config, device = self.config, next(self.eyes.parameters()).device
+        grid = near_grid(image.shape[0], image.shape[1], config.near_crops, config.near_spacing)
+        far = far_view_of(image, config.far_pixels)
+        near = near_crops_of(image, config.near_side, grid)
+        return self.eyes.see(far.to(device), near.to(device), grid)
+
+    def _guidance(self, sight: Sight, image_size: tuple[int, int]) -> Guidance:
+        """The label map is as large as the far view."""
         count = self.config.region_count
-        size = far_size(images.shape[2], images.shape[3], self.config.far_pixels)
+        size = far_size(*image_size, self.config.far_pixels)
         labels = cluster_regions(self._parts(sight), self.eyes.region_radius, count - 1, size)
         # In a uniform image the network sees only its own borders.
         labels = torch.where(sight.contrast[:, None, None] < _FLAT, torch.ones_like(labels), labels)
         local = pooled_by_region(sight, labels, count)
-        if size != images.shape[2:]:
-            labels = F.interpolate(labels[:, None], images.shape[2:], mode="nearest-exact")[:, 0]
         probabilities = _array(self.eyes.kind_logits(sight.degradation).sigmoid())
         tone = torch.from_numpy(tone_share(probabilities, self.config.kinds)).to(local.device)
         change = torch.from_numpy(change_share(probabilities)).to(local.device)
@@ -121,34 +136,22 @@ def load_compact(folder: Path | None = None) -> CompactPerceiver:
     return CompactPerceiver(load_eyes(shipped_folder() if folder is None else folder))
 
 
+def map_size(sight: Sight) -> tuple[int, int]:
+    """Sides of the label map in which shares of a region are counted: 8 x 8 labels a position."""
+    return 8 * sight.dense_degradation.shape[2], 8 * sight.dense_degradation.shape[3]
+
+
 def pooled_by_region(sight: Sight, labels: Tensor, count: int) -> Tensor:
     """Mean degradation embedding of each region, labels (B, H, W) -> (B, count, D_d), length one.
 
     A region without pixels gets the embedding of the whole image.
     """
     dense = sight.dense_degradation
-    size = (8 * dense.shape[2], 8 * dense.shape[3])
-    fine = F.interpolate(labels[:, None].float(), size, mode="nearest-exact")[:, 0].long()
+    fine = F.interpolate(labels[:, None].float(), map_size(sight), mode="nearest-exact")[:, 0].long()
     share = F.avg_pool2d(F.one_hot(fine, count).permute(0, 3, 1, 2).float(), 8)  # (B, N, h, w)
     total = share.sum(dim=(2, 3))[:, :, None]  # (B, N, 1)
     mean = torch.einsum("bnhw,bdhw->bnd", share, dense) / total.clamp_min(1e-6)
     return F.normalize(torch.where(total > 0, mean, sight.degradation[:, None]), dim=2)
-
-
-def as_tensor(image: NDArray[Any]) -> Tensor:
-    """(H, W, 3) uint8, uint16 or float -> (1, 3, H, W) float in [0, 1]; NaN becomes black.
-
-    Raises ImageError for another shape or kind of numbers, or without pixels.
-    """
-    if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise ImageError(f"A perceiver needs an RGB image (H, W, 3) with pixels; got shape {image.shape}.")
-    if image.dtype == np.uint8 or image.dtype == np.uint16:
-        pixels = image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
-    elif np.issubdtype(image.dtype, np.floating):
-        pixels = np.clip(np.nan_to_num(image.astype(np.float32), posinf=1.0, neginf=0.0), 0.0, 1.0)
-    else:
-        raise ImageError(f"A perceiver needs uint8, uint16 or floating point pixels; got {image.dtype}.")
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
 
 
 def _array(values: Tensor) -> Floats:

@@ -53,12 +53,13 @@ def near_crops(images: Tensor, side: int, grid: tuple[int, int]) -> Tensor:
         # Replicate, because reflect padding fails on sides shorter than the pad.
         padding = (0, max(0, side - width), 0, max(0, side - height))
         return near_crops(F.pad(images, padding, mode="replicate"), side, grid)
-    tops, lefts = _starts(height, side, grid[0]), _starts(width, side, grid[1])
+    tops, lefts = starts(height, side, grid[0]), starts(width, side, grid[1])
     pieces = [images[:, :, top : top + side, left : left + side] for top in tops for left in lefts]
     return torch.stack(pieces, dim=1)
 
 
-def _starts(length: int, side: int, count: int) -> list[int]:
+def starts(length: int, side: int, count: int) -> list[int]:
+    """Where `count` crops begin that lie evenly from end to end; one alone lies in the middle."""
     if count == 1:
         return [(length - side) // 2]
     return [round(index * (length - side) / (count - 1)) for index in range(count)]
