@@ -10,7 +10,7 @@ import copy
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -26,6 +26,7 @@ from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import THUMBNAIL, CompactEyes, Sight, folded
 from clearair.perception.compact.views import far_view, near_crops, near_grid
 from clearair.perception.compact.weights import save_eyes
+from clearair.training.calibration import calibrate
 from clearair.training.checkpoint import Checkpoint, capture, load_checkpoint, save_checkpoint
 from clearair.training.loop import LATEST, update_average
 from clearair.training.optimizer import Muon
@@ -439,11 +440,23 @@ def train_perceivers(
     return average.eval()
 
 
-def publish(checkpoint: Path, recipe: PerceiverRecipe, folder: Path) -> None:
-    """Write the averaged network of a checkpoint in the form that ships: folded, half precision."""
+def publish(
+    checkpoint: Path, recipe: PerceiverRecipe, folder: Path, data: Path | None = None, *, batches: int = 60
+) -> None:
+    """Write the averaged network of a checkpoint in the form that ships: folded, half precision.
+
+    With data, probabilities are calibrated on batches that training has not drawn.
+    """
     eyes = CompactEyes(recipe.eyes, normed=True)
     eyes.load_state_dict(_load(checkpoint, recipe).below("average"))
-    save_eyes(folded(eyes.eval()), folder)
+    plain = folded(eyes.eval())
+    if data is not None:
+        photos, pairs = load_photos(data)
+        fresh = replace(recipe, twins=0.0)
+        steps = range(recipe.steps, recipe.steps + batches)
+        drawn = (draw_batch(photos, pairs, fresh, generator_for(recipe.seed, step)) for step in steps)
+        calibrate(plain, ((batch.images, batch.kinds) for batch in drawn))
+    save_eyes(plain, folder)
 
 
 def _step(

@@ -102,5 +102,5 @@ def _train_perceivers(
         recipe, data, out, resume=resume, start=start, max_minutes=max_minutes, report=click.echo
     )
     if save:
-        publish(out / LATEST, recipe, save)
+        publish(out / LATEST, recipe, save, data)
         click.echo(f"perceivers -> {save}")
