@@ -22,7 +22,7 @@ from clearair.data.degradations import CDD11, KINDS, degrade
 from clearair.data.pairs import Mix, draw_pairs
 from clearair.data.photos import TrainingPhotos
 from clearair.perception import CompactPerceiver, load_compact
-from clearair.training.perceivers import PerceiverRecipe, Photo, draw_batch, load_photos
+from clearair.perception.compact.lessons import PerceiverRecipe, Photo, draw_batch, load_photos
 
 Image = NDArray[np.uint8]
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from clearair.adapters import Layout, as_photo, from_photo
-from clearair.batch import Record, find_images, plan_outputs, run
 from clearair.errors import ModelError, OutputError, UsageError
+from clearair.files.adapters import Layout, as_photo, from_photo
+from clearair.files.batch import Record, find_images, plan_outputs, run
 from clearair.image import Photo, read_photo, to_depth, write_photo
 from clearair.models import load_model, save_model
 from clearair.models.stamp import PerceiverStamp
 from clearair.network import ClearAIR
 from clearair.perception import Percepts, load_compact
-from clearair.perception.compact.perceiver import CompactPerceiver
+from clearair.perception.protocol import Perceiver
 from clearair.runtime.pytorch import Device, Precision, PyTorchRuntime
 from clearair.tiling import Window, blend_tiles, plan_tiles
 
@@ -58,7 +58,7 @@ class Restorer:
     def __init__(
         self,
         network: ClearAIR,
-        perceiver: CompactPerceiver,
+        perceiver: Perceiver,
         *,
         device: Device = "auto",
         precision: Precision = "auto",

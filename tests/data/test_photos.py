@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import pyvips
 
-from clearair.data.photos import find_pairs, find_photos, load_training_photos, split
+from clearair.data.photos import find_pairs, find_photos, load_training_photos
+from clearair.data.splits import split
 from clearair.errors import DataError
 
 

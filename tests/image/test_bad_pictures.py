@@ -263,7 +263,7 @@ def test_libvips_does_not_talk_to_the_user(capfd, caplog):
 
 
 def test_importing_needs_neither_libvips_nor_torch():
-    code = "import sys, clearair.image, clearair.batch; print({'pyvips', 'torch'} & set(sys.modules))"
+    code = "import sys, clearair.image, clearair.files.batch; print({'pyvips', 'torch'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
 
 

@@ -1,85 +1,222 @@
+"""The loop, on the smallest thing that can be trained: one matrix."""
+
+from __future__ import annotations
+
 import json
-from dataclasses import replace
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
 
-from clearair.errors import DataError, TrainingError
+from clearair.errors import TrainingError
 from clearair.training.checkpoint import load_checkpoint
-from clearair.training.loop import LATEST, STABLE, train
-from clearair.training.recipe import Recipe, smoke
+from clearair.training.loop import Terms, run
+from clearair.training.resume import LATEST, STABLE
+from clearair.training.schedule import warmup_stay_decay
 
 
-@pytest.fixture(scope="module")
-def recipe() -> Recipe:
-    return replace(smoke(), steps=6, decay_steps=2, warmup=2, batch=2, view=64, patch=32)
+@dataclass(frozen=True)
+class Plan:
+    steps: int = 12
+    decay_steps: int = 4
+    seed: int = 0
+    learning_rate: float = 0.1
+    clip: float = 1.0
+    ema: float = 0.9
+    matrix: dict[str, int] = field(default_factory=lambda: {"side": 4})
+
+    @property
+    def decay_start(self) -> int:
+        return self.steps - self.decay_steps
+
+    def rate(self, step: int) -> float:
+        return warmup_stay_decay(step, self.steps, 2, self.decay_start)
 
 
-def weights(out: Path) -> dict[str, torch.Tensor]:
-    return load_checkpoint(out / LATEST).tensors
+class MatrixTask:
+    """Learn to turn vectors by 180 degrees."""
+
+    architecture = "matrix"
+    looks = 2
+
+    def __init__(self, plan: Plan | None = None, broken_at: int = -1) -> None:
+        self.plan = plan or Plan()
+        self.broken_at = broken_at
+        torch.manual_seed(self.plan.seed)
+        side = self.plan.matrix["side"]
+        self.network = nn.Linear(side, side)
+        self.drawn: list[int] = []
+
+    def settings(self) -> dict:
+        return asdict(self.plan)
+
+    def load(self) -> None:
+        pass
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        return [torch.optim.AdamW(self.network.parameters(), lr=self.plan.learning_rate)]
+
+    def draw(self, step: int, generator: torch.Generator) -> Tensor:
+        self.drawn.append(step)
+        vectors = torch.randn(8, self.plan.matrix["side"], generator=generator)
+        return vectors * float("nan") if step == self.broken_at else vectors
+
+    def compare(self, batch: Tensor, generator: torch.Generator) -> Terms:
+        noise = 0.01 * torch.randn(batch.shape, generator=generator)
+        return Terms({"error": (self.network(batch) + batch + noise).square().mean()}, {"seen": batch.mean()})
 
 
-def silent(_: str) -> None:
+def silent(line: str) -> None:
     pass
 
 
-def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(recipe, data, tmp_path):
-    train(recipe, data, tmp_path / "whole", report=silent)
-    for _ in range(10):
-        train(recipe, data, tmp_path / "parts", resume=True, max_minutes=0, report=silent)
-    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
-    assert whole.keys() == parts.keys()
-    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+def trained(out: Path, plan: Plan | None = None, **options) -> MatrixTask:
+    task = MatrixTask(plan)
+    run(task, out, **{"report": silent, **options})
+    return task
 
 
-def test_another_seed_gives_other_weights(recipe, data, tmp_path):
-    short = replace(recipe, steps=2)
-    train(short, data, tmp_path / "a", report=silent)
-    train(replace(short, seed=1), data, tmp_path / "b", report=silent)
-    name = "network.extraction.weight"
-    assert not torch.equal(weights(tmp_path / "a")[name], weights(tmp_path / "b")[name])
+def same(first: Path, second: Path) -> bool:
+    one, other = load_checkpoint(first / LATEST).tensors, load_checkpoint(second / LATEST).tensors
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_longer_run_goes_on_from_before_the_annealing(recipe, data, tmp_path):
-    train(recipe, data, tmp_path, report=silent)
-    stable = load_checkpoint(tmp_path / STABLE)
-    assert stable.step == 4
-    train(replace(recipe, steps=9), data, tmp_path, resume=True, report=silent)
-    train(replace(recipe, steps=9), data, tmp_path / "direct", report=silent)
-    assert load_checkpoint(tmp_path / LATEST).step == 9
-    resumed, direct = weights(tmp_path), weights(tmp_path / "direct")
-    assert all(torch.equal(resumed[name], direct[name]) for name in direct)
+def test_a_run_stopped_after_every_step_ends_with_the_same_weights(tmp_path):
+    trained(tmp_path / "whole")
+    for _ in range(12):
+        trained(tmp_path / "parts", resume=True, max_minutes=0)
+    assert load_checkpoint(tmp_path / "parts" / LATEST).step == 12
+    assert same(tmp_path / "whole", tmp_path / "parts")
 
 
-def test_the_loss_falls(recipe, data, tmp_path):
-    longer = replace(recipe, steps=40, decay_steps=10, batch=4, learning_rate=3e-3)
-    train(longer, data, tmp_path, interval=10, report=silent)
-    losses = [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert losses[-1] < losses[0]
+def test_what_is_drawn_for_a_step_does_not_depend_on_where_the_run_began(tmp_path):
+    trained(tmp_path, max_minutes=0)
+    assert trained(tmp_path, resume=True).drawn == list(range(1, 12))
 
 
-def test_a_folder_with_a_run_is_not_overwritten(recipe, data, tmp_path):
-    short = replace(recipe, steps=1)
-    train(short, data, tmp_path, report=silent)
-    with pytest.raises(TrainingError, match="--resume"):
-        train(short, data, tmp_path, report=silent)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_after_its_step_and_a_resumed_one_is_the_same(tmp_path, number):
+    def stop(line: str) -> None:
+        if line.startswith("step 3 "):
+            os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "parts", interval=1, report=stop)
+    assert signal.getsignal(number) == before
+    assert load_checkpoint(tmp_path / "parts" / LATEST).step == 3
+    trained(tmp_path / "parts", resume=True)
+    trained(tmp_path / "whole")
+    assert same(tmp_path / "whole", tmp_path / "parts")
 
 
-def test_a_run_of_another_network_cannot_be_resumed(recipe, data, tmp_path):
-    short = replace(recipe, steps=1)
-    train(short, data, tmp_path, report=silent)
-    other = replace(short, network=replace(short.network, prompts=5))
-    with pytest.raises(TrainingError, match="prompts"):
-        train(other, data, tmp_path, resume=True, report=silent)
+def test_a_run_can_be_killed_between_two_checkpoints(tmp_path):
+    def kill(line: str) -> None:
+        if line.startswith("step 5 "):
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        trained(tmp_path / "parts", interval=1, save_seconds=0, report=kill)
+    assert load_checkpoint(tmp_path / "parts" / LATEST).step == 4
+    trained(tmp_path / "parts", resume=True)
+    trained(tmp_path / "whole")
+    assert same(tmp_path / "whole", tmp_path / "parts")
 
 
-def test_missing_photographs_are_named(recipe, tmp_path):
-    with pytest.raises(DataError, match="clean"):
-        train(recipe, tmp_path / "nothing", tmp_path / "out", report=silent)
+def test_a_run_in_another_thread_needs_no_signals(tmp_path):
+    thread = threading.Thread(target=trained, args=(tmp_path,))
+    thread.start()
+    thread.join()
+    assert load_checkpoint(tmp_path / LATEST).step == 12
 
 
-def test_a_broken_checkpoint_is_named(recipe, data, tmp_path):
-    (tmp_path / LATEST).write_bytes(b"\x10\x00\x00\x00nonsense")
-    with pytest.raises(TrainingError, match=LATEST):
-        train(recipe, data, tmp_path, resume=True, report=silent)
+def test_checkpoints_are_written_by_time_not_by_steps(tmp_path):
+    steps = []
+
+    def look(line: str) -> None:
+        latest = tmp_path / LATEST
+        steps.append(load_checkpoint(latest).step if latest.exists() else None)
+
+    trained(tmp_path, interval=1, save_seconds=1000, report=look)
+    assert steps == [None] * 12
+    assert load_checkpoint(tmp_path / LATEST).step == 12
+
+
+def test_a_checkpoint_never_holds_a_loss_that_was_not_finite(tmp_path):
+    with pytest.raises(TrainingError, match="learning rate"):
+        run(MatrixTask(broken_at=5), tmp_path, interval=100, save_seconds=1000, report=silent)
+    assert not (tmp_path / LATEST).exists()
+    with pytest.raises(TrainingError, match="step 6"):
+        run(MatrixTask(broken_at=5), tmp_path, interval=100, save_seconds=0, report=silent)
+    checkpoint = load_checkpoint(tmp_path / LATEST)
+    assert checkpoint.step == 5
+    assert all(value.isfinite().all() for value in checkpoint.tensors.values())
+
+
+def test_the_log_holds_the_means_of_an_interval(tmp_path):
+    trained(tmp_path / "fine", interval=1)
+    trained(tmp_path / "coarse", interval=6)
+    fine, coarse = (
+        [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        for name in ("fine", "coarse")
+    )
+    assert [record["step"] for record in coarse] == [6, 12]
+    for name in ("loss", "error", "seen", "gradient"):
+        assert coarse[0][name] == pytest.approx(sum(record[name] for record in fine[:6]) / 6)
+    assert fine[-1]["loss"] < fine[0]["loss"]
+
+
+def test_a_longer_run_goes_on_from_before_the_annealing(tmp_path):
+    trained(tmp_path / "longer")
+    assert load_checkpoint(tmp_path / "longer" / STABLE).step == 8
+    trained(tmp_path / "longer", Plan(steps=20), resume=True)
+    trained(tmp_path / "direct", Plan(steps=20))
+    assert same(tmp_path / "longer", tmp_path / "direct")
+
+
+def test_other_settings_are_named_and_refused_unless_asked_for(tmp_path):
+    trained(tmp_path, max_minutes=0)
+    other = Plan(seed=1, learning_rate=0.05)
+    with pytest.raises(TrainingError, match=r"seed 0 -> 1, learning_rate 0.1 -> 0.05.*--change") as error:
+        trained(tmp_path, other, resume=True)
+    assert "\n" not in str(error.value)
+    trained(tmp_path, other, resume=True, change=True)
+    assert load_checkpoint(tmp_path / LATEST).recipe["seed"] == 1
+
+
+def test_another_network_is_refused_even_when_change_is_asked_for(tmp_path):
+    trained(tmp_path, max_minutes=0)
+    with pytest.raises(TrainingError, match=r"another network.*side 4 -> 5"):
+        trained(tmp_path, Plan(matrix={"side": 5}), resume=True, change=True)
+
+
+def test_a_run_starts_from_the_average_of_another_checkpoint(tmp_path):
+    trained(tmp_path / "first")
+    task = MatrixTask(Plan(learning_rate=0.0))
+    average = run(task, tmp_path / "second", start=tmp_path / "first" / LATEST, report=silent)
+    assert torch.equal(
+        average.weight, load_checkpoint(tmp_path / "first" / LATEST).below("average")["weight"]
+    )
+    with pytest.raises(TrainingError, match="another network"):
+        trained(tmp_path / "third", Plan(matrix={"side": 5}), start=tmp_path / "first" / LATEST)
+
+
+def test_sigterm_ends_the_program_with_130_and_a_checkpoint(data, tmp_path):
+    code = "from clearair.apps.cli import main; main()"
+    arguments = ["train", "smoke", "--data", str(data), "--out", str(tmp_path / "run"), "--threads", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.readline()  # the first report
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
+    assert load_checkpoint(tmp_path / "run" / LATEST).step >= 25

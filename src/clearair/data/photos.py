@@ -1,4 +1,4 @@
-"""The training photographs of a data folder, in memory, and which of them are held out.
+"""The training photographs of a data folder, in memory.
 
 Layout: `train/clean/**` photographs to damage; `train/lowlight/*/{input,target}` and
 `train/rain/*/{input,target}` pairs, matched by stem.
@@ -6,22 +6,16 @@ Layout: `train/clean/**` photographs to damage; `train/lowlight/*/{input,target}
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from clearair.data.splits import split as split
 from clearair.errors import DataError
 from clearair.image import SUFFIXES, read_photo
-
-T = TypeVar("T")
-
-HELD_OUT = {"clean": 20, "rain": 20, "lowlight": 8}
-"""Of the sorted pictures every n-th, starting with the first, is for validation and never trained on."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +62,8 @@ def find_pairs(data: Path, kind: str) -> list[tuple[Path, Path]]:
     return pairs
 
 
-def split(items: Sequence[T], kind: str) -> tuple[list[T], list[T]]:
-    """Divide sorted pictures of a kind into those for training and those for validation."""
-    step = HELD_OUT[kind]
-    return [item for index, item in enumerate(items) if index % step], list(items[::step])
-
-
 def load_training_photos(data: Path) -> TrainingPhotos:
-    """Read what may be trained on. Raises DataError when there are no clean photographs."""
+    """Read what is not held out (`splits`). Raises DataError when there are no clean photographs."""
     clean, _ = split(find_photos(data / "train" / "clean"), "clean")
     pairs = {kind: split(find_pairs(data, kind), kind)[0] for kind in ("lowlight", "rain")}
     return TrainingPhotos(

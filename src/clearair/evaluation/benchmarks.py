@@ -14,15 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from clearair.data.photos import find_pairs
+from clearair.data.splits import split
 from clearair.errors import DataError, UsageError
 from clearair.evaluation.metrics import Image, psnr, ssim
 from clearair.image import read_photo, to_depth
 
 Restore = Callable[[Image], Image]
 """(H, W, 3) uint8 -> the same shape."""
-
-LOWLIGHT_STEP = 8
-"""Every eighth low-light pair, sorted by path, starting with the first, is never trained on."""
 
 PAIRED = ("Rain100L", "RESIDE-OTS", "RainDrop", "GoPro")
 
@@ -148,11 +147,10 @@ def _pairs(folder: Path) -> list[tuple[Path, Path]]:
 
 
 def _dark_pairs(data: Path) -> list[tuple[Path, Path]]:
-    root = data / "train" / "lowlight"
-    pairs = [pair for folder in sorted(root.glob("*")) for pair in _pairs(folder)]
+    pairs = find_pairs(data, "lowlight")
     if not pairs:
-        raise DataError(f"{root}: this benchmark folder is missing or empty.")
-    return sorted(pairs)[::LOWLIGHT_STEP]
+        raise DataError(f"{data / 'train' / 'lowlight'}: this benchmark folder is missing or empty.")
+    return split(pairs, "lowlight")[1]
 
 
 def _noisy(sigma: int) -> Benchmark:

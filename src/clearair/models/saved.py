@@ -18,7 +18,8 @@ from clearair.image import write_atomically
 from clearair.models.catalogue import find_model
 from clearair.models.stamp import PerceiverStamp
 from clearair.network import ClearAIR, NetworkConfig
-from clearair.perception import CompactPerceiver, load_compact
+from clearair.perception import load_compact
+from clearair.perception.protocol import Perceiver
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 FORMAT_VERSION = 1
@@ -41,7 +42,7 @@ class SavedModel:
         return network.eval().requires_grad_(False)
 
 
-def save_model(network: ClearAIR, folder: Path | str, *, perceivers: CompactPerceiver | None = None) -> None:
+def save_model(network: ClearAIR, folder: Path | str, *, perceivers: Perceiver | None = None) -> None:
     """Write the network as float16, with the sizes and fingerprint of the perceivers that guided it.
 
     The perceivers are by default those that ship with the package. An earlier model in `folder` is replaced.

@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-import torch
-
 from clearair.errors import ModelError
-from clearair.perception.compact.perceiver import CompactPerceiver
+from clearair.perception.protocol import Identity, Perceiver
 
 
 @dataclass(frozen=True)
-class PerceiverStamp:
-    """Name, sizes and weights of the perceivers, as a saved model records them."""
-
-    name: str
-    fingerprint: str
-    """SHA-256 over names, shapes and float32 values of all tensors, hexadecimal."""
-    quality_dim: int
-    content_dim: int
-    degradation_dim: int
-    region_count: int
+class PerceiverStamp(Identity):
+    """The identity of the perceivers, as a saved model records it."""
 
     @classmethod
-    def of(cls, perceiver: CompactPerceiver) -> PerceiverStamp:
+    def of(cls, perceiver: Perceiver) -> PerceiverStamp:
         """The stamp of perceivers at hand."""
-        config = perceiver.config
-        return cls(
-            name="compact",
-            fingerprint=_fingerprint(perceiver.eyes),
-            quality_dim=config.quality_dim,
-            content_dim=config.content_dim,
-            degradation_dim=config.degradation_dim,
-            region_count=config.region_count,
-        )
+        return cls(**asdict(perceiver.identity))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> PerceiverStamp:
@@ -61,14 +42,6 @@ class PerceiverStamp:
                     f"the model was trained with other perceivers: their {field.name} is {_short(ours)}, "
                     f"but {_short(theirs)} in the ones at hand; use the version of clearair it was made with"
                 )
-
-
-def _fingerprint(module: torch.nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tuple(value.shape)} ".encode())
-        digest.update(value.detach().float().cpu().contiguous().numpy().astype("<f4").tobytes())
-    return digest.hexdigest()
 
 
 def _short(value: str | int) -> str:

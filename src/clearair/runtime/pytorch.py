@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clearair.errors import UsageError
 from clearair.network import ClearAIR
-from clearair.perception.compact.perceiver import to_guidance
+from clearair.perception.guidance import to_guidance
 from clearair.perception.percepts import Percepts
 from clearair.tiling import Window
 

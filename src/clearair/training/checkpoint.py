@@ -34,17 +34,16 @@ class Checkpoint:
     @property
     def annealing(self) -> bool:
         """Whether the learning rate had begun to fall."""
+        if "decay_steps" not in self.recipe:
+            return False
         return self.step > max(0, int(self.recipe["steps"]) - int(self.recipe["decay_steps"]))
 
     def restore(
         self, network: nn.Module, average: nn.Module, optimizers: list[torch.optim.Optimizer]
     ) -> None:
         """Load everything into place. Raises TrainingError when the shapes are another network's."""
-        for name, module in (("network", network), ("average", average)):
-            try:
-                module.load_state_dict(self.below(name))
-            except RuntimeError as error:
-                raise TrainingError(f"The checkpoint holds another network: {error}") from error
+        self._load(network, "network")
+        self._load(average, "average")
         for index, optimizer in enumerate(optimizers):
             state = optimizer.state_dict()
             state["state"] = {}
@@ -52,6 +51,16 @@ class Checkpoint:
                 parameter, entry = name.split(".")
                 state["state"].setdefault(int(parameter), {})[entry] = tensor.clone()
             optimizer.load_state_dict(state)
+
+    def load_average(self, network: nn.Module) -> None:
+        """Load the averaged weights. Raises TrainingError when the shapes are another network's."""
+        self._load(network, "average")
+
+    def _load(self, module: nn.Module, name: str) -> None:
+        try:
+            module.load_state_dict(self.below(name))
+        except RuntimeError as error:
+            raise TrainingError(f"The checkpoint holds another network: {error}") from error
 
     def below(self, prefix: str) -> dict[str, Tensor]:
         """The tensors under a prefix, without it."""
@@ -78,7 +87,12 @@ def capture(
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write whole or not at all."""
+    """Write whole or not at all. Raises TrainingError when a value is not finite."""
+    bad = [name for name, value in checkpoint.tensors.items() if not value.isfinite().all()]
+    if bad:
+        raise TrainingError(
+            f"{path}: not written, since {len(bad)} tensors are not finite, such as {bad[0]}."
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     about = {"step": checkpoint.step, "seconds": checkpoint.seconds, "recipe": checkpoint.recipe}

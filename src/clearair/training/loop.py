@@ -1,236 +1,210 @@
-"""The training loop of the restorer: draw, perceive, restore, compare, step.
+"""The loop in which everything is trained: draw, compare, step, average, and lose nothing when stopped.
 
-Shapes: B pairs, V = side of the view that is perceived, P = side of the patch that is restored.
+All randomness of a step comes from a generator made of the seed and the step, so a resumed run computes the
+numbers that an uninterrupted one would have computed.
 """
 
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clearair.data.pairs import PairBatch, draw_pairs, generator_for
-from clearair.data.photos import TrainingPhotos, load_training_photos
+from clearair.data.pairs import generator_for
 from clearair.errors import TrainingError
-from clearair.network import ClearAIR, Guidance, NetworkConfig
-from clearair.network.regions import drop_regions
-from clearair.perception.compact.perceiver import CompactPerceiver, load_compact
-from clearair.training.checkpoint import Checkpoint, capture, load_checkpoint, save_checkpoint
-from clearair.training.losses import clue_reuse, draw_strong_view
-from clearair.training.optimizer import make_optimizers
-from clearair.training.progress import Clock, log_line
-from clearair.training.recipe import Recipe
+from clearair.training.average import decay_at, update_average
+from clearair.training.checkpoint import capture, load_checkpoint, save_checkpoint
+from clearair.training.progress import Clock, Meters, log_line
+from clearair.training.resume import LATEST, STABLE, last_checkpoint
+from clearair.training.stopping import StopSignals
 
-LATEST, STABLE = "latest.safetensors", "stable.safetensors"
-"""The last checkpoint, and the last one before the learning rate began to fall."""
+Network = TypeVar("Network", bound=nn.Module)
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
-class Patches:
-    """What one step trains on."""
+class Terms:
+    """What a network's answer to a batch costs. All are scalars on its device; nobody has waited for them."""
 
-    damaged: Tensor
-    """(B, 3, P, P) in [0, 1]."""
-    clean: Tensor
-    """(B, 3, P, P) in [0, 1]."""
-    guidance: Guidance
+    minimised: dict[str, Tensor]
+    """Their sum is the loss."""
+    observed: dict[str, Tensor] = field(default_factory=dict)
+    """Only reported."""
 
 
-def train(
-    recipe: Recipe,
-    data: Path,
+class Plan(Protocol):
+    """What the loop wants to know from a recipe."""
+
+    @property
+    def steps(self) -> int:
+        """Length of the run."""
+
+    @property
+    def seed(self) -> int:
+        """All randomness is a function of it and of the step."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The full one."""
+
+    @property
+    def clip(self) -> float:
+        """Largest norm of the gradient."""
+
+    @property
+    def ema(self) -> float:
+        """Decay of the average of the weights."""
+
+    @property
+    def decay_start(self) -> int | None:
+        """The step before which a run can be made longer; None when its rates depend on its length."""
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step, relative to the full one."""
+
+
+class Task(Protocol[Network, Batch]):
+    """What is trained, and on what: everything in which one training differs from another."""
+
+    network: Network
+    """On its device, with the weights it begins with."""
+    architecture: str
+    """The entry of the settings that describes the network: a run cannot go on with another one."""
+    looks: int
+    """Updates made with a batch."""
+
+    @property
+    def plan(self) -> Plan:
+        """The recipe."""
+
+    def settings(self) -> dict[str, Any]:
+        """All that decides what is learned, as plain values; kept in every checkpoint."""
+
+    def load(self) -> None:
+        """Read what is trained on; called once, when it is sure that the run may begin."""
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """For the weights that are trained."""
+
+    def draw(self, step: int, generator: torch.Generator) -> Batch:
+        """What a step trains on."""
+
+    def compare(self, batch: Batch, generator: torch.Generator) -> Terms:
+        """Run the network, and say what its answer costs."""
+
+
+def run(
+    task: Task[Network, Batch],
     out: Path,
     *,
     resume: bool = False,
+    change: bool = False,
     start: Path | None = None,
     max_minutes: float | None = None,
-    device: str = "cpu",
     interval: int = 25,
-    save_interval: int = 250,
+    save_seconds: float = 180,
     report: Callable[[str], None] = print,
-) -> ClearAIR:
-    """Run a recipe; checkpoints and `log.jsonl` go to `out`. Returns the averaged network.
+) -> Network:
+    """Train; checkpoints and `log.jsonl` go to `out`. Returns the averaged network.
 
     `resume` goes on from the last checkpoint in `out`, with the same numbers as if it had never stopped; with
-    more steps than an annealed run had, from before the annealing. `start` is a checkpoint whose averaged
-    weights are the starting point. Stops after `max_minutes`, with a checkpoint.
+    more steps than an annealed run had, from before the annealing. `change` allows other settings than the
+    run had. `start` is a checkpoint whose averaged weights are the starting point. Every `interval` steps are
+    reported, every `save_seconds` saved. Ends after `max_minutes`, or with KeyboardInterrupt after Ctrl-C or
+    SIGTERM, always with a checkpoint.
 
-    Raises TrainingError when `out` holds another run or the loss is not finite, DataError without
-    photographs.
+    Raises TrainingError when `out` holds another run or the loss is not finite, and what the task raises.
     """
-    last = _last_checkpoint(recipe, out, resume)
-    torch.manual_seed(recipe.seed)
-    network = ClearAIR(recipe.network)
-    _initialise(network)
-    if start is not None:
-        network.load_state_dict(load_checkpoint(start).below("average"))
-    network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    plan, network, settings = task.plan, task.network, task.settings()
+    last = last_checkpoint(out, settings, task.architecture, resume=resume, change=change)
+    if start is not None and last is None:
+        load_checkpoint(start).load_average(network)
     average = copy.deepcopy(network).requires_grad_(False)
-    optimizers = make_optimizers(network, recipe.learning_rate, recipe.weight_decay)
+    optimizers = task.optimizers()
     step, spent = 0, 0.0
     if last is not None:
         last.restore(network, average, optimizers)
         step, spent = last.step, last.seconds
-    photos = load_training_photos(data)
-    # Without guidance nothing needs to see.
-    perceiver = load_compact().to(device) if recipe.guided_from < recipe.steps else None
-    clock = Clock(spent)
-    meters: dict[str, list[float]] = {}
+    task.load()
+    out.mkdir(parents=True, exist_ok=True)
+    clock, meters = Clock(spent), Meters()
+    saved, saved_at = step, clock.sitting
 
     def save(name: str) -> None:
-        checkpoint = capture(step, recipe.to_dict(), network, average, optimizers, clock.seconds)
-        save_checkpoint(checkpoint, out / name)
+        _check(meters, step, plan)
+        save_checkpoint(capture(step, settings, network, average, optimizers, clock.seconds), out / name)
 
     stepping = False  # whether weights are half way between two steps
-    try:
-        while step < recipe.steps:
-            if step == recipe.decay_start:
-                save(STABLE)
-            generator = generator_for(recipe.seed, step)
-            with clock.loading():
-                patches = draw_patches(recipe, photos, perceiver, step, generator, device)
-            stepping = True
-            for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-                group["lr"] = recipe.learning_rate * recipe.rate(step)
-            for name, value in train_step(network, patches, optimizers, recipe, generator).items():
-                meters.setdefault(name, []).append(value)
-            step += 1
-            update_average(average, network, min(recipe.ema, step / (step + 10)))
-            stepping = False
-            if step % interval == 0 or step == recipe.steps:
-                record = {
-                    "step": step,
-                    "seconds": round(clock.seconds),
-                    "loading": round(clock.share, 3),
-                    **{name: sum(values) / len(values) for name, values in meters.items()},
-                }
-                log_line(out / "log.jsonl", record, report)
-                meters = {}
-            done = step == recipe.steps or (max_minutes is not None and clock.sitting > 60 * max_minutes)
-            if step % save_interval == 0 or done:
+    with StopSignals() as signals:
+        try:
+            while step < plan.steps:
+                if step == plan.decay_start:
+                    save(STABLE)
+                generator = generator_for(plan.seed, step)
+                with clock.loading():
+                    batch = task.draw(step, generator)
+                stepping = True
+                set_rate(optimizers, plan.learning_rate * plan.rate(step))
+                for _ in range(task.looks):
+                    meters.add(update(task, batch, optimizers, generator))
+                    update_average(average, network, decay_at(step + 1, plan.ema))
+                step += 1
+                stepping = False
+                if step % interval == 0 or step == plan.steps:
+                    _check(meters, step, plan)
+                    where = {"step": step, "seconds": round(clock.seconds), "loading": round(clock.share, 3)}
+                    means = meters.means()
+                    meters.clear()
+                    log_line(out / "log.jsonl", where | means, report)
+                ended = max_minutes is not None and clock.sitting > 60 * max_minutes
+                if step == plan.steps or ended or signals.asked or clock.sitting - saved_at >= save_seconds:
+                    save(LATEST)
+                    saved, saved_at = step, clock.sitting
+                if signals.asked:
+                    raise KeyboardInterrupt
+                if ended:
+                    break
+        except KeyboardInterrupt:
+            # Steps are minutes of work. One that was broken off half way is not saved.
+            if not stepping and saved != step:
                 save(LATEST)
-            if done:
-                break
-    except KeyboardInterrupt:
-        # Steps are minutes of work. One that was broken off half way is not saved.
-        if not stepping:
-            save(LATEST)
-        raise
-    finished: ClearAIR = average.eval()
-    return finished
+            raise
+    return average.eval()
 
 
-def draw_patches(
-    recipe: Recipe,
-    photos: TrainingPhotos,
-    perceiver: CompactPerceiver | None,
-    step: int,
-    generator: torch.Generator,
-    device: str = "cpu",
-) -> Patches:
-    """Damaged views, perceived whole, and the window of each that is restored."""
-    pairs = draw_pairs(photos, recipe.mix, recipe.batch, recipe.view, recipe.scales, generator)
-    damaged, clean = pairs.damaged.to(device), pairs.clean.to(device)
-    if perceiver is None or step < recipe.guided_from:
-        guidance = neutral_guidance(recipe.network, damaged)
-    else:
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
-            guidance = perceiver.perceive(damaged)
-        labels = drop_regions(guidance.labels, guidance.regions, recipe.mask_dropout, generator)
-        guidance = replace(guidance, labels=labels)
-    window = _draw_window(recipe, pairs, generator)
-    return Patches(_cut(damaged, *window), _cut(clean, *window), guidance.window(*window))
-
-
-def _draw_window(recipe: Recipe, pairs: PairBatch, generator: torch.Generator) -> tuple[int, int, int, int]:
-    room = pairs.clean.shape[-1] - recipe.patch
-    top, left = (8 * int(torch.randint(room // 8 + 1, (), generator=generator)) for _ in range(2))
-    return top, left, recipe.patch, recipe.patch
-
-
-def _cut(image: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
-    return image[..., top : top + height, left : left + width].contiguous(memory_format=torch.channels_last)
-
-
-def neutral_guidance(config: NetworkConfig, images: Tensor) -> Guidance:
-    """What says nothing: zero embeddings and one region, for (B, 3, H, W)."""
-    batch, _, height, width = images.shape
-    zeros = images.new_zeros
-    return Guidance(
-        quality=zeros(batch, config.quality_dim),
-        labels=torch.zeros(batch, height, width, dtype=torch.uint8, device=images.device),
-        content=zeros(batch, config.content_dim),
-        degradation=zeros(batch, config.degradation_dim),
-        local_degradation=zeros(batch, config.region_count, config.degradation_dim),
-    )
-
-
-def train_step(
-    network: nn.Module,
-    patches: Patches,
+def update(
+    task: Task[Network, Batch],
+    batch: Batch,
     optimizers: list[torch.optim.Optimizer],
-    recipe: Recipe,
     generator: torch.Generator,
-) -> dict[str, float]:
-    """One update of the network. Returns the terms of the loss; TrainingError when it is not finite."""
-    with torch.autocast(patches.damaged.device.type, torch.bfloat16):
-        restored = network(patches.damaged, patches.guidance)
-    restored = restored.float()
-    terms = {"l1": F.l1_loss(restored, patches.clean)}
-    if recipe.clue_reuse != "off":
-        view = draw_strong_view(len(restored), restored.shape[-1], generator)
-        terms["icrm"] = recipe.alpha * clue_reuse(restored, patches.clean, view, recipe.gamma)
-    loss = torch.stack(list(terms.values())).sum()
-    if not torch.isfinite(loss):
-        raise TrainingError(f"The loss is {float(loss)}; try a lower learning rate ({recipe.learning_rate}).")
+) -> dict[str, Tensor]:
+    """One update of the network. Returns loss, norm of the gradient and terms, without waiting for them."""
+    terms = task.compare(batch, generator)
+    loss = torch.stack(list(terms.minimised.values())).sum()
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    norm = nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
+    trained = [weight for weight in task.network.parameters() if weight.requires_grad]
+    norm = nn.utils.clip_grad_norm_(trained, task.plan.clip)
     for optimizer in optimizers:
         optimizer.step()
-    error = (restored.detach().clamp(0, 1) - patches.clean).square().mean(dim=(1, 2, 3)).clamp_min(1e-6)
-    return {
-        "loss": float(loss.detach()),
-        "psnr": float(-10 * error.log10().mean()),
-        "gradient": float(norm),
-        **{name: float(term.detach()) for name, term in terms.items()},
-    }
+    return {"loss": loss, "gradient": norm, **terms.minimised, **terms.observed}
 
 
-@torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Exponential moving average of the weights, in place."""
-    targets = [value for value in average.state_dict().values() if value.is_floating_point()]
-    sources = [value for value in network.state_dict().values() if value.is_floating_point()]
-    torch._foreach_lerp_(targets, sources, 1 - decay)
+def set_rate(optimizers: list[torch.optim.Optimizer], learning_rate: float) -> None:
+    """The learning rate of the next step."""
+    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+        group["lr"] = learning_rate
 
 
-def _initialise(network: ClearAIR) -> None:
-    """Begin as the identity: what is not damaged stays as it is from the first step on."""
-    nn.init.zeros_(network.reconstruction.weight)
-    if network.reconstruction.bias is not None:
-        nn.init.zeros_(network.reconstruction.bias)
-
-
-def _last_checkpoint(recipe: Recipe, out: Path, resume: bool) -> Checkpoint | None:
-    latest, stable = out / LATEST, out / STABLE
-    if not latest.exists():
-        return None
-    if not resume:
-        raise TrainingError(f"{out}: holds a run already; --resume goes on with it, or name another folder.")
-    checkpoint = load_checkpoint(latest)
-    if checkpoint.annealing and recipe.steps != checkpoint.recipe["steps"] and stable.exists():
-        # Weights that were annealed learn badly at the full rate again.
-        checkpoint = load_checkpoint(stable)
-    theirs, ours = checkpoint.recipe["network"], json.loads(json.dumps(recipe.to_dict()["network"]))
-    if theirs != ours:
-        fields = ", ".join(sorted(name for name in ours if ours[name] != theirs.get(name)))
-        raise TrainingError(f"{out}: holds a run of another network (differs in {fields}).")
-    return checkpoint
+def _check(meters: Meters, step: int, plan: Plan) -> None:
+    if not meters.finite:
+        raise TrainingError(
+            f"The loss is not finite shortly before step {step}; --resume goes on from the last checkpoint, "
+            f"but try a lower learning rate than {plan.learning_rate}."
+        )

@@ -23,6 +23,10 @@ class StrongView:
     gain: Tensor
     """(B, 3, 1, 1) of the colour jitter."""
 
+    def to(self, device: torch.device | str) -> StrongView:
+        """Copy to a device."""
+        return StrongView(self.window, self.kernel.to(device), self.gain.to(device))
+
     def weak(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, 3, side, side)."""
         top, left, side = self.window

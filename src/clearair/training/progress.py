@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 
 def log_line(path: Path, record: dict[str, float], report: Callable[[str], None]) -> None:
     """Append a record to a JSON Lines file, and report it for people to read."""
@@ -48,3 +51,29 @@ class Clock:
 
     def __exit__(self, *_: object) -> None:
         self.loaded += time.monotonic() - self.entered
+
+
+class Meters:
+    """Values of the steps since the last report. They stay on their device until somebody asks."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[Tensor]] = {}
+
+    def add(self, terms: dict[str, Tensor]) -> None:
+        """Note the scalars of one update."""
+        for name, value in terms.items():
+            self._values.setdefault(name, []).append(value.detach())
+
+    @property
+    def finite(self) -> bool:
+        """Whether every value is; waits for the device."""
+        values = [value.float() for values in self._values.values() for value in values]
+        return not values or bool(torch.stack(values).isfinite().all())
+
+    def means(self) -> dict[str, float]:
+        """Mean of each value; waits for the device."""
+        return {name: float(torch.stack(values).double().mean()) for name, values in self._values.items()}
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._values = {}

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from clearair.data.pairs import Mix
 from clearair.errors import ConfigError
 from clearair.network import BASE, COMPACT, TINY, NetworkConfig
+from clearair.training.schedule import warmup_stay_decay
 
 ClueReuse = Literal["off", "detached"]
 
@@ -65,11 +66,7 @@ class Recipe:
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, relative to `learning_rate`: warm up, stay, decay (WSD)."""
-        if step < self.warmup and step < self.decay_start:
-            return (step + 1) / self.warmup
-        if step < self.decay_start:
-            return 1.0
-        return 1.0 - ((step - self.decay_start) / max(1, self.steps - self.decay_start)) ** 0.5  # type: ignore[no-any-return]
+        return warmup_stay_decay(step, self.steps, self.warmup, self.decay_start)
 
 
 def compact() -> Recipe:

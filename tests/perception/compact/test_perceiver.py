@@ -10,7 +10,8 @@ import torch
 
 from clearair.errors import ImageError
 from clearair.perception.compact.arrays import as_tensor
-from clearair.perception.compact.perceiver import pooled_by_region, to_guidance
+from clearair.perception.compact.perceiver import pooled_by_region
+from clearair.perception.guidance import to_guidance
 
 SIZES = [(1, 1), (1, 50), (50, 1), (3, 5), (64, 64), (97, 31), (24, 960)]
 

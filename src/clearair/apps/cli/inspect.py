@@ -30,7 +30,7 @@ def inspect(
 ) -> None:
     """Say what is wrong with photographs: quality from 1 (bad) to 5 (excellent), and degradations."""
     from clearair.apps.overlay import draw_regions
-    from clearair.batch import find_images, plan_outputs
+    from clearair.files.batch import find_images, plan_outputs
     from clearair.image import read_photo, write_photo
     from clearair.perception import load_compact
 

@@ -15,7 +15,7 @@ from clearair.errors import UsageError
 
 if TYPE_CHECKING:
     from clearair import Restorer
-    from clearair.batch import Record
+    from clearair.files.batch import Record
 
 
 def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int | str:
@@ -97,7 +97,7 @@ def restore(
     photo.jpg becomes photo.restored.jpg beside it, or photo.jpg at the same place below OUT. Inputs are
     never overwritten.
     """
-    from clearair.batch import find_images, plan_outputs, run
+    from clearair.files.batch import find_images, plan_outputs, run
 
     if "-" in paths:
         if len(paths) > 1 or output is not None or report is not None or overwrite or resume:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,6 +16,7 @@ import click
 @click.option("--steps", type=click.IntRange(1), help="Length of the run instead of the recipe's.")
 @click.option("--max-minutes", type=click.FloatRange(0), help="Stop after so long, with a checkpoint.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, exactly where it stopped.")
+@click.option("--change", is_flag=True, help="Resume with other settings than the run had.")
 @click.option("--start", type=click.Path(path_type=Path, dir_okay=False), help="Checkpoint to start from.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or mps.")
 @click.option("--threads", type=click.IntRange(1), help="Processor cores to use; all of them by default.")
@@ -25,6 +28,7 @@ def train(
     steps: int | None,
     max_minutes: float | None,
     resume: bool,
+    change: bool,
     start: Path | None,
     device: str,
     threads: int | None,
@@ -40,67 +44,52 @@ def train(
 
     if threads:
         torch.set_num_threads(threads)
+    options = {
+        "resume": resume,
+        "change": change,
+        "start": start,
+        "max_minutes": max_minutes,
+        "report": click.echo,
+    }
     if recipe == "perceivers":
-        _train_perceivers(data, out, steps, max_minutes, resume, start, save)
+        _train_perceivers(device, data, out, steps, save, options)
     else:
-        _train_restorer(recipe, data, out, steps, max_minutes, resume, start, device, save)
+        _train_restorer(recipe, device, data, out, steps, save, options)
 
 
 def _train_restorer(
     name: str,
+    device: str,
     data: Path,
     out: Path,
     steps: int | None,
-    max_minutes: float | None,
-    resume: bool,
-    start: Path | None,
-    device: str,
     save: Path | None,
+    options: dict[str, Any],
 ) -> None:
-    from dataclasses import replace
-
     from clearair.models import save_model
-    from clearair.training.loop import train as run
+    from clearair.training.loop import run
     from clearair.training.recipe import get_recipe
+    from clearair.training.restoration import RestorerTask
 
     recipe = get_recipe(name)
-    if steps:
-        recipe = replace(recipe, steps=steps)
-    network = run(
-        recipe,
-        data,
-        out,
-        resume=resume,
-        start=start,
-        max_minutes=max_minutes,
-        device=device,
-        report=click.echo,
-    )
+    task = RestorerTask(replace(recipe, steps=steps or recipe.steps), data, device=device)
+    network = run(task, out, **options)
     if save:
-        save_model(network, save)
+        save_model(network, save, perceivers=task.perceiver)
         click.echo(f"model -> {save}")
 
 
 def _train_perceivers(
-    data: Path,
-    out: Path,
-    steps: int | None,
-    max_minutes: float | None,
-    resume: bool,
-    start: Path | None,
-    save: Path | None,
+    device: str, data: Path, out: Path, steps: int | None, save: Path | None, options: dict[str, Any]
 ) -> None:
-    from dataclasses import replace
-
-    from clearair.training.loop import LATEST
-    from clearair.training.perceivers import PerceiverRecipe, publish, train_perceivers
+    from clearair.perception.compact.lessons import PerceiverRecipe
+    from clearair.perception.compact.train import PerceiverTask, publish
+    from clearair.training.loop import run
+    from clearair.training.resume import LATEST
 
     recipe = PerceiverRecipe()
-    if steps:
-        recipe = replace(recipe, steps=steps)
-    train_perceivers(
-        recipe, data, out, resume=resume, start=start, max_minutes=max_minutes, report=click.echo
-    )
+    recipe = replace(recipe, steps=steps or recipe.steps)
+    run(PerceiverTask(recipe, data, device=device), out, **options)
     if save:
         publish(out / LATEST, recipe, save, data)
         click.echo(f"perceivers -> {save}")

@@ -23,6 +23,7 @@ from clearair.perception.compact.eyes import CompactEyes, Sight
 from clearair.perception.compact.views import far_size, near_grid
 from clearair.perception.compact.weights import load_eyes, shipped_folder
 from clearair.perception.percepts import Floats, Labels, Percepts
+from clearair.perception.protocol import Identity, fingerprint
 
 _FLAT = 1 / 255
 
@@ -37,6 +38,19 @@ class CompactPerceiver:
     def config(self) -> EyesConfig:
         """Sizes of the embeddings and names of the kinds."""
         return self.eyes.config
+
+    @property
+    def identity(self) -> Identity:
+        """Its name, its weights and the sizes of its answers."""
+        config = self.config
+        return Identity(
+            name="compact",
+            fingerprint=fingerprint(self.eyes),
+            quality_dim=config.quality_dim,
+            content_dim=config.content_dim,
+            degradation_dim=config.degradation_dim,
+            region_count=config.region_count,
+        )
 
     def to(self, device: torch.device | str) -> CompactPerceiver:
         """Move to a device; returns itself."""
@@ -106,15 +120,6 @@ class CompactPerceiver:
 def load_compact(folder: Path | None = None) -> CompactPerceiver:
     """The perceiver that ships with the package, or one saved in `folder`. Raises ModelError."""
     return CompactPerceiver(load_eyes(shipped_folder() if folder is None else folder))
-
-
-def to_guidance(percepts: Percepts, window: tuple[int, int, int, int] | None = None) -> Guidance:
-    """Percepts of one image as a batch of one; `window` (top, left, height, width) crops the label map."""
-    top, left, height, width = window or (0, 0, *percepts.labels.shape)
-    labels = np.ascontiguousarray(percepts.labels[top : top + height, left : left + width])
-    embeddings = (percepts.quality, percepts.content, percepts.degradation, percepts.local_degradation)
-    quality, content, degradation, local = (torch.from_numpy(value)[None] for value in embeddings)
-    return Guidance(quality, torch.from_numpy(labels)[None], content, degradation, local)
 
 
 def map_size(sight: Sight) -> tuple[int, int]:

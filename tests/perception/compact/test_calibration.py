@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from clearair.perception.compact.calibration import calibrate, fit_scaling
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
-from clearair.training.calibration import calibrate, fit_scaling
 
 
 def draws(count: int = 40_000) -> tuple[torch.Tensor, torch.Tensor]:

@@ -17,21 +17,21 @@ from clearair.data.degradations import KINDS
 from clearair.errors import DataError, TrainingError
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
-from clearair.perception.compact.weights import load_eyes
-from clearair.training.checkpoint import load_checkpoint
-from clearair.training.loop import LATEST
-from clearair.training.perceivers import (
+from clearair.perception.compact.lessons import (
     PerceiverRecipe,
     draw_batch,
     draw_kinds,
     draw_views,
     load_photo,
     load_photos,
-    losses,
-    publish,
     quality_score,
-    train_perceivers,
 )
+from clearair.perception.compact.losses import losses
+from clearair.perception.compact.train import PerceiverTask, publish
+from clearair.perception.compact.weights import load_eyes
+from clearair.training.checkpoint import load_checkpoint
+from clearair.training.loop import run
+from clearair.training.resume import LATEST
 
 TINY = PerceiverRecipe(
     eyes=EyesConfig(
@@ -71,6 +71,10 @@ def data(tmp_path_factory) -> Path:
             root / f"train/lowlight/S/input/{name}.webp", lossless=True
         )
     return root
+
+
+def train_perceivers(recipe: PerceiverRecipe, data: Path, out: Path, **options) -> CompactEyes:
+    return run(PerceiverTask(recipe, data), out, **{"report": lambda line: None, **options})
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -155,20 +159,20 @@ def test_an_interrupted_run_goes_on_exactly(data, tmp_path):
             raise KeyboardInterrupt
 
     parts = tmp_path / "parts"
-    whole = train_perceivers(TINY, data, tmp_path / "whole", report=lambda line: None)
+    whole = train_perceivers(TINY, data, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train_perceivers(TINY, data, parts, report=interrupt, interval=1, save_interval=1)
-    resumed = train_perceivers(TINY, data, parts, resume=True, report=lambda line: None, interval=1)
+        train_perceivers(TINY, data, parts, report=interrupt, interval=1, save_seconds=0)
+    resumed = train_perceivers(TINY, data, parts, resume=True, interval=1)
     assert all(torch.equal(value, whole.state_dict()[name]) for name, value in resumed.state_dict().items())
     steps = [json.loads(line)["step"] for line in (parts / "log.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4]
 
 
 def test_a_run_is_not_overwritten_unasked_and_stops_in_time(data, tmp_path):
-    train_perceivers(TINY, data, tmp_path, max_minutes=0, report=lambda line: None)
+    train_perceivers(TINY, data, tmp_path, max_minutes=0)
     assert load_checkpoint(tmp_path / LATEST).step == 1
     with pytest.raises(TrainingError, match="--resume"):
-        train_perceivers(TINY, data, tmp_path, report=lambda line: None)
+        train_perceivers(TINY, data, tmp_path)
 
 
 def test_twins_show_one_picture_with_damage_of_one_kind(data):
@@ -183,17 +187,17 @@ def test_twins_show_one_picture_with_damage_of_one_kind(data):
 
 
 def test_a_checkpoint_of_another_shape_is_refused(data, tmp_path):
-    train_perceivers(replace(TINY, steps=1), data, tmp_path, report=lambda line: None)
+    train_perceivers(replace(TINY, steps=1), data, tmp_path)
     wider = replace(TINY, eyes=replace(TINY.eyes, dense_width=12))
-    with pytest.raises(TrainingError, match="another shape"):
-        train_perceivers(wider, data, tmp_path, resume=True, report=lambda line: None)
+    with pytest.raises(TrainingError, match=r"another network.*dense_width"):
+        train_perceivers(wider, data, tmp_path, resume=True)
 
 
 def test_training_only_regions_leaves_every_other_output_as_it_is(data, tmp_path):
-    train_perceivers(replace(TINY, steps=2), data, tmp_path / "all", report=lambda line: None)
+    train_perceivers(replace(TINY, steps=2), data, tmp_path / "all")
     start = tmp_path / "all" / LATEST
     regions = replace(TINY, steps=2, only_regions=True)
-    after = train_perceivers(regions, data, tmp_path / "regions", start=start, report=lambda line: None)
+    after = train_perceivers(regions, data, tmp_path / "regions", start=start)
     before = load_checkpoint(start).below("average")
     changed = {name for name, value in after.state_dict().items() if not torch.equal(value, before[name])}
     assert changed
@@ -230,7 +234,7 @@ def test_pictures_have_eight_bits_and_clean_ones_are_their_own_truth(data):
 
 
 def test_published_weights_load_without_the_normalisation(data, tmp_path):
-    average = train_perceivers(replace(TINY, steps=2), data, tmp_path, report=lambda line: None)
+    average = train_perceivers(replace(TINY, steps=2), data, tmp_path)
     publish(tmp_path / LATEST, TINY, tmp_path / "shipped")
     eyes = load_eyes(tmp_path / "shipped")
     images = torch.rand(1, 3, 40, 40)

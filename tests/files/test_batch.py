@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearair.batch import Job, Record, Source, find_images, plan_outputs, run
 from clearair.errors import UsageError
+from clearair.files.batch import Job, Record, Source, find_images, plan_outputs, run
 from clearair.image import Photo, read_photo, write_photo
 
 PHOTO = Photo(np.full((6, 8, 3), 100, np.uint8))

@@ -1,0 +1,132 @@
+"""Pictures to validate on: crops of held-out photographs, damaged in every way that is trained on.
+
+A pure function of the files, so that any two networks meet the same pixels.
+
+Shapes: B views, V = side of a view.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from clearair.data.degradations import CDD11, KINDS, degrade, degrade_in_parts
+from clearair.data.photos import find_pairs, find_photos, load_pixels
+from clearair.data.splits import split
+from clearair.errors import DataError, UsageError
+
+REAL = {"real lowlight": "lowlight", "real rain": "rain"}
+"""Sets of really damaged photographs, and the folder below `train` that holds them."""
+VALIDATION_KINDS = (*KINDS, "mixture", "regional", "clean", *REAL)
+"""Every set, in the order of tables."""
+
+MIXTURES = tuple(kinds for kinds in CDD11 if len(kinds) > 1)
+
+
+@dataclass(frozen=True, eq=False)
+class ValidationSet:
+    """Views with one kind of damage, both (B, 3, V, V) in [0, 1], with values that an 8-bit file can hold."""
+
+    kind: str
+    damaged: Tensor
+    clean: Tensor
+    names: tuple[str, ...]
+    """Where each view comes from, as a path below `train`."""
+
+
+def validation_sets(
+    data: Path, *, views: int = 12, side: int = 256, kinds: Sequence[str] | None = None
+) -> list[ValidationSet]:
+    """The sets of the given kinds (all by default), of `views` views each, of `side` pixels a side.
+
+    A single kind has the strengths (i + 0.5) / views, so that few views cover the whole range. There is one
+    view of each really damaged pair, at most `views`; a set without any pair is left out.
+
+    Raises UsageError for an unknown kind, DataError when there are no photographs.
+    """
+    wanted = VALIDATION_KINDS if kinds is None else tuple(kinds)
+    for kind in wanted:
+        if kind not in VALIDATION_KINDS:
+            raise UsageError(f"There is no validation set {kind!r}; known are {', '.join(VALIDATION_KINDS)}.")
+    root = data / "train"
+    photos = split(find_photos(root / "clean"), "clean")[1]
+    sets = []
+    for kind in wanted:
+        if kind in REAL:
+            made = _real_set(kind, split(find_pairs(data, REAL[kind]), REAL[kind])[1], root, views, side)
+        else:
+            made = _made_set(kind, photos, root, views, side)
+        sets += [made] if made.names else []
+    if not sets:
+        raise DataError(f"{root}: has no held-out pictures of {', '.join(wanted)}.")
+    return sets
+
+
+def _made_set(kind: str, photos: Sequence[Path], root: Path, views: int, side: int) -> ValidationSet:
+    order = torch.randperm(len(photos), generator=_generator(kind, "order")).tolist()
+    damaged, clean, names = [], [], []
+    for index in range(views):
+        path = photos[order[index % len(photos)]]
+        generator = _generator(kind, index)
+        view = _crop(load_pixels(path), side, generator)
+        clean.append(view)
+        damaged.append(_damage(view[None], kind, index, views, generator)[0])
+        names.append(str(path.relative_to(root)))
+    return ValidationSet(kind, _on_grid(damaged, side), _on_grid(clean, side), tuple(names))
+
+
+def _damage(clean: Tensor, kind: str, index: int, views: int, generator: torch.Generator) -> Tensor:
+    if kind == "clean":
+        return clean
+    if kind == "mixture":
+        return degrade(clean, [MIXTURES[index % len(MIXTURES)]], generator).image
+    if kind == "regional":
+        # Every kind meets every other one sooner or later; each third time it meets what is not damaged.
+        first = index % len(KINDS)
+        second = (first + 1 + index // len(KINDS) + index % 3) % len(KINDS)
+        other = () if index % 3 == 0 or second == first else (KINDS[second],)
+        return degrade_in_parts(clean, [(KINDS[first],)], [other], generator).image
+    return degrade(clean, [(kind,)], generator, (index + 0.5) / views).image
+
+
+def _real_set(
+    kind: str, pairs: Sequence[tuple[Path, Path]], root: Path, views: int, side: int
+) -> ValidationSet:
+    damaged, clean, names = [], [], []
+    for index, (dirty, target) in enumerate(pairs[:views]):
+        both = torch.cat([load_pixels(dirty), load_pixels(target)])
+        view = _crop(both, side, _generator(kind, index))
+        damaged.append(view[:3])
+        clean.append(view[3:])
+        names.append(str(dirty.relative_to(root)))
+    return ValidationSet(kind, _on_grid(damaged, side), _on_grid(clean, side), tuple(names))
+
+
+def _crop(photo: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """(C, H, W) uint8 -> (C, side, side) in [0, 1]: a window of it, or of a small one enlarged."""
+    pixels = photo.float()
+    if min(photo.shape[1:]) < side:
+        scale = side / min(photo.shape[1:])
+        size = (round(photo.shape[1] * scale), round(photo.shape[2] * scale))
+        pixels = F.interpolate(pixels[None], size, mode="bicubic")[0].clamp_(0, 255).round_()
+    top, left = (
+        int(torch.randint(length - side + 1, (), generator=generator)) for length in pixels.shape[1:]
+    )
+    return pixels[:, top : top + side, left : left + side] / 255
+
+
+def _on_grid(views: list[Tensor], side: int) -> Tensor:
+    """(B, 3, side, side) as a file would hold them."""
+    if not views:
+        return torch.empty(0, 3, side, side)
+    return (torch.stack(views) * 255).round_().div_(255)
+
+
+def _generator(kind: str, index: int | str) -> torch.Generator:
+    return torch.Generator().manual_seed(zlib.crc32(f"{kind} {index}".encode()))

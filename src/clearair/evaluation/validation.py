@@ -1,0 +1,152 @@
+"""What a network reaches on the validation sets, by kind of damage: for training logs and comparisons.
+
+Shapes: B views, V = side of a view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from clearair.data.validation import VALIDATION_KINDS, ValidationSet, validation_sets
+from clearair.errors import DataError, UsageError
+from clearair.evaluation.benchmarks import BENCHMARKS
+from clearair.evaluation.metrics import IDENTICAL
+from clearair.network import Guidance
+
+Network = Callable[[Tensor, Guidance], Tensor] | nn.Module
+"""(B, 3, H, W) and what it is told -> (B, 3, H, W)."""
+
+
+class Perceiver(Protocol):
+    """Tells a network about a batch of images."""
+
+    def perceive(self, images: Tensor) -> Guidance:
+        """(B, 3, H, W) in [0, 1] -> what the network is told."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean PSNR in dB of a set, before and after."""
+
+    input_psnr: float
+    psnr: float
+
+    @property
+    def gain(self) -> float:
+        """What restoring adds, in dB."""
+        return self.psnr - self.input_psnr
+
+
+def validate(
+    network: Network, perceiver: Perceiver, sets: Sequence[ValidationSet], batch: int = 4
+) -> dict[str, Score]:
+    """Restore every view and sum up each kind by its mean; on the device of the network."""
+    scores = {}
+    for views in sets:
+        restored = torch.cat(
+            [
+                psnr_each(restore(network, damaged, look(perceiver, damaged)), clean)
+                for damaged, clean in batches(network, views, batch)
+            ]
+        )
+        scores[views.kind] = Score(
+            float(psnr_each(views.damaged, views.clean).mean()), float(restored.mean())
+        )
+    return scores
+
+
+def mean_score(scores: Mapping[str, Score]) -> Score:
+    """Mean over the kinds of damage, each counting the same.
+
+    Undamaged pictures are left out: a perfect one counts 100 dB and would drown all others.
+    """
+    damaged = [score for kind, score in scores.items() if kind != "clean"] or list(scores.values())
+    return Score(
+        sum(score.input_psnr for score in damaged) / len(damaged),
+        sum(score.psnr for score in damaged) / len(damaged),
+    )
+
+
+def named_sets(
+    data: Path, names: Sequence[str] | None = None, *, every: int = 1, side: int = 256
+) -> list[ValidationSet]:
+    """Views of validation sets and benchmarks by name; all validation sets by default.
+
+    Of a benchmark the middle `side` x `side` pixels of every image. `every` takes each n-th view only.
+    Raises UsageError for an unknown name, DataError for missing or smaller images.
+    """
+    sets = []
+    for name in VALIDATION_KINDS if names is None else names:
+        if name in BENCHMARKS:
+            sets.append(_benchmark_set(data, name, every, side))
+        elif name in VALIDATION_KINDS:
+            for views in validation_sets(data, side=side, kinds=[name]):
+                sets.append(
+                    replace(
+                        views,
+                        damaged=views.damaged[::every],
+                        clean=views.clean[::every],
+                        names=views.names[::every],
+                    )
+                )
+        else:
+            known = ", ".join((*VALIDATION_KINDS, *BENCHMARKS))
+            raise UsageError(f"There is no set {name!r}; known are {known}.")
+    return sets
+
+
+def batches(network: Network, views: ValidationSet, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """(damaged, clean) of up to `batch` views at a time, on the device of the network."""
+    device = _device(network)
+    for start in range(0, len(views.damaged), batch):
+        stop = start + batch
+        yield views.damaged[start:stop].to(device), views.clean[start:stop].to(device)
+
+
+@torch.no_grad()
+def look(perceiver: Perceiver, images: Tensor) -> Guidance:
+    """What the perceiver says, at full precision as when a picture is restored."""
+    return perceiver.perceive(images)
+
+
+@torch.no_grad()
+def restore(network: Network, images: Tensor, guidance: Guidance) -> Tensor:
+    """(B, 3, H, W) in [0, 1] -> the same, restored in bfloat16 and rounded to 8 bits as a file would be."""
+    with torch.autocast(images.device.type, torch.bfloat16):
+        restored = network(images.contiguous(memory_format=torch.channels_last), guidance)
+    return (restored.float().clamp(0, 1) * 255).round() / 255
+
+
+def psnr_each(images: Tensor, references: Tensor) -> Tensor:
+    """(B, 3, H, W) twice, in [0, 1] -> (B,) PSNR in dB, on the CPU; at most `IDENTICAL`."""
+    error = (images.double() - references.double()).square().mean(dim=(1, 2, 3)).cpu()
+    return (-10 * error.clamp_min(1e-20).log10()).clamp_max(IDENTICAL)
+
+
+def _benchmark_set(data: Path, name: str, every: int, side: int) -> ValidationSet:
+    damaged: list[Tensor] = []
+    clean: list[Tensor] = []
+    names: list[str] = []
+    for index, case in enumerate(BENCHMARKS[name].cases(data)):
+        if index % every:
+            continue
+        height, width = case.clean.shape[:2]
+        if min(height, width) < side:
+            raise DataError(f"{name}, {case.name}: {width} x {height} px; {side} px a side are needed here.")
+        top, left = (height - side) // 2, (width - side) // 2
+        for views, image in ((damaged, case.damaged), (clean, case.clean)):
+            window = image[top : top + side, left : left + side].transpose(2, 0, 1).copy()
+            views.append(torch.from_numpy(window).float() / 255)
+        names.append(case.name)
+    return ValidationSet(name, torch.stack(damaged), torch.stack(clean), tuple(names))
+
+
+def _device(network: Network) -> torch.device:
+    parameter = next(network.parameters(), None) if isinstance(network, nn.Module) else None
+    return torch.device("cpu") if parameter is None else parameter.device

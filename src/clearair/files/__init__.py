@@ -1,0 +1,1 @@
+"""Pictures as people have them: many files at once, arrays, PIL images."""

@@ -1,0 +1,305 @@
+"""What the compact perceivers learn from: photographs damaged here, so the damage and the loss are known.
+
+Shapes: B images, H x W pixels, K kinds, h' x w' places of the map of cover, M human region maps of a photo.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from clearair.data.appearance import draw_appearance
+from clearair.data.degradations import CDD11, KINDS, degrade_in_parts
+from clearair.data.photos import find_pairs, find_photos, load_pixels, split
+from clearair.perception.compact.config import EyesConfig
+from clearair.perception.compact.views import far_view, near_crops, near_grid
+from clearair.training.schedule import warmup_cosine
+
+
+@dataclass(frozen=True)
+class PerceiverRecipe:
+    """Everything that decides what is learned."""
+
+    eyes: EyesConfig = field(default_factory=EyesConfig)
+    steps: int = 1500
+    """Batches drawn."""
+    batch: int = 32
+    """Pictures of 224 x 224 a batch; fewer of larger ones, more of smaller ones: all steps cost the same."""
+    looks: int = 2
+    """Updates made with a batch, each with other views of it, since drawing damage is not free."""
+    crops: tuple[int, ...] = (160, 192, 224, 256, 320, 384, 448)
+    """Sides of the training pictures in pixels; a batch has one."""
+    scales: tuple[float, float] = (0.4, 1.1)
+    """Photos are resized by a factor in this range before a crop is taken."""
+    clean: float = 0.18
+    """Share of pictures left as they are."""
+    mixed: float = 0.28
+    """Share of pictures with two or more degradations."""
+    partial: float = 0.3
+    """Share of damaged pictures in which a part is damaged in one way, the rest in another or not at all."""
+    varied: float = 0.5
+    """Share of photos that get another look, which is no damage, before anything else."""
+    shares: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 2.0, 1.0, 3.0, 1.0)
+    """How often each of KINDS is drawn alone; raindrops and blur, the hardest to gauge, more often."""
+    twins: float = 0.5
+    """Share of batches whose second half shows the first again, damaged alike but not as strongly."""
+    real_dark: float = 0.05
+    """Share of pictures really taken in low light."""
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    warmup: int = 50
+    """Steps until the full learning rate; it then falls to zero along a cosine."""
+    ema: float = 0.997
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    seed: int = 1
+    only_regions: bool = False
+    """Train the region decoder alone and leave every other output as it is."""
+
+    @property
+    def decay_start(self) -> None:
+        """The cosine falls from the first step on: a run cannot be made longer."""
+        return
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step, relative to `learning_rate`."""
+        return warmup_cosine(step, self.steps, self.warmup)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photograph in memory."""
+
+    clean: Tensor
+    """(3, H, W) uint8."""
+    maps: Tensor | None = None
+    """(M, H, W) uint8 human region maps."""
+    dark: Tensor | None = None
+    """(3, H, W) uint8, the same scene really taken in low light."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Damaged pictures and all that is known about them."""
+
+    images: Tensor
+    """(B, 3, H, W) in [0, 1], damaged."""
+    clean: Tensor
+    """(B, 3, H, W) in [0, 1]."""
+    kinds: Tensor
+    """(B, K) bool."""
+    strength: Tensor
+    """(B, K) in 0..1; 0 where a kind is absent, NaN where it is unknown."""
+    cover: Tensor
+    """(B, K, h', w') in 0..1: how much of each kind there is at each place."""
+    maps: Tensor
+    """(B, 3, H, W) uint8 region maps; those of a photo without any are all zero."""
+    mapped: Tensor
+    """(B,) bool: has region maps; always on the processor, so that no graphics card is waited for."""
+    twins: bool = False
+    """Whether the second half shows the pictures of the first, with damage of the same kinds."""
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Copy to a device."""
+        return replace(
+            self,
+            images=self.images.to(device),
+            clean=self.clean.to(device),
+            kinds=self.kinds.to(device),
+            strength=self.strength.to(device),
+            cover=self.cover.to(device),
+            maps=self.maps.to(device),
+        )
+
+
+def load_photo(path: Path, data: Path) -> Photo:
+    """A clean photograph with its human region maps, where there are any."""
+    maps = sorted((data / "train" / "regions" / "BSDS500").glob(f"{path.stem}_*.png"))
+    if path.parent.name != "BSD400" or not maps:
+        return Photo(load_pixels(path))
+    return Photo(load_pixels(path), maps=torch.stack([load_pixels(m)[0] for m in maps]))
+
+
+def load_photos(data: Path, *, held_out: bool = False) -> tuple[list[Photo], list[Photo]]:
+    """Clean photographs, and scenes in low and normal light: those to train on, or those held out.
+
+    Raises DataError when there are no clean photographs.
+    """
+    part = 1 if held_out else 0
+    clean = split(find_photos(data / "train" / "clean"), "clean")[part]
+    dark = split(find_pairs(data, "lowlight"), "lowlight")[part]
+    return (
+        [load_photo(path, data) for path in clean],
+        [Photo(load_pixels(target), dark=load_pixels(damaged)) for damaged, target in dark],
+    )
+
+
+def draw_kinds(recipe: PerceiverRecipe, generator: torch.Generator) -> tuple[str, ...]:
+    """What to do to a picture: nothing, one kind, or a mixture."""
+    chance = float(torch.rand((), generator=generator))
+    if chance < recipe.clean:
+        return ()
+    if chance < recipe.clean + recipe.mixed:
+        return _draw_mixture(generator)
+    return (KINDS[int(torch.multinomial(torch.tensor(recipe.shares), 1, generator=generator))],)
+
+
+def _draw_mixture(generator: torch.Generator) -> tuple[str, ...]:
+    mixtures = [tuple(kinds) for kinds in CDD11 if len(kinds) > 1]
+    chosen = mixtures[_integer(len(mixtures), generator)]
+    form = _integer(4, generator)
+    if form == 0:  # noise or JPEG on top, as a camera would add them
+        return (*chosen, ("noise", "jpeg")[_integer(2, generator)])
+    if form == 1:
+        pair = torch.randperm(len(KINDS), generator=generator)[:2].tolist()
+        return tuple(KINDS[index] for index in pair)
+    return chosen
+
+
+def draw_batch(
+    photos: Sequence[Photo], pairs: Sequence[Photo], recipe: PerceiverRecipe, generator: torch.Generator
+) -> Batch:
+    """Pictures of one random size, damaged at random."""
+    side = recipe.crops[_integer(len(recipe.crops), generator)]
+    clean, maps, dark, mapped = [], [], [], []
+    count = max(4, min(round(recipe.batch * (224 / side) ** 2), 2 * recipe.batch))
+    twins = _uniform(generator) < recipe.twins
+    for _ in range(count // 2 if twins else count):
+        real = bool(pairs) and float(torch.rand((), generator=generator)) < recipe.real_dark
+        pool = pairs if real else photos
+        pieces = _random_crop(pool[_integer(len(pool), generator)], side, recipe.scales, generator)
+        clean.append(pieces.clean)
+        maps.append(torch.zeros(3, side, side, dtype=torch.uint8) if pieces.maps is None else pieces.maps)
+        mapped.append(pieces.maps is not None)
+        dark.append(pieces.dark)
+    here = [() if night is not None else draw_kinds(recipe, generator) for night in dark]
+    there = [_draw_other_part(recipe, generator) if kinds else None for kinds in here]
+    if twins:
+        clean, maps, dark, mapped = 2 * clean, 2 * maps, 2 * dark, 2 * mapped
+        here, there = 2 * here, 2 * there
+    truth = torch.stack(clean).float().div_(255)
+    if not twins:
+        truth = draw_appearance(truth, generator, recipe.varied)(truth)
+    else:
+        half = truth[: len(truth) // 2]
+        truth = draw_appearance(half, generator, recipe.varied)(half).repeat(2, 1, 1, 1)
+    truth = (truth * 255).round_().div_(255)
+    damaged = degrade_in_parts(truth, here, there, generator)
+    images, present, strength = damaged.image.clone(), damaged.kinds.clone(), damaged.strength.clone()
+    cover = damaged.cover.clone()
+    for index, night in enumerate(dark):
+        if night is not None:
+            column = KINDS.index("lowlight")
+            images[index] = night.float() / 255
+            truth[index] = clean[index].float() / 255
+            present[index, column], strength[index, column], cover[index, column] = True, math.nan, 1.0
+    # What a file can hold: values between its levels would give damage away.
+    images = (images.clamp(0, 1) * 255).round_().div_(255)
+    return Batch(images, truth, present, strength, cover, torch.stack(maps), torch.tensor(mapped), twins)
+
+
+def _draw_other_part(recipe: PerceiverRecipe, generator: torch.Generator) -> tuple[str, ...] | None:
+    """What to do to the rest of a picture: None when there is no rest, nothing half the time, or one kind."""
+    if _uniform(generator) >= recipe.partial:
+        return None
+    if _uniform(generator) < 0.5:
+        return ()
+    return (KINDS[int(torch.multinomial(torch.tensor(recipe.shares), 1, generator=generator))],)
+
+
+def _random_crop(photo: Photo, side: int, scales: tuple[float, float], generator: torch.Generator) -> Photo:
+    height, width = photo.clean.shape[1:]
+    low = max(scales[0], side / min(height, width))
+    scale = max(low, scales[1]) if low >= scales[1] else low + (scales[1] - low) * _uniform(generator)
+    span = min(round(side / scale), height, width)
+    top, left = _integer(height - span + 1, generator), _integer(width - span + 1, generator)
+    flip = [axis for axis in (1, 2) if _integer(2 if axis == 2 else 8, generator) == 1]
+
+    def taken(image: Tensor | None, *, labels: bool = False) -> Tensor | None:
+        if image is None:
+            return None
+        window = image[:, top : top + span, left : left + span].float()[None]
+        if labels:
+            resized = F.interpolate(window, (side, side), mode="nearest-exact")
+        else:
+            resized = F.interpolate(window, (side, side), mode="bilinear", antialias=True)
+        return resized[0].round_().clamp_(0, 255).to(torch.uint8).flip(flip)
+
+    clean = taken(photo.clean)
+    maps = taken(photo.maps, labels=True)
+    assert clean is not None
+    if maps is not None:
+        maps = maps[torch.arange(3) % len(maps)]
+    return Photo(clean, maps, taken(photo.dark))
+
+
+def quality_score(images: Tensor, clean: Tensor) -> Tensor:
+    """Full-reference quality 1..5 of (B, 3, H, W) in [0, 1], (B,): the mean of mapped PSNR and SSIM.
+
+    12 dB and 0 are bad, 42 dB and 1 excellent. SSIM (Wang et al., 2004) is on luma, its window 7 x 7 and
+    uniform.
+    """
+    error = (images - clean).square().mean(dim=(1, 2, 3)).clamp_min(1e-6)
+    peak = ((-10 * error.log10() - 12) / 30).clamp(0, 1)
+    return 1 + 2 * peak + 2 * _ssim(images, clean).clamp(0, 1)
+
+
+def severity_score(batch: Batch) -> Tensor:
+    """The score to be learned, 1..5, (B,): fidelity, and how strong the damage was drawn.
+
+    Fidelity alone depends on what the picture shows: the same blur costs a meadow more than a sky. Of several
+    degradations, each takes its share of what the others leave. With an unknown strength, fidelity decides.
+    """
+    fidelity = quality_score(batch.images, batch.clean)
+    share = batch.cover.mean(dim=(2, 3))
+    left = (1 - share * batch.strength).prod(dim=1)  # NaN where a strength is unknown
+    return torch.where(left.isnan(), fidelity, 0.6 * fidelity + 0.4 * (1 + 4 * left))
+
+
+def _ssim(first: Tensor, second: Tensor) -> Tensor:
+    weights = first.new_tensor([0.299, 0.587, 0.114])[:, None, None]
+    x, y = ((image * weights).sum(dim=1, keepdim=True) for image in (first, second))
+
+    def local(image: Tensor) -> Tensor:
+        return F.avg_pool2d(image, 7, stride=2)
+
+    mean_x, mean_y = local(x), local(y)
+    var_x, var_y = local(x * x) - mean_x**2, local(y * y) - mean_y**2
+    covariance = local(x * y) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
+    return (luminance * (2 * covariance + 0.03**2) / (var_x + var_y + 0.03**2)).mean(dim=(1, 2, 3))
+
+
+def draw_views(
+    batch: Batch, eyes: EyesConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor, tuple[int, int]]:
+    """Far and near view of a batch, at random as poor as those of a much larger photo."""
+    shrink = (1.0, 1.0, 0.5, 0.25)[_integer(4, generator)]
+    height, width = batch.images.shape[2:]
+    rows, columns = near_grid(height, width, eyes.near_crops, eyes.near_spacing)
+    fewer = _integer(4, generator)
+    grid = (max(2, rows - fewer), max(2, columns - fewer))
+    return (
+        far_view(batch.images, int(eyes.far_pixels * shrink)),
+        near_crops(batch.images, eyes.near_side, grid),
+        grid,
+    )
+
+
+def _integer(limit: int, generator: torch.Generator) -> int:
+    return int(torch.randint(limit, (), generator=generator))
+
+
+def _uniform(generator: torch.Generator) -> float:
+    return float(torch.rand((), generator=generator))

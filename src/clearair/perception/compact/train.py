@@ -1,0 +1,92 @@
+"""Train the compact perceivers, and write them in the form that ships."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clearair.data.pairs import generator_for
+from clearair.perception.compact.calibration import calibrate
+from clearair.perception.compact.eyes import CompactEyes, Sight, folded
+from clearair.perception.compact.lessons import Batch, PerceiverRecipe, draw_batch, draw_views, load_photos
+from clearair.perception.compact.losses import losses, region_loss
+from clearair.perception.compact.weights import save_eyes
+from clearair.training.checkpoint import load_checkpoint
+from clearair.training.loop import Terms
+from clearair.training.optimizer import Muon
+
+
+class PerceiverTask:
+    """Eyes learn to say what was done to a picture, how much of it, and where one region ends."""
+
+    architecture = "eyes"
+
+    def __init__(self, recipe: PerceiverRecipe, data: Path, *, device: str = "cpu") -> None:
+        self.plan = recipe
+        self.looks = recipe.looks
+        self.data = data
+        self.device = device
+        torch.manual_seed(recipe.seed)
+        self.network = CompactEyes(recipe.eyes, normed=True).to(device)
+        if recipe.only_regions:
+            self.network.requires_grad_(False)
+            self.network.to_regions.requires_grad_(True)
+            self.network.affinity.requires_grad_(True)
+
+    def settings(self) -> dict[str, Any]:
+        """The recipe."""
+        return self.plan.to_dict()
+
+    def load(self) -> None:
+        """Read the photographs. Raises DataError without any."""
+        self.photos, self.pairs = load_photos(self.data)
+        if self.plan.only_regions:
+            self.photos, self.pairs = [photo for photo in self.photos if photo.maps is not None], []
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """Muon for convolutions, AdamW for the rest."""
+        rate, decay = self.plan.learning_rate, self.plan.weight_decay
+        trained = [weight for weight in self.network.parameters() if weight.requires_grad]
+        kernels = [weight for weight in trained if weight.ndim == 4]
+        others = [weight for weight in trained if weight.ndim != 4]
+        return [Muon(kernels, rate, decay), torch.optim.AdamW(others, lr=rate, weight_decay=decay)]
+
+    def draw(self, step: int, generator: torch.Generator) -> Batch:
+        """Damaged pictures."""
+        return draw_batch(self.photos, self.pairs, self.plan, generator).to(self.device)
+
+    def compare(self, batch: Batch, generator: torch.Generator) -> Terms:
+        """Look at a batch in views drawn anew, and compare with what is known about it."""
+        eyes = self.network
+        eyes.train(not self.plan.only_regions)
+        if self.plan.only_regions:
+            eyes.to_regions.train()
+        far, near, grid = draw_views(batch, self.plan.eyes, generator)
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16):
+            sight = eyes.see(far.contiguous(memory_format=torch.channels_last), near, grid)
+        sight = Sight(**{name: value.float() for name, value in vars(sight).items()})
+        if self.plan.only_regions:
+            return Terms({"regions": region_loss(eyes, sight.regions, batch.maps, generator)})
+        return Terms(losses(eyes, sight, batch, generator))
+
+
+def publish(
+    checkpoint: Path, recipe: PerceiverRecipe, folder: Path, data: Path | None = None, *, batches: int = 60
+) -> None:
+    """Write the averaged network of a checkpoint in the form that ships: folded, half precision.
+
+    With data, probabilities are calibrated on batches that training has not drawn.
+    """
+    eyes = CompactEyes(recipe.eyes, normed=True)
+    load_checkpoint(checkpoint).load_average(eyes)
+    plain = folded(eyes.eval())
+    if data is not None:
+        photos, pairs = load_photos(data)
+        fresh = replace(recipe, twins=0.0)
+        steps = range(recipe.steps, recipe.steps + batches)
+        drawn = (draw_batch(photos, pairs, fresh, generator_for(recipe.seed, step)) for step in steps)
+        calibrate(plain, ((batch.images, batch.kinds) for batch in drawn))
+    save_eyes(plain, folder)

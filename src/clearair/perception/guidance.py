@@ -1,0 +1,18 @@
+"""Percepts as the tensors that guide a network."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from clearair.network.guidance import Guidance
+from clearair.perception.percepts import Percepts
+
+
+def to_guidance(percepts: Percepts, window: tuple[int, int, int, int] | None = None) -> Guidance:
+    """Percepts of one image as a batch of one; `window` (top, left, height, width) crops the label map."""
+    top, left, height, width = window or (0, 0, *percepts.labels.shape)
+    labels = np.ascontiguousarray(percepts.labels[top : top + height, left : left + width])
+    embeddings = (percepts.quality, percepts.content, percepts.degradation, percepts.local_degradation)
+    quality, content, degradation, local = (torch.from_numpy(value)[None] for value in embeddings)
+    return Guidance(quality, torch.from_numpy(labels)[None], content, degradation, local)

@@ -1,0 +1,62 @@
+"""What every perceiver can be asked, whatever it is made of."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from numpy.typing import NDArray
+
+from clearair.perception.percepts import Percepts
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from clearair.network.guidance import Guidance
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which perceiver this is. Guidance of another one may have the same shape and means something else."""
+
+    name: str
+    fingerprint: str
+    """SHA-256 over names, shapes and float32 values of all tensors, hexadecimal."""
+    quality_dim: int
+    content_dim: int
+    degradation_dim: int
+    region_count: int
+
+
+class Perceiver(Protocol):
+    """Says how good images are, where their regions are and what is wrong with them.
+
+    Frozen: it is not trained with a restorer, and the same image gives the same answer.
+    """
+
+    @property
+    def identity(self) -> Identity:
+        """Its name, its weights and the sizes of its answers."""
+
+    def to(self, device: torch.device | str) -> Perceiver:
+        """Move to a device; returns itself."""
+
+    def perceive(self, images: Tensor) -> Guidance:
+        """RGB in [0, 1], (B, 3, H, W) of any size -> what a restorer is told about them, on their device."""
+
+    def perceive_image(self, image: NDArray[Any]) -> Percepts:
+        """One RGB image (H, W, 3), uint8, uint16 or float in [0, 1], of any size.
+
+        Raises ImageError when it is not such an array.
+        """
+
+
+def fingerprint(module: nn.Module) -> str:
+    """SHA-256 over names, shapes and float32 values of all tensors, hexadecimal."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tuple(value.shape)} ".encode())
+        digest.update(value.detach().float().cpu().contiguous().numpy().astype("<f4").tobytes())
+    return digest.hexdigest()
