@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from clearair.errors import ConfigError
 from clearair.perception.compact.config import EyesConfig
-from clearair.perception.compact.eyes import CompactEyes, folded
+from clearair.perception.compact.eyes import CompactEyes, folded, unfolded
 
 
 @pytest.mark.parametrize("size", [(1, 1), (16, 16), (7, 300), (65, 33)])
@@ -76,3 +76,24 @@ def test_an_unknown_field_is_refused():
 def test_a_config_that_makes_no_sense_is_refused(field):
     with pytest.raises(ConfigError, match=next(iter(field))):
         EyesConfig(**field)
+
+
+def test_unfolding_changes_nothing_but_scales_every_kernel_to_one(tiny_eyes):
+    batches = [torch.rand(3, 3, 96, 80, generator=torch.Generator().manual_seed(i)) for i in range(2)]
+    normed = unfolded(tiny_eyes, batches)
+    images = torch.rand(2, 3, 64, 90)
+    with torch.no_grad():
+        before, after, again = tiny_eyes(images), normed(images), folded(normed)(images)
+    for name, value in vars(before).items():
+        torch.testing.assert_close(getattr(after, name), value, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(getattr(again, name), value, atol=1e-4, rtol=1e-4)
+    kernel = normed.far.stages[0][0].weight
+    torch.testing.assert_close(kernel.flatten(1).norm(dim=1), torch.ones(len(kernel)))
+
+
+def test_what_unfolding_takes_away_is_what_the_batches_have(tiny_eyes):
+    images = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    normed = unfolded(tiny_eyes, [images]).train()
+    with torch.no_grad():
+        measured, stored = normed(images), normed.eval()(images)
+    torch.testing.assert_close(measured.quality, stored.quality, atol=0.02, rtol=0.02)

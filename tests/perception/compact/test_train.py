@@ -204,6 +204,35 @@ def test_training_only_regions_leaves_every_other_output_as_it_is(data, tmp_path
     assert all(name.startswith(("to_regions", "affinity")) for name in changed)
 
 
+def test_publishing_with_data_calibrates_the_kinds_and_nothing_else(data, tmp_path):
+    train_perceivers(replace(TINY, steps=2), data, tmp_path, report=lambda line: None)
+    publish(tmp_path / LATEST, TINY, tmp_path / "plain")
+    publish(tmp_path / LATEST, TINY, tmp_path / "calibrated", data, batches=3)
+    plain, calibrated = (load_eyes(tmp_path / name).state_dict() for name in ("plain", "calibrated"))
+    changed = {name for name, value in plain.items() if not torch.equal(value, calibrated[name])}
+    assert changed == {"kind_head.weight", "kind_head.bias"}
+
+
+def test_damage_in_parts_is_covered_in_parts(data):
+    photo = load_photo(data / "train/clean/BSD400/77.jpg", data)
+    recipe = replace(TINY, batch=24, partial=1.0, clean=0.0, mixed=0.0, twins=0.0)
+    batch = draw_batch([photo], [], recipe, generator(3))
+    share = batch.cover.mean(dim=(2, 3))
+    assert torch.equal(share > 0, batch.kinds)
+    assert (batch.kinds.sum(dim=1) == 2).any()
+    alone = batch.kinds.sum(dim=1) == 1
+    assert (share[alone].sum(dim=1) < 0.9).any()
+
+
+def test_pictures_have_eight_bits_and_clean_ones_are_their_own_truth(data):
+    photo = load_photo(data / "train/clean/BSD400/77.jpg", data)
+    batch = draw_batch([photo], [], replace(TINY, batch=8, varied=1.0), generator(5))
+    assert torch.allclose(batch.images * 255, (batch.images * 255).round(), atol=1e-3)
+    untouched = ~batch.kinds.any(dim=1)
+    assert untouched.any()
+    assert torch.equal(batch.images[untouched], batch.clean[untouched])
+
+
 def test_published_weights_load_without_the_normalisation(data, tmp_path):
     average = train_perceivers(replace(TINY, steps=2), data, tmp_path)
     publish(tmp_path / LATEST, TINY, tmp_path / "shipped")

@@ -114,5 +114,5 @@ def _train_perceivers(
     recipe = replace(recipe, steps=steps or recipe.steps)
     run(PerceiverTask(recipe, data, device=device), out, **options)
     if save:
-        publish(out / LATEST, recipe, save)
+        publish(out / LATEST, recipe, save, data)
         click.echo(f"perceivers -> {save}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from clearair.data.pairs import generator_for
+from clearair.perception.compact.calibration import calibrate
 from clearair.perception.compact.eyes import CompactEyes, Sight, folded
 from clearair.perception.compact.lessons import Batch, PerceiverRecipe, draw_batch, draw_views, load_photos
 from clearair.perception.compact.losses import losses, region_loss
@@ -70,8 +73,20 @@ class PerceiverTask:
         return Terms(losses(eyes, sight, batch, generator))
 
 
-def publish(checkpoint: Path, recipe: PerceiverRecipe, folder: Path) -> None:
-    """Write the averaged network of a checkpoint in the form that ships: folded, half precision."""
+def publish(
+    checkpoint: Path, recipe: PerceiverRecipe, folder: Path, data: Path | None = None, *, batches: int = 60
+) -> None:
+    """Write the averaged network of a checkpoint in the form that ships: folded, half precision.
+
+    With data, probabilities are calibrated on batches that training has not drawn.
+    """
     eyes = CompactEyes(recipe.eyes, normed=True)
     load_checkpoint(checkpoint).load_average(eyes)
-    save_eyes(folded(eyes.eval()), folder)
+    plain = folded(eyes.eval())
+    if data is not None:
+        photos, pairs = load_photos(data)
+        fresh = replace(recipe, twins=0.0)
+        steps = range(recipe.steps, recipe.steps + batches)
+        drawn = (draw_batch(photos, pairs, fresh, generator_for(recipe.seed, step)) for step in steps)
+        calibrate(plain, ((batch.images, batch.kinds) for batch in drawn))
+    save_eyes(plain, folder)
