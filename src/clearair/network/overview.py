@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clearair.network.layers import at_least_float32
 from clearair.network.regions import membership
 
 THUMBNAIL = 128
@@ -73,17 +74,17 @@ def _pooled(rows: Rows, size: tuple[int, int], regions: int, stem: int) -> tuple
         bottom = min(top + STRIP, height)
         above, below = max(top - stem, 0), min(bottom + stem, height)
         image, labels = rows(above, below)
-        cells = _cells(image.float(), stem, top - above, bottom - top)
+        cells = _cells(at_least_float32(image), stem, top - above, bottom - top)
         inside = labels[:, top - above : bottom - above]
         pad = (0, -width % stem, 0, -(bottom - top) % stem)
         padded = F.pad(inside[:, None].float(), pad, mode="replicate")[:, 0].to(labels.dtype)
         members = membership(padded, regions, stem).flatten(2)  # (B, N, cells)
         areas = areas + members.double().sum(dim=2)
-        sums = sums + _neighbourhood_sums(cells, members).double()
+        sums = sums + _neighbourhood_sums(cells, members.to(cells.dtype)).double()
     assert isinstance(sums, Tensor)
     assert isinstance(areas, Tensor)
     means = sums / areas.clamp_min(1e-6)[:, :, None, None, None]
-    return means.float(), areas.float()
+    return means.to(cells.dtype), areas.to(cells.dtype)
 
 
 def _cells(image: Tensor, stem: int, before: int, height: int) -> Tensor:
@@ -115,9 +116,9 @@ def _thumbnail(rows: Rows, size: tuple[int, int]) -> Tensor:
     """Adaptive average pooling to T x T, a row of it at a time where the picture is tall."""
     height, _ = size
     if height <= 4 * THUMBNAIL:
-        return F.adaptive_avg_pool2d(rows(0, height)[0].float(), THUMBNAIL)
+        return F.adaptive_avg_pool2d(at_least_float32(rows(0, height)[0]), THUMBNAIL)
     strips = []
     for index in range(THUMBNAIL):
         top, bottom = index * height // THUMBNAIL, -(-(index + 1) * height // THUMBNAIL)
-        strips.append(F.adaptive_avg_pool2d(rows(top, bottom)[0].float(), (1, THUMBNAIL)))
+        strips.append(F.adaptive_avg_pool2d(at_least_float32(rows(top, bottom)[0]), (1, THUMBNAIL)))
     return torch.cat(strips, dim=2)
