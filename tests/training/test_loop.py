@@ -229,9 +229,9 @@ def test_what_a_run_returns_is_the_average_of_its_weights(tmp_path):
     class Watched(MatrixTask):
         looks = 1
 
-        def draw(self, step: int, generator: torch.Generator) -> Tensor:
+        def compare(self, batch: Tensor, generator: torch.Generator) -> Terms:
             seen.append(self.network.weight.detach().clone())
-            return super().draw(step, generator)
+            return super().compare(batch, generator)
 
     task = Watched(plan)
     average = run(task, tmp_path, report=silent)
@@ -256,4 +256,4 @@ def test_an_annealed_copy_is_kept_apart_and_the_run_goes_on_from_before(tmp_path
     latest, annealed = (load_checkpoint(tmp_path / name) for name in (LATEST, ANNEALED))
     assert 0 < latest.step < annealed.step
     went_on = trained(tmp_path, plan, resume=True, max_minutes=0)
-    assert went_on.drawn == [latest.step]
+    assert went_on.drawn[0] == latest.step

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -147,18 +148,24 @@ def run(
     fall = 60 * anneal_minutes
     name = LATEST
 
+    def draw(step: int) -> tuple[torch.Generator, Batch]:
+        generator = generator_for(plan.seed, step)
+        return generator, task.draw(step, generator)
+
     stepping = False  # whether weights are half way between two steps
-    with StopSignals() as signals:
+    with StopSignals() as signals, ThreadPoolExecutor(1) as drawing:
         try:
+            ahead = drawing.submit(draw, step)  # the next batch is drawn while this one is learned from
             while step < plan.steps:
                 if step == plan.decay_start:
                     save(STABLE)
                 if fall and name == LATEST and clock.sitting > deadline - fall:
                     save(LATEST)
                     name = ANNEALED
-                generator = generator_for(plan.seed, step)
                 with clock.loading():
-                    batch = task.draw(step, generator)
+                    generator, batch = ahead.result()
+                if step + 1 < plan.steps:
+                    ahead = drawing.submit(draw, step + 1)
                 stepping = True
                 rate = plan.rate(step)
                 if name == ANNEALED:
