@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clearair.network.layers import LayerNorm, spreading, to_maps, to_pixels
@@ -19,10 +18,13 @@ def membership(labels: Tensor, regions: int, stride: int = 1) -> Tensor:
 
     Sums to one over the regions; at stride 1 it is one-hot.
     """
-    one_hot = (labels[:, None] == torch.arange(regions, device=labels.device)[:, None, None]).float()
-    if stride > 1:
-        one_hot = F.avg_pool2d(one_hot, stride)
-    return one_hot
+    names = torch.arange(regions, device=labels.device, dtype=labels.dtype)[:, None, None]
+    # Bytes are counted: as numbers, one for each region and pixel would be most of the cost of guidance.
+    count = torch.zeros((), dtype=torch.uint8, device=labels.device)
+    for down in range(stride):
+        for right in range(stride):
+            count = count + (labels[:, None, down::stride, right::stride] == names)
+    return count.float() / stride**2
 
 
 def drop_regions(labels: Tensor, regions: int, probability: float, generator: torch.Generator) -> Tensor:

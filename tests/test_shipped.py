@@ -1,0 +1,75 @@
+"""What the shipped weights must not do to pictures: leave marks, come apart in tiles, change what is right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+from clearair import Restorer
+from clearair.data.degradations import degrade
+from clearair.evaluation.artifacts import PERIODS, frame, lattice
+from clearair.evaluation.metrics import psnr
+
+CLEAN = {
+    "astronaut": lambda: skimage.data.astronaut(),
+    "coffee": lambda: skimage.data.coffee(),
+    "chelsea": lambda: skimage.data.chelsea(),
+}
+
+
+@pytest.fixture(scope="module")
+def restorer() -> Restorer:
+    return Restorer.from_pretrained("compact", device="cpu", tile="off")
+
+
+def damaged(pixels: np.ndarray, kinds: tuple[str, ...], strength: float, seed: int = 0) -> np.ndarray:
+    clean = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+    image = degrade(clean, [kinds], torch.Generator().manual_seed(seed), strength).image
+    return (image[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+
+
+def added(restorer: Restorer, picture: np.ndarray) -> np.ndarray:
+    return (restorer(picture).image.astype(np.float32) - picture.astype(np.float32))[None] / 255
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("coffee", "lowlight"), ("chelsea", "haze"), ("astronaut", "lowlight")]
+)
+def test_a_strong_change_of_a_natural_picture_leaves_no_lattice_and_no_frame(restorer, name, kind):
+    residual = added(restorer, damaged(CLEAN[name]()[:256, :384], (kind,), 0.7))
+    assert np.abs(residual).mean() > 0.02  # there is something to find marks in
+    found = lattice(residual)
+    assert all(found[period].prominence < 3 or found[period].rms < 0.1 / 255 for period in PERIODS)
+    assert 0.7 < frame(residual).ratio < 1.4
+
+
+def test_a_flat_picture_has_no_lattice(restorer):
+    noise = np.random.default_rng(0).normal(40, 12, (256, 256, 3))
+    residual = added(restorer, noise.clip(0, 255).astype(np.uint8))
+    found = lattice(residual)
+    assert all(found[period].prominence < 3 or found[period].rms < 0.1 / 255 for period in PERIODS)
+
+
+@pytest.mark.parametrize("kinds", [("lowlight",), ("haze", "rain"), ("noise",)])
+def test_tiles_agree_with_the_whole(restorer, kinds):
+    picture = damaged(np.tile(CLEAN["coffee"]()[:384, :400], (1, 2, 1)), kinds, 0.6)
+    whole = restorer(picture).image
+    tiled = Restorer.from_pretrained("compact", device="cpu", tile=256)(picture).image
+    assert psnr(tiled, whole) >= 50
+    assert np.abs(tiled.astype(int) - whole.astype(int)).max() <= 3
+
+
+@pytest.mark.parametrize("name", list(CLEAN))
+def test_a_clean_photograph_is_left_as_it_is(restorer, name):
+    picture = CLEAN[name]()
+    assert psnr(restorer(picture).image, picture) >= 40
+
+
+@pytest.mark.parametrize("name", list(CLEAN))
+@pytest.mark.parametrize("kind", ["noise", "haze", "rain", "lowlight"])
+def test_a_damaged_photograph_gets_better(restorer, name, kind):
+    clean = CLEAN[name]()[:256, :256]
+    picture = damaged(clean, (kind,), 0.6)
+    assert psnr(restorer(picture).image, clean) > psnr(picture, clean) + 0.5
