@@ -1,10 +1,10 @@
-"""Race variants of a recipe at equal minutes, and print what each reaches on validation pictures by kind.
+"""Race variants of a recipe, and print what each reaches on validation pictures by kind.
 
     python benchmarks/race.py --data ../shared/data --minutes 10 as_it_is no_tone
 
-A variant is a function of this file that takes the recipe and returns another. Each starts anew, trains on
-one core for so many minutes (the learning rate falls to zero over the last third), and is measured with its
-averaged weights. Several can run beside each other, one a core, with --jobs.
+A variant is a function of this file that takes the recipe and returns another. Each trains on one core for
+equal minutes, or equal steps where the machine is busy; over the last third the learning rate falls to zero.
+It is measured with its averaged weights. All start anew, or from the average of one checkpoint.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import multiprocessing
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -44,10 +44,32 @@ def no_icrm(recipe: Recipe) -> Recipe:
     return replace(as_it_is(recipe), clue_reuse="off")
 
 
+def strong_icrm(recipe: Recipe) -> Recipe:
+    """The anchored form, weighted to pull about a tenth as hard as L1."""
+    return replace(as_it_is(recipe), alpha=75.0)
+
+
+def strong_paper_icrm(recipe: Recipe) -> Recipe:
+    """The paper's form at the same weight."""
+    return replace(as_it_is(recipe), clue_reuse="paper", alpha=75.0)
+
+
 VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
-    variant.__name__: variant for variant in (as_it_is, no_tone, no_icrm)
+    variant.__name__: variant for variant in (as_it_is, no_tone, no_icrm, strong_icrm, strong_paper_icrm)
 }
 """By name. A question that has been answered goes to docs/training-log.md and leaves."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One variant and how it is trained and measured."""
+
+    variant: str
+    data: Path
+    minutes: float
+    steps: int | None
+    start: Path | None
+    views: int
 
 
 def main() -> None:
@@ -57,36 +79,46 @@ def main() -> None:
     parser.add_argument("variants", nargs="+", choices=list(VARIANTS))
     parser.add_argument("--data", type=Path, required=True, help="folder that holds train/")
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--steps", type=int, help="steps of each instead of minutes")
+    parser.add_argument("--start", type=Path, help="checkpoint whose averaged weights all start from")
     parser.add_argument("--jobs", type=int, default=1, help="variants trained at a time, one core each")
     parser.add_argument("--views", type=int, default=12, help="validation views of each kind")
-    parser.add_argument("--out", type=Path, help="folder for the weights and results of each")
     options = parser.parse_args()
-    work = [(name, options.data, options.minutes, options.views, options.out) for name in options.variants]
+    entries = [
+        Entry(name, options.data, options.minutes, options.steps, options.start, options.views)
+        for name in options.variants
+    ]
     with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=1) as pool:
-        rows = pool.starmap(race, work, chunksize=1)
+        rows = pool.map(race, entries, chunksize=1)
     kinds = list(rows[0][1])
     print(f"| variant | steps | {' | '.join(kinds)} |\n|{'---|' * (len(kinds) + 2)}")
     for name, (steps, scores) in zip(options.variants, rows, strict=True):
         print(f"| {name} | {steps} | {' | '.join(f'{scores[kind]:.2f}' for kind in kinds)} |")
 
 
-def race(name: str, data: Path, minutes: float, views: int, out: Path | None) -> tuple[int, dict[str, float]]:
+def race(entry: Entry) -> tuple[int, dict[str, float]]:
     """Train one variant; returns its steps, and PSNR in dB by kind, the mean first."""
     torch.set_num_threads(1)
-    task = RestorerTask(VARIANTS[name](compact()), data)
+    recipe = VARIANTS[entry.variant](compact())
+    minutes: float | None = entry.minutes
+    if entry.steps:
+        minutes = None
+        recipe = replace(recipe, steps=entry.steps, decay_steps=round(ANNEALED * entry.steps), warmup=20)
+    task = RestorerTask(recipe, entry.data)
     with tempfile.TemporaryDirectory() as folder:
         average = run(
             task,
-            Path(folder) if out is None else out / name,
+            Path(folder),
+            start=entry.start,
             max_minutes=minutes,
-            anneal_minutes=ANNEALED * minutes,
-            report=lambda line: print(name, line, flush=True),
+            anneal_minutes=0 if minutes is None else ANNEALED * minutes,
+            report=lambda line: print(entry.variant, line, flush=True),
         )
-        log = (Path(folder) if out is None else out / name) / "log.jsonl"
-        steps = int(json.loads(log.read_text().splitlines()[-1])["step"])
+        log = (Path(folder) / "log.jsonl").read_text().splitlines()
     assert task.perceiver is not None
-    scores = validate(average, task.perceiver, validation_sets(data, views=views))
-    return steps, {"mean": mean_score(scores).psnr} | {kind: score.psnr for kind, score in scores.items()}
+    scores = validate(average, task.perceiver, validation_sets(entry.data, views=entry.views))
+    table = {"mean": mean_score(scores).psnr} | {kind: score.psnr for kind, score in scores.items()}
+    return int(json.loads(log[-1])["step"]), table
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the shipped weights must not do to pictures: leave marks, come apart in tiles, change what is right."""
+"""What the shipped weights must not do: leave marks, come apart in tiles, change what is right."""
 
 from __future__ import annotations
 
