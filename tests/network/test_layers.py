@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from clearair.network.layers import LayerNorm, to_maps, to_pixels
+from clearair.network.layers import LayerNorm, to_maps, to_pixels, without_lattice
 
 
 def test_with_a_bias_it_is_the_usual_layer_norm():
@@ -34,3 +34,20 @@ def test_maps_to_pixels_and_back():
     pixels = to_pixels(x)
     assert torch.equal(pixels[1, 2 * 5 + 3], x[1, :, 2, 3])
     assert torch.equal(to_maps(pixels, 4, 5), x)
+
+
+def test_a_lattice_is_taken_out_and_a_picture_stays():
+    picture = torch.randn(1, 3, 96, 96)
+    smooth = F.interpolate(torch.randn(1, 3, 4, 4), (96, 96), mode="bicubic")
+    lattice = torch.randn(3, 2, 2).repeat(1, 48, 48)
+    cleaned = F.pixel_shuffle(without_lattice(F.pixel_unshuffle(smooth + lattice, 2), 2), 2)
+    even = lattice.mean(dim=(1, 2), keepdim=True)  # what a lattice adds to all pixels alike is not its own
+    assert (cleaned - smooth - even).abs().max() < 0.05 * smooth.abs().max()
+    # White noise, which differs from cell to cell, loses no more than its mean over many cells.
+    kept = F.pixel_shuffle(without_lattice(F.pixel_unshuffle(picture, 2), 2), 2)
+    assert (kept - picture).std() < 0.1 * picture.std()
+
+
+def test_cells_of_one_pixel_have_no_lattice():
+    picture = torch.randn(2, 3, 5, 7)
+    assert torch.allclose(without_lattice(picture, 1), picture)

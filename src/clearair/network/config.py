@@ -46,7 +46,8 @@ class NetworkConfig:
     """Pixel-unshuffle before the first level: 2 means that the finest level works at half resolution."""
     resampling: Resampling = "conv3x3"
     """Between levels: Restormer's 3x3 convolution before the (un)shuffle; or a strided convolution down and
-    interpolation up, which cannot draw the lattice that shuffled channels of unequal size do."""
+    interpolation up, which cannot draw the lattice that shuffled channels of unequal size do; the last
+    shuffle, to full resolution, is then freed of it."""
     padding: Padding = "zeros"
     """What convolutions see beyond the border: Restormer's zeros, or the border's own values, which leave no
     frame around the picture."""

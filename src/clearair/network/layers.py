@@ -7,6 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+BLOCK = 4
+"""Side, in cells, of the blocks over which a lattice is averaged first."""
+
 
 class LayerNorm(nn.Module):
     """Normalise each position over its channels, with Restormer's two variants.
@@ -46,6 +49,22 @@ def spreading(linear: nn.Linear) -> nn.Linear:
 def at_least_float32(x: Tensor) -> Tensor:
     """Half precision widened: its sums over many values would lose most of them. Doubles stay doubles."""
     return x if x.dtype == torch.float64 else x.float()
+
+
+def without_lattice(cells: Tensor, stem: int) -> Tensor:
+    """Take out of (B, 3 s^2, h, w) what all cells around repeat: a pattern of the shuffle, not the picture's.
+
+    The pixels of a cell of s x s come from channels of their own. Where these differ in the same way over
+    about 20 x 20 cells, a lattice would be drawn; the mean of that difference is subtracted.
+    """
+    height, width = cells.shape[2:]
+    # Averaged over blocks that begin where tiles may begin, so that tiles and the whole agree.
+    blocks = F.avg_pool2d(at_least_float32(cells), BLOCK, ceil_mode=True)
+    blocks = F.avg_pool2d(blocks, 5, 1, 2, count_include_pad=False)
+    parts = blocks.reshape(len(cells), -1, stem**2, *blocks.shape[2:])
+    uneven = (parts - parts.mean(dim=2, keepdim=True)).flatten(1, 2)
+    repeated = F.interpolate(uneven, scale_factor=float(BLOCK), mode="bilinear", align_corners=False)
+    return cells - repeated[..., :height, :width].to(cells.dtype)
 
 
 def to_pixels(x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from clearair.network.blocks import make_block
 from clearair.network.config import NetworkConfig
 from clearair.network.degradation import ContentTokens, DegradationGuidance, DegradationPrompt
 from clearair.network.guidance import Guidance
-from clearair.network.layers import at_least_float32
+from clearair.network.layers import at_least_float32, without_lattice
 from clearair.network.overview import Overview, survey
 from clearair.network.quality import QualityAdapter, QualityGuidance
 from clearair.network.regions import RegionAttention, RegionTokens, membership
@@ -273,6 +273,8 @@ class ClearAIR(nn.Module):
             x = self.decoder_guidance[level](self.decoder[level](x), hints)
         residual: Tensor = self.reconstruction(self.refinement(x))
         if config.stem > 1:
+            if config.resampling == "bilinear":
+                residual = without_lattice(residual, config.stem)
             residual = F.pixel_shuffle(residual, config.stem)
         return residual[..., :height, :width]
 
