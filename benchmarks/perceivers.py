@@ -8,6 +8,8 @@ Prints Markdown tables. Held out are every 20th photo of train/clean and every 8
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -26,6 +28,9 @@ from clearair.perception.compact.lessons import PerceiverRecipe, Photo, draw_bat
 
 Image = NDArray[np.uint8]
 
+TABLES = ("named", "calibration", "score", "severity", "mixtures", "dark", "regions", "time")
+"""What is measured, in this order."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -35,18 +40,29 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="folder of other weights than the shipped ones")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--draws", type=int, default=2, help="strengths drawn per photo and kind")
+    parser.add_argument("--only", nargs="*", default=[], help=f"of {', '.join(TABLES)}; all by default")
+    parser.add_argument("--look", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     perceiver = load_compact(options.weights)
+    if options.look:
+        report_look(perceiver, options.look)
+        return
     photos, pairs = load_photos(options.data, held_out=True)
-    report_named(perceiver, [photo.clean for photo in photos], options.draws)
-    report_calibration(perceiver, photos, options.draws)
-    report_what_and_how(perceiver, [photo.clean for photo in photos], options.draws)
-    report_severity(perceiver, [photo.clean for photo in photos[::3]])
-    report_mixtures(perceiver, [photo.clean for photo in photos])
-    report_dark(perceiver, pairs)
-    report_regions(perceiver, [(photo.clean, photo.maps) for photo in photos if photo.maps is not None])
-    report_time(perceiver)
+    clean = [photo.clean for photo in photos]
+    mapped = [(photo.clean, photo.maps) for photo in photos if photo.maps is not None]
+    reports: dict[str, Callable[[], None]] = {
+        "named": lambda: report_named(perceiver, clean, options.draws),
+        "calibration": lambda: report_calibration(perceiver, photos, options.draws),
+        "score": lambda: report_what_and_how(perceiver, clean, options.draws),
+        "severity": lambda: report_severity(perceiver, clean[::3]),
+        "mixtures": lambda: report_mixtures(perceiver, clean),
+        "dark": lambda: report_dark(perceiver, pairs),
+        "regions": lambda: report_regions(perceiver, mapped),
+        "time": lambda: report_time(perceiver, options.data),
+    }
+    for name in options.only or TABLES:
+        reports[name]()
 
 
 def report_named(perceiver: CompactPerceiver, photos: list[torch.Tensor], draws: int) -> None:
@@ -129,7 +145,10 @@ def another_look(photo: torch.Tensor, seed: int) -> torch.Tensor:
 def low_key(photo: torch.Tensor, seed: int) -> torch.Tensor:
     """(3, H, W) uint8 -> a dark scene with its lights in place: x^1.5 to x^2.2, rising with the seed."""
     gamma = 1.5 + 0.7 * (seed % 8) / 7
-    return ((photo.float() / 255).pow(gamma) * 255).round().to(torch.uint8)
+    dark = (photo.float() / 255).pow(gamma)
+    lights = max(float(torch.quantile(dark[:, ::4, ::4].flatten(), 0.995)), 1e-3)
+    dark = (dark * min(4.0, max(1.0, 0.95 / lights))).clamp(0, 1)
+    return (dark * 255).round().to(torch.uint8)
 
 
 def report_what_and_how(perceiver: CompactPerceiver, photos: list[torch.Tensor], draws: int) -> None:
@@ -236,12 +255,37 @@ def report_regions(perceiver: CompactPerceiver, photos: list[tuple[torch.Tensor,
         print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in np.mean(rows, axis=0)) + " |")
 
 
-def report_time(perceiver: CompactPerceiver) -> None:
+def report_time(perceiver: CompactPerceiver, data: Path) -> None:
     table("pixels", "milliseconds")
-    for height, width in ((256, 256), (1000, 1000), (3000, 4000)):
+    for height, width in ((256, 256), (512, 512), (1000, 1000)):
         image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
         seconds = fastest(partial(perceiver.perceive_image, image))
         print(f"| {height} x {width} | {1000 * seconds:.0f} |")
+    table("megapixels", "picture, MB", "memory before the look, MB", "peak, MB", "CPU seconds")
+    for megapixels in (4, 25, 81):
+        # A process of its own, since the peak of one never falls.
+        command = [sys.executable, __file__, "--data", str(data), "--look", str(megapixels)]
+        print(subprocess.run(command, check=True, capture_output=True, text=True).stdout, end="")
+
+
+def report_look(perceiver: CompactPerceiver, megapixels: float) -> None:
+    """One look at a picture of that many megapixels: a row of the table of memory and time."""
+    height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
+    image = np.random.default_rng(0).integers(0, 256, (height, height * 4 // 3, 3), dtype=np.uint8)
+    perceiver.perceive_image(image[:512, :512])
+    before, began = peak_memory(), time.process_time()
+    perceiver.perceive_image(image)
+    spent = time.process_time() - began
+    print(
+        f"| {megapixels:.0f} | {image.nbytes / 1e6:.0f} | {before:.0f} | {peak_memory():.0f} | {spent:.2f} |"
+    )
+
+
+def peak_memory() -> float:
+    """Largest resident memory of this process so far, in MB."""
+    # Linux only; getrusage would count what the process that started this one had in use.
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1000
 
 
 def table(*columns: str) -> None:

@@ -19,6 +19,10 @@ GAIN = (0.8, 1.15)
 """Exposure; low light begins where two thirds of the light are left (lowlight.MOST)."""
 GAMMA = (0.75, 2.2)
 """Tone curve; it keeps black and white, so what it makes dark is a dark scene with its lights in place."""
+LIGHTS = 0.95
+"""How bright the lights of such a scene are at least, and ..."""
+MOST_GAIN = 4.0
+"""... by how much they may be raised for that."""
 BLACK = 0.1
 """How far up the darkest tone may lie, and ..."""
 WHITE = 0.85
@@ -85,7 +89,8 @@ def draw_appearance(clean: Tensor, generator: torch.Generator, share: float = 0.
     sepia = draw(0.0, 1.0, 0.0, 0.4) * (grey == 0)
     cast = 1 + CAST * torch.stack([draw(-1, 1, 0.0, 0.3) for _ in range(3)], dim=1)
     cast = cast * (1 + sepia[:, None] * (like.new_tensor(SEPIA) - 1))
-    curve = 2 ** draw(-0.4, 1.14, 0.0, 0.4)
+    gamma = (2 ** draw(-0.4, 1.14, 0.0, 0.5)).clamp(*GAMMA)
+    lights = torch.where(gamma > 1, (LIGHTS / _highest(clean) ** gamma).clamp(1, MOST_GAIN), 1.0)
     pale = draw(0.0, 1.0, 0.0, 0.25)
     defocus = draw(*BOKEH, neutral=0.0, often=0.12)
     background = torch.zeros_like(clean[:, :1])
@@ -96,8 +101,8 @@ def draw_appearance(clean: Tensor, generator: torch.Generator, share: float = 0.
         middle = depth.flatten(1).median(dim=1).values
         background[soft] = ((depth - per_sample(middle)) * 4).clamp(0, 1)
     return Appearance(
-        gain=draw(*GAIN, neutral=1.0, often=0.4),
-        gamma=curve.clamp(*GAMMA),
+        gain=lights * draw(*GAIN, neutral=1.0, often=0.4),
+        gamma=gamma,
         black=BLACK * pale * uniform(generator, len(like), like=like),
         white=1 - (1 - WHITE) * pale * uniform(generator, len(like), like=like),
         saturation=grey * draw(*SATURATION, neutral=1.0, often=0.3),
@@ -105,3 +110,9 @@ def draw_appearance(clean: Tensor, generator: torch.Generator, share: float = 0.
         defocus=defocus,
         background=background,
     )
+
+
+def _highest(image: Tensor) -> Tensor:
+    """(B, 3, H, W) -> (B,): what one value in 200 reaches, the lights of the scene."""
+    step = max(1, min(image.shape[-2:]) // 64)
+    return torch.quantile(image[..., ::step, ::step].flatten(1), 0.995, dim=1).clamp_min(0.05)

@@ -27,7 +27,7 @@ from clearair.perception.compact.lessons import (
     quality_score,
 )
 from clearair.perception.compact.losses import losses
-from clearair.perception.compact.train import PerceiverTask, publish
+from clearair.perception.compact.train import PerceiverTask, publish, reopen
 from clearair.perception.compact.weights import load_eyes
 from clearair.training.checkpoint import load_checkpoint
 from clearair.training.loop import run
@@ -240,3 +240,15 @@ def test_published_weights_load_without_the_normalisation(data, tmp_path):
     images = torch.rand(1, 3, 40, 40)
     with torch.no_grad():
         torch.testing.assert_close(eyes(images).quality, average(images).quality, atol=0.02, rtol=0.02)
+
+
+def test_published_weights_are_a_start_for_more_training(data, tmp_path):
+    train_perceivers(replace(TINY, steps=1), data, tmp_path / "first")
+    publish(tmp_path / "first" / LATEST, TINY, tmp_path / "shipped")
+    reopen(tmp_path / "shipped", TINY, data, tmp_path / "start.safetensors", batches=2)
+    rest = replace(TINY, steps=1, learning_rate=1e-9, weight_decay=0.0)
+    again = train_perceivers(rest, data, tmp_path / "second", start=tmp_path / "start.safetensors")
+    images = torch.rand(2, 3, 40, 40)
+    with torch.no_grad():
+        before, after = load_eyes(tmp_path / "shipped")(images), again(images)
+    assert (before.levels - after.levels).abs().max() < 0.25

@@ -10,11 +10,11 @@ import torch
 
 from clearair.data.pairs import generator_for
 from clearair.perception.compact.calibration import calibrate
-from clearair.perception.compact.eyes import CompactEyes, Sight, folded
+from clearair.perception.compact.eyes import CompactEyes, Sight, folded, unfolded
 from clearair.perception.compact.lessons import Batch, PerceiverRecipe, draw_batch, draw_views, load_photos
 from clearair.perception.compact.losses import losses, region_loss
-from clearair.perception.compact.weights import save_eyes
-from clearair.training.checkpoint import load_checkpoint
+from clearair.perception.compact.weights import load_eyes, save_eyes
+from clearair.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from clearair.training.loop import Terms
 from clearair.training.optimizer import Muon
 
@@ -71,6 +71,17 @@ class PerceiverTask:
         if self.plan.only_regions:
             return Terms({"regions": region_loss(eyes, sight.regions, batch.maps, generator)})
         return Terms(losses(eyes, sight, batch, generator))
+
+
+def reopen(weights: Path, recipe: PerceiverRecipe, data: Path, checkpoint: Path, *, batches: int = 6) -> None:
+    """Make a checkpoint to start from of published weights, which have no normalisation any more."""
+    eyes = CompactEyes(recipe.eyes).eval()
+    eyes.load_state_dict(load_eyes(weights).state_dict())
+    photos, pairs = load_photos(data)
+    drawn = [draw_batch(photos, pairs, recipe, generator_for(recipe.seed, step)) for step in range(batches)]
+    normed = unfolded(eyes, [batch.images for batch in drawn])
+    tensors = {f"average.{name}": value for name, value in normed.state_dict().items()}
+    save_checkpoint(Checkpoint(0, recipe.to_dict(), tensors, 0.0), checkpoint)
 
 
 def publish(
