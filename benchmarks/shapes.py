@@ -91,6 +91,8 @@ def random_input(config: NetworkConfig, batch: int, side: int) -> tuple[torch.Te
         content=torch.randn(batch, config.content_dim),
         degradation=torch.randn(batch, config.degradation_dim),
         local_degradation=torch.randn(batch, config.region_count, config.degradation_dim),
+        tone=torch.ones(batch),
+        change=torch.ones(batch),
     )
     return image, guidance
 

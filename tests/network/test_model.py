@@ -148,15 +148,16 @@ TONED = replace(TINY, tone=True, padding="replicate", resampling="bilinear", ste
 def test_a_window_far_from_its_own_border_is_restored_as_in_the_whole(config):
     # Without attention over channels, which looks at the whole window, a window's inside is exact.
     config = replace(config, block=("conv", "gated"))
-    network, image = random_network(config), torch.rand(1, 3, 64, 96)
-    guidance = random_guidance(config, (64, 96))
+    network, image = random_network(config), torch.rand(1, 3, 136, 192)
+    guidance = random_guidance(config, (136, 192))
     labels = guidance.labels
     with torch.no_grad():
         judgement = network.judge(guidance, survey(image, labels, config.region_count, config.stem))
         whole = network(image, guidance)
-        part = network.restore(image[..., 8:, 16:80], labels[:, 8:, 16:80], judgement, (8, 16))
-    assert torch.allclose(part[..., 24:, 24:-24], whole[..., 32:, 40:-40], atol=1e-5)
-    assert not torch.allclose(part, network(image[..., 8:, 16:80], guidance.window(8, 16, 56, 64)), atol=1e-3)
+        part = network.restore(image[..., 8:, 16:176], labels[:, 8:, 16:176], judgement, (8, 16))
+        alone = network(image[..., 8:, 16:176], guidance.window(8, 16, 128, 160))
+    assert torch.allclose(part[..., 56:, 56:-56], whole[..., 64:, 72:-72], atol=1e-5)
+    assert not torch.allclose(part[..., 56:, 56:-56], alone[..., 56:, 56:-56], atol=1e-3)
 
 
 def test_tokens_of_the_whole_picture_equal_pooled_shallow_features():
