@@ -9,7 +9,7 @@ import torch
 
 from clearair import Restorer
 from clearair.data.degradations import degrade
-from clearair.evaluation.artifacts import PERIODS, frame, lattice
+from clearair.evaluation.artifacts import frame, lattice
 from clearair.evaluation.metrics import psnr
 
 CLEAN = {
@@ -30,26 +30,34 @@ def damaged(pixels: np.ndarray, kinds: tuple[str, ...], strength: float, seed: i
     return (image[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
 
 
+def halved(pixels: np.ndarray) -> np.ndarray:
+    """Means of 2 x 2 pixels: photographs have lattices of their own, of their sensor and of JPEG."""
+    height, width = (side // 2 for side in pixels.shape[:2])
+    blocks = pixels[: 2 * height, : 2 * width].reshape(height, 2, width, 2, 3)
+    return blocks.mean(axis=(1, 3)).round().astype(np.uint8)
+
+
 def added(restorer: Restorer, picture: np.ndarray) -> np.ndarray:
     return (restorer(picture).image.astype(np.float32) - picture.astype(np.float32))[None] / 255
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [("coffee", "lowlight"), ("chelsea", "haze"), ("astronaut", "lowlight")]
-)
-def test_a_strong_change_of_a_natural_picture_leaves_no_lattice_and_no_frame(restorer, name, kind):
-    residual = added(restorer, damaged(CLEAN[name]()[:256, :384], (kind,), 0.7))
-    assert np.abs(residual).mean() > 0.02  # there is something to find marks in
-    found = lattice(residual)
-    assert all(found[period].prominence < 3 or found[period].rms < 0.1 / 255 for period in PERIODS)
-    assert 0.7 < frame(residual).ratio < 1.4
+def test_a_strong_change_of_natural_pictures_leaves_no_lattice_and_no_frame(restorer):
+    residuals = np.concatenate(
+        [
+            added(restorer, damaged(halved(picture())[:144, :224], (kind,), 0.7))
+            for picture in CLEAN.values()
+            for kind in ("lowlight", "haze")
+        ]
+    )
+    assert np.abs(residuals).mean() > 0.05  # there is something to find marks in
+    assert all(found.prominence < 3 for found in lattice(residuals).values()), lattice(residuals)
+    assert 0.8 < frame(residuals).ratio < 1.25
 
 
 def test_a_flat_picture_has_no_lattice(restorer):
     noise = np.random.default_rng(0).normal(40, 12, (256, 256, 3))
     residual = added(restorer, noise.clip(0, 255).astype(np.uint8))
-    found = lattice(residual)
-    assert all(found[period].prominence < 3 or found[period].rms < 0.1 / 255 for period in PERIODS)
+    assert all(found.prominence < 3 for found in lattice(residual).values()), lattice(residual)
 
 
 @pytest.mark.parametrize("kinds", [("lowlight",), ("haze", "rain"), ("noise",)])

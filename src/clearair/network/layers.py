@@ -58,13 +58,14 @@ def without_lattice(cells: Tensor, stem: int) -> Tensor:
     about 20 x 20 cells, a lattice would be drawn; the mean of that difference is subtracted.
     """
     height, width = cells.shape[2:]
+    cells = at_least_float32(cells)  # or rounding would leave a lattice again
     # Averaged over blocks that begin where tiles may begin, so that tiles and the whole agree.
-    blocks = F.avg_pool2d(at_least_float32(cells), BLOCK, ceil_mode=True)
+    blocks = F.avg_pool2d(cells, BLOCK, ceil_mode=True)
     blocks = F.avg_pool2d(blocks, 5, 1, 2, count_include_pad=False)
     parts = blocks.reshape(len(cells), -1, stem**2, *blocks.shape[2:])
     uneven = (parts - parts.mean(dim=2, keepdim=True)).flatten(1, 2)
     repeated = F.interpolate(uneven, scale_factor=float(BLOCK), mode="bilinear", align_corners=False)
-    return cells - repeated[..., :height, :width].to(cells.dtype)
+    return cells - repeated[..., :height, :width]
 
 
 def to_pixels(x: Tensor) -> Tensor:
