@@ -5,7 +5,7 @@ Shapes: H x W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from clearair.errors import ModelError, OutputError, UsageError
 from clearair.files.adapters import Layout, as_photo, from_photo
-from clearair.files.batch import Record, find_images, plan_outputs, run
+from clearair.files.batch import Record, run
+from clearair.files.finding import Paths, find_images
+from clearair.files.outputs import plan_outputs
 from clearair.image import Photo, read_photo, to_depth, write_photo
 from clearair.models import load_model, save_model
 from clearair.models.stamp import PerceiverStamp
@@ -151,7 +153,7 @@ class Restorer:
 
     def restore_many(
         self,
-        paths: Sequence[Path | str],
+        paths: Paths,
         out_dir: Path | str | None = None,
         *,
         strength: float = 1.0,
