@@ -53,14 +53,15 @@ def run(
     strip_metadata: bool = False,
     quality: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    salvage: bool = False,
     on_start: Callable[[Job], None] | None = None,
     on_done: Callable[[Record], None] | None = None,
 ) -> Iterator[Record]:
     """Restore every job in order and yield its record; a failing file is recorded and the rest go on.
 
-    An output that exists is an error, with `overwrite` replaced, with `resume` skipped. While `process` works
-    in the caller's thread, one thread reads the next picture and one writes the last, so three are in memory
-    at most.
+    An output that exists is an error, with `overwrite` replaced, with `resume` skipped. A damaged file is an
+    error, unless `salvage` takes what can be decoded of it. While `process` works in the caller's thread, one
+    thread reads the next picture and one writes the last, so three are in memory at most.
 
     A record is yielded once its file is written, which is after the next one was restored; `on_done` gets it
     at once, from the thread that wrote. `on_start` is called before `process`. When the iteration is broken
@@ -70,7 +71,7 @@ def run(
         raise UsageError("--overwrite and --resume contradict each other: redo what is there, or skip it?")
 
     def read(job: Job) -> _Step:
-        return _guarded(_Step(job), lambda step: _read(step, overwrite, resume, max_pixels))
+        return _guarded(_Step(job), lambda step: _read(step, overwrite, resume, max_pixels, salvage))
 
     def write(step: _Step) -> Record:
         step = _guarded(step, lambda step: _write(step, overwrite, strip_metadata, quality))
@@ -154,7 +155,7 @@ def _guarded(step: _Step, stage: Callable[[_Step], None]) -> _Step:
     except ClearAirError as error:
         step.error = str(error)
     except MemoryError:
-        step.error = f"{step.job.source}: not enough memory; try a smaller --tile."
+        step.error = f"{step.job.source}: there is not enough memory for it."
     except Exception as error:
         _log.exception("%s: unexpected error", step.job.source)
         step.error = f"{step.job.source}: unexpected {type(error).__name__}: {error}"
@@ -164,7 +165,7 @@ def _guarded(step: _Step, stage: Callable[[_Step], None]) -> _Step:
     return step
 
 
-def _read(step: _Step, overwrite: bool, resume: bool, max_pixels: int) -> None:
+def _read(step: _Step, overwrite: bool, resume: bool, max_pixels: int, salvage: bool) -> None:
     target = step.job.target
     if step.job.problem is not None:
         step.error = step.job.problem
@@ -175,13 +176,14 @@ def _read(step: _Step, overwrite: bool, resume: bool, max_pixels: int) -> None:
         step.skipped = True
         return
     check_file(target, inputs=[step.job.source], overwrite=overwrite, make_folder=True)
-    step.photo = read_photo(step.job.source, max_pixels=max_pixels)
+    step.photo = read_photo(step.job.source, max_pixels=max_pixels, salvage=salvage)
     step.size, step.notes = step.photo.size, step.photo.notes
 
 
 def _restore(step: _Step, process: Process) -> None:
     if step.photo is not None:
         step.photo, step.found = process(step.photo)
+        step.notes = step.photo.notes
 
 
 def _write(step: _Step, overwrite: bool, strip_metadata: bool, quality: int | None) -> None:

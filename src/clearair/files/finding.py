@@ -61,6 +61,8 @@ def find_images(paths: Paths, *, suffix: str = ".restored", out: Path | None = N
     shell's `*.jpg` brings. A folder that cannot be searched, and a folder or pattern without pictures, is a
     problem beside what was found elsewhere; where nothing was found at all, it raises UsageError.
     """
+    if out is not None:
+        as_paths(out)
     search = _Search(suffix, None if out is None else _real(out))
     for given in as_paths(paths):
         search.look(given)

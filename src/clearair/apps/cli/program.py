@@ -62,6 +62,9 @@ def _run() -> int:
     except ClearAirError as error:
         say(f"clearair: {error}", err=True)
         return error.exit_code
+    except MemoryError:
+        say("clearair: there is not enough memory.", err=True)
+        return 1
     except click.Abort as abort:
         terminated = isinstance(abort.__cause__, _Terminated)
         say("clearair: terminated" if terminated else "clearair: interrupted", err=True)

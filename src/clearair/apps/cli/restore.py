@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clearair.apps.cli.lines import say
-from clearair.apps.cli.options import device_option, max_pixels_option, model_option
+from clearair.apps.cli.options import device_option, max_pixels_option, model_option, salvage_option
 from clearair.errors import UsageError
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
 @click.option("--resume", is_flag=True, help="Skip outputs that exist.")
 @click.option("--strip-metadata", is_flag=True, help="Keep the colour profile, drop EXIF and XMP.")
 @max_pixels_option
+@salvage_option
 @click.option(
     "--report", type=click.Path(path_type=Path), metavar="FILE.json", help="Write a record of each file."
 )
@@ -93,6 +94,7 @@ def restore(
     resume: bool,
     strip_metadata: bool,
     max_pixels: int,
+    salvage: bool,
     report: Path | None,
     quiet: bool,
 ) -> None:
@@ -112,7 +114,7 @@ def restore(
                 "`-` is one picture to standard output: no other PATH and no options about files."
             )
         restorer = _load(model, device, precision, tile)
-        _restore_stream(restorer, strength, keep_tone, kind, strip_metadata, max_pixels, quiet)
+        _restore_stream(restorer, strength, keep_tone, kind, strip_metadata, max_pixels, salvage, quiet)
         return
 
     from clearair.apps.cli.progress import Progress
@@ -141,6 +143,7 @@ def restore(
             resume=resume,
             strip_metadata=strip_metadata,
             max_pixels=max_pixels,
+            salvage=salvage,
             on_start=lambda job: progress.start(job.source.name),
             on_done=records.append,  # also what was still being written when the run was broken off
         ):
@@ -166,14 +169,15 @@ def _restore_stream(
     kind: str | None,
     strip_metadata: bool,
     max_pixels: int,
+    salvage: bool,
     quiet: bool,
 ) -> None:
     from clearair.image import encode_photo, read_photo
 
-    photo = read_photo(sys.stdin.buffer.read(), max_pixels=max_pixels)
-    if not quiet:
-        _remark(photo.name, photo.notes)
+    photo = read_photo(sys.stdin.buffer.read(), max_pixels=max_pixels, salvage=salvage)
     restored, _ = restorer.restore_photo(photo, strength=strength, keep_tone=keep_tone)
+    if not quiet:
+        _remark(photo.name, restored.notes)
     sys.stdout.buffer.write(encode_photo(restored, kind, strip_metadata=strip_metadata))
 
 
