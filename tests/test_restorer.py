@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import PIL.Image
+import PIL.ImageCms
 import pytest
 import skimage.data
 import torch
@@ -113,6 +114,14 @@ def test_a_profile_of_other_colours_does_not_stay_with_rgb(identity, picture):
     image = PIL.Image.fromarray(picture).convert("CMYK")
     image.info["icc_profile"] = b"a profile of CMYK"
     assert "icc_profile" not in identity(image).image.info
+
+
+def test_colours_of_print_become_srgb_by_their_profile(identity, picture):
+    image = PIL.Image.fromarray(picture).convert("LAB")
+    image.info["icc_profile"] = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("LAB")).tobytes()
+    result = identity(image).image
+    space = PIL.ImageCms.ImageCmsProfile(io.BytesIO(result.info["icc_profile"])).profile.xcolor_space
+    assert (result.mode, space.strip()) == ("RGB", "RGB")
 
 
 @pytest.mark.parametrize(("mode", "see_through", "becomes"), [("RGB", (9, 9, 9), "RGBA"), ("L", 9, "LA")])

@@ -118,12 +118,12 @@ def _in_srgb(image: Image) -> Image:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else None
-        converted = source and ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
+        converted: Any = source and ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError):
         converted = None
     if converted is not None:
         converted.info = {**image.info, "icc_profile": srgb.tobytes()}
-        return converted
+        return converted  # type: ignore[no-any-return]
     plain = image.convert("RGB")
     plain.info.pop("icc_profile", None)
     return plain

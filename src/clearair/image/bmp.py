@@ -116,7 +116,7 @@ def _coloured(rows: Bytes, header: Header) -> Bytes | None:
     return picked
 
 
-def _channel(values: NDArray[np.unsignedinteger], mask: int) -> Bytes:  # type: ignore[type-arg]
+def _channel(values: NDArray[np.unsignedinteger], mask: int) -> Bytes:
     """The bits under `mask`, stretched to 0 to 255."""
     shift = (mask & -mask).bit_length() - 1
     top = mask >> shift
