@@ -1,21 +1,24 @@
 """One picture in, one picture out, of the same kind."""
 
+import io
 import subprocess
 import sys
 from dataclasses import replace
 
 import numpy as np
 import PIL.Image
+import PIL.ImageCms
 import pytest
 import skimage.data
 import torch
 
 import clearair
-from clearair.errors import ImageError, OutputError, UsageError
+from clearair.errors import ClearAirError, ImageError, OutOfMemoryError, OutputError, UsageError
 from clearair.image import Photo, read_photo, write_photo
 from clearair.network import TINY, ClearAIR
 from clearair.perception import load_compact
 from clearair.restorer import Restorer
+from clearair.runtime.pytorch import PyTorchRuntime
 
 SMALL = replace(TINY, quality_dim=32, content_dim=64, degradation_dim=64, region_count=16)
 
@@ -107,6 +110,84 @@ def test_a_pil_mode_the_network_cannot_hold_becomes_the_nearest(identity, pictur
     assert identity(PIL.Image.fromarray(picture).convert(mode)).image.mode == becomes
 
 
+def test_a_profile_of_other_colours_does_not_stay_with_rgb(identity, picture):
+    image = PIL.Image.fromarray(picture).convert("CMYK")
+    image.info["icc_profile"] = b"a profile of CMYK"
+    assert "icc_profile" not in identity(image).image.info
+
+
+def test_colours_of_print_become_srgb_by_their_profile(identity, picture):
+    image = PIL.Image.fromarray(picture).convert("LAB")
+    image.info["icc_profile"] = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("LAB")).tobytes()
+    result = identity(image).image
+    space = PIL.ImageCms.ImageCmsProfile(io.BytesIO(result.info["icc_profile"])).profile.xcolor_space
+    assert (result.mode, space.strip()) == ("RGB", "RGB")
+
+
+@pytest.mark.parametrize(("mode", "see_through", "becomes"), [("RGB", (9, 9, 9), "RGBA"), ("L", 9, "LA")])
+def test_a_transparent_colour_of_pil_becomes_alpha(identity, mode, see_through, becomes):
+    image = PIL.Image.new(mode, (8, 8), see_through)
+    image.putpixel((3, 3), 200 if mode == "L" else (200, 0, 0))
+    image.info["transparency"] = see_through
+    result = identity(image).image
+    assert result.mode == becomes
+    assert "transparency" not in result.info
+    alpha = np.asarray(result)[..., -1]
+    assert alpha[3, 3] == 255
+    assert (alpha == 0).sum() == 63
+
+
+def test_a_pil_image_that_is_cut_off_is_refused(identity, picture):
+    file = io.BytesIO()
+    PIL.Image.fromarray(picture).save(file, "jpeg")
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        identity(PIL.Image.open(io.BytesIO(file.getvalue()[:2000])))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_either_byte_order_comes_back(identity, order):
+    array = array_of((20, 30, 3), np.uint16).astype(f"{order}u2")
+    result = identity(array).image
+    assert result.dtype == array.dtype
+    np.testing.assert_array_equal(result, array)
+
+
+def test_a_large_picture_is_refused_when_asked_to(identity, picture, tmp_path):
+    write_photo(Photo(picture), tmp_path / "photo.png")
+    with pytest.raises(ImageError, match="limit of 100 pixels"):
+        identity(tmp_path / "photo.png", max_pixels=100)
+    (record,) = identity.restore_many(tmp_path / "photo.png", tmp_path / "out", max_pixels=100)
+    assert "limit of 100 pixels" in record.error
+
+
+def test_a_single_path_is_one_picture(identity, picture, tmp_path):
+    write_photo(Photo(picture), tmp_path / "c1.png")
+    (record,) = identity.restore_many(str(tmp_path / "c1.png"), tmp_path / "out")
+    assert record.output == str(tmp_path / "out" / "c1.png")
+
+
+class ShortOfMemory(PyTorchRuntime):
+    """Refuses tiles above a size the way PyTorch's allocator does."""
+
+    most = 80 * 80
+
+    def restore(self, pixels, *arguments, **options):
+        if pixels.shape[0] * pixels.shape[1] > self.most:
+            torch.empty(1 << 60)
+        return super().restore(pixels, *arguments, **options)
+
+
+def test_too_little_memory_means_smaller_tiles_and_then_one_line(identity, picture):
+    restorer = make_restorer(lambda n: n.reconstruction.weight.zero_(), tile="off")
+    restorer.runtime = ShortOfMemory(restorer.runtime.network, device="cpu", precision="fp32")
+    restored = restorer(picture)
+    np.testing.assert_array_equal(restored.image, picture)
+    assert "tiles of 75 px" in restored.photo.notes[0]
+    restorer.runtime.most = 100
+    with pytest.raises(OutOfMemoryError, match="not enough memory for 150 x 100 px"):
+        restorer(picture)
+
+
 def test_a_file_gives_an_array_of_its_depth_and_can_be_saved(identity, picture, tmp_path):
     write_photo(Photo(picture.astype(np.uint16) * 257), tmp_path / "photo.png")
     result = identity(tmp_path / "photo.png")
@@ -149,8 +230,17 @@ def test_what_is_no_picture_is_refused(restorer, picture):
 def test_options_that_make_no_sense_are_refused(restorer, picture):
     with pytest.raises(UsageError, match="strength"):
         restorer(picture, strength=1.5)
-    with pytest.raises(UsageError, match="tile"):
-        make_restorer(tile=8)
+    for strength in ("x", None, float("nan"), True):
+        with pytest.raises(UsageError, match="strength"):
+            restorer(picture, strength=strength)
+    for tile in (8, "x", 64.5, None, True):
+        with pytest.raises(UsageError, match="tile"):
+            make_restorer(tile=tile)
+    for path in ("a\0b.png", "out\0"):
+        with pytest.raises(ClearAirError, match="NUL"):
+            restorer(path)
+        with pytest.raises(ClearAirError, match="NUL"):
+            restorer.restore_many(["a.png"], path)
     with pytest.raises(UsageError, match="abacus"):
         Restorer(ClearAIR(SMALL), load_compact(), device="abacus")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="fp8"):

@@ -6,6 +6,7 @@
     |- ConfigError              2   a configuration contradicts itself
     |- ImageError               1   a picture cannot be read, or cannot be restored as it is
     |- OutputError              1   a result cannot be written
+    |- OutOfMemoryError         1   a picture needs more memory than there is, also in the smallest tiles
     |- DataError                1   a data set is missing, misplaced or incomplete
     `- TrainingError            1   a run cannot be started, resumed or went wrong
 
@@ -43,6 +44,10 @@ class ImageError(ClearAirError):
 
 class OutputError(ClearAirError):
     """A result cannot be written."""
+
+
+class OutOfMemoryError(ClearAirError, MemoryError):
+    """A picture needs more memory than there is, also in the smallest tiles."""
 
 
 class DataError(ClearAirError):

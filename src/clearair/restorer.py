@@ -5,25 +5,29 @@ Shapes: H x W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearair.errors import ModelError, OutputError, UsageError
+from clearair.errors import ModelError, OutOfMemoryError, OutputError, UsageError
 from clearair.files.adapters import Layout, as_photo, from_photo
-from clearair.files.batch import Record, find_images, plan_outputs, run
-from clearair.image import Photo, read_photo, to_depth, write_photo
+from clearair.files.batch import Record, run
+from clearair.files.finding import Paths, find_images
+from clearair.files.outputs import plan_outputs
+from clearair.image import DEFAULT_MAX_PIXELS, Photo, read_photo, to_depth, write_photo
 from clearair.models import load_model, save_model
 from clearair.models.stamp import PerceiverStamp
 from clearair.network import ClearAIR
 from clearair.perception import Percepts, load_compact
 from clearair.perception.protocol import Perceiver
+from clearair.runtime.memory import memory_errors
 from clearair.runtime.pytorch import Device, Precision, PyTorchRuntime
-from clearair.tiling import Window, blend_tiles, plan_tiles
+from clearair.tiling import MIN_SIDE, Window, blend_tiles, plan_tiles
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -95,17 +99,28 @@ class Restorer:
         """Write `config.json` and `model.safetensors`; `from_pretrained` takes the folder."""
         save_model(self.runtime.network, folder, perceivers=self.perceiver)
 
-    def __call__(self, picture: Picture, *, strength: float = 1.0, keep_tone: bool = False) -> Result:
+    def __call__(
+        self,
+        picture: Picture,
+        *,
+        strength: float = 1.0,
+        keep_tone: bool = False,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        salvage: bool = False,
+    ) -> Result:
         """Restore one picture: a path, a PIL image, or an array (H, W[, 1 to 4]), uint8, uint16 or float.
 
         Two and four channels end in alpha, which is left alone. `strength` in [0, 1] blends with the input;
-        `keep_tone` leaves exposure and colour as they are.
-        Raises ImageError when it cannot be read or is no picture, OutputError when the network returns NaN.
+        `keep_tone` leaves exposure and colour as they are. A file of more than `max_pixels` is refused
+        before it is decoded; `salvage` takes what can be decoded of a damaged one.
+        Raises ImageError when it cannot be read or is no picture, OutputError when the network returns NaN,
+        OutOfMemoryError when even small tiles do not fit.
         """
-        if isinstance(picture, str | Path):
-            photo, layout = read_photo(picture), Layout()
+        _check_strength(strength)
+        if isinstance(picture, str | os.PathLike):
+            photo, layout = read_photo(Path(picture), max_pixels=max_pixels, salvage=salvage), Layout()
         else:
-            photo, layout = as_photo(picture)
+            photo, layout = as_photo(picture, max_pixels=max_pixels)
         restored, percepts = self.restore_photo(photo, strength=strength, keep_tone=keep_tone)
         return Result(from_photo(restored, layout), percepts, restored)
 
@@ -122,15 +137,41 @@ class Restorer:
         on_tile: OnTile | None = None,
     ) -> tuple[Photo, Percepts]:
         """Restore the pixels of a photo; everything else about it stays. Raises as a call does."""
-        if not 0 <= strength <= 1:
-            raise UsageError(f"The strength must lie in [0, 1], got {strength}.")
-        percepts = self.perceive(photo)
-        if strength == 0:
-            return photo, percepts
+        _check_strength(strength)
+        side = self.side
+        notes = photo.notes
+        while True:
+            try:
+                with memory_errors():
+                    percepts = self.perceive(photo)
+                    if strength == 0:
+                        return photo, percepts
+                    pixels = self._restore_pixels(photo, percepts, side, strength, keep_tone, on_tile)
+                return replace(photo.with_pixels(pixels), notes=notes), percepts
+            except MemoryError as error:
+                smaller = _smaller_side(side, photo.size)
+                if smaller is None:
+                    width, height = photo.size
+                    raise OutOfMemoryError(
+                        f"{photo.name}: there is not enough memory for {width} x {height} px, nor for tiles."
+                    ) from error
+                side = smaller
+                notes = (*photo.notes, f"restored in tiles of {side} px: memory is too short for larger ones")
+
+    def _restore_pixels(
+        self,
+        photo: Photo,
+        percepts: Percepts,
+        side: int | None,
+        strength: float,
+        keep_tone: bool,
+        on_tile: OnTile | None,
+    ) -> NDArray[Any]:
+        """(H, W, 3) of the photo's type, restored in tiles of `side`."""
         pixels = photo.pixels
         width, height = photo.size
         judgement = self.runtime.judge(pixels, percepts)
-        tiling = plan_tiles(height, width, self.side)
+        tiling = plan_tiles(height, width, side)
         done = 0
 
         def restore(window: Window) -> NDArray[np.float32]:
@@ -147,23 +188,29 @@ class Restorer:
         output = np.empty_like(pixels)
         for top, rows in blend_tiles(tiling, restore):
             output[top : top + len(rows)] = to_depth(rows, output.dtype)
-        return photo.with_pixels(output), percepts
+        return output
 
     def restore_many(
         self,
-        paths: Sequence[Path | str],
+        paths: Paths,
         out_dir: Path | str | None = None,
         *,
         strength: float = 1.0,
         keep_tone: bool = False,
         overwrite: bool = False,
         resume: bool = False,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        salvage: bool = False,
     ) -> Iterator[Record]:
         """Restore files, folders and patterns, and yield a record of each; a bad file does not stop the rest.
 
         Without `out_dir` results go beside their inputs as `*.restored.*`. An output that exists is an error,
-        with `overwrite` replaced, with `resume` skipped.
+        with `overwrite` replaced, with `resume` skipped. A damaged file is an error, unless `salvage` takes
+        what can be decoded of it. Raises UsageError when there is nothing to do.
         """
+        _check_strength(strength)
+        if out_dir is not None and not isinstance(out_dir, str | os.PathLike):
+            raise UsageError(f"A folder is a str or a Path, not {type(out_dir).__name__}.")
         out = None if out_dir is None else Path(out_dir)
         jobs = plan_outputs(find_images(paths, out=out), out)
 
@@ -171,12 +218,27 @@ class Restorer:
             restored, percepts = self.restore_photo(photo, strength=strength, keep_tone=keep_tone)
             return restored, percepts.to_dict()
 
-        return run(jobs, process, overwrite=overwrite, resume=resume)
+        return run(jobs, process, overwrite=overwrite, resume=resume, max_pixels=max_pixels, salvage=salvage)
 
 
 def _tile_side(tile: TileSide, device: str) -> int | None:
     if tile == "off":
         return None
     side = AUTO_SIDE[device] if tile == "auto" else tile
+    if isinstance(side, bool) or not isinstance(side, int):
+        raise UsageError(f"The side of tiles is 'auto', 'off' or a number of pixels, got {tile!r}.")
     plan_tiles(1, 1, side)  # refuse a bad side now, not at the first picture
     return side
+
+
+def _smaller_side(side: int | None, size: tuple[int, int]) -> int | None:
+    """Half of a side that was too large for memory, or of the picture; None at the smallest."""
+    used = min(max(size), side or max(size))
+    return None if used <= MIN_SIDE else max(MIN_SIDE, used // 2)
+
+
+def _check_strength(strength: float) -> None:
+    if isinstance(strength, bool) or not isinstance(strength, int | float | np.number):
+        raise UsageError(f"The strength is a number in [0, 1], got {strength!r}.")
+    if not 0 <= strength <= 1:
+        raise UsageError(f"The strength must lie in [0, 1], got {strength}.")

@@ -48,8 +48,8 @@ def test_every_command_has_a_summary():
         assert command.get_short_help_str(), name
 
 
-def test_a_photo_is_restored_beside_itself_and_reported(folder):
-    done = run("restore", "photo.jpg", "--report", "report.json", cwd=folder)
+def test_a_photo_is_restored_beside_itself_and_reported(folder, model):
+    done = run("restore", "photo.jpg", "--model", model, "--report", "report.json", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode().splitlines() == ["photo.jpg -> photo.restored.jpg"]
     assert done.stderr == b""
@@ -59,20 +59,20 @@ def test_a_photo_is_restored_beside_itself_and_reported(folder):
     assert record["found"]["degradations"]
 
 
-def test_a_bad_file_is_one_line_and_the_rest_is_done(folder):
+def test_a_bad_file_is_one_line_and_the_rest_is_done(folder, model):
     (folder / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    done = run("restore", "bad.png", "photo.jpg", "-o", "out", cwd=folder)
+    done = run("restore", "bad.png", "photo.jpg", "-o", "out", "--model", model, cwd=folder)
     assert done.returncode == 1
     (line,) = done.stderr.decode().splitlines()
     assert "bad.png" in line
     assert os.listdir(folder / "out") == ["photo.jpg"]  # noqa: PTH208
 
 
-def test_standard_input_goes_to_standard_output(folder):
-    done = run("restore", "-", "--format", "png", input=(folder / "photo.jpg").read_bytes())
+def test_standard_input_goes_to_standard_output(folder, model):
+    done = run("restore", "-", "--format", "png", "--model", model, input=(folder / "photo.jpg").read_bytes())
     assert done.returncode == 0, done.stderr
     assert read_photo(done.stdout).size == (100, 80)
-    broken = run("restore", "-", input=b"")
+    broken = run("restore", "-", "--model", model, input=b"")
     assert (broken.returncode, broken.stdout) == (1, b"")
     assert b"standard input" in broken.stderr
 
@@ -94,30 +94,78 @@ def test_standard_input_goes_to_standard_output(folder):
         (["restore", "photo.jpg", "-o", "photo.jpg", "--overwrite"], 2, "input"),
         (["inspect", "photo.jpg", "--overlay", "photo.jpg/below"], 1, "photo.jpg"),
         (["degrade", "photo.jpg", "-o", "x.png", "--with", "fire"], 2, "fire"),
+        (["degrade", "photo.jpg", "-o", "photo.jpg", "--with", "rain", "--overwrite"], 2, "input"),
+        (["degrade", "missing.jpg", "-o", "new/x.png", "--with", "rain"], 1, "its folder does not exist"),
+        (["degrade", "missing.jpg", "-o", "x.gif", "--with", "rain"], 2, "x.gif"),
+        (["restore", "photo.jpg", "-o", "out", "--report", "photo.jpg", "--overwrite"], 2, "input"),
+        (["restore", "photo.jpg", "-o", "out", "--report", "out/photo.jpg"], 1, "its folder"),
+        (["restore", "photo.jpg", "--report", "photo.restored.jpg"], 2, "result"),
+        (["restore", "photo.jpg", "--report", "there.json"], 1, "there.json: exists already"),
+        (["restore", "photo.jpg", "--report", "new/r.json"], 1, "its folder does not exist"),
+        (["restore", "photo.jpg", "--format", "bmp"], 2, "--format bmp"),
+        (["restore", "-", "--format", "bmp"], 2, "--format bmp"),
+        (["inspect", "photo.jpg", "--overlay", "seen"], 1, "seen/photo.png: exists already"),
         (["nonsense"], 2, "nonsense"),
     ],
 )
-def test_an_error_is_short_and_has_its_exit_code(folder, arguments, code, message):
+def test_an_error_is_short_and_has_its_exit_code(folder, model, arguments, code, message):
     (folder / "empty").mkdir()
+    (folder / "seen").mkdir()
+    (folder / "there.json").write_text("mine")
+    (folder / "seen" / "photo.png").write_text("mine")
+    if arguments[0] == "restore" and "--model" not in arguments:
+        arguments = [*arguments, "--model", model]
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     done = run(*arguments, cwd=folder)
     assert done.returncode == code
     assert message in done.stderr.decode()
     assert "Traceback" not in done.stderr.decode()
     assert done.stdout == b""
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a Unix signal")
-def test_ctrl_c_ends_it_with_130(tmp_path):
-    write_photo(Photo(np.zeros((3000, 3000, 3), np.uint8)), tmp_path / "large.png")
-    code = "from clearair.apps.cli import main; main()"
-    arguments = ["restore", str(tmp_path / "large.png"), "--tile", "64"]
-    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE)
-    time.sleep(4)
-    process.send_signal(signal.SIGINT)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_writes_the_report_and_nothing_half_done(folder, model, number, code):
+    write_photo(Photo(np.zeros((2000, 2000, 3), np.uint8)), folder / "z.png")
+    program = "from clearair.apps.cli import main; main()"
+    options = ["--tile", "64", "--model", str(model), "--report", "report.json"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "restore", "photo.jpg", "z.png", *options],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 120
+    while not (folder / "photo.restored.jpg").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert b"Traceback" not in errors
-    assert os.listdir(tmp_path) == ["large.png"]  # noqa: PTH208
+    (record,) = json.loads((folder / "report.json").read_text())
+    assert record["output"] == "photo.restored.jpg"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"photo.jpg", "photo.restored.jpg", "report.json", "z.png"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="such names are not allowed there")
+def test_a_line_end_in_a_name_does_not_break_a_line(folder, model):
+    (folder / "photo.jpg").rename(folder / "two\nlines.jpg")
+    (folder / "b\nad.png").write_bytes(b"")
+    done = run("restore", ".", "-o", "out", "--model", model, cwd=folder)
+    assert done.stdout.decode().splitlines() == ["two\\nlines.jpg -> out/two\\nlines.jpg"]
+    assert done.stderr.decode().splitlines() == ["clearair: b\\nad.png: the file is empty."]
+
+
+def test_pictures_that_share_a_name_or_are_not_read_are_named_and_the_rest_is_done(folder, model):
+    write_photo(Photo(skimage.data.chelsea()[:80, :100]), folder / "photo.png")
+    (folder / "c.heic").touch()
+    done = run("restore", ".", "-o", "out", "--format", "png", "--model", model, cwd=folder)
+    assert done.returncode == 1
+    assert done.stdout.decode().splitlines() == ["photo.png -> out/photo.png"]
+    passed, shared = done.stderr.decode().splitlines()
+    assert passed == "clearair: passed over because their format is not read: 1 .heic."
+    assert shared.startswith("clearair: photo.jpg: would become out/photo.png, as would photo.png.")
 
 
 def test_damage_is_the_same_for_the_same_seed(folder):

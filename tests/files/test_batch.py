@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from clearair.errors import UsageError
-from clearair.files.batch import Job, Record, Source, find_images, plan_outputs, run
+from clearair.files.batch import Record, run
+from clearair.files.finding import find_images
+from clearair.files.outputs import Job, plan_outputs
 from clearair.image import Photo, read_photo, write_photo
 
 PHOTO = Photo(np.full((6, 8, 3), 100, np.uint8))
@@ -20,147 +20,6 @@ PHOTO = Photo(np.full((6, 8, 3), 100, np.uint8))
 def negative(photo: Photo):
     """Stands for a network: something that visibly changes the pixels."""
     return photo.with_pixels(255 - photo.pixels), {"score": 2.5}
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """photos/{a.jpg, b.png, sub/a.jpg} beside files that are not to be restored."""
-    root = tmp_path / "photos"
-    (root / "sub").mkdir(parents=True)
-    (root / ".thumbnails").mkdir()
-    for name in ("a.jpg", "b.png", "sub/a.jpg", "b.restored.png", ".hidden.jpg", ".thumbnails/c.jpg"):
-        write_photo(PHOTO, root / name)
-    (root / "notes.txt").write_text("not a picture")
-    return root
-
-
-def names(sources, root):
-    return [source.path.relative_to(root).as_posix() for source in sources]
-
-
-def test_a_folder_gives_its_pictures_without_hidden_ones_and_earlier_results(folder):
-    sources = find_images([folder])
-    assert names(sources, folder) == ["a.jpg", "b.png", "sub/a.jpg"]
-    assert [source.relative for source in sources] == [Path("a.jpg"), Path("b.png"), Path("sub/a.jpg")]
-
-
-def test_a_pattern_gives_what_it_matches_with_the_tree_below_its_fixed_part(folder):
-    sources = find_images([str(folder / "**" / "*.jpg")])
-    assert names(sources, folder) == ["a.jpg", "sub/a.jpg"]
-    assert [source.relative for source in sources] == [Path("a.jpg"), Path("sub/a.jpg")]
-    assert names(find_images([str(folder / "*.png")]), folder) == ["b.png"]
-
-
-def test_a_name_with_pattern_characters_is_a_name_first(folder):
-    write_photo(PHOTO, folder / "c[1].jpg")
-    assert names(find_images([folder / "c[1].jpg"]), folder) == ["c[1].jpg"]
-
-
-def test_each_picture_comes_once(folder):
-    given_twice = [folder / "b.png", folder, folder / "sub" / ".." / "a.jpg"]
-    assert names(find_images(given_twice), folder) == ["b.png", "a.jpg", "sub/a.jpg"]
-
-
-def test_files_named_themselves_are_taken_as_they_are(folder):
-    named = [folder / "notes.txt", folder / "gone.jpg", folder / ".hidden.jpg", folder / "b.restored.png"]
-    assert [source.path for source in find_images(named)] == named
-
-
-def test_results_beside_their_originals_are_not_restored_again(folder):
-    listed_by_a_shell = sorted(folder.glob("b.*"))
-    assert names(find_images(listed_by_a_shell), folder) == ["b.png"]
-
-
-def test_an_output_folder_inside_the_input_is_not_searched(folder):
-    out = folder / "out"
-    out.mkdir()
-    write_photo(PHOTO, out / "a.jpg")
-    assert names(find_images([folder], out=out), folder) == ["a.jpg", "b.png", "sub/a.jpg"]
-    assert names(find_images([str(folder / "**" / "*.jpg")], out=out), folder) == ["a.jpg", "sub/a.jpg"]
-
-
-def test_a_folder_or_pattern_without_pictures_is_named(tmp_path, folder):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="empty: no pictures in this folder"):
-        find_images([tmp_path / "empty"])
-    with pytest.raises(UsageError, match=r"\*\.bmp: matches no pictures"):
-        find_images([str(folder / "*.bmp")])
-    (tmp_path / "done").mkdir()
-    write_photo(PHOTO, tmp_path / "done" / "a.restored.jpg")
-    with pytest.raises(UsageError, match="done: only earlier restorations"):
-        find_images([tmp_path / "done"])
-
-
-def planned(paths, *arguments, **options):
-    sources = [Source(Path(path), Path(path)) for path in paths]
-    return [job.target.as_posix() for job in plan_outputs(sources, *arguments, **options)]
-
-
-def test_results_stand_beside_their_inputs_or_below_the_output_folder():
-    paths = ["a.jpg", "sub/b.TIF", "c.gif", "d.with.dots.png"]
-    beside = ["a.restored.jpg", "sub/b.restored.TIF", "c.restored.png", "d.with.dots.restored.png"]
-    assert planned(paths) == beside
-    assert planned(paths, Path("out")) == ["out/a.jpg", "out/sub/b.TIF", "out/c.png", "out/d.with.dots.png"]
-    assert planned(["a.jpg"], suffix="-clear") == ["a-clear.jpg"]
-
-
-def test_a_format_changes_the_suffix_only_where_it_must():
-    paths = ["a.jpg", "b.JPEG", "c.png"]
-    for name in ("jpeg", "jpg", "JPG", ".jpg"):
-        assert planned(paths, format=name) == ["a.restored.jpg", "b.restored.JPEG", "c.restored.jpg"]
-    with pytest.raises(UsageError, match=r"--format bmp: not a format .* jpeg, png, tiff"):
-        planned(paths, format="bmp")
-    with pytest.raises(UsageError, match="--format gif"):
-        planned(paths, format="gif")
-
-
-def test_a_picture_as_output_is_for_one_picture():
-    assert planned(["a.jpg"], Path("b.png")) == ["b.png"]
-    with pytest.raises(UsageError, match=r"b\.png: one file for 2 pictures"):
-        planned(["a.jpg", "c.jpg"], Path("b.png"))
-    for name in ("b.gif", "b.HEIC", "b.bmp"):  # and not a folder of that name
-        with pytest.raises(UsageError, match="this format cannot be written"):
-            planned(["a.jpg"], Path(name))
-    with pytest.raises(UsageError, match="contradicts --format tiff"):
-        planned(["a.jpg"], Path("b.png"), format="tiff")
-
-
-def test_a_file_without_a_known_suffix_gets_that_of_its_content(folder):
-    (folder / "a.jpg").rename(folder / "scan")
-    assert planned([folder / "scan"]) == [f"{folder.as_posix()}/scan.restored.jpg"]
-
-
-def test_two_inputs_never_share_an_output():
-    with pytest.raises(UsageError, match=r"a\.png and a\.gif: both would become a\.restored\.png"):
-        planned(["a.png", "a.gif"])
-    sources = [Source(Path("x/a.jpg"), Path("a.jpg")), Source(Path("y/a.jpg"), Path("a.jpg"))]
-    with pytest.raises(UsageError, match="both would become"):
-        plan_outputs(sources, Path("out"))
-
-
-def test_an_output_is_never_an_input():
-    with pytest.raises(UsageError, match=r"a\.jpg: is an input itself"):
-        planned(["a.jpg"], suffix="")
-    with pytest.raises(UsageError, match="is an input itself"):
-        planned(["a.jpg"], Path("sub/.."))
-    with pytest.raises(UsageError, match="is an input itself"):
-        planned(["a.jpg"], Path("a.jpg"))
-    with pytest.raises(UsageError, match="a suffix is part of a file name"):
-        planned(["a.jpg"], suffix="/../b")
-
-
-@given(
-    st.lists(
-        st.from_regex(r"[ab]{1,2}/?[ab]{1,2}\.(jpg|png|gif|tif)", fullmatch=True), unique=True, min_size=1
-    )
-)
-def test_a_plan_is_refused_or_gives_every_input_its_own_new_file(paths):
-    try:
-        targets = planned(paths, Path("out"))
-    except UsageError:
-        return
-    assert len(set(targets)) == len(paths)
-    assert not set(targets) & set(paths)
 
 
 def restored(folder, **options):
@@ -311,3 +170,11 @@ def test_links_in_circles_and_out_of_reach_do_not_stop_the_rest(folder):
     assert [record.error is None for record in records] == [False, True, True]
     assert records[0].error.startswith(f"{folder / 'a.jpg'}: cannot be read")
     assert "unexpected" not in records[0].error
+
+
+def test_a_job_with_a_problem_is_recorded_and_the_others_are_done(tmp_path):
+    write_photo(PHOTO, tmp_path / "a.png")
+    jobs = [Job(tmp_path, tmp_path, "closed: no."), Job(tmp_path / "a.png", tmp_path / "b.png")]
+    first, second = run(jobs, negative, overwrite=True)
+    assert (first.error, first.output) == ("closed: no.", None)
+    assert (second.error, second.output) == (None, str(tmp_path / "b.png"))

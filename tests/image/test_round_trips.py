@@ -369,3 +369,19 @@ def test_pixels_are_contiguous_and_may_be_written_to(kind):
     pixels = read_photo(file_with_everything(kind, orientation=1)).pixels
     assert pixels.flags.writeable
     assert pixels.flags.c_contiguous
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_colours_multiplied_by_their_alpha_are_read_and_written_as_they_are(depth):
+    tifffile = pytest.importorskip("tifffile")
+    top = np.iinfo(depth).max
+    alpha = np.full((16, 16, 1), top // 2, depth)
+    colour = np.broadcast_to(np.array([top // 4, top // 8, 0], depth), (16, 16, 3))
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.concatenate([colour, alpha], 2), photometric="rgb", extrasamples=["assocalpha"])
+    photo = read_photo(file.getvalue())
+    assert np.abs(photo.pixels.astype(int) - [top // 2, top // 4, 0]).max() <= 2
+    written = encode_photo(photo)
+    with tifffile.TiffFile(io.BytesIO(written)) as tiff:
+        assert tiff.pages[0].extrasamples == (tifffile.EXTRASAMPLE.UNASSALPHA,)
+    assert np.array_equal(read_photo(written).pixels, photo.pixels)

@@ -32,7 +32,8 @@ FORMATS: dict[str, Format] = {
         Format("tiff", (".tif", ".tiff"), alpha=True, bits=32, max_side=10_000_000),
         Format("webp", (".webp",), alpha=True, bits=8, max_side=16383),
         Format("avif", (".avif",), alpha=True, bits=12, max_side=16384),
-        # 256 colours would undo a restoration, so GIF is only read.
+        # PNG does all that BMP does in less room; 256 colours of GIF would undo a restoration.
+        Format("bmp", (".bmp", ".dib"), alpha=True, bits=8, max_side=1_000_000, writable=False),
         Format("gif", (".gif",), alpha=True, bits=8, max_side=65535, writable=False),
     )
 }
@@ -52,13 +53,12 @@ RAW_SUFFIXES = frozenset(
 """Camera raw files; most are TIFFs whose first picture is a thumbnail, so they must not pass as TIFF."""
 
 FOREIGN_SUFFIXES = RAW_SUFFIXES | frozenset(
-    {".bmp", ".exr", ".hdr", ".heic", ".heif", ".ico", ".j2k", ".jp2", ".jxl", ".pbm", ".pdf", ".pgm", ".ppm"}
+    {".exr", ".hdr", ".heic", ".heif", ".ico", ".j2k", ".jp2", ".jxl", ".pbm", ".pdf", ".pgm", ".ppm"}
     | {".psd", ".svg", ".tga"}
 )
 """Picture files that are neither read nor written."""
 
 _UNREADABLE = (
-    (b"BM", "BMP"),
     (b"8BPS", "Photoshop"),
     (b"%PDF", "PDF"),
     (b"<svg", "SVG"),
@@ -87,6 +87,8 @@ def sniff(head: bytes) -> str | None:
         return "tiff"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
+    if head.startswith(b"BM") and 12 <= int.from_bytes(head[14:18], "little") <= 256:
+        return "bmp"
     if _is_heif(head) and any(brand in _brands(head) for brand in (b"avif", b"avis")):
         return "avif"
     return None

@@ -39,6 +39,23 @@ def count_frames(data: bytes) -> int:
     return next((int.from_bytes(body[:4], "big") for name, body in _chunks(data) if name == "acTL"), 1)
 
 
+def damaged_chunk(data: bytes) -> str | None:
+    """Name the first chunk with a wrong checksum that pixels depend on, or None.
+
+    A chunk that is cut off is not judged.
+    """
+    at = len(_SIGNATURE)
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        name, end = data[at + 4 : at + 8].decode("latin-1"), at + 8 + length
+        if name in _PIXELS and end + 4 <= len(data):
+            checksum = int.from_bytes(data[end : end + 4], "big")
+            if zlib.crc32(memoryview(data)[at + 4 : end]) != checksum:
+                return name
+        at = end + 4
+    return None
+
+
 def with_metadata(data: bytes, metadata: Metadata) -> bytes:
     """Return the PNG file `data` with `metadata` in place of its own."""
     head: list[tuple[str, bytes]] = list(metadata.extras)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clearair.errors import ImageError
-from clearair.image import avif, formats, jpeg, png, tiff, webp
+from clearair.errors import ImageError, UsageError
+from clearair.image import avif, bmp, formats, jpeg, png, tiff, webp
 from clearair.image.libvips import explain, libvips
 from clearair.image.metadata import Metadata
 from clearair.image.photo import Photo, Pixels, turn_upright
@@ -20,6 +20,9 @@ DEFAULT_MAX_PIXELS = 300_000_000
 """Larger pictures are refused before they are decoded: no camera of today makes 300 megapixels."""
 
 _LOADERS = {"jpeg": "jpeg", "png": "png", "tiff": "tiff", "webp": "webp", "avif": "heif", "gif": "gif"}
+_STRICT = {"tiff": "error", "jpeg": "warning"}
+"""What libvips is to take as damage, where "truncated" is not enough: that passes over a missing strip of a
+TIFF, and over a JPEG whose data breaks off before its end marker."""
 _METADATA_READERS: dict[str, Callable[[bytes], Metadata]] = {
     "jpeg": jpeg.read_metadata,
     "png": png.read_metadata,
@@ -32,23 +35,79 @@ _SPARE_BYTES = 64 << 20  # what a small picture may carry beside its pixels
 
 
 def read_photo(
-    source: Path | str | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS, name: str | None = None
+    source: Path | str | bytes,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    name: str | None = None,
+    salvage: bool = False,
 ) -> Photo:
     """Read and check the whole picture in `source`, a path or a file's content.
 
     `name` is what messages call it (default: the path). The decode is complete when this returns: a damaged
-    file raises instead of giving grey pixels. Raises ImageError naming the file, what is wrong and what to
-    do.
+    file raises instead of giving grey pixels, unless `salvage` asks for what can be decoded of it, with a
+    note. Raises ImageError naming the file, what is wrong and what to do.
     """
+    _check_limit(max_pixels)
+    if not isinstance(source, bytes | str | os.PathLike):
+        raise UsageError(f"A picture file is a path or bytes, not {type(source).__name__}.")
     path = None if isinstance(source, bytes) else Path(source)
+    if path is not None and "\0" in str(path):
+        raise ImageError(f"{str(path)!r}: a path cannot hold a NUL character.")
     name = name or (str(path) if path else "standard input")
     data = source if isinstance(source, bytes) else _read_file(Path(source), name, max_pixels)
     kind = _recognise(data, name, path)
-    image = _open(data, kind, name, max_pixels)
+    file = _Content(data, kind, name, path)
+    try:
+        return _read_whole(file, max_pixels)
+    except _DamageError as error:
+        if not salvage:
+            raise ImageError(
+                f"{error}. Copy it again from its source, or restore what is left of it with --salvage."
+            ) from error
+        damage = str(error).removeprefix(f"{name}: ")
+    try:
+        photo = _read(file, max_pixels, "none")
+    except _DamageError as error:
+        raise ImageError(f"{error}. Nothing of it can be decoded; copy it again from its source.") from error
+    return replace(photo, notes=(f"{damage}; what could be decoded of it is restored", *photo.notes))
+
+
+@dataclass(frozen=True)
+class _Content:
+    """A file in memory."""
+
+    data: bytes
+    kind: str
+    name: str
+    path: Path | None
+
+
+class _DamageError(ImageError):
+    """A file is damaged or ends early; the message lacks what to do."""
+
+
+def _read_whole(file: _Content, max_pixels: int) -> Photo:
+    """Decode a file that lacks nothing."""
+    try:
+        return _read(file, max_pixels, _STRICT.get(file.kind, "truncated"))
+    except _DamageError as error:
+        if not _is_harmless(error, file.kind):
+            raise
+    return _read(file, max_pixels, "truncated")
+
+
+def _read(file: _Content, max_pixels: int, fail_on: str) -> Photo:
+    """Decode a file; `fail_on` is what libvips takes as damage, "none" takes whatever can be decoded."""
+    data, kind, name = file.data, file.kind, file.name
+    if fail_on != "none" and (damage := _damage(data, kind)):
+        raise _DamageError(f"{name}: the {kind.upper()} file is damaged ({damage})")
+    if kind == "bmp":
+        return _read_bmp(file, max_pixels)
+    image = _open(data, kind, name, max_pixels, fail_on)
     metadata = _read_metadata(data, kind, image)
     notes = _notes(data, kind, image)
     image, metadata, colour_notes = _in_rgb(image, metadata, name)
-    stored = _decode(image, kind, name)
+    stored = _decode(image, data, kind, name)
     colour, alpha, value_range = _split(stored, name)
     orientation = metadata.orientation
     pixels = turn_upright(colour, orientation)
@@ -59,12 +118,55 @@ def read_photo(
         format=kind,
         name=name,
         notes=(*notes, *colour_notes, *_range_notes(value_range)),
-        path=path,
+        path=file.path,
         metadata=metadata,
         bits=_bits(image, pixels.dtype),
         value_range=value_range,
         compression=_compression(data, kind),
     )
+
+
+def _read_bmp(file: _Content, max_pixels: int) -> Photo:
+    """Windows bitmaps, which this build of libvips does not read."""
+    try:
+        header = bmp.read_header(file.data)
+    except bmp.UnsupportedError as error:
+        raise ImageError(f"{file.name}: {error}. Save it as PNG first.") from error
+    if header is None:
+        raise _DamageError(f"{file.name}: the BMP file is damaged or ends early")
+    _refuse_large(header.width, header.height, file.name, max_pixels)
+    bands = bmp.decode(file.data, header)
+    if bands is None:
+        raise _DamageError(f"{file.name}: the BMP file is damaged or ends early")
+    alpha = bands[..., 3] if bands.shape[2] == 4 else None
+    return Photo(
+        np.ascontiguousarray(bands[..., :3]),
+        alpha=None if alpha is None else np.ascontiguousarray(alpha),
+        format="bmp",
+        name=file.name,
+        path=file.path,
+        metadata=Metadata(density=header.density),
+    )
+
+
+def _damage(data: bytes, kind: str) -> str | None:
+    """Damage that libvips does not see."""
+    if kind == "jpeg" and jpeg.has_hole(data):
+        return "a part of it is filled with zeros"
+    if kind == "png" and (chunk := png.damaged_chunk(data)):
+        return f"the checksum of its {chunk} chunk is wrong"
+    return None
+
+
+def _is_harmless(error: _DamageError, kind: str) -> bool:
+    """Whether libjpeg only remarked on something that costs no pixels."""
+    detail = str(getattr(error.__cause__, "detail", ""))
+    return kind == "jpeg" and bool(detail) and not any(harm in detail for harm in jpeg.HARMFUL_REMARKS)
+
+
+def _check_limit(max_pixels: int) -> None:
+    if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
+        raise UsageError(f"max_pixels is a number of pixels of at least 1, got {max_pixels!r}.")
 
 
 def _read_file(path: Path, name: str, max_pixels: int) -> bytes:
@@ -107,7 +209,7 @@ def _recognise(data: bytes, name: str, path: Path | None) -> str:
     return kind
 
 
-def _open(data: bytes, kind: str, name: str, max_pixels: int, page: int | None = None) -> Any:
+def _open(data: bytes, kind: str, name: str, max_pixels: int, fail_on: str, page: int | None = None) -> Any:
     """Read the header only, and refuse what is too large while it has cost nothing."""
     if kind == "avif":
         # GLib would print its own complaint about an absurd size; for other formats libvips looks first.
@@ -116,15 +218,13 @@ def _open(data: bytes, kind: str, name: str, max_pixels: int, page: int | None =
     load = getattr(vips.Image, f"{_LOADERS[kind]}load_buffer")
     options: dict[str, Any] = {} if page is None else {"page": page}
     try:
-        # For TIFF, libvips reports a missing strip only under the stricter setting.
-        fail_on = "error" if kind == "tiff" else "truncated"
         image = load(data, access="sequential", fail_on=fail_on, **options)
     except vips.Error as error:
-        raise _broken(name, kind, error) from error
+        raise _broken(data, name, kind, error) from error
     _refuse_large(image.width, image.height, name, max_pixels)
     primary = _field(image, "heif-primary", 0)
     if page is None and primary:
-        return _open(data, kind, name, max_pixels, page=primary)
+        return _open(data, kind, name, max_pixels, fail_on, page=primary)
     return image
 
 
@@ -136,7 +236,7 @@ def _refuse_large(width: int, height: int, name: str, max_pixels: int) -> None:
         )
 
 
-def _decode(image: Any, kind: str, name: str) -> Pixels:
+def _decode(image: Any, data: bytes, kind: str, name: str) -> Pixels:
     """Decode every pixel, (H, W, bands) as stored."""
     if image.format == "double":
         image = image.cast("float")
@@ -147,13 +247,16 @@ def _decode(image: Any, kind: str, name: str) -> Pixels:
     try:
         memory = image.write_to_memory()
     except libvips().Error as error:
-        raise _broken(name, kind, error) from error
+        raise _broken(data, name, kind, error) from error
     return np.frombuffer(memory, _DTYPES[image.format]).reshape(image.height, image.width, image.bands)
 
 
-def _broken(name: str, kind: str, error: Exception) -> ImageError:
-    problem = f"the {kind.upper()} file is damaged or ends early{explain(error)}"
-    return ImageError(f"{name}: {problem}. Copy it again from its source.")
+def _broken(data: bytes, name: str, kind: str, error: Exception) -> ImageError:
+    if "out of memory" in str(getattr(error, "detail", "")):
+        return ImageError(f"{name}: there is not enough memory to decode it.")
+    if kind == "tiff" and (what := tiff.unsupported(data)):
+        return ImageError(f"{name}: {what} TIFF is not supported. Save it as a plain one first.")
+    return _DamageError(f"{name}: the {kind.upper()} file is damaged or ends early{explain(error)}")
 
 
 def _read_metadata(data: bytes, kind: str, image: Any) -> Metadata:
@@ -204,7 +307,8 @@ def _split(stored: Pixels, name: str) -> tuple[Pixels, Pixels | None, tuple[floa
 def _notes(data: bytes, kind: str, image: Any) -> tuple[str, ...]:
     """Say what is left out or stored differently."""
     notes: list[str] = []
-    frames = png.count_frames(data) if kind == "png" else int(_field(image, "n-pages", 1))
+    count = {"png": png.count_frames, "avif": avif.count_frames}.get(kind)
+    frames = count(data) if count else int(_field(image, "n-pages", 1))
     if frames > 1:
         what = "pages" if kind == "tiff" else "frames"
         notes.append(f"only the first of {frames} {what} is restored; the others are left out")

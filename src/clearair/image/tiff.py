@@ -10,6 +10,13 @@ from clearair.image.tiff_tags import Directory, Tag
 
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _COMPRESSION, _SUBFILE_TYPE, _DNG_VERSION = 259, 254, 50706
+_BITS, _PHOTOMETRIC, _PLANAR, _TILE_WIDTH, _SAMPLE_FORMAT = 258, 262, 284, 322, 339
+_LAB = (8, 9, 10)
+_UNREAD = {
+    6: "old-style JPEG", 34661: "JBIG", 34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA", 34926: "Zstandard",
+    50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
+}  # fmt: skip
+"""Compressions that a build of libvips may lack."""
 _XMP, _ICC = 700, 34675
 _EXTRAS = {"IPTC": 33723, "Photoshop": 34377}
 _DESCRIPTIVE = {
@@ -46,6 +53,29 @@ def is_camera_raw(data: bytes) -> bool:
     tags = tiff_tags.read_directory(data).tags
     kind = tags[_SUBFILE_TYPE].integers() if _SUBFILE_TYPE in tags else ()
     return _DNG_VERSION in tags or bool(kind and kind[0] & 1)
+
+
+def unsupported(data: bytes) -> str | None:
+    """Say what kind of TIFF this is when it is a valid one of a kind that libvips does not read, or None."""
+    tags = tiff_tags.read_directory(data).tags
+
+    def values(number: int, default: int) -> tuple[int, ...]:
+        return (tuple(tags[number].integers()) if number in tags else ()) or (default,)
+
+    bits, packing = values(_BITS, 1)[0], values(_COMPRESSION, 1)[0]
+    if values(_SAMPLE_FORMAT, 1)[0] in (5, 6):
+        return "complex-number"
+    if values(_SAMPLE_FORMAT, 1)[0] == 3 and bits == 64:
+        return "64-bit float"
+    if bits not in (1, 2, 4, 8, 16, 32):
+        return f"{bits}-bit"
+    if packing in _UNREAD:
+        return f"{_UNREAD[packing]}-compressed"
+    if values(_PHOTOMETRIC, 2)[0] in _LAB and bits == 8:
+        return "8-bit Lab"
+    if values(_PLANAR, 1)[0] == 2 and _TILE_WIDTH in tags:
+        return "planar tiled"
+    return None
 
 
 def with_metadata(data: bytes, metadata: Metadata) -> bytes:

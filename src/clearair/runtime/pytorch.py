@@ -65,22 +65,17 @@ class PyTorchRuntime:
     ) -> NDArray[np.float32]:
         """A window (h, w, 3) in [0, 1] of the judged picture -> (h, w, 3), not clipped.
 
-        The input and what the network adds to it are summed in float32, whatever the precision.
-        Raises MemoryError when the device has too little memory for the window.
-        """
+        The input and what the network adds to it are summed in float32, whatever the precision."""
         image = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2).to(self.device)
         labels = torch.from_numpy(np.ascontiguousarray(percepts.labels[window.slices]))[None].to(self.device)
-        try:
-            with self._autocast():
-                restored = self.network.restore(
-                    image.contiguous(memory_format=torch.channels_last),
-                    labels,
-                    judgement,
-                    (window.top, window.left),
-                    keep_tone=keep_tone,
-                )
-        except torch.cuda.OutOfMemoryError as error:
-            raise MemoryError(f"not enough memory on {self.device}") from error
+        with self._autocast():
+            restored = self.network.restore(
+                image.contiguous(memory_format=torch.channels_last),
+                labels,
+                judgement,
+                (window.top, window.left),
+                keep_tone=keep_tone,
+            )
         values: NDArray[np.float32] = restored[0].float().permute(1, 2, 0).cpu().numpy()
         return values
 

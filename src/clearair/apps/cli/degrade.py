@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from clearair.apps.cli.lines import say
 from clearair.apps.cli.options import max_pixels_option
 
 
@@ -30,10 +31,13 @@ def degrade(
 ) -> None:
     """Damage a clean picture the way weather, lenses and sensors do, reproducibly."""
     from clearair.apps.damage import degrade_photo
+    from clearair.files.outputs import check_file, check_suffix
     from clearair.image import read_photo, write_photo
 
+    check_suffix(output)
+    check_file(output, inputs=[image], overwrite=overwrite)
     names = [name.strip() for name in kinds.split(",") if name.strip()]
     photo = read_photo(image, max_pixels=max_pixels)
     damaged = degrade_photo(photo, names, strength=strength, seed=seed)
     write_photo(damaged, output, overwrite=overwrite)
-    click.echo(f"{image} -> {output}")
+    say(f"{image} -> {output}")

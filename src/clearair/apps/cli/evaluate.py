@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     help="How well undamaged and unusual photographs are left alone, and which damaged ones get worse.",
 )
 @click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Also write this file.")
+@click.option("--overwrite", is_flag=True, help="Replace that file when it exists.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--precision", default="auto", show_default=True, help="auto, fp32, bf16 or fp16.")
 def evaluate(
@@ -42,6 +43,7 @@ def evaluate(
     percepts: str | None,
     harm: bool,
     file: Path | None,
+    overwrite: bool,
     device: str,
     precision: str,
 ) -> None:
@@ -49,13 +51,13 @@ def evaluate(
 
     Of whole images, in RGB, rounded to 8 bits.
     """
-    from clearair.errors import OutputError
+    from clearair.files.outputs import check_file
     from clearair.restorer import Restorer
 
     if harm and percepts is not None:
         raise click.UsageError("--harm and --shuffle are two measurements; ask for one.")
-    if file is not None and file.exists():
-        raise OutputError(f"{file}: exists already; name another file.")
+    if file is not None:
+        check_file(file, overwrite=overwrite, inputs=_inputs(file, data, model))
     restorer = Restorer.from_pretrained(model, device=device, precision=precision)  # type: ignore[arg-type]
     if percepts is not None:
         table, found = _shuffle(restorer, data, names, every, percepts)
@@ -69,7 +71,13 @@ def evaluate(
         from clearair.image import write_atomically
 
         about = {"model": model, "every": every, **found}
-        write_atomically(file, json.dumps(about, indent=1).encode(), overwrite=False)
+        write_atomically(file, (json.dumps(about, indent=1) + "\n").encode(), overwrite=overwrite)
+
+
+def _inputs(file: Path, data: Path, model: str) -> list[Path]:
+    """`file` itself where it lies in a folder that is read, which may be too large to list."""
+    place = file.resolve()
+    return [file] if place.exists() and {data.resolve(), Path(model).resolve()} & set(place.parents) else []
 
 
 def _measure(

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from clearair.apps.cli.lines import say
 from clearair.apps.cli.options import max_pixels_option
-from clearair.errors import ClearAirError, OutputError
+from clearair.errors import ClearAirError, ImageError
 
 _LIKELY = 0.5  # degradations from this probability on are named in the text
 
@@ -23,49 +24,57 @@ _LIKELY = 0.5  # degradations from this probability on are named in the text
     metavar="FOLDER",
     help="Write a picture of the regions for each input.",
 )
+@click.option("--overwrite", is_flag=True, help="Replace pictures in that folder.")
 @max_pixels_option
 @click.pass_context
 def inspect(
-    ctx: click.Context, paths: tuple[str, ...], as_json: bool, overlay: Path | None, max_pixels: int
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    as_json: bool,
+    overlay: Path | None,
+    overwrite: bool,
+    max_pixels: int,
 ) -> None:
     """Say what is wrong with photographs: quality from 1 (bad) to 5 (excellent), and degradations."""
     from clearair.apps.overlay import draw_regions
-    from clearair.files.batch import find_images, plan_outputs
+    from clearair.files.finding import find_images
+    from clearair.files.outputs import Job, check_file, make_folder, plan_outputs
     from clearair.image import read_photo, write_photo
     from clearair.perception import load_compact
 
-    sources = find_images(paths, out=overlay)
-    targets = (
-        plan_outputs(sources, overlay, suffix=".regions", format="png") if overlay else [None] * len(sources)
-    )
+    found = find_images(paths, out=overlay)
+    if overlay is not None:
+        jobs = plan_outputs(found, overlay, suffix=".regions", format="png")
+    else:
+        jobs = [Job(source.path, source.path) for source in found.sources]
+        jobs += [Job(problem.path, problem.path, problem.message) for problem in found.problems]
+    if remark := found.remark():
+        say(f"clearair: {remark}", err=True)
     perceiver = load_compact()
     records: list[dict[str, Any]] = []
     failed = False
-    for source, job in zip(sources, targets, strict=True):
+    for job in jobs:
         try:
-            photo = read_photo(source.path, max_pixels=max_pixels)
+            if job.problem is not None:
+                raise ImageError(job.problem)
+            if overlay is not None:
+                check_file(job.target, inputs=[job.source], overwrite=overwrite, make_folder=True)
+            photo = read_photo(job.source, max_pixels=max_pixels)
             percepts = perceiver.perceive_image(photo.pixels)
-            if job is not None:
-                _make_folder(job.target.parent)
-                write_photo(draw_regions(photo.pixels, percepts.labels), job.target, overwrite=True)
+            if overlay is not None:
+                make_folder(job.target.parent)
+                write_photo(draw_regions(photo.pixels, percepts.labels), job.target, overwrite=overwrite)
         except ClearAirError as error:
             failed = True
-            click.echo(f"clearair: {error}", err=True)
-            records.append({"input": str(source.path), "error": str(error)})
+            say(f"clearair: {error}", err=True)
+            records.append({"input": str(job.source), "error": str(error)})
             continue
-        records.append({"input": str(source.path), **percepts.to_dict()})
+        records.append({"input": str(job.source), **percepts.to_dict()})
         if not as_json:
-            click.echo(_line(records[-1]))
+            say(_line(records[-1]))
     if as_json:
         click.echo(json.dumps(records, indent=2))
     ctx.exit(1 if failed else 0)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: the folder cannot be made: {error.strerror}.") from error
 
 
 def _line(record: dict[str, Any]) -> str:

@@ -41,3 +41,10 @@ def max_pixels_option(command: Command) -> Command:
         metavar="N",
         help="Refuse larger pictures before decoding them.",
     )(command)
+
+
+def salvage_option(command: Command) -> Command:
+    """--salvage."""
+    return click.option(
+        "--salvage", is_flag=True, help="Take what can be decoded of damaged files instead of refusing them."
+    )(command)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from types import FrameType
 
 import click
 
@@ -11,6 +13,7 @@ from clearair.apps.cli.degrade import degrade
 from clearair.apps.cli.evaluate import evaluate
 from clearair.apps.cli.info import info
 from clearair.apps.cli.inspect import inspect
+from clearair.apps.cli.lines import say
 from clearair.apps.cli.models import models
 from clearair.apps.cli.restore import restore
 from clearair.apps.cli.train import train
@@ -18,6 +21,12 @@ from clearair.errors import ClearAirError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, 128 + SIGINT."""
+TERMINATED = 143
+"""Exit code after `kill`, 128 + SIGTERM."""
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a run the way Ctrl-C does."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,9 +42,16 @@ for command in (restore, inspect, degrade, train, evaluate, models, info):
 def main() -> None:
     """Run the program and exit.
 
-    Codes: 0 all done, 1 some files failed, 2 wrong usage, 3 an unfit model, 130 interrupted.
+    Codes: 0 all done, 1 some files failed, 2 wrong usage, 3 an unfit model, 130 interrupted, 143
+    terminated.
     """
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(_run())
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break into the tidying up
+    raise _Terminated
 
 
 def _run() -> int:
@@ -44,11 +60,15 @@ def _run() -> int:
         sys.stdout.flush()
         return int(code or 0)
     except ClearAirError as error:
-        click.echo(f"clearair: {error}", err=True)
+        say(f"clearair: {error}", err=True)
         return error.exit_code
-    except click.Abort:
-        click.echo("clearair: interrupted", err=True)
-        return INTERRUPTED
+    except MemoryError:
+        say("clearair: there is not enough memory.", err=True)
+        return 1
+    except click.Abort as abort:
+        terminated = isinstance(abort.__cause__, _Terminated)
+        say("clearair: terminated" if terminated else "clearair: interrupted", err=True)
+        return TERMINATED if terminated else INTERRUPTED
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
+from clearair.apps.cli.lines import one_line
+
 _INTERVAL = 0.1  # seconds between two redrawings
 
 
@@ -20,8 +22,8 @@ class Progress:
 
     def start(self, name: str) -> None:
         """The next picture."""
-        self.number, self.name = self.number + 1, name
-        self._draw(f"[{self.number}/{self.pictures}] {name}")
+        self.number, self.name = self.number + 1, one_line(name)
+        self._draw(f"[{self.number}/{self.pictures}] {self.name}")
 
     def tile(self, done: int, total: int) -> None:
         """So many tiles of the picture are done."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from clearair.apps.cli.options import device_option, max_pixels_option, model_option
+from clearair.apps.cli.lines import say
+from clearair.apps.cli.options import device_option, max_pixels_option, model_option, salvage_option
 from clearair.errors import UsageError
 
 if TYPE_CHECKING:
     from clearair import Restorer
     from clearair.files.batch import Record
+    from clearair.files.outputs import Job
 
 
 def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int | str:
@@ -70,6 +72,7 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
 @click.option("--resume", is_flag=True, help="Skip outputs that exist.")
 @click.option("--strip-metadata", is_flag=True, help="Keep the colour profile, drop EXIF and XMP.")
 @max_pixels_option
+@salvage_option
 @click.option(
     "--report", type=click.Path(path_type=Path), metavar="FILE.json", help="Write a record of each file."
 )
@@ -91,6 +94,7 @@ def restore(
     resume: bool,
     strip_metadata: bool,
     max_pixels: int,
+    salvage: bool,
     report: Path | None,
     quiet: bool,
 ) -> None:
@@ -99,20 +103,28 @@ def restore(
     photo.jpg becomes photo.restored.jpg beside it, or photo.jpg at the same place below OUT. Inputs are
     never overwritten.
     """
-    from clearair.files.batch import find_images, plan_outputs, run
+    from clearair.files.batch import run
+    from clearair.files.finding import find_images
+    from clearair.files.outputs import format_named, plan_outputs
 
+    kind = None if format_ is None else format_named(format_)
     if "-" in paths:
         if len(paths) > 1 or output is not None or report is not None or overwrite or resume:
             raise UsageError(
                 "`-` is one picture to standard output: no other PATH and no options about files."
             )
         restorer = _load(model, device, precision, tile)
-        _restore_stream(restorer, strength, keep_tone, format_, strip_metadata, max_pixels, quiet)
+        _restore_stream(restorer, strength, keep_tone, kind, strip_metadata, max_pixels, salvage, quiet)
         return
 
     from clearair.apps.cli.progress import Progress
 
-    jobs = plan_outputs(find_images(paths, suffix=suffix, out=output), output, suffix=suffix, format=format_)
+    found = find_images(paths, suffix=suffix, out=output)
+    jobs = plan_outputs(found, output, suffix=suffix, format=kind)
+    if report is not None:
+        _check_report(report, jobs, overwrite)
+    if not quiet and (remark := found.remark()):
+        say(f"clearair: {remark}", err=True)
     restorer = _load(model, device, precision, tile)
     progress = Progress(len(jobs), quiet=quiet)
 
@@ -131,15 +143,16 @@ def restore(
             resume=resume,
             strip_metadata=strip_metadata,
             max_pixels=max_pixels,
+            salvage=salvage,
             on_start=lambda job: progress.start(job.source.name),
+            on_done=records.append,  # also what was still being written when the run was broken off
         ):
-            records.append(record)
             progress.clear()
             _tell(record, quiet)
     finally:
         progress.clear()
         if report is not None:
-            _write_report(report, records)
+            _write_report(report, records, overwrite)
     ctx.exit(1 if any(record.error for record in records) else 0)
 
 
@@ -153,37 +166,46 @@ def _restore_stream(
     restorer: Restorer,
     strength: float,
     keep_tone: bool,
-    format_: str | None,
+    kind: str | None,
     strip_metadata: bool,
     max_pixels: int,
+    salvage: bool,
     quiet: bool,
 ) -> None:
-    from clearair.image import SUFFIXES, encode_photo, read_photo
+    from clearair.image import encode_photo, read_photo
 
-    photo = read_photo(sys.stdin.buffer.read(), max_pixels=max_pixels)
-    if not quiet:
-        _remark(photo.name, photo.notes)
+    photo = read_photo(sys.stdin.buffer.read(), max_pixels=max_pixels, salvage=salvage)
     restored, _ = restorer.restore_photo(photo, strength=strength, keep_tone=keep_tone)
-    kind = None if format_ is None else SUFFIXES.get(f".{format_.lower().lstrip('.')}", format_.lower())
+    if not quiet:
+        _remark(photo.name, restored.notes)
     sys.stdout.buffer.write(encode_photo(restored, kind, strip_metadata=strip_metadata))
 
 
 def _tell(record: Record, quiet: bool) -> None:
     if record.error:
-        click.echo(f"clearair: {record.error}", err=True)
+        say(f"clearair: {record.error}", err=True)
     elif not quiet:
         _remark(record.input, record.notes)
         done = " (there already)" if record.skipped else ""
-        click.echo(f"{record.input} -> {record.output}{done}")
+        say(f"{record.input} -> {record.output}{done}")
 
 
 def _remark(name: str, notes: Iterable[str]) -> None:
     for note in notes:
-        click.echo(f"{name}: {note}", err=True)
+        say(f"{name}: {note}", err=True)
 
 
-def _write_report(path: Path, records: list[Record]) -> None:
+def _check_report(path: Path, jobs: Sequence[Job], overwrite: bool) -> None:
+    """Find out before the work, not after, that the report has no place of its own."""
+    from clearair.files.outputs import check_file, is_same_file
+
+    check_file(path, inputs=[job.source for job in jobs], overwrite=overwrite)
+    if any(is_same_file(path, job.target) for job in jobs):
+        raise UsageError(f"--report {path}: is the name of a result. Choose another one.")
+
+
+def _write_report(path: Path, records: list[Record], overwrite: bool) -> None:
     from clearair.image import write_atomically
 
     text = json.dumps([record.to_dict() for record in records], indent=2)
-    write_atomically(path, (text + "\n").encode(), overwrite=True)
+    write_atomically(path, (text + "\n").encode(), overwrite=overwrite)

@@ -1,0 +1,187 @@
+"""Where results go, and the one rule for every file that is written.
+
+A file is never an input, never replaces an existing one unasked, and has a folder that takes it; all of this
+is found out before the work begins.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from clearair.errors import OutputError, UsageError
+from clearair.files.finding import Finding, Source
+from clearair.image import (
+    FORMATS,
+    SUFFIXES,
+    WRITABLE_SUFFIXES,
+    exists,
+    format_of_suffix,
+    output_format,
+)
+from clearair.image.formats import FOREIGN_SUFFIXES, HEAD_BYTES, sniff
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture and the file its restoration goes to; the suffix of `target` is its format."""
+
+    source: Path
+    target: Path
+    problem: str | None = None
+    """Why it cannot be done; None when it can be tried."""
+
+
+def check_file(
+    target: Path, *, inputs: Iterable[Path] = (), overwrite: bool = False, make_folder: bool = False
+) -> None:
+    """Refuse to write `target` while refusing costs nothing.
+
+    Raises UsageError when it is one of `inputs`, by whatever path; OutputError when it exists and `overwrite`
+    is false, is a folder, or has no folder that can be written to. `make_folder` says that a missing folder
+    will be made.
+    """
+    if any(is_same_file(target, path) for path in inputs):
+        raise UsageError(f"{target}: is an input itself, which is never overwritten. Choose another name.")
+    if exists(target):
+        if target.is_dir():
+            raise OutputError(f"{target}: is a folder; name a file.")
+        if not overwrite:
+            raise OutputError(
+                f"{target}: exists already; choose another name, or replace it with --overwrite."
+            )
+    folder = target.absolute().parent
+    if not make_folder and not exists(folder):
+        raise OutputError(f"{target}: cannot be written: its folder does not exist.")
+    place = next(parent for parent in target.absolute().parents if exists(parent))
+    if not place.is_dir():
+        raise OutputError(f"{target}: cannot be written: {place} is a file, not a folder.")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise OutputError(f"{target}: cannot be written: no permission to write in {place}.")
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file, also by links of either kind."""
+    if os.path.realpath(one) == os.path.realpath(other):
+        return True
+    with suppress(OSError):
+        return one.samefile(other)
+    return False
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it. Raises OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: the folder cannot be made: {error.strerror}.") from error
+
+
+def plan_outputs(
+    found: Finding | Sequence[Source],
+    out: Path | None = None,
+    *,
+    suffix: str = ".restored",
+    format: str | None = None,
+) -> list[Job]:
+    """Give every picture its own output file.
+
+    `photo.jpg` becomes `photo.restored.jpg` beside it, or `photo.jpg` at the same relative place below `out`;
+    `out` with a picture's suffix is the file for a single picture. `format` is a format or a suffix ("jpeg",
+    "jpg"). Of two pictures with one output, the one whose name it is has it, else the first; the other job
+    carries its problem, as does one whose output is itself an input, and as do places that could not be
+    searched. Raises UsageError when nothing is left to do.
+    """
+    sources, problems = (found.sources, found.problems) if isinstance(found, Finding) else (found, ())
+    kind = None if format is None else format_named(format)
+    if os.sep in suffix or (os.altsep and os.altsep in suffix) or "\0" in suffix:
+        raise UsageError(f"--suffix {suffix!r}: a suffix is part of a file name; use -o for another folder.")
+    if out is not None and "\0" in str(out):
+        raise UsageError(f"-o {str(out)!r}: a path cannot hold a NUL character.")
+    if out is not None and _is_picture_name(out) and not out.is_dir():
+        jobs = [_single_job(sources, out, kind)]
+    else:
+        jobs = [Job(source.path, _target(source, out, suffix, kind)) for source in sources]
+    jobs = _without_clashes(jobs)
+    if jobs and all(job.problem for job in jobs):
+        raise UsageError(str(jobs[0].problem))
+    return [*jobs, *(Job(problem.path, problem.path, problem.message) for problem in problems)]
+
+
+def format_named(name: str) -> str:
+    """The format that a name or a suffix stands for. Raises UsageError when it cannot be written."""
+    lowered = name.lower().removeprefix(".")
+    kind = lowered if lowered in FORMATS else SUFFIXES.get(f".{lowered}")
+    if kind is None or not FORMATS[kind].writable:
+        writable = ", ".join(each.name for each in FORMATS.values() if each.writable)
+        raise UsageError(f"--format {name}: not a format that can be written; choose one of {writable}.")
+    return kind
+
+
+def check_suffix(out: Path) -> None:
+    """Raise UsageError when the suffix of `out` is not that of a format that can be written."""
+    if out.suffix.lower() not in WRITABLE_SUFFIXES:
+        raise UsageError(
+            f"-o {out}: this format cannot be written; use {', '.join(sorted(WRITABLE_SUFFIXES))}."
+        )
+
+
+def _is_picture_name(path: Path) -> bool:
+    """Whether `path` is meant as a picture, not as a folder; also one that cannot be written."""
+    return path.suffix.lower() in SUFFIXES or path.suffix.lower() in FOREIGN_SUFFIXES
+
+
+def _single_job(sources: Sequence[Source], out: Path, kind: str | None) -> Job:
+    if len(sources) != 1:
+        raise UsageError(f"-o {out}: one file for {len(sources)} pictures; name a folder.")
+    check_suffix(out)
+    if kind is not None and format_of_suffix(out) != kind:
+        raise UsageError(f"-o {out}: contradicts --format {kind}.")
+    return Job(sources[0].path, out)
+
+
+def _target(source: Source, out: Path | None, suffix: str, kind: str | None) -> Path:
+    ending = _ending(source.path, kind)
+    if out is not None:
+        return out / source.relative.with_name(source.relative.stem + ending)
+    return source.path.with_name(f"{source.path.stem}{suffix}{ending}")
+
+
+def _ending(path: Path, kind: str | None) -> str:
+    """Return the suffix of the output: the input's own, where that names the format to write."""
+    own = format_of_suffix(path)
+    kind = kind or output_format(own or _format_inside(path) or "png")
+    return path.suffix if own == kind else FORMATS[kind].suffixes[0]
+
+
+def _format_inside(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return sniff(file.read(HEAD_BYTES))
+    except OSError:
+        return None  # reading it will say why
+
+
+def _without_clashes(jobs: Sequence[Job]) -> list[Job]:
+    """The same jobs; those whose output is an input or another's output carry that as their problem."""
+    inputs = {os.path.realpath(job.source) for job in jobs}
+    owners: dict[str, Job] = {}
+    # A picture that keeps its suffix has more right to the name than one that is converted.
+    for job in sorted(jobs, key=lambda job: job.source.suffix != job.target.suffix):
+        owners.setdefault(os.path.realpath(job.target), job)
+    checked: list[Job] = []
+    for job in jobs:
+        target = os.path.realpath(job.target)
+        problem = None
+        if target in inputs:
+            problem = f"{job.target}: is an input itself. Choose another folder with -o, or --suffix."
+        elif owners[target] is not job:
+            problem = (
+                f"{job.source}: would become {job.target}, as would {owners[target].source}. "
+                "Restore it apart, with another -o or --suffix."
+            )
+        checked.append(Job(job.source, job.target, problem))
+    return checked
