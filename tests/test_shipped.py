@@ -1,6 +1,12 @@
-"""What the shipped weights must not do: leave marks, come apart in tiles, change what is right."""
+"""What the shipped weights must not do: leave marks, come apart in tiles, change what is right.
+
+The stored pictures are what they make of small damaged ones: `python -m tests.test_shipped` writes them anew,
+which is to be done, and looked at, whenever the weights change.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +17,17 @@ from clearair import Restorer
 from clearair.data.degradations import degrade
 from clearair.evaluation.artifacts import frame, lattice
 from clearair.evaluation.metrics import psnr
+from clearair.image import Photo, read_photo, write_photo
 
 CLEAN = {
     "astronaut": lambda: skimage.data.astronaut(),
     "coffee": lambda: skimage.data.coffee(),
     "chelsea": lambda: skimage.data.chelsea(),
 }
+
+STORED = Path(__file__).parent / "stored"
+SAMPLES = {"noise": "coffee", "rain": "chelsea", "lowlight": "astronaut"}
+"""Pictures to damage, by the kind of damage, which is the name of the stored result."""
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +92,27 @@ def test_a_damaged_photograph_gets_better(restorer, name, kind):
     clean = CLEAN[name]()[:256, :256]
     picture = damaged(clean, (kind,), 0.6)
     assert psnr(restorer(picture).image, clean) > psnr(picture, clean) + 0.5
+
+
+def test_keep_tone_restores_a_dark_picture_and_leaves_it_dark(restorer):
+    picture = damaged(halved(CLEAN["astronaut"]()), ("lowlight",), 0.6)
+    brightened, kept = (restorer(picture, keep_tone=keep).image.astype(float) for keep in (False, True))
+    assert brightened.mean() > 1.5 * picture.mean()
+    assert 0.8 < kept.mean() / picture.mean() < 1.25
+    assert not np.array_equal(kept, picture)
+
+
+def sample(kind: str) -> np.ndarray:
+    return damaged(halved(CLEAN[SAMPLES[kind]]())[40:136, 60:188], (kind,), 0.5)
+
+
+@pytest.mark.parametrize("kind", list(SAMPLES))
+def test_results_are_the_stored_ones(restorer, kind):
+    stored = read_photo(STORED / f"{kind}.png").pixels
+    assert psnr(restorer(sample(kind)).image, stored) >= 50
+
+
+if __name__ == "__main__":
+    for name in SAMPLES:
+        result = Restorer.from_pretrained("compact", device="cpu", tile="off", precision="fp32")(sample(name))
+        write_photo(Photo(result.image), STORED / f"{name}.png", overwrite=True)

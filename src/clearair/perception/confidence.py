@@ -14,7 +14,7 @@ Floats = NDArray[np.float32]
 
 TONE_KINDS = ("haze", "lowlight", "rain", "snow")
 """Kinds that change exposure, colour or contrast as a whole; rain and snow do by the veil they melt into."""
-TONE_RAMP = (0.4, 0.9)
+TONE_RAMP = (0.8, 0.95)
 """Probability of such a kind up to which the tone stays, and from which on it is corrected in full."""
 CHANGE_RAMP = (0.2, 0.5)
 """Probability of any damage up to which nothing is changed, and from which on the network has a free hand."""
