@@ -13,7 +13,7 @@ unit = arrays(np.float32, (3, 4), elements=st.floats(0, 1, width=32))
 
 @given(probabilities=unit)
 def test_shares_lie_between_nothing_and_everything(probabilities):
-    for share in (tone_share(probabilities, NAMES), change_share(probabilities)):
+    for share in (tone_share(probabilities, NAMES), change_share(probabilities, NAMES)):
         assert share.shape == (3,)
         assert share.min() >= 0
         assert share.max() <= 1
@@ -23,21 +23,29 @@ def test_shares_lie_between_nothing_and_everything(probabilities):
 def test_more_confidence_never_means_less_change(probabilities, more):
     higher = np.maximum(probabilities, more)
     assert (tone_share(higher, NAMES) >= tone_share(probabilities, NAMES)).all()
-    assert (change_share(higher) >= change_share(probabilities)).all()
+    assert (change_share(higher, NAMES) >= change_share(probabilities, NAMES)).all()
 
 
 @pytest.mark.parametrize(("name", "counts"), [("noise", False), ("haze", True), ("lowlight", True)])
 def test_tone_is_changed_for_kinds_that_change_it(name, counts):
     probabilities = np.array([[float(known == name) for known in NAMES]], np.float32)
     assert tone_share(probabilities, NAMES)[0] == counts
-    assert change_share(probabilities)[0] == 1
+    assert change_share(probabilities, NAMES)[0] == 1
 
 
-@pytest.mark.parametrize(("share", "ramp"), [(change_share, CHANGE_RAMP), (None, TONE_RAMP)])
-def test_doubt_changes_nothing_and_half_way_is_half(share, ramp):
-    share = share or (lambda probabilities: tone_share(probabilities, ("haze",)))
+@pytest.mark.parametrize(
+    ("share", "name", "ramp"),
+    [
+        (tone_share, "haze", TONE_RAMP),
+        (tone_share, "rain", TONE_RAMP),
+        (change_share, "haze", TONE_RAMP),
+        (change_share, "rain", CHANGE_RAMP),
+        (change_share, "noise", CHANGE_RAMP),
+    ],
+)
+def test_doubt_changes_nothing_and_half_way_is_half(share, name, ramp):
     for probability, expected in ((ramp[0], 0), (sum(ramp) / 2, 0.5), (ramp[1], 1)):
-        assert share(np.array([[probability]], np.float32))[0] == pytest.approx(expected, abs=1e-5)
+        assert share(np.array([[probability]], np.float32), (name,))[0] == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_perceiver_that_knows_no_such_kind_leaves_the_tone():

@@ -17,5 +17,5 @@ def to_guidance(percepts: Percepts, window: tuple[int, int, int, int] | None = N
     embeddings = (percepts.quality, percepts.content, percepts.degradation, percepts.local_degradation)
     quality, content, degradation, local = (torch.from_numpy(value)[None] for value in embeddings)
     tone = torch.from_numpy(tone_share(percepts.probabilities[None], percepts.names))
-    change = torch.from_numpy(change_share(percepts.probabilities[None]))
+    change = torch.from_numpy(change_share(percepts.probabilities[None], percepts.names))
     return Guidance(quality, torch.from_numpy(labels)[None], content, degradation, local, tone, change)

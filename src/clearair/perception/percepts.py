@@ -85,7 +85,7 @@ class Percepts:
         return {
             "score": round(float(self.score), 3),
             "levels": _named(LEVELS, self.levels),
-            "change": round(float(change_share(probabilities)[0]), 3),
+            "change": round(float(change_share(probabilities, self.names)[0]), 3),
             "tone": round(float(tone_share(probabilities, self.names)[0]), 3),
             "degradations": _named(self.names, self.probabilities),
             "regions": [

@@ -127,7 +127,7 @@ class CompactPerceiver:
         local = pooled_by_region(sight, labels, count)
         probabilities = _array(self.eyes.kind_logits(sight.degradation).sigmoid())
         tone = torch.from_numpy(tone_share(probabilities, self.config.kinds)).to(local.device)
-        change = torch.from_numpy(change_share(probabilities)).to(local.device)
+        change = torch.from_numpy(change_share(probabilities, self.config.kinds)).to(local.device)
         return Guidance(sight.quality.float(), labels, sight.content, sight.degradation, local, tone, change)
 
 
