@@ -134,6 +134,8 @@ def test_an_interruption_writes_the_report_and_nothing_half_done(folder, model, 
         [sys.executable, "-c", program, "restore", "photo.jpg", "z.png", *options],
         cwd=folder,
         stderr=subprocess.PIPE,
+        # What is run in the background by a shell ignores Ctrl-C, and so would what it starts.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while not (folder / "photo.restored.jpg").exists() and time.monotonic() < deadline:
