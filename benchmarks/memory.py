@@ -15,10 +15,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+os.environ.setdefault("LRU_CACHE_CAPACITY", "1")  # as the command `restore` does, before PyTorch is loaded
+
 import numpy as np
 import torch
 
 from clearair.image import Photo
+from clearair.models.stamp import PerceiverStamp
 from clearair.network import TINY, ClearAIR
 from clearair.perception import load_compact
 from clearair.restorer import Restorer
@@ -59,9 +62,17 @@ def main() -> None:
 
 def make_restorer() -> Restorer:
     perceiver = load_compact()
-    sizes = {name: getattr(perceiver, name) for name in ("quality_dim", "content_dim", "degradation_dim")}
+    stamp = PerceiverStamp.of(perceiver)
     torch.manual_seed(0)
-    network = ClearAIR(replace(TINY, region_count=perceiver.region_count, **sizes))
+    network = ClearAIR(
+        replace(
+            TINY,
+            quality_dim=stamp.quality_dim,
+            content_dim=stamp.content_dim,
+            degradation_dim=stamp.degradation_dim,
+            region_count=stamp.region_count,
+        )
+    )
     return Restorer(network, perceiver, device="cpu", precision="fp32")
 
 

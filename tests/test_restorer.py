@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -186,6 +187,16 @@ def test_too_little_memory_means_smaller_tiles_and_then_one_line(identity, pictu
     restorer.runtime.most = 100
     with pytest.raises(OutOfMemoryError, match="not enough memory for 150 x 100 px"):
         restorer(picture)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_stays_flat_over_pictures_of_many_sizes():
+    program = Path(__file__).parents[1] / "benchmarks" / "memory.py"
+    done = subprocess.run(
+        [sys.executable, program, "--pictures", "400"], capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_file_gives_an_array_of_its_depth_and_can_be_saved(identity, picture, tmp_path):

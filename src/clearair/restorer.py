@@ -25,7 +25,7 @@ from clearair.models.stamp import PerceiverStamp
 from clearair.network import ClearAIR
 from clearair.perception import Percepts, load_compact
 from clearair.perception.protocol import Perceiver
-from clearair.runtime.memory import memory_errors
+from clearair.runtime.memory import give_back, memory_errors
 from clearair.runtime.pytorch import Device, Precision, PyTorchRuntime
 from clearair.tiling import MIN_SIDE, Window, blend_tiles, plan_tiles
 
@@ -157,6 +157,8 @@ class Restorer:
                     ) from error
                 side = smaller
                 notes = (*photo.notes, f"restored in tiles of {side} px: memory is too short for larger ones")
+            finally:
+                give_back()
 
     def _restore_pixels(
         self,

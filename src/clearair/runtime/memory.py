@@ -1,9 +1,13 @@
-"""Every way in which PyTorch says that memory is short, as the one Python has for it."""
+"""Memory that is short, and memory that is no longer needed."""
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
 import torch
 
@@ -28,3 +32,19 @@ def memory_errors() -> Iterator[None]:
         if any(sign in str(error) for sign in _SIGNS):
             raise MemoryError("there is too little memory") from error
         raise
+
+
+def give_back() -> None:
+    """Return freed memory to the system.
+
+    glibc keeps what it cannot reuse for tensors of other sizes, which after pictures of many sizes is a lot.
+    Elsewhere this does nothing.
+    """
+    trim = _trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _trim() -> Any:
+    return getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -157,6 +158,9 @@ def restore(
 
 
 def _load(model: str, device: Any, precision: Any, tile: Any) -> Restorer:
+    # PyTorch's convolutions keep what they prepared for each of up to 1024 shapes, which over pictures of
+    # many sizes only grows. The limit is read when PyTorch is loaded, here and not before.
+    os.environ.setdefault("LRU_CACHE_CAPACITY", "1")
     from clearair import Restorer
 
     return Restorer.from_pretrained(model, device=device, precision=precision, tile=tile)
