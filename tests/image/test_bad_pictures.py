@@ -383,3 +383,24 @@ def test_every_readable_format_has_a_writable_one():
     assert all(FORMATS[output_format(name)].writable for name in FORMATS)
     assert SUFFIXES[".jpg"] == "jpeg"
     assert output_format("gif") == "png"
+
+
+def progressive_jpeg() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(COFFEE).save(buffer, "JPEG", quality=80, progressive=True)
+    return buffer.getvalue()
+
+
+def with_stray_bytes(data: bytes) -> bytes:
+    """Before the second scan: libjpeg remarks on them, and no pixel is lost."""
+    second = data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)
+    return data[:second] + b"\x11\x22\x33\x44" + data[second:]
+
+
+def test_what_one_file_caused_is_not_held_against_the_next():
+    whole = progressive_jpeg()
+    broken = whole[: whole.rindex(b"\xff\xda") + 40] + b"\xff\xd9"
+    with pytest.raises(ImageError, match="damaged or ends early"):
+        read_photo(broken)
+    read_photo(broken, salvage=True)
+    assert read_photo(with_stray_bytes(whole)).size == (160, 120)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clearair.data.splits import split as split
+from clearair.data.splits import split
 from clearair.errors import DataError
 from clearair.image import SUFFIXES, read_photo
 

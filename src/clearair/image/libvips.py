@@ -30,3 +30,12 @@ def explain(error: Exception) -> str:
     line = next((line for line in lines if line and "bad seek" not in line), "")
     printable = "".join(letter if letter.isprintable() else "?" for letter in line[:120])
     return f" (libvips: {printable})" if printable else ""
+
+
+def forget_remarks() -> None:
+    """Forget what decoders have complained of.
+
+    libvips keeps one list for the whole process and adds it to the next error: what one file caused would be
+    held against another.
+    """
+    libvips().vips_lib.vips_error_clear()

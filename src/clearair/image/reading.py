@@ -12,7 +12,7 @@ import numpy as np
 
 from clearair.errors import ImageError, UsageError
 from clearair.image import avif, bmp, formats, jpeg, png, tiff, webp
-from clearair.image.libvips import explain, libvips
+from clearair.image.libvips import explain, forget_remarks, libvips
 from clearair.image.metadata import Metadata
 from clearair.image.photo import Photo, Pixels, turn_upright
 
@@ -88,6 +88,7 @@ class _DamageError(ImageError):
 
 def _read_whole(file: _Content, max_pixels: int) -> Photo:
     """Decode a file that lacks nothing."""
+    forget_remarks()
     try:
         return _read(file, max_pixels, _STRICT.get(file.kind, "truncated"))
     except _DamageError as error:
