@@ -37,17 +37,39 @@ def test_maps_to_pixels_and_back():
 
 
 def test_a_lattice_is_taken_out_and_a_picture_stays():
-    picture = torch.randn(1, 3, 96, 96)
     smooth = F.interpolate(torch.randn(1, 3, 4, 4), (96, 96), mode="bicubic")
-    lattice = torch.randn(3, 2, 2).repeat(1, 48, 48)
-    cleaned = F.pixel_shuffle(without_lattice(F.pixel_unshuffle(smooth + lattice, 2), 2), 2)
-    even = lattice.mean(dim=(1, 2), keepdim=True)  # what a lattice adds to all pixels alike is not its own
+    lattice, flat = _lattice(), torch.zeros(1, 3, 96, 96)
+    cleaned = _drawn(smooth + lattice, flat)
+    even = lattice.mean(dim=(2, 3), keepdim=True)  # what a lattice adds to all pixels alike is not its own
     assert (cleaned - smooth - even).abs().max() < 0.05 * smooth.abs().max()
     # White noise, which differs from cell to cell, loses no more than its mean over many cells.
-    kept = F.pixel_shuffle(without_lattice(F.pixel_unshuffle(picture, 2), 2), 2)
-    assert (kept - picture).std() < 0.1 * picture.std()
+    picture = torch.randn(1, 3, 96, 96)
+    assert (_drawn(picture, flat) - picture).std() < 0.1 * picture.std()
+
+
+def test_a_pattern_that_is_there_may_be_faded():
+    lattice = _lattice()
+    even = lattice.mean(dim=(2, 3), keepdim=True)
+    there = lattice - even
+    assert torch.allclose(_drawn(-0.7 * there, there), -0.7 * there, atol=1e-5)
+
+
+def test_a_pattern_that_is_there_is_neither_turned_over_nor_strengthened():
+    there = _lattice()
+    there = there - there.mean(dim=(2, 3), keepdim=True)
+    assert torch.allclose(_drawn(-1.5 * there, there), -there, atol=1e-5)
+    assert _drawn(0.5 * there, there).abs().max() < 1e-5
 
 
 def test_cells_of_one_pixel_have_no_lattice():
     picture = torch.randn(2, 3, 5, 7)
-    assert torch.allclose(without_lattice(picture, 1), picture)
+    assert torch.allclose(without_lattice(picture, torch.randn(2, 3, 5, 7), 1), picture)
+
+
+def _lattice() -> torch.Tensor:
+    return torch.randn(3, 2, 2).repeat(1, 48, 48)[None]
+
+
+def _drawn(added: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+    cells = (F.pixel_unshuffle(image, 2) for image in (added, there))
+    return F.pixel_shuffle(without_lattice(*cells, 2), 2)

@@ -51,21 +51,30 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
-def without_lattice(cells: Tensor, stem: int) -> Tensor:
-    """Take out of (B, 3 s^2, h, w) what all cells around repeat: a pattern of the shuffle, not the picture's.
+def without_lattice(added: Tensor, there: Tensor, stem: int) -> Tensor:
+    """Let what is added to a picture draw no lattice; both are cells, (B, 3 s^2, h, w).
 
     The pixels of a cell of s x s come from channels of their own. Where these differ in the same way over
-    about 20 x 20 cells, a lattice would be drawn; the mean of that difference is subtracted.
+    about 20 x 20 cells, a lattice is drawn: a pattern of the shuffle, not of the picture. It may fade one
+    that is there (the noise of that frequency has a mean of its own over so few cells), and never draw one.
     """
-    height, width = cells.shape[2:]
-    cells = at_least_float32(cells)  # or rounding would leave a lattice again
-    # Averaged over blocks that begin where tiles may begin, so that tiles and the whole agree.
+    added, there = at_least_float32(added), at_least_float32(there)  # or rounding would leave a lattice again
+    drawn, found = _repeated(added, stem), _repeated(there, stem)
+    kept = (found + drawn).clamp(found.clamp_max(0), found.clamp_min(0)) - found
+    height, width = added.shape[2:]
+    excess = F.interpolate(drawn - kept, scale_factor=float(BLOCK), mode="bilinear", align_corners=False)
+    return added - excess[..., :height, :width]
+
+
+def _repeated(cells: Tensor, stem: int) -> Tensor:
+    """How the pixels of a cell differ from their mean, averaged over blocks and the 5 x 5 around each.
+
+    Blocks begin where tiles may begin, so that tiles and the whole agree.
+    """
     blocks = F.avg_pool2d(cells, BLOCK, ceil_mode=True)
     blocks = F.avg_pool2d(blocks, 5, 1, 2, count_include_pad=False)
     parts = blocks.reshape(len(cells), -1, stem**2, *blocks.shape[2:])
-    uneven = (parts - parts.mean(dim=2, keepdim=True)).flatten(1, 2)
-    repeated = F.interpolate(uneven, scale_factor=float(BLOCK), mode="bilinear", align_corners=False)
-    return cells - repeated[..., :height, :width]
+    return (parts - parts.mean(dim=2, keepdim=True)).flatten(1, 2)
 
 
 def to_pixels(x: Tensor) -> Tensor:

@@ -257,8 +257,9 @@ class ClearAIR(nn.Module):
         height, width = window.shape[-2:]
         pad = (0, -width % config.multiple, 0, -height % config.multiple)
         x = self.extraction(_unshuffled(window, pad, config.stem))
+        cells = _unshuffled(toned, pad, config.stem)
         if config.tone:
-            x = x + self.toned_extraction(_unshuffled(toned, pad, config.stem))
+            x = x + self.toned_extraction(cells)
         padded = F.pad(labels[:, None].float(), pad, mode="replicate")[:, 0].to(labels.dtype)
         hints = Hints(judgement, self._members(padded))
 
@@ -274,7 +275,7 @@ class ClearAIR(nn.Module):
         residual: Tensor = self.reconstruction(self.refinement(x))
         if config.stem > 1:
             if config.resampling == "bilinear":
-                residual = without_lattice(residual, config.stem)
+                residual = without_lattice(residual, cells, config.stem)
             residual = F.pixel_shuffle(residual, config.stem)
         return residual[..., :height, :width]
 
