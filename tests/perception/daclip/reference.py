@@ -13,6 +13,7 @@ import torch
 State = dict[str, torch.Tensor]
 
 WIDTH, LAYERS, PATCH, IMAGE, EMBEDDING, HEADS = 128, 3, 32, 224, 24, 2
+SMALL = 0.05
 WORDS = (
     (7860, 268, 21977),
     (32655,),
@@ -28,19 +29,22 @@ WORDS = (
 
 
 def random_state(*, text: bool = True, seed: int = 0) -> State:
-    """A checkpoint in which nothing is neutral, under the names of the published one."""
+    """A checkpoint in which nothing is neutral, under the names of the published one.
+
+    What passes from block to block is small, so that the eps of every normalisation shows.
+    """
     generator = torch.Generator().manual_seed(seed)
 
     def randn(*shape: int, scale: float) -> torch.Tensor:
         return torch.randn(*shape, generator=generator) * scale
 
-    def norm(state: State, name: str) -> None:
-        state[f"{name}.weight"] = 1 + randn(WIDTH, scale=0.3)
-        state[f"{name}.bias"] = randn(WIDTH, scale=0.3)
+    def norm(state: State, name: str, scale: float = 1.0) -> None:
+        state[f"{name}.weight"] = scale * (1 + randn(WIDTH, scale=0.3))
+        state[f"{name}.bias"] = randn(WIDTH, scale=0.3 * scale)
 
     def linear(state: State, name: str, inputs: int, outputs: int, scale: float = 1.0) -> None:
         state[f"{name}.weight"] = randn(outputs, inputs, scale=scale / math.sqrt(inputs))
-        state[f"{name}.bias"] = randn(outputs, scale=0.2)
+        state[f"{name}.bias"] = randn(outputs, scale=0.2 * scale)
 
     def blocks(state: State, name: str) -> None:
         for index in range(LAYERS):
@@ -48,17 +52,17 @@ def random_state(*, text: bool = True, seed: int = 0) -> State:
             norm(state, f"{block}.ln_1")
             state[f"{block}.attn.in_proj_weight"] = randn(3 * WIDTH, WIDTH, scale=2 / math.sqrt(WIDTH))
             state[f"{block}.attn.in_proj_bias"] = randn(3 * WIDTH, scale=0.2)
-            linear(state, f"{block}.attn.out_proj", WIDTH, WIDTH)
+            linear(state, f"{block}.attn.out_proj", WIDTH, WIDTH, SMALL)
             norm(state, f"{block}.ln_2")
             linear(state, f"{block}.mlp.c_fc", WIDTH, 4 * WIDTH)
-            linear(state, f"{block}.mlp.c_proj", 4 * WIDTH, WIDTH)
+            linear(state, f"{block}.mlp.c_proj", 4 * WIDTH, WIDTH, SMALL)
 
     def tower(state: State, name: str, transformer: str) -> None:
         state[f"{name}.class_embedding"] = randn(WIDTH, scale=1.0)
         state[f"{name}.positional_embedding"] = randn(1 + (IMAGE // PATCH) ** 2, WIDTH, scale=0.5)
         state[f"{name}.proj"] = randn(WIDTH, EMBEDDING, scale=0.1)
         state[f"{name}.conv1.weight"] = randn(WIDTH, 3, PATCH, PATCH, scale=0.02)
-        norm(state, f"{name}.ln_pre")
+        norm(state, f"{name}.ln_pre", SMALL)
         blocks(state, transformer)
         norm(state, f"{name}.ln_post")
 
@@ -68,11 +72,11 @@ def random_state(*, text: bool = True, seed: int = 0) -> State:
         state[name.removeprefix("clip.")] = state[name]
     tower(state, "visual_control", "visual_control.transformer.transformer")
     for index in range(LAYERS):
-        linear(state, f"visual_control.transformer.zero_modules.{index}", WIDTH, WIDTH, scale=0.5)
+        linear(state, f"visual_control.transformer.zero_modules.{index}", WIDTH, WIDTH)
     if text:
-        state["clip.positional_embedding"] = randn(77, WIDTH, scale=0.3)
+        state["clip.positional_embedding"] = randn(77, WIDTH, scale=SMALL)
         state["clip.text_projection"] = randn(WIDTH, EMBEDDING, scale=0.1)
-        state["clip.token_embedding.weight"] = randn(49408, WIDTH, scale=1.0)
+        state["clip.token_embedding.weight"] = randn(49408, WIDTH, scale=SMALL)
         norm(state, "clip.ln_final")
         blocks(state, "clip.transformer")
     return state
