@@ -49,17 +49,18 @@ def find_weights(path: Path | str) -> Path:
     return found[0]
 
 
-def read_weight_file(path: Path, *, allowed: Sequence[Any] = (), trust_pickle: bool = False) -> Any:
+def read_weight_file(
+    path: Path, *, allowed: Sequence[Any] = (), trust_pickle: bool = False, hint: str = ""
+) -> Any:
     """What a file holds: a dict of tensors for safetensors, else the pickled object, on the CPU.
 
-    `allowed` are types that a pickle may name besides tensors and plain values; with `trust_pickle` it may
-    name, and run, anything. Raises ModelError of one line.
+    `allowed` are types that a pickle may name besides tensors and plain values. One that names others is
+    refused; with `trust_pickle` it is opened nevertheless, and may run anything. Raises ModelError of one
+    line, that of a refusal followed by `hint`.
     """
     try:
         if path.suffix.lower() == ".safetensors":
             return load_file(path)
-        if trust_pickle:
-            return torch.load(path, map_location="cpu", weights_only=False)
         with torch.serialization.safe_globals(list(allowed)), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of newer pickles; if one cannot be read, that is an error
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -68,13 +69,20 @@ def read_weight_file(path: Path, *, allowed: Sequence[Any] = (), trust_pickle: b
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # bytes that are no pickle, or the half of one, can raise anything
-        if (named := _refused(str(error))) is not None:
+        named = _refused(str(error))
+        if named is None:
+            raise ModelError(
+                f"{path}: cannot be opened safely as PyTorch weights: it is damaged, or of another kind."
+            ) from error
+        if not trust_pickle:
             raise ModelError(
                 f"{path}: refused, since it holds more than weights: it names {named}, which may run code."
+                + (f" {hint}" if hint else "")
             ) from None
-        raise ModelError(
-            f"{path}: cannot be opened safely as PyTorch weights: it is damaged, or of another kind."
-        ) from error
+    try:
+        return torch.load(path, map_location="cpu", weights_only=False)
+    except Exception as error:  # whatever its code does
+        raise ModelError(f"{path}: its code does not run here: {type(error).__name__}: {error}.") from error
 
 
 def check_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path, model: str) -> None:
