@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ def read_weight_file(
     try:
         if path.suffix.lower() == ".safetensors":
             return load_file(path)
-        with torch.serialization.safe_globals(list(allowed)), warnings.catch_warnings():
+        allowing = torch.serialization.safe_globals(list(allowed)) if allowed else nullcontext()
+        with allowing, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of newer pickles; if one cannot be read, that is an error
             return torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as error:
