@@ -159,6 +159,15 @@ def test_tensors_that_do_not_fit_are_named(tmp_path, weights, name):
             import_restormer(path)
 
 
+@pytest.mark.parametrize("channels", [1, 6])
+def test_files_for_grey_and_dual_pixel_pictures_do_not_fit(tmp_path, weights, channels):
+    torch.save(
+        {"params": {**weights, "patch_embed.proj.weight": torch.zeros(8, channels, 3, 3)}}, tmp_path / "f.pth"
+    )
+    with pytest.raises(ModelError, match=rf"patch_embed.proj.weight is \(8, {channels}, 3, 3\) instead"):
+        import_restormer(tmp_path / "f.pth")
+
+
 @pytest.mark.parametrize("content", [{"params": {"a": torch.zeros(1)}}, {"a": 1}, [torch.zeros(1)]])
 def test_the_file_of_another_model_is_recognised(tmp_path, content):
     torch.save(content, tmp_path / "other.pth")

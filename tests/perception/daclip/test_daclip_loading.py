@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -166,6 +168,16 @@ def test_a_truncated_file_is_one_line(tmp_path, wordless):
 def test_weights_are_asked_for():
     with pytest.raises(UsageError, match="needs weights"):
         load_degradation("daclip")
+
+
+def test_without_pillow_the_extra_is_named():
+    code = (
+        "import sys\nsys.modules['PIL'] = None\n"
+        "from clearair.errors import ModelError\nfrom clearair.perception import load_degradation\n"
+        "try:\n    load_degradation('daclip', weights='x.pt')\nexcept ModelError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "The perceiver 'daclip' needs Pillow: pip install 'clearair[daclip]'.\n"
 
 
 def test_other_weights_have_another_fingerprint(tmp_path, blind, wordless):

@@ -6,12 +6,11 @@ Shapes: B images, H x W pixels, N regions, D entries of an embedding, K words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL.Image import Image
 from torch import Tensor
 
 from clearair.errors import ImageError
@@ -21,6 +20,9 @@ from clearair.perception.daclip.tokens import WORDS
 from clearair.perception.daclip.windows import region_windows
 from clearair.perception.percepts import Degradation, Floats
 from clearair.perception.protocol import fingerprint
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 BATCH = 64
 """Views that are looked at together."""
