@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from clearair.perception.compact.perceiver import CompactPerceiver
     from clearair.perception.compact.roles import CompactDegradation, CompactQuality, CompactRegions
     from clearair.perception.daclip import DaClipDegradation
+    from clearair.perception.sam2 import MaskSettings, Sam2Regions
 
 __all__ = [
     "LEVELS",
@@ -48,8 +49,27 @@ def load_quality(name: str, weights: Path | str | None = None, *, device: str = 
     return CompactQuality(perceiver)
 
 
-def load_regions(name: str, weights: Path | str | None = None, *, device: str = "cpu") -> CompactRegions:
-    """Where: a perceiver of regions, by name: "compact". Raises ModelError and UsageError."""
+def load_regions(
+    name: str,
+    weights: Path | str | None = None,
+    *,
+    device: str = "cpu",
+    config: Mapping[str, Any] | Path | str | None = None,
+    settings: MaskSettings | None = None,
+) -> CompactRegions | Sam2Regions:
+    """Where: a perceiver of regions, by name: "compact" or "sam2". Raises ModelError and UsageError.
+
+    `weights` of "sam2" is its authors' file, or a folder of the Hub; `config` overrides the sizes that the
+    file has, `settings` say how masks are asked for and chosen.
+    """
+    if name == "sam2":
+        if weights is None:
+            raise UsageError("The perceiver 'sam2' needs weights: the file of its authors, or a folder.")
+        from clearair.perception.sam2 import load_sam2
+
+        return load_sam2(weights, config, settings).to(device)
+    if config is not None or settings is not None:
+        raise UsageError(f"The perceiver {name!r} takes no config and no settings.")
     perceiver = _load(name, "sam2", weights, device)
     from clearair.perception.compact.roles import CompactRegions
 
