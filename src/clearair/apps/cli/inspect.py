@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from clearair.apps.cli.lines import say
-from clearair.apps.cli.options import max_pixels_option
+from clearair.apps.cli.options import chosen_perceiver, max_pixels_option, perceiver_options
 from clearair.errors import ClearAirError, ImageError
 
 _LIKELY = 0.5  # degradations from this probability on are named in the text
@@ -25,6 +25,7 @@ _LIKELY = 0.5  # degradations from this probability on are named in the text
     help="Write a picture of the regions for each input.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace pictures in that folder.")
+@perceiver_options
 @max_pixels_option
 @click.pass_context
 def inspect(
@@ -50,7 +51,7 @@ def inspect(
         jobs += [Job(problem.path, problem.path, problem.message) for problem in found.problems]
     if remark := found.remark():
         say(f"clearair: {remark}", err=True)
-    perceiver = load_compact()
+    perceiver = chosen_perceiver() or load_compact()
     records: list[dict[str, Any]] = []
     failed = False
     for job in jobs:

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from clearair.apps.cli.options import chosen_perceiver, perceiver_options
+
 
 @click.command()
 @click.argument("recipe")
@@ -34,6 +36,7 @@ import click
     help="Held-out views of each kind of damage to validate a restorer with at the end.",
 )
 @click.option("--save", type=click.Path(path_type=Path, file_okay=False), help="Folder for the model.")
+@perceiver_options
 def train(
     recipe: str,
     data: Path,
@@ -91,7 +94,9 @@ def _train_restorer(
     from clearair.training.restoration import RestorerTask
 
     recipe = get_recipe(name)
-    task = RestorerTask(replace(recipe, steps=steps or recipe.steps), data, device=device)
+    task = RestorerTask(
+        replace(recipe, steps=steps or recipe.steps), data, perceiver=chosen_perceiver(), device=device
+    )
     network = run(task, out, **options)
     if views and task.perceiver is not None:
         summary = summarise(network, task.perceiver, data, views=views)
