@@ -5,6 +5,7 @@ PyTorch is imported when a perceiver is loaded, not with this package.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from clearair.perception.percepts import LEVELS, Degradation, Percepts, Quality
 if TYPE_CHECKING:
     from clearair.perception.compact.perceiver import CompactPerceiver
     from clearair.perception.compact.roles import CompactDegradation, CompactQuality, CompactRegions
+    from clearair.perception.deqa.perceiver import DeqaQuality
 
 __all__ = [
     "LEVELS",
@@ -38,12 +40,29 @@ def load_compact(weights: Path | str | None = None, *, device: str = "cpu") -> C
     return load(None if weights is None else Path(weights)).to(device)
 
 
-def load_quality(name: str, weights: Path | str | None = None, *, device: str = "cpu") -> CompactQuality:
-    """How: a perceiver of quality, by name: "compact". Raises ModelError and UsageError."""
-    perceiver = _load(name, "deqa", weights, device)
+def load_quality(
+    name: str,
+    weights: Path | str | None = None,
+    *,
+    device: str = "cpu",
+    precision: str = "fp32",
+    config: Mapping[str, Any] | Path | str | None = None,
+) -> CompactQuality | DeqaQuality:
+    """How: a perceiver of quality, by name: "compact", or "deqa" with the folder of its weights.
+
+    `precision` (fp32, bf16, fp16; on a GPU also int8, nf4) and `config` are for "deqa"; `device="auto"` lets
+    it choose. Raises ModelError and UsageError.
+    """
+    if name == "deqa":
+        from clearair.perception.deqa.perceiver import load_deqa
+
+        folder = None if weights is None else Path(weights)
+        return load_deqa(folder, device=device, precision=precision, config=config)
+    if name != "compact":
+        raise UsageError(f"There is no perceiver of quality {name!r}; use 'compact' or 'deqa'.")
     from clearair.perception.compact.roles import CompactQuality
 
-    return CompactQuality(perceiver)
+    return CompactQuality(load_compact(weights, device=device))
 
 
 def load_regions(name: str, weights: Path | str | None = None, *, device: str = "cpu") -> CompactRegions:
