@@ -115,10 +115,10 @@ def _part(kind: type[_Part], values: Mapping[str, Any]) -> _Part:
     for entry in fields(kind):
         if entry.name not in values:
             continue
-        value, wanted = values[entry.name], type(entry.default)
-        if not isinstance(value, int if wanted is int else int | float) or not 0 < value < math.inf:
+        value, whole = values[entry.name], isinstance(entry.default, int)
+        if not isinstance(value, int if whole else int | float) or not 0 < value < math.inf:
             raise ConfigError(f"{entry.name} is {value!r}, not a positive number")
-        chosen[entry.name] = wanted(value)  # type: ignore[operator]  # int or float
+        chosen[entry.name] = value
     return kind(**chosen)
 
 

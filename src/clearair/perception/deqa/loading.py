@@ -86,9 +86,8 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 def _check_fit(shards: Shards, expected: Shapes, sizes: DeqaConfig) -> None:
     found = {name: shape for name, shape in shards.shapes.items() if not _is_rotary(name, sizes)}
     if not expected.keys() & found.keys():
-        raise ModelError(
-            f"{shards.folder}: not the weights of DeQA-Score; the first is {min(found, default='-')}."
-        )
+        first = min(found, default="none")
+        raise ModelError(f"{shards.folder}: not the weights of DeQA-Score; the first tensor is {first}.")
     unfit = [
         f"{name} is {found[name]} instead of {expected[name]}"
         for name in sorted(expected.keys() & found.keys())

@@ -19,7 +19,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def weight_bytes(shapes: Shapes, precision: str, quantised: Collection[str]) -> int:
-    """Memory for all weights, when those named `quantised` are kept in int8 or nf4 and the rest in 16 bits."""
+    """Memory for all weights; those named `quantised` are in int8 or nf4, and the rest then in 16 bits."""
     rest = BYTES["fp16"] if precision in QUANTISED else BYTES[precision]
     sizes = (
         math.prod(shape) * (min(BYTES[precision], rest) if name in quantised else rest)

@@ -81,10 +81,10 @@ def _shared(network: nn.Module, precision: str, weights: int, work: int) -> Plac
     from accelerate import infer_auto_device_map
     from accelerate.utils import get_balanced_memory
 
-    gpus = {
-        index: free_bytes(torch.device("cuda", index)) - work for index in range(torch.cuda.device_count())
-    }
-    rooms = {**{index: max(int(room), 0) for index, room in gpus.items()}, "cpu": _cpu_room()}
+    gpus = range(torch.cuda.device_count())
+    rooms: dict[int | str, int] = {"cpu": _cpu_room()}
+    for index in gpus:
+        rooms[index] = max(int(free_bytes(torch.device("cuda", index))) - work, 0)
     free = float(sum(rooms.values()))
     where = f"{len(gpus)} GPUs and the CPU"
     announce("DeQA-Score", weights, work, free, precision=precision, where=where)
