@@ -60,6 +60,8 @@ def load_quality(
         return load_deqa(folder, device=device, precision=precision, config=config)
     if name != "compact":
         raise UsageError(f"There is no perceiver of quality {name!r}; use 'compact' or 'deqa'.")
+    if config is not None or precision != "fp32":
+        raise UsageError("The perceiver 'compact' takes no config, and its precision is fp32.")
     from clearair.perception.compact.roles import CompactQuality
 
     return CompactQuality(load_compact(weights, device=device))
