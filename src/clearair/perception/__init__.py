@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearair.errors import ModelError, UsageError
+from clearair.errors import UsageError
 from clearair.perception.percepts import LEVELS, Degradation, Percepts, Quality
 
 if TYPE_CHECKING:
     from clearair.perception.compact.perceiver import CompactPerceiver
     from clearair.perception.compact.roles import CompactDegradation, CompactQuality, CompactRegions
     from clearair.perception.daclip import DaClipDegradation
+    from clearair.perception.deqa.perceiver import DeqaQuality
     from clearair.perception.sam2 import MaskSettings, Sam2Regions
 
 __all__ = [
@@ -41,12 +42,31 @@ def load_compact(weights: Path | str | None = None, *, device: str = "cpu") -> C
     return load(None if weights is None else Path(weights)).to(device)
 
 
-def load_quality(name: str, weights: Path | str | None = None, *, device: str = "cpu") -> CompactQuality:
-    """How: a perceiver of quality, by name: "compact". Raises ModelError and UsageError."""
-    perceiver = _load(name, "deqa", weights, device)
+def load_quality(
+    name: str,
+    weights: Path | str | None = None,
+    *,
+    device: str = "cpu",
+    precision: str = "fp32",
+    config: Mapping[str, Any] | Path | str | None = None,
+) -> CompactQuality | DeqaQuality:
+    """How: a perceiver of quality, by name: "compact", or "deqa" with the folder of its weights.
+
+    `precision` (fp32, bf16, fp16; on a GPU also int8, nf4) and `config` are for "deqa"; `device="auto"` lets
+    it choose. Raises ModelError and UsageError.
+    """
+    if name == "deqa":
+        from clearair.perception.deqa.perceiver import load_deqa
+
+        folder = None if weights is None else Path(weights)
+        return load_deqa(folder, device=device, precision=precision, config=config)
+    if name != "compact":
+        raise UsageError(f"There is no perceiver of quality {name!r}; use 'compact' or 'deqa'.")
+    if config is not None or precision != "fp32":
+        raise UsageError("The perceiver 'compact' takes no config, and its precision is fp32.")
     from clearair.perception.compact.roles import CompactQuality
 
-    return CompactQuality(perceiver)
+    return CompactQuality(load_compact(weights, device=device))
 
 
 def load_regions(
@@ -68,12 +88,13 @@ def load_regions(
         from clearair.perception.sam2 import load_sam2
 
         return load_sam2(weights, config, settings).to(device)
+    if name != "compact":
+        raise UsageError(f"There is no perceiver of regions {name!r}; use 'compact' or 'sam2'.")
     if config is not None or settings is not None:
-        raise UsageError(f"The perceiver {name!r} takes no config and no settings.")
-    perceiver = _load(name, "sam2", weights, device)
+        raise UsageError("The perceiver 'compact' takes no config and no settings.")
     from clearair.perception.compact.roles import CompactRegions
 
-    return CompactRegions(perceiver)
+    return CompactRegions(load_compact(weights, device=device))
 
 
 def load_degradation(
@@ -94,20 +115,13 @@ def load_degradation(
         from clearair.perception.daclip import load_daclip
 
         return load_daclip(weights, config).to(device)
+    if name != "compact":
+        raise UsageError(f"There is no perceiver of degradations {name!r}; use 'compact' or 'daclip'.")
     if config is not None:
-        raise UsageError(f"The perceiver {name!r} takes no config.")
-    perceiver = _load(name, "daclip", weights, device)
+        raise UsageError("The perceiver 'compact' takes no config.")
     from clearair.perception.compact.roles import CompactDegradation
 
-    return CompactDegradation(perceiver)
-
-
-def _load(name: str, planned: str, weights: Path | str | None, device: str) -> CompactPerceiver:
-    if name == planned:
-        raise ModelError(f"The perceiver {name!r} is not in this version of clearair yet; use 'compact'.")
-    if name != "compact":
-        raise UsageError(f"There is no perceiver {name!r}; use 'compact'.")
-    return load_compact(weights, device=device)
+    return CompactDegradation(load_compact(weights, device=device))
 
 
 def __getattr__(name: str) -> Any:

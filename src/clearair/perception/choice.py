@@ -30,8 +30,13 @@ class Choice:
             return load_compact(device=device)
         from clearair.perception.mixed import MixedPerceiver
 
+        name, weights = _parts(self.quality)
+        if name == "deqa":  # it stays where it is loaded, and in 32 bits fits few machines
+            quality = load_quality(name, weights, device="auto", precision="bf16")
+        else:
+            quality = load_quality(name, weights, device=device)
         return MixedPerceiver(
-            load_quality(*_parts(self.quality), device=device),
+            quality,
             load_regions(*_parts(self.regions), device=device),
             load_degradation(*_parts(self.degradation), device=device),
         )
