@@ -64,7 +64,7 @@ class DeqaQuality:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of its files, hexadecimal. Precision is not part of it: it blurs answers, and changes none."""
+        """SHA-256 of its files, hexadecimal. Not of its precision, which changes answers but little."""
         digest = hashlib.sha256(str(self.network.config).encode())
         for path in self.files:
             with path.open("rb") as file:
