@@ -43,11 +43,10 @@ TINY = {
 """In transformers' format."""
 
 
-@pytest.fixture(scope="session")
-def tiny_model() -> Any:
+def tiny_sam2(seed: int = 0) -> Any:
     from transformers import Sam2Config, Sam2Model
 
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = Sam2Model(Sam2Config(**copy.deepcopy(TINY))).eval()
     with torch.no_grad():
         for value in model.parameters():
@@ -55,6 +54,11 @@ def tiny_model() -> Any:
     matrix = model.shared_image_embedding.positional_embedding
     model.prompt_encoder.shared_embedding.positional_embedding = matrix.clone()
     return model
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Any:
+    return tiny_sam2()
 
 
 @pytest.fixture(scope="session")
