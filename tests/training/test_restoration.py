@@ -9,8 +9,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from clearair.data.pairs import Mix, generator_for
-from clearair.errors import DataError, TrainingError
+from clearair.errors import ConfigError, DataError, TrainingError
 from clearair.network import ClearAIR, Guidance
+from clearair.perception import load_compact
+from clearair.perception.cache import CachedPerceiver
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
 from clearair.perception.compact.perceiver import CompactPerceiver
@@ -203,3 +205,27 @@ def test_an_update_never_waits_for_a_value(recipe, data):
     with Waiting(counts) as waiting:
         float(update(task, lesson, optimizers, generator_for(0, 2))["loss"].detach())
     assert waiting.times == 1
+
+
+def test_views_of_a_pool_come_again_and_are_perceived_once(recipe, data, tmp_path):
+    torch.manual_seed(0)
+    cached = CachedPerceiver(load_compact(), tmp_path)
+    task = RestorerTask(replace(recipe, pool=2), data, perceiver=cached)
+    task.load()
+    drawn = [task.draw(step, generator_for(recipe.seed, step)).patches for step in range(5)]
+    assert torch.equal(drawn[0].thumbnail, drawn[2].thumbnail)
+    assert torch.equal(drawn[0].thumbnail, drawn[4].thumbnail)
+    assert not torch.equal(drawn[0].thumbnail, drawn[1].thumbnail)
+    assert any(not torch.equal(drawn[0].damaged, patches.damaged) for patches in (drawn[2], drawn[4]))
+    assert cached.misses == 2 * recipe.batch
+    assert cached.hits == 3 * recipe.batch
+
+
+def test_a_network_follows_a_chosen_perceiver_and_refuses_to_follow_the_embedded_one(recipe, data):
+    torch.manual_seed(0)
+    eyes = EyesConfig(quality_dim=8, content_dim=12, degradation_dim=12, region_count=8)
+    task = RestorerTask(recipe, data, perceiver=CompactPerceiver(CompactEyes(eyes)))
+    assert (task.network.config.quality_dim, task.network.config.region_count) == (8, 8)
+    assert task.settings()["network"]["quality_dim"] == 8
+    with pytest.raises(ConfigError, match=r"quality_dim is 9.*'compact' gives 32"):
+        RestorerTask(replace(recipe, network=replace(recipe.network, quality_dim=9)), data)

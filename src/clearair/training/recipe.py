@@ -38,6 +38,9 @@ class Recipe:
     """Largest norm of the gradient."""
     mask_dropout: float = 0.1
     """Probability with which each region is merged into the background."""
+    pool: int = 0
+    """So many steps' damaged views are drawn, then the same ones again; 0 draws new ones for ever. With
+    percepts kept on disk, costly perceivers so look at each view once."""
     guided_from: int = 0
     """Until this step every image gets neutral guidance, and nothing is perceived."""
     clue_reuse: ClueReuse | Literal["off"] = "anchored"
@@ -53,6 +56,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.patch > self.view:
             raise ConfigError(f"Recipe.patch {self.patch} must fit into Recipe.view {self.view}.")
+        if self.pool < 0:
+            raise ConfigError(f"Recipe.pool is a number of steps or 0, got {self.pool}.")
         if self.steps < 1 or self.batch < 1:
             raise ConfigError(f"Recipe needs at least 1 step and 1 pair; got {self.steps} and {self.batch}.")
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clearair.data.pairs import PairBatch, draw_pairs
+from clearair.data.pairs import PairBatch, draw_pairs, generator_for
 from clearair.data.photos import TrainingPhotos, load_training_photos
 from clearair.errors import ConfigError
 from clearair.network import ClearAIR, Guidance, NetworkConfig
@@ -154,8 +154,12 @@ def draw_patches(
     generator: torch.Generator,
     device: str = "cpu",
 ) -> Patches:
-    """Damaged views, perceived whole, and the window of each that is restored."""
-    pairs = draw_pairs(photos, recipe.mix, recipe.batch, recipe.view, recipe.scales, generator)
+    """Damaged views, perceived whole, and the window of each that is restored.
+
+    Views of a pool come again; their windows are new ones.
+    """
+    views = generator_for(recipe.seed, step % recipe.pool) if recipe.pool else generator
+    pairs = draw_pairs(photos, recipe.mix, recipe.batch, recipe.view, recipe.scales, views)
     damaged, clean = pairs.damaged.to(device), pairs.clean.to(device)
     if perceiver is None or step < recipe.guided_from:
         guidance = neutral_guidance(recipe.network, damaged)

@@ -29,7 +29,7 @@ class MaskSettings:
     dark: float = 0.2
     """An image whose mean is below this, in [0, 1], is brightened for the segmenter; 0 never brightens. Ours:
     in the dark SAM finds little."""
-    brightened: float = 0.4
+    brightened: float = 0.3
     """The mean that it is brought near to."""
 
     def __post_init__(self) -> None:
