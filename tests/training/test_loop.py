@@ -211,10 +211,12 @@ def test_a_run_starts_from_the_average_of_another_checkpoint(tmp_path):
 def test_sigterm_ends_the_program_with_130_and_a_checkpoint(data, tmp_path):
     code = "from clearair.apps.cli import main; main()"
     arguments = ["train", "smoke", "--data", str(data), "--out", str(tmp_path / "run"), "--threads", "1"]
+    arguments += ["--views", "0"]
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    process.stdout.readline()  # the first report
+    while not process.stdout.readline().startswith(b"step 25 "):
+        pass
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
