@@ -37,7 +37,7 @@ def save_samples(out: Path, examination: Examination, start: Tensor | None, now:
     tensors = {"damaged": examination.damaged, "clean": examination.clean, "now": now}
     if start is not None:
         tensors["start"] = start
-    whole = {name: value.contiguous() for name, value in tensors.items()}
+    whole = {name: value.clone() for name, value in tensors.items()}  # none may share memory
     data = save(whole, {"kinds": json.dumps(examination.kinds)})
     write_atomically(out / SAMPLES, data, overwrite=True)
 
