@@ -30,7 +30,7 @@ def run(tmp_path):
     """A run of two kinds whose samples of now are all red."""
     lines = [{"step": step, "seconds": 60 * step, "loss": 1 / step, "psnr": 20 + step} for step in (1, 2, 3)]
     for step, of in ((0, "start"), (3, "end")):
-        scores = {kind: 20.0 + step for kind in ("mean", "noise", "haze")}
+        scores = dict.fromkeys(("mean", "noise", "haze"), 20.0 + step)
         before = dict.fromkeys(scores, 19.0)
         lines.append({"step": step, "seconds": 60 * step, "of": of, "validation": scores, "input": before})
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
