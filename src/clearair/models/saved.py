@@ -42,14 +42,17 @@ class SavedModel:
         return network.eval().requires_grad_(False)
 
 
-def save_model(network: ClearAIR, folder: Path | str, *, perceivers: Perceiver | None = None) -> None:
+def save_model(
+    network: ClearAIR, folder: Path | str, *, perceivers: Perceiver | None = None, overwrite: bool = False
+) -> None:
     """Write the network as float16, with the sizes and fingerprint of the perceivers that guided it.
 
-    The perceivers are by default those that ship with the package. An earlier model in `folder` is replaced.
-    Raises ModelError when a weight is NaN or too large for float16, or the perceivers do not fit the network;
-    OutputError when the folder cannot be written.
+    The perceivers are by default those that ship with the package. Raises ModelError when a weight is NaN or
+    too large for float16, or the perceivers do not fit the network; OutputError when the folder cannot be
+    written, or holds a model that `overwrite` does not allow to replace.
     """
     folder = Path(folder)
+    check_folder(folder, overwrite=overwrite)
     stamp = PerceiverStamp.of(perceivers or load_compact())
     _check_sizes(network.config, stamp, folder)
     weights = {
@@ -68,6 +71,19 @@ def save_model(network: ClearAIR, folder: Path | str, *, perceivers: Perceiver |
         raise OutputError(f"{folder}: the folder cannot be made: {error.strerror}.") from error
     write_atomically(folder / WEIGHTS, save(weights), overwrite=True)
     write_atomically(folder / CONFIG, (json.dumps(config, indent=2) + "\n").encode(), overwrite=True)
+
+
+def holds_model(folder: Path) -> bool:
+    """Whether a model, or a part of one, lies there."""
+    return (folder / CONFIG).exists() or (folder / WEIGHTS).exists()
+
+
+def check_folder(folder: Path, *, overwrite: bool = False) -> None:
+    """Raise OutputError when a model in `folder` would be replaced without `overwrite`."""
+    if not overwrite and holds_model(folder):
+        raise OutputError(
+            f"{folder}: holds a model already; choose another folder, or replace it with --overwrite."
+        )
 
 
 def load_model(name_or_path: str | Path) -> SavedModel:

@@ -21,7 +21,13 @@ from clearair.network.regions import drop_regions
 from clearair.perception import load_compact
 from clearair.perception.protocol import Perceiver
 from clearair.training.loop import Terms
-from clearair.training.losses import StrongView, clue_reuse, draw_strong_view, gradient_share
+from clearair.training.losses import (
+    StrongView,
+    clue_reuse,
+    draw_strong_view,
+    gradient_share,
+    spectrum_error,
+)
 from clearair.training.optimizer import make_optimizers
 from clearair.training.recipe import Recipe
 
@@ -96,7 +102,7 @@ class RestorerTask:
         return Lesson(patches, draw_strong_view(batch, side, generator).to(self.device))
 
     def compare(self, batch: Lesson, generator: torch.Generator) -> Terms:
-        """L1 and ICRM (eqs. 1, 15-17), and the PSNR of the batch."""
+        """L1, ICRM (eqs. 1, 15-17) and what else the recipe asks for, and the PSNR of the batch."""
         patches = batch.patches
         with torch.autocast(patches.damaged.device.type, torch.bfloat16):
             judgement = self.network.judge(patches.guidance, patches.overview)
@@ -117,6 +123,9 @@ class RestorerTask:
             clues = clue_reuse(restored, patches.clean, batch.view, self.plan.gamma, self.plan.clue_reuse)
             terms["icrm"] = self.plan.alpha * clues
             observed["icrm share"] = gradient_share(terms["icrm"], restored)
+        if self.plan.fft:
+            terms["fft"] = self.plan.fft * spectrum_error(restored, patches.clean)
+            observed["fft share"] = gradient_share(terms["fft"], restored)
         error = (restored.detach().clamp(0, 1) - patches.clean).square().mean(dim=(1, 2, 3)).clamp_min(1e-6)
         return Terms(terms, {"psnr": -10 * error.log10().mean(), **observed})
 
@@ -130,6 +139,7 @@ def draw_patches(
     device: str = "cpu",
 ) -> Patches:
     """Damaged views, perceived whole, and the window of each that is restored."""
+    recipe = recipe.at(step)
     pairs = draw_pairs(photos, recipe.mix, recipe.batch, recipe.view, recipe.scales, generator)
     damaged, clean = pairs.damaged.to(device), pairs.clean.to(device)
     if perceiver is None or step < recipe.guided_from:
