@@ -11,7 +11,7 @@ import click
 
 @click.command()
 @click.argument("recipe")
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), required=True, help="Data folder.")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Data folder, or one packed.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Run folder.")
 @click.option("--steps", type=click.IntRange(1), help="Length of the run instead of the recipe's.")
 @click.option("--max-minutes", type=click.FloatRange(0), help="Stop after so long, with a checkpoint.")
@@ -57,6 +57,9 @@ def train(
     """
     import torch
 
+    from clearair.data.pack import unpacked
+
+    data = unpacked(data, out)
     if threads:
         torch.set_num_threads(threads)
     options = {
