@@ -1,4 +1,4 @@
-"""`clearair data`: training data, packed for another machine."""
+"""`clearair data`: training data, packed for another machine and described."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clearair.apps.cli.lines import say
 
 @click.group()
 def data() -> None:
-    """Pack training data."""
+    """Pack and describe training data."""
 
 
 @data.command()
@@ -34,3 +34,29 @@ def pack(folder: Path, output: Path, megabytes: float, overwrite: bool) -> None:
     for name, values in packed.lost.items():
         mean = sum(values) / len(values)
         say(f"  {name}: PSNR to the originals {mean:.2f} dB on average, {min(values):.2f} at least")
+
+
+@data.command()
+@click.argument("folder", metavar="DATA", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--views", type=click.IntRange(1), default=96, show_default=True, help="Of each kind of damage."
+)
+@click.option(
+    "--sheet", type=click.Path(path_type=Path, dir_okay=False), help="Also write this picture of it."
+)
+@click.option("--overwrite", is_flag=True, help="Replace that picture when it exists.")
+def describe(folder: Path, views: int, sheet: Path | None, overwrite: bool) -> None:
+    """Print how strong the damage is that is drawn on DATA, beside its really damaged pairs."""
+    from clearair.data.describe import as_markdown, contact_sheet
+    from clearair.data.describe import describe as describe_data
+    from clearair.files.outputs import check_file, check_suffix
+    from clearair.image import Photo, write_photo
+
+    if sheet is not None:
+        check_suffix(sheet)
+        check_file(sheet, overwrite=overwrite)
+    damage = describe_data(folder, views=views)
+    say(as_markdown(damage))
+    if sheet is not None:
+        pixels = contact_sheet(damage).permute(1, 2, 0).numpy()
+        write_photo(Photo(pixels), sheet, overwrite=overwrite)
