@@ -56,7 +56,8 @@ def describe(folder: Path, views: int, sheet: Path | None, overwrite: bool) -> N
         check_suffix(sheet)
         check_file(sheet, overwrite=overwrite)
     damage = describe_data(folder, views=views)
-    say(as_markdown(damage))
+    for line in as_markdown(damage).splitlines():
+        say(line)
     if sheet is not None:
         pixels = contact_sheet(damage).permute(1, 2, 0).numpy()
         write_photo(Photo(pixels), sheet, overwrite=overwrite)
