@@ -38,6 +38,16 @@ class TrainingPhotos:
     pairs: dict[str, tuple[Pair, ...]]
     """Really damaged photographs, by kind of damage."""
 
+    def to(self, device: torch.device | str) -> TrainingPhotos:
+        """Copy to a device, as bytes: what is drawn from them is then made there."""
+        return TrainingPhotos(
+            tuple(photo.to(device) for photo in self.clean),
+            {
+                kind: tuple(Pair(pair.damaged.to(device), pair.clean.to(device)) for pair in pairs)
+                for kind, pairs in self.pairs.items()
+            },
+        )
+
 
 def find_photos(folder: Path) -> list[Path]:
     """Pictures below a folder, sorted by path. Raises DataError when there are none."""
