@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import pyvips
 import torch
+from click.testing import CliRunner
 
+from clearair.apps.cli.program import cli
 from clearair.data.pack import pack, unpacked
 from clearair.data.photos import find_pairs, find_photos, load_pixels, load_training_photos
 from clearair.data.splits import TWINS, UNUSUAL, split
@@ -193,3 +195,13 @@ torch.save(load_training_photos(Path({str(folder)!r})).clean, {str(tmp_path / "p
         torch.load(tmp_path / "pixels.pt"), load_training_photos(folder).clean, strict=True
     ):
         assert torch.equal(one, other)
+
+
+def test_the_command_says_what_was_lost(data, tmp_path):
+    result = CliRunner().invoke(
+        cli, ["data", "pack", str(data), "-o", str(tmp_path / "a.tar"), "--megabytes", "0.115"]
+    )
+    assert result.exit_code == 0
+    assert "as WebP of quality" in result.output
+    assert "clean: PSNR to the originals" in result.output
+    assert (tmp_path / "a.tar").stat().st_size <= 115_000
