@@ -86,8 +86,8 @@ class RestorerTask:
         return {**self.plan.to_dict(), "perceiver": f"{identity.name} {identity.fingerprint[:12]}"}
 
     def load(self) -> None:
-        """Read the photographs. Raises DataError without any."""
-        self.photos = load_training_photos(self.data)
+        """Read the photographs, onto the device. Raises DataError without any."""
+        self.photos = load_training_photos(self.data).to(self.device)
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """Muon and AdamW."""

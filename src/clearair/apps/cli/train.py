@@ -34,7 +34,7 @@ class Saving:
     metavar="FIELD=VALUE",
     help="Change a field of the recipe, such as batch=8; others may follow: --set batch=8 patch=96.",
 )
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Data folder.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder, or one packed.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder.")
 @click.option("--steps", type=click.IntRange(1), help="Length of the run instead of the recipe's.")
 @click.option("--max-minutes", type=click.FloatRange(0), help="Stop after so long, with a checkpoint.")
@@ -116,12 +116,14 @@ def train(
         raise click.UsageError("--save-if-better compares restorers: it needs --save and some --views.")
     import torch
 
+    from clearair.data.pack import unpacked
     from clearair.models.saved import check_folder
 
     if threads:
         torch.set_num_threads(threads)
     if save is not None:
         check_folder(save, overwrite=overwrite or save_if_better)
+    data = unpacked(data, out)
     changes = [*fields, *(word for word in words if "=" in word)]
     changes += [f"steps={steps}"] if steps else []
     options = {
