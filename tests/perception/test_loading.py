@@ -16,7 +16,7 @@ from clearair.perception.compact.weights import shipped_folder
 LOADERS = {"deqa": load_quality, "sam2": load_regions, "daclip": load_degradation}
 
 
-@pytest.mark.parametrize(("name", "load"), LOADERS.items())
+@pytest.mark.parametrize(("name", "load"), [("deqa", load_quality), ("sam2", load_regions)])
 def test_a_perceiver_of_a_later_version_is_announced(name, load):
     with pytest.raises(ModelError, match=f"{name}.*not in this version"):
         load(name)

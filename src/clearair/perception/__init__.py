@@ -5,6 +5,7 @@ PyTorch is imported when a perceiver is loaded, not with this package.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from clearair.perception.percepts import LEVELS, Degradation, Percepts, Quality
 if TYPE_CHECKING:
     from clearair.perception.compact.perceiver import CompactPerceiver
     from clearair.perception.compact.roles import CompactDegradation, CompactQuality, CompactRegions
+    from clearair.perception.daclip import DaClipDegradation
 
 __all__ = [
     "LEVELS",
@@ -55,9 +57,25 @@ def load_regions(name: str, weights: Path | str | None = None, *, device: str = 
 
 
 def load_degradation(
-    name: str, weights: Path | str | None = None, *, device: str = "cpu"
-) -> CompactDegradation:
-    """What: a perceiver of degradations, by name: "compact". Raises ModelError and UsageError."""
+    name: str,
+    weights: Path | str | None = None,
+    *,
+    device: str = "cpu",
+    config: Mapping[str, Any] | Path | str | None = None,
+) -> CompactDegradation | DaClipDegradation:
+    """What: a perceiver of degradations, by name: "compact" or "daclip". Raises ModelError and UsageError.
+
+    `weights` of "daclip" is its authors' file, or a folder that holds it; `config`, in open_clip's format,
+    overrides the sizes that its tensors have.
+    """
+    if name == "daclip":
+        if weights is None:
+            raise UsageError("The perceiver 'daclip' needs weights: the file of its authors, or its folder.")
+        from clearair.perception.daclip import load_daclip
+
+        return load_daclip(weights, config).to(device)
+    if config is not None:
+        raise UsageError(f"The perceiver {name!r} takes no config.")
     perceiver = _load(name, "daclip", weights, device)
     from clearair.perception.compact.roles import CompactDegradation
 

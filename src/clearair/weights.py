@@ -1,0 +1,122 @@
+"""Published weight files: opened without running anything, and held to the names and shapes expected.
+
+PyTorch's `.pt` and `.pth` files are pickles, and a pickle can hold code. Here they may hold tensors, plain
+values and, where a caller says so, a few harmless types; anything else is refused before it is made.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from clearair.errors import ModelError
+
+WEIGHT_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
+
+_SCALAR = np.float64(0).__reduce__()[0]
+NUMPY_NUMBERS: tuple[Any, ...] = (
+    (_SCALAR, "numpy.core.multiarray.scalar"),
+    (_SCALAR, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    np.dtypes.Float64DType,
+)
+"""What a training script of NumPy 1 or 2 leaves in a checkpoint that stores a float64, such as a loss."""
+
+
+def find_weights(path: Path | str) -> Path:
+    """The weight file at `path`: itself, or the only one in a folder. Raises ModelError."""
+    path = Path(path).expanduser()
+    if not path.is_dir():
+        if not path.exists():
+            raise ModelError(f"{path}: there is no such file or folder.")
+        return path
+    found = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in WEIGHT_SUFFIXES)
+    if len(found) != 1:
+        names = f": {_listed([entry.name for entry in found])}" if found else ""
+        raise ModelError(
+            f"{path}: one weight file ({', '.join(WEIGHT_SUFFIXES)}) is expected, but there are "
+            f"{len(found)}{names}."
+        )
+    return found[0]
+
+
+def read_weight_file(
+    path: Path, *, allowed: Sequence[Any] = (), trust_pickle: bool = False, hint: str = ""
+) -> Any:
+    """What a file holds: a dict of tensors for safetensors, else the pickled object, on the CPU.
+
+    `allowed` are types that a pickle may name besides tensors and plain values. One that names others is
+    refused; with `trust_pickle` it is opened nevertheless, and may run anything. Raises ModelError of one
+    line, that of a refusal followed by `hint`.
+    """
+    try:
+        if path.suffix.lower() == ".safetensors":
+            return load_file(path)
+        allowing = torch.serialization.safe_globals(list(allowed)) if allowed else nullcontext()
+        with allowing, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of newer pickles; if one cannot be read, that is an error
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except SafetensorError as error:
+        raise ModelError(f"{path}: not a whole safetensors file ({error}).") from error
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    except Exception as error:  # bytes that are no pickle, or the half of one, can raise anything
+        named = _refused(str(error))
+        if named is None:
+            raise ModelError(
+                f"{path}: cannot be opened safely as PyTorch weights: it is damaged, or of another kind."
+            ) from error
+        if not trust_pickle:
+            raise ModelError(
+                f"{path}: refused, since it holds more than weights: it names {named}, which may run code."
+                + (f" {hint}" if hint else "")
+            ) from None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=False)
+    except Exception as error:  # whatever its code does
+        raise ModelError(f"{path}: its code does not run here: {type(error).__name__}: {error}.") from error
+
+
+def check_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path, model: str) -> None:
+    """Hold names, shapes and values to those of a model. Raises ModelError that lists what does not fit."""
+    shared = [name for name in expected if name in weights]
+    problems = {
+        "missing": [name for name in expected if name not in weights],
+        "unexpected": [name for name in weights if name not in expected],
+        "of another shape": [
+            f"{name} is {tuple(weights[name].shape)} instead of {tuple(expected[name].shape)}"
+            for name in shared
+            if weights[name].shape != expected[name].shape
+        ],
+        "not finite": [name for name in shared if not weights[name].isfinite().all()],
+    }
+    told = [f"{_counted(names)} {what}: {_listed(names)}" for what, names in problems.items() if names]
+    if told:
+        raise ModelError(f"{path}: does not fit {model}: {'; '.join(told)}.")
+
+
+def _refused(message: str) -> str | None:
+    """The global that PyTorch's restricted unpickler did not accept, from what it says."""
+    found = re.search(r"GLOBAL (\S+) was not an allowed global", message)
+    if found is None:
+        found = re.search(r"Trying to (?:load|call|instantiate)[^\n]*?([\w]+\.[\w.]+)", message)
+    return found[1] if found else None
+
+
+def _counted(names: Sequence[str]) -> str:
+    return f"{len(names)} tensor{'' if len(names) == 1 else 's'}"
+
+
+def _listed(names: Sequence[str], most: int = 10) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
