@@ -4,7 +4,7 @@
 
 A variant is a function of this file that takes the recipe and returns another. Each trains on one core for
 equal minutes, or equal steps where the machine is busy; over the last third the learning rate falls to zero.
-It is measured with its averaged weights. All start anew, or from the average of one checkpoint.
+It is measured with its averaged weights. All start anew, or from one checkpoint or model.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import torch
 from clearair.data.validation import validation_sets
 from clearair.evaluation.validation import mean_score, validate
 from clearair.training.loop import run
-from clearair.training.recipe import Recipe, compact
+from clearair.training.recipe import Recipe, Stage, compact
 from clearair.training.restoration import RestorerTask
 
 ANNEALED = 1 / 3
@@ -54,8 +54,40 @@ def strong_paper_icrm(recipe: Recipe) -> Recipe:
     return replace(as_it_is(recipe), clue_reuse="paper", alpha=75.0)
 
 
+def fft(recipe: Recipe) -> Recipe:
+    """Also compare spectra."""
+    return replace(as_it_is(recipe), fft=0.1)
+
+
+def strong_fft(recipe: Recipe) -> Recipe:
+    """The same, as hard as L1."""
+    return replace(as_it_is(recipe), fft=1.0)
+
+
+def patch_96(recipe: Recipe) -> Recipe:
+    """Larger windows, about as many pixels a step."""
+    return replace(as_it_is(recipe), batch=8, patch=96, view=192)
+
+
+def progressive(recipe: Recipe) -> Recipe:
+    """Small windows first, larger ones after a while, which is the first half of a race by steps."""
+    start = min(600, max(1, recipe.steps // 2))
+    return replace(as_it_is(recipe), stages=(Stage(start, batch=8, patch=96, view=192),))
+
+
 VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
-    variant.__name__: variant for variant in (as_it_is, no_tone, no_icrm, strong_icrm, strong_paper_icrm)
+    variant.__name__: variant
+    for variant in (
+        as_it_is,
+        no_tone,
+        no_icrm,
+        strong_icrm,
+        strong_paper_icrm,
+        fft,
+        strong_fft,
+        patch_96,
+        progressive,
+    )
 }
 """By name. A question that has been answered goes to docs/training-log.md and leaves."""
 
@@ -68,7 +100,7 @@ class Entry:
     data: Path
     minutes: float
     steps: int | None
-    start: Path | None
+    start: str | None
     views: int
 
 
@@ -80,7 +112,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds train/")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--steps", type=int, help="steps of each instead of minutes")
-    parser.add_argument("--start", type=Path, help="checkpoint whose averaged weights all start from")
+    parser.add_argument("--start", help="what all start from: a checkpoint, or a model such as compact")
     parser.add_argument("--jobs", type=int, default=1, help="variants trained at a time, one core each")
     parser.add_argument("--views", type=int, default=12, help="validation views of each kind")
     options = parser.parse_args()
@@ -99,11 +131,12 @@ def main() -> None:
 def race(entry: Entry) -> tuple[int, dict[str, float]]:
     """Train one variant; returns its steps, and PSNR in dB by kind, the mean first."""
     torch.set_num_threads(1)
-    recipe = VARIANTS[entry.variant](compact())
+    recipe = compact()
     minutes: float | None = entry.minutes
     if entry.steps:
         minutes = None
         recipe = replace(recipe, steps=entry.steps, decay_steps=round(ANNEALED * entry.steps), warmup=20)
+    recipe = VARIANTS[entry.variant](recipe)
     task = RestorerTask(recipe, entry.data)
     with tempfile.TemporaryDirectory() as folder:
         average = run(

@@ -96,9 +96,12 @@ class Restorer:
             raise ModelError(f"{name}: {error}.") from error
         return cls(saved.build(), perceiver, device=device, precision=precision, tile=tile)
 
-    def save_pretrained(self, folder: Path | str) -> None:
-        """Write `config.json` and `model.safetensors`; `from_pretrained` takes the folder."""
-        save_model(self.runtime.network, folder, perceivers=self.perceiver)
+    def save_pretrained(self, folder: Path | str, *, overwrite: bool = False) -> None:
+        """Write `config.json` and `model.safetensors`; `from_pretrained` takes the folder.
+
+        Raises OutputError when it holds a model that `overwrite` does not allow to replace.
+        """
+        save_model(self.runtime.network, folder, perceivers=self.perceiver, overwrite=overwrite)
 
     def __call__(
         self,

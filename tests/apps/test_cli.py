@@ -16,7 +16,17 @@ from clearair.apps.cli import cli
 from clearair.apps.cli.options import MAX_PIXELS
 from clearair.image import DEFAULT_MAX_PIXELS, Photo, read_photo, write_photo
 
-COMMANDS = ([], ["restore"], ["inspect"], ["degrade"], ["train"], ["models"], ["models", "list"], ["info"])
+COMMANDS = (
+    [],
+    ["restore"],
+    ["inspect"],
+    ["degrade"],
+    ["train"],
+    ["plot"],
+    ["models"],
+    ["models", "list"],
+    ["info"],
+)
 
 
 def run(*arguments, cwd=None, **options):

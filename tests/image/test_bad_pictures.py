@@ -113,6 +113,49 @@ def test_a_flat_jpeg_is_not_taken_for_damaged(value, options):
     assert read_photo(encoded("jpeg", flat, **options)).size == (900, 900)
 
 
+HARMLESS = {
+    "odd version": lambda content: content.replace(b"JFIF\0\1\1", b"JFIF\0\3\1"),
+    "stray bytes": lambda content: content.replace(b"\xff\xdb", b"\x11\x22\x33\xff\xdb", 1),
+    "padding": lambda content: content[:-2] + bytes(40) + content[-2:],
+}
+
+
+@pytest.mark.parametrize("remark", HARMLESS)
+@pytest.mark.parametrize("options", [{}, {"optimize": True, "quality": 30}, {"progressive": True}])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_damage_after_a_harmless_remark_is_found(remark, options, mode):
+    whole = HARMLESS[remark](
+        encoded("jpeg", np.asarray(Image.fromarray(data.coffee()).convert(mode)), **options)
+    )
+    assert read_photo(whole).size == (600, 400)
+    for spoilt in (whole[: len(whole) // 2] + b"\xff\xd9", with_hole(whole, 600)):
+        assert "--salvage" in refusal(spoilt)
+        photo = read_photo(spoilt, salvage=True)
+        assert photo.size == (600, 400)
+        assert "damaged" in photo.notes[0]
+
+
+def test_a_grey_jpeg_that_lacks_data_in_its_last_rows_only_is_an_error():
+    content = encoded("jpeg", data.camera(), quality=75)
+    assert "ends early" in refusal(content[:-20] + b"\xff\xd9")
+
+
+def test_a_progressive_jpeg_without_its_last_scans_is_an_error():
+    content = progressive_jpeg()
+    second = content.index(b"\xff\xc4", content.index(b"\xff\xda"))
+    assert "last scans are missing" in refusal(content[:second] + b"\xff\xd9")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("quality", [10, 50, 95])
+def test_smooth_pictures_are_not_taken_for_holes(mode, quality):
+    down, across = np.mgrid[:700, :1100]
+    for values in (down * 255 // 700, across * 255 // 1100, across // 40 + down // 40, down * 0 + 255):
+        image = np.asarray(Image.fromarray(values.astype(np.uint8)).convert(mode))
+        for options in ({"optimize": True}, {"progressive": True}):
+            assert read_photo(encoded("jpeg", image, quality=quality, **options)).size == (1100, 700)
+
+
 def test_what_costs_a_jpeg_no_pixels_does_not_stop_it():
     content = encoded("jpeg")
     odd_version = content.replace(b"JFIF\0\1\1", b"JFIF\0\3\1")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from clearair.errors import ClearAirError, ModelError
+from clearair.errors import ClearAirError, ModelError, OutputError
 from clearair.models import CATALOGUE, find_model, load_model, save_model
 from clearair.models.stamp import PerceiverStamp
 from clearair.network import TINY, ClearAIR
@@ -102,6 +102,15 @@ def test_weights_that_are_not_finite_are_refused(folder):
     change_weights(folder, lambda weights: weights["extraction.weight"].fill_(float("nan")))
     with pytest.raises(ModelError, match=r"extraction\.weight"):
         load_model(folder)
+
+
+def test_an_existing_model_is_replaced_only_when_asked(network, folder):
+    before = (folder / "config.json").stat().st_mtime_ns
+    with pytest.raises(OutputError, match="--overwrite"):
+        save_model(network, folder)
+    assert (folder / "config.json").stat().st_mtime_ns == before
+    save_model(network, folder, overwrite=True)
+    assert (folder / "config.json").stat().st_mtime_ns > before
 
 
 def test_weights_too_large_for_float16_are_not_saved(tmp_path):

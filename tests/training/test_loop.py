@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import asdict, dataclass, field
+import time
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from clearair.errors import TrainingError
-from clearair.training.checkpoint import load_checkpoint
-from clearair.training.loop import Terms, run
+from clearair.training.checkpoint import load_checkpoint, save_checkpoint
+from clearair.training.loop import Interrupted, Terms, run
+from clearair.training.progress import duration
 from clearair.training.resume import ANNEALED, LATEST, STABLE
 from clearair.training.schedule import warmup_stay_decay
 
@@ -191,6 +193,76 @@ def test_other_settings_are_named_and_refused_unless_asked_for(tmp_path):
     assert load_checkpoint(tmp_path / LATEST).recipe["seed"] == 1
 
 
+def test_a_run_of_before_a_setting_existed_had_it_off(tmp_path):
+    trained(tmp_path, max_minutes=0)
+    before = load_checkpoint(tmp_path / LATEST)
+    settings = {name: value for name, value in before.recipe.items() if name != "seed"}
+    save_checkpoint(replace(before, recipe=settings), tmp_path / LATEST)
+    with pytest.raises(TrainingError, match="seed None -> 1"):
+        trained(tmp_path, Plan(seed=1), resume=True)
+    trained(tmp_path, Plan(seed=0), resume=True)
+
+
+class Notes:
+    """A watcher that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, float]] = []
+
+    def began(self, average: nn.Module, step: int, seconds: float) -> None:
+        self.told.append(("began", step))
+
+    def logged(self, record: dict[str, float]) -> None:
+        self.told.append(("logged", record["step"]))
+
+    def paused(self, average: nn.Module, step: int, seconds: float) -> None:
+        self.told.append(("paused", step))
+        time.sleep(0.3)
+
+    def ended(self, average: nn.Module, step: int, seconds: float) -> None:
+        self.told.append(("ended", step))
+
+
+def test_a_watcher_hears_of_everything_and_its_time_is_not_that_of_training(tmp_path):
+    notes = Notes()
+    trained(tmp_path, interval=5, watcher=notes)
+    assert notes.told == [
+        ("began", 0),
+        ("logged", 5),
+        ("paused", 5),
+        ("logged", 10),
+        ("paused", 10),
+        ("logged", 12),
+        ("ended", 12),
+    ]
+    assert load_checkpoint(tmp_path / LATEST).seconds < 0.5
+
+
+def test_a_watcher_hears_of_the_end_also_after_a_signal_and_the_weights_are_handed_over(tmp_path):
+    def stop(line: str) -> None:
+        if line.startswith("step 3 "):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    notes = Notes()
+    with pytest.raises(Interrupted) as interrupt:
+        trained(tmp_path, interval=1, report=stop, watcher=notes)
+    assert notes.told[-1] == ("ended", 3)
+    average = load_checkpoint(tmp_path / LATEST).below("average")
+    assert torch.equal(interrupt.value.network.weight, average["weight"])
+
+
+def test_time_left_is_that_to_the_deadline_or_to_the_last_step(tmp_path):
+    trained(tmp_path / "steps", interval=4)
+    trained(tmp_path / "minutes", Plan(steps=10**6), interval=1, max_minutes=0.001)
+    steps, minutes = (
+        [json.loads(line)["left"] for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        for name in ("steps", "minutes")
+    )
+    assert steps[-1] == 0
+    assert max(minutes) <= 1
+    assert [duration(seconds) for seconds in (40, 420, 7500)] == ["40 s", "7 min", "2 h 05 min"]
+
+
 def test_another_network_is_refused_even_when_change_is_asked_for(tmp_path):
     trained(tmp_path, max_minutes=0)
     with pytest.raises(TrainingError, match=r"another network.*side 4 -> 5"):
@@ -208,18 +280,22 @@ def test_a_run_starts_from_the_average_of_another_checkpoint(tmp_path):
         trained(tmp_path / "third", Plan(matrix={"side": 5}), start=tmp_path / "first" / LATEST)
 
 
-def test_sigterm_ends_the_program_with_130_and_a_checkpoint(data, tmp_path):
+def test_sigterm_ends_the_program_with_130_a_checkpoint_a_validation_and_a_model(data, tmp_path):
     code = "from clearair.apps.cli import main; main()"
     arguments = ["train", "smoke", "--data", str(data), "--out", str(tmp_path / "run"), "--threads", "1"]
+    arguments += ["--views", "1", "--no-validate-start", "--save", str(tmp_path / "model")]
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    process.stdout.readline()  # the first report
+    while not process.stdout.readline().startswith(b"step 25 "):
+        pass
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert b"Traceback" not in errors
-    assert load_checkpoint(tmp_path / "run" / LATEST).step >= 25
+    assert 25 <= load_checkpoint(tmp_path / "run" / LATEST).step < 60
+    assert b"| mean |" in output
+    assert (tmp_path / "model" / "model.safetensors").exists()
 
 
 def test_what_a_run_returns_is_the_average_of_its_weights(tmp_path):

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearair.training.losses import StrongView, clue_reuse, draw_strong_view, gradient_share
+from clearair.training.losses import StrongView, clue_reuse, draw_strong_view, gradient_share, spectrum_error
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -64,6 +64,27 @@ def test_the_papers_form_rewards_a_flat_picture_and_ignores_the_clean_one(clean)
     weak = level.weak(clean)
     by_hand = 0.05 * ((weak - level.strong(weak)) ** 2).mean()
     assert torch.isclose(clue_reuse(clean, flat, level, 0.05, "paper"), by_hand)
+
+
+def test_the_spectrum_of_a_perfect_restoration_is_that_of_the_clean_picture(clean):
+    assert spectrum_error(clean, clean) == 0
+
+
+@pytest.mark.parametrize("side", [16, 32])
+def test_a_constant_error_is_one_coefficient_of_the_spectrum(side):
+    clean = torch.zeros(1, 3, side, side)
+    # Orthonormal: all of the error, 0.1 * side, in one of side * (side / 2 + 1) coefficients.
+    expected = torch.tensor(0.1 * side / (side * (side // 2 + 1)))
+    assert torch.isclose(spectrum_error(clean + 0.1, clean), expected)
+
+
+def test_white_errors_cost_about_the_same_in_windows_of_any_size():
+    generator = torch.Generator().manual_seed(0)
+    small, large = (
+        spectrum_error(torch.randn(1, 3, side, side, generator=generator), torch.zeros(1, 3, side, side))
+        for side in (32, 128)
+    )
+    assert torch.isclose(small, large, rtol=0.05)
 
 
 def test_the_share_of_a_mean_absolute_error_is_one(clean):

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from clearair.errors import ConfigError
-from clearair.training.recipe import RECIPES, get_recipe, smoke
+from clearair.training.recipe import RECIPES, Stage, get_recipe, smoke
 
 
 def test_the_rate_warms_up_stays_and_decays_to_almost_nothing():
@@ -28,6 +28,28 @@ def test_every_recipe_can_be_had_by_its_name(name):
 def test_an_unknown_recipe_is_refused_with_the_known_ones():
     with pytest.raises(ConfigError, match="compact"):
         get_recipe("compct")
+
+
+def test_a_stage_holds_from_its_step_on():
+    recipe = replace(smoke(), stages=(Stage(10, 2, 80, 96), Stage(20, 1, 96, 128)))
+    found = [(at.batch, at.patch, at.view) for at in map(recipe.at, (0, 9, 10, 19, 20, 500))]
+    first = (smoke().batch, smoke().patch, smoke().view)
+    assert found == [first, first, (2, 80, 96), (2, 80, 96), (1, 96, 128), (1, 96, 128)]
+
+
+@pytest.mark.parametrize("starts", [(0,), (5, 5), (9, 5)])
+def test_stages_out_of_order_are_refused(starts):
+    with pytest.raises(ConfigError, match="one after the other"):
+        replace(smoke(), stages=tuple(Stage(start, 2, 64, 96) for start in starts))
+
+
+def test_a_stage_whose_patch_does_not_fit_is_refused():
+    with pytest.raises(ConfigError, match="128 and 96"):
+        Stage(5, 2, 128, 96)
+
+
+def test_the_spectrum_is_off_unless_asked_for():
+    assert all(get_recipe(name).fft == 0 for name in RECIPES)
 
 
 def test_a_patch_larger_than_its_view_is_refused():

@@ -19,8 +19,8 @@ from clearair.perception.compact.perceiver import CompactPerceiver
 from clearair.perception.protocol import Identity
 from clearair.training.checkpoint import load_checkpoint
 from clearair.training.loop import run, update
-from clearair.training.losses import clue_reuse
-from clearair.training.recipe import Recipe, smoke
+from clearair.training.losses import clue_reuse, spectrum_error
+from clearair.training.recipe import Recipe, Stage, smoke
 from clearair.training.restoration import Patches, RestorerTask
 from clearair.training.resume import LATEST, STABLE
 
@@ -175,6 +175,33 @@ def test_clue_reuse_is_part_of_the_loss_in_the_form_that_is_asked_for(recipe, da
             assert torch.isclose(terms.minimised["icrm"].detach(), expected, rtol=0.05)
             assert terms.observed["icrm share"] > 0
     assert losses[form] > losses["off"]
+
+
+def test_the_spectrum_is_part_of_the_loss_at_its_weight(recipe, data):
+    for weight in (0.0, 0.5):
+        task = RestorerTask(replace(recipe, fft=weight), data)
+        task.load()
+        lesson = task.draw(0, generator_for(0, 0))
+        terms = task.compare(lesson, generator_for(0, 0))
+        assert ("fft" in terms.minimised) is (weight > 0)
+    # The network begins as the identity, so that its answer is the damaged patch.
+    expected = 0.5 * spectrum_error(lesson.patches.damaged, lesson.patches.clean)
+    assert torch.isclose(terms.minimised["fft"].detach(), expected, rtol=0.05)
+    assert terms.observed["fft share"] > 0
+
+
+def test_windows_grow_at_their_step_and_a_resumed_run_is_the_same(recipe, data, tmp_path):
+    growing = replace(recipe, stages=(Stage(2, batch=1, patch=48, view=96),))
+    task = RestorerTask(growing, data, perceiver=Shade())
+    task.load()
+    patches = [task.draw(step, generator_for(0, step)).patches for step in (1, 2)]
+    assert [tuple(each.damaged.shape) for each in patches] == [(2, 3, 32, 32), (1, 3, 48, 48)]
+    assert [each.overview.size for each in patches] == [(64, 64), (96, 96)]
+    train(growing, data, tmp_path / "whole")
+    for _ in range(6):
+        train(growing, data, tmp_path / "parts", resume=True, max_minutes=0)
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
 class Waiting(TorchDispatchMode):

@@ -74,7 +74,11 @@ def draw_pairs(
     scales: tuple[float, float],
     generator: torch.Generator,
 ) -> PairBatch:
-    """B views of random photographs at a random scale, mirrored and turned at random, then damaged."""
+    """B views of random photographs at a random scale, mirrored and turned at random, then damaged.
+
+    Everything is made on the photographs' device. `generator` is the processor's and decides which pictures,
+    windows and kinds; where the device is another one, damage comes from a generator there, seeded by it.
+    """
     clean: list[Tensor] = []
     damaged: list[Tensor] = []
     kinds: list[tuple[str, ...]] = []
@@ -99,15 +103,25 @@ def draw_pairs(
         kinds.append(tuple(dict.fromkeys((*wanted, *(there[-1] or ())))))
     truth, base = torch.stack(clean), torch.stack(damaged)
     really = torch.tensor([bool(names) and not wanted for names, wanted in zip(kinds, here, strict=True)])
-    looking = draw_appearance(truth, generator, mix.looks)(truth).mul_(255).round_().div_(255)
-    truth[~really] = base[~really] = looking[~really]
-    made = degrade_in_parts(base, here, there, generator)
+    really = really.to(truth.device)[:, None, None, None]
+    source = _source_on(truth.device, generator)
+    looking = draw_appearance(truth, source, mix.looks)(truth).mul_(255).round_().div_(255)
+    truth, base = torch.where(really, truth, looking), torch.where(really, base, looking)
+    made = degrade_in_parts(base, here, there, source)
     cover = made.cover.clone()
     for index, names in enumerate(kinds):
         if names and not here[index]:  # really damaged, and everywhere
-            cover[index] = torch.tensor([[[kind in names]] for kind in KINDS])
+            cover[index] = torch.tensor([[[kind in names]] for kind in KINDS]).to(cover)
     # What a file can hold: perceivers and network will meet nothing finer.
     return PairBatch((made.image * 255).round_().div_(255), truth, tuple(kinds), cover)
+
+
+def _source_on(device: torch.device, generator: torch.Generator) -> torch.Generator:
+    """The generator itself, or one on the device that continues it: as much a function of seed and step."""
+    if device.type == generator.device.type:
+        return generator
+    seed = int(torch.randint(2**62, (), generator=generator))
+    return torch.Generator(device).manual_seed(seed)
 
 
 def _draw_other_part(mix: Mix, generator: torch.Generator) -> tuple[str, ...] | None:

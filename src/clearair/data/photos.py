@@ -7,6 +7,7 @@ Layout: `train/clean/**` photographs to damage; `train/lowlight/*/{input,target}
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from torch import Tensor
 from clearair.data.splits import split
 from clearair.errors import DataError
 from clearair.image import SUFFIXES, read_photo
+from clearair.image.libvips import libvips
+from clearair.image.pillow import read_with_pillow
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,16 @@ class TrainingPhotos:
     """(3, H, W) uint8 each."""
     pairs: dict[str, tuple[Pair, ...]]
     """Really damaged photographs, by kind of damage."""
+
+    def to(self, device: torch.device | str) -> TrainingPhotos:
+        """Copy to a device, as bytes: what is drawn from them is then made there."""
+        return TrainingPhotos(
+            tuple(photo.to(device) for photo in self.clean),
+            {
+                kind: tuple(Pair(pair.damaged.to(device), pair.clean.to(device)) for pair in pairs)
+                for kind, pairs in self.pairs.items()
+            },
+        )
 
 
 def find_photos(folder: Path) -> list[Path]:
@@ -76,6 +89,18 @@ def load_training_photos(data: Path) -> TrainingPhotos:
 
 
 def load_pixels(path: Path) -> Tensor:
-    """A picture as (3, H, W) uint8. Raises ImageError."""
-    pixels = read_photo(path).pixels
+    """A picture as (3, H, W) uint8, read by libvips or, where that is not installed, by Pillow.
+
+    Raises ImageError.
+    """
+    pixels = read_photo(path).pixels if _has_libvips() else read_with_pillow(path)
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+@cache
+def _has_libvips() -> bool:
+    try:
+        libvips()
+    except (ImportError, OSError):  # pyvips, or the library that it opens
+        return False
+    return True

@@ -81,13 +81,18 @@ def unusual(photos: Iterable[Path]) -> dict[Path, str]:
 
 def why_unusual(item: object) -> str | None:
     """What is unusual about a clean photograph given by its path; None for all others and for pairs."""
-    return next((why for why, names in UNUSUAL.items() if _name(item) in names), None)
+    return next((why for why, names in UNUSUAL.items() if _is_among(item, names)), None)
 
 
 def _is_barred(item: object) -> bool:
-    return why_unusual(item) is not None or _name(item) in TWINS
+    return why_unusual(item) is not None or _is_among(item, TWINS)
 
 
-def _name(item: object) -> str:
+def _is_among(item: object, names: Iterable[str]) -> bool:
+    """Whether a picture, or the damaged one of a pair, is on a list, whatever its format."""
     path = item[0] if isinstance(item, tuple) else item
-    return f"{path.parent.name}/{path.name}" if isinstance(path, Path) else ""
+    return isinstance(path, Path) and _name(path) in {_name(Path(name)) for name in names}
+
+
+def _name(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from clearair.data.validation import validation_sets
-from clearair.evaluation.shuffle import ALL, Worth, shuffle
-from clearair.evaluation.validation import Guide, Network, Score, mean_score, validate
+from clearair.evaluation.shuffle import ALL, Worth
+from clearair.evaluation.validation import Score, mean_score
 
 
 @dataclass(frozen=True)
@@ -17,8 +15,10 @@ class Summary:
 
     scores: dict[str, Score]
     """By kind of damage."""
-    worths: tuple[Worth, ...]
-    """Of every percept, the mean over the kinds first."""
+    start: dict[str, Score] | None = None
+    """Where the run began; None when nobody measured."""
+    worths: tuple[Worth, ...] = ()
+    """Of every percept, the mean over the kinds first; none when nobody asked."""
 
     @property
     def mean(self) -> Score:
@@ -27,32 +27,55 @@ class Summary:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the log: PSNR in dB by kind, and worth in dB by percept against other damage."""
-        return {
-            "validation": {"mean": round(self.mean.psnr, 3)}
-            | {kind: round(score.psnr, 3) for kind, score in self.scores.items()},
-            "worth": {
+        found: dict[str, Any] = {"validation": by_kind(self.scores), "input": inputs(self.scores)}
+        if self.start is not None:
+            found["start"] = by_kind(self.start)
+        if self.worths:
+            found["worth"] = {
                 f"{worth.percept}, {worth.kind}": round(worth.other_damage, 3)
                 for worth in self.worths
                 if worth.other_damage is not None
-            },
-        }
+            }
+        return found
 
     def table(self) -> str:
-        """Markdown: PSNR before and after by kind, then the mean worth of each percept."""
-        rows = [
-            f"| {kind} | {score.input_psnr:.2f} | {score.psnr:.2f} | {score.gain:+.2f} |"
-            for kind, score in [*self.scores.items(), ("mean", self.mean)]
-        ]
+        """Markdown: PSNR of input, start and now by kind, the mean last; then the worth of each percept."""
+        rows = {**self.scores, "mean": self.mean}
+        start = None if self.start is None else {**self.start, "mean": mean_score(self.start)}
+        if start is None:
+            lines = ["| kind | PSNR in | PSNR out | gain |", "| --- | --- | --- | --- |"]
+            lines += [
+                f"| {kind} | {s.input_psnr:.2f} | {s.psnr:.2f} | {s.gain:+.2f} |" for kind, s in rows.items()
+            ]
+        else:
+            lines = [
+                "| kind | PSNR in | at the start | now | over input | over start |",
+                "| --- | --- | --- | --- | --- | --- |",
+            ]
+            lines += [
+                f"| {kind} | {score.input_psnr:.2f} | {start[kind].psnr:.2f} | {score.psnr:.2f} "
+                f"| {score.gain:+.2f} | {score.psnr - start[kind].psnr:+.2f} |"
+                for kind, score in rows.items()
+            ]
         worth = [
             f"{worth.percept} {worth.other_damage:+.2f} dB"
             for worth in self.worths
             if worth.kind == ALL and worth.other_damage is not None
         ]
-        head = "| kind | PSNR in | PSNR out | gain |\n| --- | --- | --- | --- |"
-        return "\n".join([head, *rows, "", f"worth against other damage: {', '.join(worth)}"])
+        return "\n".join(
+            [*lines, *(["", f"worth against other damage: {', '.join(worth)}"] if worth else [])]
+        )
 
 
-def summarise(network: Network, perceiver: Guide, data: Path, *, views: int = 12, side: int = 256) -> Summary:
-    """Measure a network on the validation sets below `data`. Raises DataError when nothing is held out."""
-    sets = validation_sets(data, views=views, side=side)
-    return Summary(validate(network, perceiver, sets), tuple(shuffle(network, perceiver, sets)))
+def by_kind(scores: dict[str, Score]) -> dict[str, float]:
+    """PSNR in dB as the log has it, the mean first."""
+    return {"mean": round(mean_score(scores).psnr, 3)} | {
+        kind: round(score.psnr, 3) for kind, score in scores.items()
+    }
+
+
+def inputs(scores: dict[str, Score]) -> dict[str, float]:
+    """The same of the inputs."""
+    return {"mean": round(mean_score(scores).input_psnr, 3)} | {
+        kind: round(score.input_psnr, 3) for kind, score in scores.items()
+    }

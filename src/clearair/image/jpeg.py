@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterator
 
@@ -14,13 +13,7 @@ _LONG_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _ICC = b"ICC_PROFILE\0"
 _MPF = b"MPF\0"
 _SEGMENT_ROOM = 65533
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
-_HOLE = bytes(64)
-_SOF0, _SOF1, _DHT, _EOI = 0xC0, 0xC1, 0xC4, b"\xff\xd9"
 _SOS, _COM, _APP0, _APP1, _APP2, _APP13, _APP14, _APP15 = 0xDA, 0xFE, 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
-
-HARMFUL_REMARKS = ("premature end", "bad Huffman code", "bad arithmetic code", "instead of RST")
-"""Of libjpeg's warnings those that cost pixels; others complain of a version number or a stray byte."""
 
 
 def read_metadata(data: bytes) -> Metadata:
@@ -46,25 +39,6 @@ def read_metadata(data: bytes) -> Metadata:
 def holds_more_pictures(data: bytes) -> bool:
     """Whether further pictures (an HDR gain map, a depth map, a large preview) follow the first one."""
     return any(marker == _APP2 and body.startswith(_MPF) for marker, _, body in _segments(data))
-
-
-def has_hole(data: bytes) -> bool:
-    """Whether a part of the pixels' data is zeros, as an interrupted copy leaves them.
-
-    Decoders take zeros for codes. In a sequential file, a flat area can be coded by zeros alone only where
-    the shortest code of every AC table stands for "nothing more in this block"; with other tables 64 bytes of
-    them cannot come from a picture. In a progressive file only the scans of AC coefficients are judged, where
-    a flat area takes a few bytes.
-    """
-    sequential = False
-    firsts: set[int] = set()
-    for marker, _, body in _segments(data):
-        sequential = sequential or marker in (_SOF0, _SOF1)
-        if marker == _DHT:
-            firsts |= set(_first_ac_symbols(body))
-    if sequential:
-        return firsts != {0} and any(data.find(_HOLE, start, end) >= 0 for start, end, _ in _scans(data))
-    return any(data.find(8 * _HOLE, start, end) >= 0 for start, end, first in _scans(data) if first > 0)
 
 
 def with_metadata(data: bytes, metadata: Metadata) -> bytes:
@@ -113,30 +87,6 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
             return
         yield marker, at, data[at + 4 : at + 2 + length]
         at += 2 + length
-
-
-def _scans(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """(start, end, number of its first coefficient) of the coded data of every scan up to the end marker."""
-    at = 2
-    while marker := _MARKER.search(data, at):
-        at = marker.end()
-        if marker.group() == _EOI:
-            return
-        length = int.from_bytes(data[at : at + 2], "big")
-        header, at = data[at : at + length], at + max(length, 2)
-        if marker.group()[1] == _SOS and len(header) >= 6:
-            following = _MARKER.search(data, at)
-            yield at, following.start() if following else len(data), header[-3]
-
-
-def _first_ac_symbols(tables: bytes) -> Iterator[int]:
-    """The symbol with the shortest code, all zeros, of each AC table in a DHT segment (ITU T.81, B.2.4.2)."""
-    at = 0
-    while at + 17 < len(tables):
-        count = sum(tables[at + 1 : at + 17])
-        if tables[at] >> 4 == 1 and count:
-            yield tables[at + 17]
-        at += 17 + count
 
 
 def _segment(marker: int, body: bytes) -> bytes:

@@ -26,7 +26,12 @@ def libvips() -> Any:
 
 def explain(error: Exception) -> str:
     """The line of a libvips error that says most, as `(libvips: ...)`, or nothing."""
-    lines = [line.strip() for line in str(getattr(error, "detail", "")).splitlines()]
+    return quote(str(getattr(error, "detail", "")))
+
+
+def quote(said: str) -> str:
+    """The line that says most of what libvips said, as `(libvips: ...)`, or nothing."""
+    lines = [line.strip() for line in said.splitlines()]
     line = next((line for line in lines if line and "bad seek" not in line), "")
     printable = "".join(letter if letter.isprintable() else "?" for letter in line[:120])
     return f" (libvips: {printable})" if printable else ""
@@ -39,3 +44,9 @@ def forget_remarks() -> None:
     held against another.
     """
     libvips().vips_lib.vips_error_clear()
+
+
+def remarks() -> str:
+    """What decoders have complained of since the last `forget_remarks`, also where they went on."""
+    vips = libvips()
+    return str(vips._to_string(vips.vips_lib.vips_error_buffer())).strip()

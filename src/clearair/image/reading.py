@@ -12,7 +12,8 @@ import numpy as np
 
 from clearair.errors import ImageError, UsageError
 from clearair.image import avif, bmp, formats, jpeg, png, tiff, webp
-from clearair.image.libvips import explain, forget_remarks, libvips
+from clearair.image.damage.jpeg import find_remark, has_hole, lacks_scans
+from clearair.image.libvips import explain, forget_remarks, libvips, quote, remarks
 from clearair.image.metadata import Metadata
 from clearair.image.photo import Photo, Pixels, turn_upright
 
@@ -20,9 +21,8 @@ DEFAULT_MAX_PIXELS = 300_000_000
 """Larger pictures are refused before they are decoded: no camera of today makes 300 megapixels."""
 
 _LOADERS = {"jpeg": "jpeg", "png": "png", "tiff": "tiff", "webp": "webp", "avif": "heif", "gif": "gif"}
-_STRICT = {"tiff": "error", "jpeg": "warning"}
-"""What libvips is to take as damage, where "truncated" is not enough: that passes over a missing strip of a
-TIFF, and over a JPEG whose data breaks off before its end marker."""
+_STRICT = {"tiff": "error"}
+"""What libvips is to take as damage, where "truncated" is not enough: that passes over a missing strip."""
 _METADATA_READERS: dict[str, Callable[[bytes], Metadata]] = {
     "jpeg": jpeg.read_metadata,
     "png": png.read_metadata,
@@ -89,12 +89,41 @@ class _DamageError(ImageError):
 def _read_whole(file: _Content, max_pixels: int) -> Photo:
     """Decode a file that lacks nothing."""
     forget_remarks()
+    if file.kind == "jpeg":
+        return _read_whole_jpeg(file, max_pixels)
+    return _read(file, max_pixels, _STRICT.get(file.kind, "truncated"))
+
+
+def _read_whole_jpeg(file: _Content, max_pixels: int) -> Photo:
+    """Decode a JPEG that lacks nothing, whatever harmless thing libjpeg has to say of it."""
+
+    def remark_on(data: bytes) -> str | None:
+        forget_remarks()
+        try:
+            _open(data, "jpeg", file.name, max_pixels, "warning").avg()
+        except _DamageError as error:
+            return str(error)
+        except libvips().Error as error:
+            return _damaged(file.name, "jpeg", explain(error))
+        # What is wrong in the last rows comes too late for an error.
+        return _damaged(file.name, "jpeg", quote(remarks())) if remarks() else None
+
+    data = file.data
     try:
-        return _read(file, max_pixels, _STRICT.get(file.kind, "truncated"))
-    except _DamageError as error:
-        if not _is_harmless(error, file.kind):
-            raise
-    return _read(file, max_pixels, "truncated")
+        photo = _read(file, max_pixels, "warning")
+        remarked = bool(remarks())
+    except _DamageError:
+        remarked = True
+    if remarked:
+        data, remark = find_remark(data, remark_on)
+        if remark:
+            raise _DamageError(remark)
+        photo = _read(file, max_pixels, "truncated")
+    if lacks_scans(data):
+        raise _DamageError(f"{file.name}: the JPEG file is damaged (its last scans are missing)")
+    if has_hole(data, remark_on):
+        raise _DamageError(f"{file.name}: the JPEG file is damaged (a part of it is filled with zeros)")
+    return photo
 
 
 def _read(file: _Content, max_pixels: int, fail_on: str) -> Photo:
@@ -152,17 +181,9 @@ def _read_bmp(file: _Content, max_pixels: int) -> Photo:
 
 def _damage(data: bytes, kind: str) -> str | None:
     """Damage that libvips does not see."""
-    if kind == "jpeg" and jpeg.has_hole(data):
-        return "a part of it is filled with zeros"
     if kind == "png" and (chunk := png.damaged_chunk(data)):
         return f"the checksum of its {chunk} chunk is wrong"
     return None
-
-
-def _is_harmless(error: _DamageError, kind: str) -> bool:
-    """Whether libjpeg only remarked on something that costs no pixels."""
-    detail = str(getattr(error.__cause__, "detail", ""))
-    return kind == "jpeg" and bool(detail) and not any(harm in detail for harm in jpeg.HARMFUL_REMARKS)
 
 
 def _check_limit(max_pixels: int) -> None:
@@ -257,7 +278,11 @@ def _broken(data: bytes, name: str, kind: str, error: Exception) -> ImageError:
         return ImageError(f"{name}: there is not enough memory to decode it.")
     if kind == "tiff" and (what := tiff.unsupported(data)):
         return ImageError(f"{name}: {what} TIFF is not supported. Save it as a plain one first.")
-    return _DamageError(f"{name}: the {kind.upper()} file is damaged or ends early{explain(error)}")
+    return _DamageError(_damaged(name, kind, explain(error)))
+
+
+def _damaged(name: str, kind: str, why: str) -> str:
+    return f"{name}: the {kind.upper()} file is damaged or ends early{why}"
 
 
 def _read_metadata(data: bytes, kind: str, image: Any) -> Metadata:

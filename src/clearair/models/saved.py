@@ -48,15 +48,17 @@ def save_model(
     *,
     perceivers: Perceiver | None = None,
     precision: torch.dtype = torch.float16,
+    overwrite: bool = False,
 ) -> None:
     """Write the network as float16, with the sizes and fingerprint of the perceivers that guided it.
 
-    The perceivers are by default those that ship with the package. An earlier model in `folder` is replaced.
-    Another `precision` is for weights that have to stay as they are. Raises ModelError when a weight is NaN
-    or too large for it, or the perceivers do not fit the network; OutputError when the folder cannot be
-    written.
+    The perceivers are by default those that ship with the package. Another `precision` is for weights that
+    have to stay as they are. Raises ModelError when a weight is NaN or too large for it, or the perceivers do
+    not fit the network; OutputError when the folder cannot be written, or holds a model that `overwrite` does
+    not allow to replace.
     """
     folder = Path(folder)
+    check_folder(folder, overwrite=overwrite)
     stamp = PerceiverStamp.of(perceivers or load_compact())
     _check_sizes(network.config, stamp, folder)
     weights = {

@@ -92,9 +92,10 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, logit_bias: Te
     rows = (
         to_pixels(query).reshape(batch, -1, heads, width_of_head).transpose(1, 2)
     )  # (B, heads, H*W, D/heads)
-    keys = key.reshape(batch, tokens, heads, -1).permute(0, 2, 3, 1).to(rows.dtype)  # (B, heads, D/heads, T)
+    keys = key.reshape(batch, tokens, heads, -1).transpose(1, 2).to(rows.dtype)  # (B, heads, T, D/heads)
     values = value.reshape(batch, tokens, heads, -1).transpose(1, 2).to(rows.dtype)  # (B, heads, T, D/heads)
-    logits = (rows @ keys) * width_of_head**-0.5
+    # Turned last, as the compiler expects of attention: keys turned before fail there with one head.
+    logits = (rows @ keys.transpose(2, 3)) * width_of_head**-0.5
     if logit_bias is not None:
         logits = logits + logit_bias[:, None, None].to(logits.dtype)
     mixed = logits.softmax(dim=-1).to(values.dtype) @ values  # (B, heads, H*W, D/heads)

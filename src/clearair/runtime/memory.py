@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -25,7 +26,10 @@ _SIGNS = (
 def memory_errors() -> Iterator[None]:
     """Raise MemoryError where PyTorch raises an error of its own for want of memory."""
     try:
-        yield
+        with warnings.catch_warnings():
+            # Where oneDNN lacks memory PyTorch multiplies without it, and remarks on it across two lines.
+            warnings.filterwarnings("ignore", message="mkldnn_matmul failed")
+            yield
     except torch.cuda.OutOfMemoryError as error:
         raise MemoryError("the GPU has too little memory") from error
     except RuntimeError as error:

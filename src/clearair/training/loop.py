@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from clearair.data.pairs import generator_for
 from clearair.errors import TrainingError
 from clearair.training.average import decay_at, update_average
-from clearair.training.checkpoint import capture, load_checkpoint, save_checkpoint
+from clearair.training.checkpoint import capture, save_checkpoint
 from clearair.training.progress import Clock, Meters, log_line
 from clearair.training.resume import ANNEALED, LATEST, STABLE, last_checkpoint
 from clearair.training.schedule import decay
+from clearair.training.start import load_start
 from clearair.training.stopping import StopSignals
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -101,34 +102,61 @@ class Task(Protocol[Network, Batch]):
         """Run the network, and say what its answer costs."""
 
 
+class Watcher(Protocol):
+    """Follows a run from outside. Nothing it does changes what is learned."""
+
+    def began(self, average: nn.Module, step: int, seconds: float) -> None:
+        """The weights are loaded; the time of this sitting does not run yet."""
+
+    def logged(self, record: Mapping[str, float]) -> None:
+        """A line of the log."""
+
+    def paused(self, average: nn.Module, step: int, seconds: float) -> None:
+        """After a line of the log, except while annealing: time to look at the average."""
+
+    def ended(self, average: nn.Module, step: int, seconds: float) -> None:
+        """Everything is saved, also after the first signal."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run ended by Ctrl-C or SIGTERM after a whole step, with a checkpoint."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        """The averaged network."""
+
+
 def run(
     task: Task[Network, Batch],
     out: Path,
     *,
     resume: bool = False,
     change: bool = False,
-    start: Path | None = None,
+    start: Path | str | None = None,
     max_minutes: float | None = None,
     anneal_minutes: float = 0,
     interval: int = 25,
     save_seconds: float = 180,
     report: Callable[[str], None] = print,
+    watcher: Watcher | None = None,
 ) -> Network:
     """Train; checkpoints and `log.jsonl` go to `out`. Returns the averaged network.
 
     `resume` goes on from the last checkpoint in `out`, with the same numbers as if it had never stopped; with
     more steps than an annealed run had, from before the annealing. `change` allows other settings than the
-    run had. `start` is a checkpoint whose averaged weights are the starting point. Every `interval` steps are
-    reported, every `save_seconds` saved. Ends after `max_minutes`, or with KeyboardInterrupt after Ctrl-C or
-    SIGTERM, always with a checkpoint. Over the last `anneal_minutes` of them the learning rate falls to zero;
-    what comes of it is kept apart, and a later resume goes on from before.
+    run had. `start` is a checkpoint, whose averaged weights are the starting point, or a model by name or
+    folder. Every `interval` steps are reported, every `save_seconds` saved. Ends after `max_minutes`, or with
+    Interrupted after Ctrl-C or SIGTERM, always with a checkpoint. Over the last `anneal_minutes` of them the
+    learning rate falls to zero; what comes of it is kept apart, and a later resume goes on from
+    before.
 
     Raises TrainingError when `out` holds another run or the loss is not finite, and what the task raises.
     """
     plan, network, settings = task.plan, task.network, task.settings()
     last = last_checkpoint(out, settings, task.architecture, resume=resume, change=change)
     if start is not None and last is None:
-        load_checkpoint(start).load_average(network)
+        load_start(network, start)
     average = copy.deepcopy(network).requires_grad_(False)
     optimizers = task.optimizers()
     step, spent = 0, 0.0
@@ -137,6 +165,8 @@ def run(
         step, spent = last.step, last.seconds
     task.load()
     out.mkdir(parents=True, exist_ok=True)
+    if watcher is not None:
+        watcher.began(average, step, spent)
     clock, meters = Clock(spent), Meters()
     saved, saved_at = step, clock.sitting
 
@@ -144,6 +174,7 @@ def run(
         _check(meters, step, plan)
         save_checkpoint(capture(step, settings, network, average, optimizers, clock.seconds), out / name)
 
+    began = step
     deadline = math.inf if max_minutes is None else 60 * max_minutes
     fall = 60 * anneal_minutes
     name = LATEST
@@ -178,23 +209,34 @@ def run(
                 stepping = False
                 if step % interval == 0 or step == plan.steps:
                     _check(meters, step, plan)
-                    where = {"step": step, "seconds": round(clock.seconds), "loading": round(clock.share, 3)}
-                    means = meters.means()
+                    left = min(
+                        deadline - clock.sitting,
+                        (plan.steps - step) * (clock.sitting - clock.rested) / (step - began),
+                    )
+                    where = {"step": step, "seconds": round(clock.seconds), "left": round(max(0.0, left))}
+                    record = where | {"loading": round(clock.share, 3)} | meters.means()
                     meters.clear()
-                    log_line(out / "log.jsonl", where | means, report)
+                    log_line(out / "log.jsonl", record, report)
+                    if watcher is not None:
+                        watcher.logged(record)
+                        if name == LATEST and step < plan.steps and not signals.asked:
+                            with clock.resting():
+                                watcher.paused(average, step, clock.seconds)
                 ended = clock.sitting > deadline
                 if step == plan.steps or ended or signals.asked or clock.sitting - saved_at >= save_seconds:
                     save(name)
                     saved, saved_at = step, clock.sitting
-                if signals.asked:
-                    raise KeyboardInterrupt
-                if ended:
+                if ended or signals.asked:
                     break
         except KeyboardInterrupt:
             # Steps are minutes of work. One that was broken off half way is not saved.
             if not stepping and saved != step:
                 save(name)
             raise
+    if watcher is not None:
+        watcher.ended(average, step, clock.seconds)
+    if signals.asked:
+        raise Interrupted(average.eval())
     return average.eval()
 
 

@@ -75,6 +75,16 @@ def clue_reuse(
     return gamma * difference.square().mean()
 
 
+def spectrum_error(restored: Tensor, clean: Tensor) -> Tensor:
+    """L1 between the spectra: mean amplitude of the difference of the Fourier transforms, a scalar.
+
+    (B, 3, H, W) twice. Orthonormal, so that its size does not depend on that of the windows. An error that
+    repeats over the whole window, or is missing detail everywhere, counts more than under L1 alone.
+    """
+    difference: Tensor = torch.fft.rfft2(restored - clean, norm="ortho")
+    return difference.abs().mean()
+
+
 def gradient_share(term: Tensor, restored: Tensor) -> Tensor:
     """How hard a term pulls at the restoration, relative to L1, a scalar that is only to be reported.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,20 @@ from torch import Tensor
 def log_line(path: Path, record: dict[str, float], report: Callable[[str], None]) -> None:
     """Append a record to a JSON Lines file, and report it for people to read."""
     append(path, record)
-    report("  ".join(f"{name} {value:.5g}" for name, value in record.items()))
+    report(
+        "  ".join(
+            f"{name} {duration(value) if name == 'left' else format(value, '.5g')}"
+            for name, value in record.items()
+        )
+    )
+
+
+def duration(seconds: float) -> str:
+    """For people: "2 h 05 min", "7 min" or "40 s"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
 def append(path: Path, record: Mapping[str, Any]) -> None:
@@ -31,6 +45,7 @@ class Clock:
         self.before = before
         self.began = time.monotonic()
         self.loaded = 0.0
+        self.rested = 0.0
         self.entered = 0.0
 
     @property
@@ -40,13 +55,20 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Seconds of all sittings together."""
-        return self.before + self.sitting
+        """Seconds spent training, all sittings together."""
+        return self.before + self.sitting - self.rested
 
     @property
     def share(self) -> float:
         """Share of this sitting that went into loading."""
         return self.loaded / max(self.sitting, 1e-9)
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """For a `with` block in which nothing is trained."""
+        entered = time.monotonic()
+        yield
+        self.rested += time.monotonic() - entered
 
     def loading(self) -> Clock:
         """For a `with` block that counts as loading."""

@@ -9,7 +9,26 @@ from clearair.data.pairs import Mix
 from clearair.errors import ConfigError
 from clearair.network import BASE, COMPACT, TINY, NetworkConfig
 from clearair.training.losses import ClueReuse
+from clearair.training.overrides import meant
 from clearair.training.schedule import warmup_stay_decay
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Larger windows, or others: many small steps gain more at first, larger windows later."""
+
+    start: int
+    """The first step that it holds for."""
+    batch: int
+    patch: int
+    view: int
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or not 0 < self.patch <= self.view:
+            raise ConfigError(
+                f"Stage needs at least 1 pair and a patch that fits into its view; got {self.batch} x "
+                f"{self.patch} and {self.view}."
+            )
 
 
 @dataclass(frozen=True)
@@ -51,6 +70,10 @@ class Recipe:
     """Weight inside ICRM (eq. 17)."""
     tone_weight: float = 0.5
     """Weight of the tone stage's own L1, on thumbnails of the whole views."""
+    fft: float = 0.0
+    """Weight of the L1 between the spectra of restoration and clean picture."""
+    stages: tuple[Stage, ...] = ()
+    """What follows `batch`, `patch` and `view`, by the step from which on it holds."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -60,10 +83,23 @@ class Recipe:
             raise ConfigError(f"Recipe.pool is a number of steps or 0, got {self.pool}.")
         if self.steps < 1 or self.batch < 1:
             raise ConfigError(f"Recipe needs at least 1 step and 1 pair; got {self.steps} and {self.batch}.")
+        starts = [0, *(stage.start for stage in self.stages)]
+        if sorted(set(starts)) != starts:
+            raise ConfigError(
+                f"Recipe.stages must start one after the other, after step 0; got {starts[1:]}."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return asdict(self)
+
+    def at(self, step: int) -> Recipe:
+        """The recipe with the batch, patch and view of a step."""
+        begun = [stage for stage in self.stages if stage.start <= step]
+        if not begun:
+            return self
+        stage = begun[-1]
+        return replace(self, batch=stage.batch, patch=stage.patch, view=stage.view)
 
     @property
     def decay_start(self) -> int:
@@ -107,7 +143,9 @@ RECIPES = {recipe.__name__: recipe for recipe in (compact, base, smoke)}
 
 
 def get_recipe(name: str) -> Recipe:
-    """A recipe by name. Raises ConfigError that lists the known ones."""
+    """A recipe by name. Raises ConfigError that names the nearest and lists the known ones."""
     if name not in RECIPES:
-        raise ConfigError(f"There is no recipe {name!r}; known are {', '.join(RECIPES)}.")
+        raise ConfigError(
+            f"There is no recipe {name!r}{meant(name, RECIPES)}; known are {', '.join(RECIPES)}."
+        )
     return RECIPES[name]()

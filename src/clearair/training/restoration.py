@@ -22,7 +22,13 @@ from clearair.network.regions import drop_regions
 from clearair.perception import load_compact
 from clearair.perception.protocol import Perceiver
 from clearair.training.loop import Terms
-from clearair.training.losses import StrongView, clue_reuse, draw_strong_view, gradient_share
+from clearair.training.losses import (
+    StrongView,
+    clue_reuse,
+    draw_strong_view,
+    gradient_share,
+    spectrum_error,
+)
 from clearair.training.optimizer import make_optimizers
 from clearair.training.recipe import Recipe
 
@@ -88,8 +94,8 @@ class RestorerTask:
         return {**self.plan.to_dict(), "perceiver": f"{identity.name} {identity.fingerprint[:12]}"}
 
     def load(self) -> None:
-        """Read the photographs. Raises DataError without any."""
-        self.photos = load_training_photos(self.data)
+        """Read the photographs, onto the device. Raises DataError without any."""
+        self.photos = load_training_photos(self.data).to(self.device)
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """Muon and AdamW."""
@@ -104,7 +110,7 @@ class RestorerTask:
         return Lesson(patches, draw_strong_view(batch, side, generator).to(self.device))
 
     def compare(self, batch: Lesson, generator: torch.Generator) -> Terms:
-        """L1 and ICRM (eqs. 1, 15-17), and the PSNR of the batch."""
+        """L1, ICRM (eqs. 1, 15-17) and what else the recipe asks for, and the PSNR of the batch."""
         patches = batch.patches
         with torch.autocast(patches.damaged.device.type, torch.bfloat16):
             judgement = self.network.judge(patches.guidance, patches.overview)
@@ -125,6 +131,9 @@ class RestorerTask:
             clues = clue_reuse(restored, patches.clean, batch.view, self.plan.gamma, self.plan.clue_reuse)
             terms["icrm"] = self.plan.alpha * clues
             observed["icrm share"] = gradient_share(terms["icrm"], restored)
+        if self.plan.fft:
+            terms["fft"] = self.plan.fft * spectrum_error(restored, patches.clean)
+            observed["fft share"] = gradient_share(terms["fft"], restored)
         error = (restored.detach().clamp(0, 1) - patches.clean).square().mean(dim=(1, 2, 3)).clamp_min(1e-6)
         return Terms(terms, {"psnr": -10 * error.log10().mean(), **observed})
 
@@ -158,6 +167,7 @@ def draw_patches(
 
     Views of a pool come again; their windows are new ones.
     """
+    recipe = recipe.at(step)
     views = generator_for(recipe.seed, step % recipe.pool) if recipe.pool else generator
     pairs = draw_pairs(photos, recipe.mix, recipe.batch, recipe.view, recipe.scales, views)
     damaged, clean = pairs.damaged.to(device), pairs.clean.to(device)

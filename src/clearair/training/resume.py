@@ -39,7 +39,8 @@ def last_checkpoint(
         # Weights that were annealed learn badly at the full rate again.
         checkpoint = load_checkpoint(stable)
     theirs, ours = _entries(checkpoint.recipe), _entries(settings)
-    changed = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    # What an older run did not know yet was off, as it is by default.
+    changed = [name for name in {**ours, **theirs} if (ours.get(name) or None) != (theirs.get(name) or None)]
     told = {name: f"{name} {theirs.get(name)} -> {ours.get(name)}" for name in changed if name not in LENGTH}
     if shape := [text for name, text in told.items() if name.startswith(f"{architecture}.")]:
         raise TrainingError(f"{out}: holds a run of another network ({_listed(shape)}).")

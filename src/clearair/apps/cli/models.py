@@ -57,7 +57,7 @@ def import_model(file: Path, output: Path | None, blocks: str, trust_pickle: boo
     check_folder(folder, overwrite=overwrite)
     taken = import_restormer(file, blocks=counts, trust_pickle=trust_pickle)
     # As exact as the file: rounded to half precision it would not be Restormer any more.
-    save_model(taken.network, folder, precision=torch.float32)
+    save_model(taken.network, folder, precision=torch.float32, overwrite=overwrite)
     click.echo(taken.report())
     say(f"model -> {folder}")
 

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clearair.apps.cli.options import chosen_perceiver, perceiver_options
 
+if TYPE_CHECKING:
+    from clearair.evaluation.validation import Score
+    from clearair.network import ClearAIR
+    from clearair.training.follower import Follower
+    from clearair.training.restoration import RestorerTask
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Where the weights go in the end, and on which condition."""
+
+    folder: Path | None
+    if_better: bool
+    overwrite: bool
+
 
 @click.command()
-@click.argument("recipe")
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), required=True, help="Data folder.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Run folder.")
+@click.argument("words", nargs=-1, metavar="RECIPE [FIELD=VALUE]...")
+@click.option("--list", "listed", is_flag=True, help="Show the recipes, and exit.")
+@click.option(
+    "--set",
+    "fields",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Change a field of the recipe, such as batch=8; others may follow: --set batch=8 patch=96.",
+)
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder, or one packed.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder.")
 @click.option("--steps", type=click.IntRange(1), help="Length of the run instead of the recipe's.")
 @click.option("--max-minutes", type=click.FloatRange(0), help="Stop after so long, with a checkpoint.")
 @click.option(
@@ -25,43 +48,87 @@ from clearair.apps.cli.options import chosen_perceiver, perceiver_options
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, exactly where it stopped.")
 @click.option("--change", is_flag=True, help="Resume with other settings than the run had.")
-@click.option("--start", type=click.Path(path_type=Path, dir_okay=False), help="Checkpoint to start from.")
+@click.option(
+    "--start",
+    metavar="CHECKPOINT|NAME|FOLDER",
+    help="Weights to start from: a checkpoint's average or a model's, such as compact.",
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or mps.")
 @click.option("--threads", type=click.IntRange(1), help="Processor cores to use; all of them by default.")
 @click.option(
     "--views",
     type=click.IntRange(0),
-    default=12,
+    default=6,
     show_default=True,
-    help="Held-out views of each kind of damage to validate a restorer with at the end.",
+    help="Held-out views of each kind of damage to validate a restorer with; 0 for no validation.",
 )
+@click.option("--validate-minutes", type=click.FloatRange(0), help="Validate also every so many minutes.")
+@click.option(
+    "--validate-start/--no-validate-start",
+    default=True,
+    show_default=True,
+    help="Validate before the first step too, to say what the run has brought.",
+)
+@click.option("--worth", is_flag=True, help="In the end measure what each percept is worth; takes minutes.")
 @click.option("--save", type=click.Path(path_type=Path, file_okay=False), help="Folder for the model.")
+@click.option(
+    "--save-if-better",
+    is_flag=True,
+    help="Write --save only if the mean validation PSNR rose against the model there, or else the start.",
+)
+@click.option("--overwrite", is_flag=True, help="Let --save replace a model without a comparison.")
 @perceiver_options
 def train(
-    recipe: str,
-    data: Path,
-    out: Path,
+    words: tuple[str, ...],
+    listed: bool,
+    fields: tuple[str, ...],
+    data: Path | None,
+    out: Path | None,
     steps: int | None,
     max_minutes: float | None,
     anneal_minutes: float,
     resume: bool,
     change: bool,
-    start: Path | None,
+    start: str | None,
     device: str,
     threads: int | None,
     views: int,
+    validate_minutes: float | None,
+    validate_start: bool,
+    worth: bool,
     save: Path | None,
+    save_if_better: bool,
+    overwrite: bool,
 ) -> None:
-    """Train by a RECIPE: perceivers, compact, base or smoke.
+    """Train by a RECIPE, some of whose fields may be changed; --list shows the recipes.
 
     A run goes on with --resume, and can be annealed at any time: resume it with --steps a little above the
     step it has reached, and the learning rate falls to zero by then. Resumed once more with more steps, it
-    goes on from before the annealing.
+    goes on from before the annealing. Ctrl-C ends it after its step as --max-minutes does; a second one does
+    not wait.
     """
+    if listed:
+        _list()
+        return
+    names = [word for word in words if "=" not in word]
+    if len(names) != 1:
+        raise click.UsageError(f"Name one recipe; got {', '.join(names) or 'none'}. --list shows them.")
+    if data is None or out is None:
+        raise click.UsageError(f"Missing option '{'--data' if data is None else '--out'}'.")
+    if save_if_better and (save is None or not views or names == ["perceivers"]):
+        raise click.UsageError("--save-if-better compares restorers: it needs --save and some --views.")
     import torch
+
+    from clearair.data.pack import unpacked
+    from clearair.models.saved import check_folder
 
     if threads:
         torch.set_num_threads(threads)
+    if save is not None:
+        check_folder(save, overwrite=overwrite or save_if_better)
+    data = unpacked(data, out)
+    changes = [*fields, *(word for word in words if "=" in word)]
+    changes += [f"steps={steps}"] if steps else []
     options = {
         "resume": resume,
         "change": change,
@@ -70,10 +137,28 @@ def train(
         "anneal_minutes": anneal_minutes,
         "report": click.echo,
     }
-    if recipe == "perceivers":
-        _train_perceivers(device, data, out, steps, save, options)
-    else:
-        _train_restorer(recipe, device, data, out, steps, views, save, options)
+    saving = Saving(save, save_if_better, overwrite)
+    if names == ["perceivers"]:
+        _train_perceivers(device, data, out, changes, save, options)
+        return
+    validation = {
+        "views": views,
+        "minutes": validate_minutes,
+        "measure_start": validate_start or save_if_better,
+    }
+    _train_restorer(names[0], device, data, out, changes, validation, worth, saving, options)
+
+
+def _list() -> None:
+    from clearair.training.recipe import RECIPES
+
+    lines = {name: (recipe.__doc__ or "").strip().splitlines()[0] for name, recipe in RECIPES.items()}
+    lines["perceivers"] = (
+        "The eyes of the restorer: how good a picture is, where its regions are, what is wrong."
+    )
+    width = max(map(len, lines))
+    for name, line in lines.items():
+        click.echo(f"{name:{width}}  {line}")
 
 
 def _train_restorer(
@@ -81,42 +166,115 @@ def _train_restorer(
     device: str,
     data: Path,
     out: Path,
-    steps: int | None,
-    views: int,
-    save: Path | None,
+    changes: list[str],
+    validation: dict[str, Any],
+    worth: bool,
+    saving: Saving,
     options: dict[str, Any],
 ) -> None:
-    from clearair.evaluation.summary import summarise
-    from clearair.models import save_model
-    from clearair.training.loop import run
-    from clearair.training.progress import append
+    from clearair.training.follower import Follower
+    from clearair.training.loop import Interrupted, run
+    from clearair.training.overrides import override
     from clearair.training.recipe import get_recipe
     from clearair.training.restoration import RestorerTask
 
-    recipe = get_recipe(name)
-    task = RestorerTask(
-        replace(recipe, steps=steps or recipe.steps), data, perceiver=chosen_perceiver(), device=device
+    recipe = override(get_recipe(name), changes)
+    task = RestorerTask(recipe, data, perceiver=chosen_perceiver(), device=device)
+    follower = None
+    if validation["views"] and task.perceiver is not None:
+        follower = Follower(out, data, task.perceiver, report=click.echo, **validation)
+    elif saving.if_better:
+        raise click.UsageError("--save-if-better cannot validate a restorer that nothing guides.")
+    _check_rival(task, saving)
+    interrupt = None
+    try:
+        network = run(task, out, watcher=follower, **options)
+    except Interrupted as caught:
+        network, interrupt = caught.network, caught  # type: ignore[assignment]
+    if follower is not None:
+        _tell(network, task, follower, out, worth=worth and interrupt is None)
+    if saving.folder is not None:
+        _save(network, task, follower, out, saving)
+    if interrupt is not None:
+        raise interrupt
+
+
+def _check_rival(task: RestorerTask, saving: Saving) -> None:
+    """Refuse to compare with a model that these perceivers cannot guide, while that costs nothing."""
+    from clearair.errors import ModelError
+    from clearair.models.saved import holds_model, load_model
+    from clearair.models.stamp import PerceiverStamp
+
+    if saving.folder is not None and saving.if_better and holds_model(saving.folder):
+        assert task.perceiver is not None
+        try:
+            load_model(saving.folder).perceivers.check(PerceiverStamp.of(task.perceiver))
+        except ModelError as error:
+            raise ModelError(f"{saving.folder}: cannot be compared with: {error}.") from error
+
+
+def _tell(network: ClearAIR, task: RestorerTask, follower: Follower, out: Path, *, worth: bool) -> None:
+    from clearair.evaluation.shuffle import shuffle
+    from clearair.evaluation.summary import Summary
+    from clearair.training.progress import append
+
+    assert follower.final is not None
+    assert task.perceiver is not None
+    summary = Summary(follower.final, follower.start)
+    if worth:
+        worths = shuffle(network, task.perceiver, follower.examination.sets)
+        summary = replace(summary, worths=tuple(worths))
+        append(out / "log.jsonl", {"worth": summary.to_dict()["worth"]})
+    click.echo(summary.table())
+
+
+def _save(
+    network: ClearAIR, task: RestorerTask, follower: Follower | None, out: Path, saving: Saving
+) -> None:
+    from clearair.evaluation.validation import mean_score
+    from clearair.models.saved import save_model
+    from clearair.training.progress import append
+
+    assert saving.folder is not None
+    told = ""
+    if saving.if_better:
+        assert follower is not None
+        assert follower.final is not None
+        rival, against = _rival(saving.folder, follower, task.device)
+        before, after = mean_score(rival).psnr, mean_score(follower.final).psnr
+        better = after > before
+        record = {"saved": better, "against": against, "gain": round(after - before, 3)}
+        append(out / "log.jsonl", record)
+        told = f" (mean PSNR {after:.3f} dB, {after - before:+.3f} against {against})"
+        if not better:
+            click.echo(f"not saved{told}; the weights are in {out}.")
+            return
+    save_model(
+        network, saving.folder, perceivers=task.perceiver, overwrite=saving.overwrite or saving.if_better
     )
-    network = run(task, out, **options)
-    if views and task.perceiver is not None:
-        summary = summarise(network, task.perceiver, data, views=views)
-        click.echo(summary.table())
-        append(out / "log.jsonl", summary.to_dict())
-    if save:
-        save_model(network, save, perceivers=task.perceiver)
-        click.echo(f"model -> {save}")
+    click.echo(f"model -> {saving.folder}{told}")
+
+
+def _rival(folder: Path, follower: Follower, device: str) -> tuple[dict[str, Score], str]:
+    """What is to be surpassed: the model in the folder, or else the start of the run."""
+    from clearair.models.saved import holds_model, load_model
+
+    if holds_model(folder):
+        return follower.examination.examine(load_model(folder).build().to(device)).scores, str(folder)
+    assert follower.start is not None
+    return follower.start, "the start"
 
 
 def _train_perceivers(
-    device: str, data: Path, out: Path, steps: int | None, save: Path | None, options: dict[str, Any]
+    device: str, data: Path, out: Path, changes: list[str], save: Path | None, options: dict[str, Any]
 ) -> None:
     from clearair.perception.compact.lessons import PerceiverRecipe
     from clearair.perception.compact.train import PerceiverTask, publish
     from clearair.training.loop import run
+    from clearair.training.overrides import override
     from clearair.training.resume import LATEST
 
-    recipe = PerceiverRecipe()
-    recipe = replace(recipe, steps=steps or recipe.steps)
+    recipe = override(PerceiverRecipe(), changes)
     run(PerceiverTask(recipe, data, device=device), out, **options)
     if save:
         publish(out / LATEST, recipe, save, data)

@@ -85,12 +85,12 @@ def degrade(
 
     def apply(kind: str, step: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
         """Replace the pictures that have this kind by step(pictures, strengths, their indices)."""
-        chosen = present[:, KINDS.index(kind)].nonzero()[:, 0]
+        chosen = _having(kind, kinds, clean)
         if len(chosen):
             image[chosen] = step(image[chosen], amount[chosen, KINDS.index(kind)], chosen)
 
     size = (clean.shape[-2], clean.shape[-1])
-    dark = present[:, KINDS.index("lowlight")].nonzero()[:, 0]
+    dark = _having("lowlight", kinds, clean)
     lowlight = draw_lowlight(amount[dark, KINDS.index("lowlight")], size, generator)
     dusk = per_sample(chance(generator, DUSK, like=clean[dark, 0, 0, 0])) > 0  # (dark pictures, 1, 1, 1)
     if len(dark):
@@ -128,6 +128,12 @@ def _presence(kinds: Sequence[Sequence[str]], clean: Tensor) -> Tensor:
     return torch.tensor(rows, dtype=torch.bool, device=clean.device).reshape(len(clean), len(KINDS))
 
 
+def _having(kind: str, kinds: Sequence[Sequence[str]], clean: Tensor) -> Tensor:
+    """(n,) indices of the pictures that get a kind; from the names, for no device need be waited for then."""
+    rows = [index for index, names in enumerate(kinds) if kind in names]
+    return torch.tensor(rows, dtype=torch.long).to(clean.device, non_blocking=True)
+
+
 def _strengths(
     strength: Tensor | float | None, present: Tensor, clean: Tensor, generator: torch.Generator
 ) -> Tensor:
@@ -139,6 +145,6 @@ def _strengths(
     else:
         amount = torch.as_tensor(strength, dtype=clean.dtype, device=clean.device)
         amount = amount.reshape(-1, 1).expand(present.shape)
-    if not bool(((amount >= 0) & (amount <= 1)).all()):
-        raise UsageError("strength must lie in [0, 1].")
+        if not bool(((amount >= 0) & (amount <= 1)).all()):
+            raise UsageError("strength must lie in [0, 1].")
     return amount * present

@@ -1,0 +1,30 @@
+"""`clearair plot`: a picture of a training run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write, .png, .svg or .pdf; plot.png in RUN by default, which is always replaced.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the output when it exists.")
+def plot(run: Path, output: Path | None, overwrite: bool) -> None:
+    """Draw the training in folder RUN: curves by kind of damage, held-out pictures before and after."""
+    from clearair.apps.plot import draw_run
+    from clearair.files.outputs import check_file
+    from clearair.image import write_atomically
+
+    target = output or run / "plot.png"
+    overwrite = overwrite or output is None
+    if output is not None:
+        check_file(output, overwrite=overwrite)
+    write_atomically(target, draw_run(run, target.suffix), overwrite=overwrite)
+    click.echo(f"{run} -> {target}")

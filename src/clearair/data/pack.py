@@ -1,0 +1,198 @@
+"""Training data in one small file: photographs as WebP, everything else as it is, in a tar.
+
+For a machine that is lent for minutes, where what must be copied first costs as much as what is computed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import os
+import shutil
+import tarfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from clearair.errors import DataError
+from clearair.files.outputs import check_file
+from clearair.image import SUFFIXES, read_photo, to_depth, write_atomically
+from clearair.image.libvips import libvips
+
+QUALITIES = range(20, 101)
+"""Of WebP."""
+DARK_BONUS = 10
+"""How much higher the quality of pictures taken in low light is: their errors grow with the light."""
+SAMPLE = 60
+"""Photographs by which the quality is searched, spread evenly over all of them."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What became of a data folder."""
+
+    size: int
+    """Bytes of the file."""
+    files: int
+    quality: int | None
+    """Of WebP; None when every file fitted as it was."""
+    lost: dict[str, tuple[float, ...]]
+    """PSNR in dB of each photograph that was encoded anew, by the folder below `train` that it is in."""
+
+
+@dataclass(frozen=True)
+class _File:
+    """One entry of the tar."""
+
+    name: str
+    """Such as `train/clean/BSD400/100039.jpg`."""
+    content: bytes
+
+
+def pack(data: Path, target: Path, *, megabytes: float, overwrite: bool = False) -> Packed:
+    """Put everything below DATA/train into the tar `target` of at most so many million bytes.
+
+    Photographs become WebP of the highest quality with which all fits; a file that this would not make
+    smaller stays as it is, and so do region maps, depth and kernels. Nothing is lost where nothing need be.
+
+    Raises DataError when there is nothing to pack or it does not fit, OutputError, and ImageError.
+    """
+    paths = _find(data)
+    check_file(target, inputs=paths, overwrite=overwrite)
+    limit = round(megabytes * 1e6)
+    files = [_File(path.relative_to(data).as_posix(), path.read_bytes()) for path in paths]
+    tar = _tar(files)
+    quality, lost = None, dict[str, tuple[float, ...]]()
+    if len(tar) > limit:
+        # The files that the search did not look at may need more room than those it did.
+        for quality in range(_search(files, limit), QUALITIES[0] - 1, -1):
+            packed, lost = _encode_all(files, quality)
+            tar = _tar(packed)
+            if len(tar) <= limit:
+                break
+        else:
+            raise DataError(f"{data}: cannot be packed into {megabytes:g} MB, but into {len(tar) / 1e6:.1f}.")
+    write_atomically(target, tar, overwrite=overwrite)
+    return Packed(len(tar), len(files), quality, lost)
+
+
+def unpacked(data: Path, beside: Path) -> Path:
+    """The data folder itself, or the one that a packed file becomes below `beside`, made once.
+
+    Raises DataError when it is no file that `pack` could have written.
+    """
+    if not data.is_file():
+        return data
+    try:
+        with data.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:12]
+        folder = beside / f"data-{digest}"
+        if folder.is_dir():  # a folder of this name is always whole
+            return folder
+        partial = beside / f"data-{digest}.partial-{os.getpid()}"
+        partial.mkdir(parents=True)
+        try:
+            with tarfile.open(data) as tar:
+                tar.extractall(partial, filter="data")
+            if not (partial / "train").is_dir():
+                raise DataError(f"{data}: holds no folder `train`; pack one with `clearair data pack`.")
+            partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except tarfile.TarError as error:
+        raise DataError(
+            f"{data}: cannot be unpacked ({error}); pack it with `clearair data pack`."
+        ) from error
+    except OSError as error:
+        raise DataError(f"{data}: cannot be unpacked: {error.strerror or error}.") from error
+    return folder
+
+
+def _find(data: Path) -> list[Path]:
+    root = data / "train"
+    paths = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    if not paths:
+        raise DataError(f"{root}: there is nothing to pack here.")
+    photos = [path.with_suffix("") for path in paths if _is_photo(path.relative_to(data).as_posix())]
+    twice = next((one for one, other in pairwise(photos) if one == other), None)
+    if twice is not None:
+        raise DataError(f"{twice}: two pictures have this name and would become one file.")
+    return paths
+
+
+def _is_photo(name: str) -> bool:
+    """Whether a path such as `train/rain/set/input/a.png` is a photograph, not a map of labels or depth."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in SUFFIXES and path.parts[1] != "regions" and path.parent.name != "depth"
+
+
+def _search(files: Sequence[_File], limit: int) -> int:
+    """The highest quality with which a sample of the photographs has its share of the bytes."""
+    photos = [file for file in files if _is_photo(file.name)]
+    rest = _tar([file if not _is_photo(file.name) else _File(file.name, b"") for file in files])
+    step = max(1, len(photos) // SAMPLE)
+    sample = photos[step // 2 :: step]
+    share = sum(len(file.content) for file in sample) / max(1, sum(len(file.content) for file in photos))
+
+    def fits(quality: int) -> bool:
+        packed, _ = _encode_all(sample, quality)
+        return sum(len(file.content) for file in packed) <= (limit - len(rest)) * share
+
+    low, high = QUALITIES[0], QUALITIES[-1]
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def _encode_all(files: Sequence[_File], quality: int) -> tuple[list[_File], dict[str, tuple[float, ...]]]:
+    """The files as they are packed, and the PSNR of those that lost something, by folder."""
+    lost: dict[str, list[float]] = {}
+
+    def encode(file: _File) -> tuple[_File, float | None]:
+        return _as_webp(file, quality) if _is_photo(file.name) else (file, None)
+
+    packed = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for file, psnr in pool.map(encode, files):
+            packed.append(file)
+            if psnr is not None:
+                lost.setdefault(_folder(file.name), []).append(psnr)
+    return packed, {folder: tuple(values) for folder, values in lost.items()}
+
+
+def _folder(name: str) -> str:
+    """`clean`, or `rain/input` and its like."""
+    path = PurePosixPath(name)
+    return path.parts[1] if path.parts[1] == "clean" else f"{path.parts[1]}/{path.parent.name}"
+
+
+def _as_webp(file: _File, quality: int) -> tuple[_File, float | None]:
+    """A smaller file of the picture and what PSNR it has to the original, or the file itself and None."""
+    if _folder(file.name) == "lowlight/input":
+        quality = min(QUALITIES[-1], quality + DARK_BONUS)
+    pixels = to_depth(read_photo(file.content, name=file.name).pixels, np.dtype(np.uint8))
+    image = libvips().Image.new_from_array(np.ascontiguousarray(pixels))
+    # Halving chroma with care costs time once, and gains 0.3 dB at the same size.
+    encoded = bytes(image.webpsave_buffer(Q=quality, effort=4, smart_subsample=True, keep="none"))
+    if len(encoded) >= len(file.content):
+        return file, None
+    error = np.square(read_photo(encoded, name=file.name).pixels.astype(np.float32) - pixels).mean()
+    psnr = 10 * math.log10(255**2 / max(float(error), 1e-3))
+    return _File(str(PurePosixPath(file.name).with_suffix(".webp")), encoded), psnr
+
+
+def _tar(files: Sequence[_File]) -> bytes:
+    """The same files make the same bytes: no times, no owners."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for file in files:
+            entry = tarfile.TarInfo(file.name)
+            entry.size = len(file.content)
+            tar.addfile(entry, io.BytesIO(file.content))
+    return buffer.getvalue()
