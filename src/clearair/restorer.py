@@ -80,15 +80,16 @@ class Restorer:
         device: Device = "auto",
         precision: Precision = "auto",
         tile: TileSide = "auto",
+        perceiver: Perceiver | None = None,
     ) -> Restorer:
         """Load a model by name or path.
 
-        `tile` is the side of tiles in pixels, or "off" for the picture as a whole. Raises ModelError when the
-        model is unknown, damaged or was trained with other perceivers, UsageError for a device that is not
-        there.
+        `tile` is the side of tiles in pixels, or "off" for the picture as a whole. `perceiver` is what guides
+        it, by default the one that ships. Raises ModelError when the model is unknown, damaged or was trained
+        with other perceivers, UsageError for a device that is not there.
         """
         saved = load_model(name)
-        perceiver = load_compact()
+        perceiver = perceiver or load_compact()
         try:
             saved.perceivers.check(PerceiverStamp.of(perceiver))
         except ModelError as error:

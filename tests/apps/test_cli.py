@@ -207,9 +207,34 @@ def test_inspect_says_what_is_wrong_and_draws_the_regions(folder):
     )
     (record,) = json.loads(done.stdout)
     assert 1 <= record["score"] <= 5
-    assert read_photo(folder / "seen" / "photo.png").size == (100, 80)
+    width, height = read_photo(folder / "seen" / "photo.png").size
+    assert width >= 100
+    assert height > 80
     text = CliRunner().invoke(cli, ["inspect", f"{folder}/photo.jpg"]).stdout
     assert "quality" in text
+
+
+def test_what_was_perceived_once_is_read_by_inspect_and_restore(folder):
+    cache = folder / "percepts"
+    for command in (["inspect"], ["inspect"], ["restore", "--device", "cpu"]):
+        done = CliRunner().invoke(cli, [*command, f"{folder}/photo.jpg", "--cache-percepts", str(cache)])
+        assert done.exit_code == 0, done.output
+        assert len(list(cache.glob("*/*.safetensors"))) == 1
+
+
+def test_perceivers_that_cannot_be_had_are_named(folder):
+    for option, said in (("--regions=eagle", "eagle"), ("--regions=sam2", "needs weights")):
+        done = CliRunner().invoke(cli, ["inspect", f"{folder}/photo.jpg", option])
+        assert said in str(done.exception)
+
+
+def test_a_model_refuses_perceivers_it_was_not_trained_with(folder):
+    from clearair.perception.compact.weights import shipped_folder
+
+    mix = f"--quality=compact={shipped_folder()}"
+    done = run("restore", folder / "photo.jpg", mix)
+    assert done.returncode == 3
+    assert b"trained with other perceivers" in done.stderr
 
 
 def test_models_and_info_name_what_is_there():

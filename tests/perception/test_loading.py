@@ -16,10 +16,16 @@ from clearair.perception.compact.weights import shipped_folder
 LOADERS = {"deqa": load_quality, "sam2": load_regions, "daclip": load_degradation}
 
 
-@pytest.mark.parametrize(("name", "load"), [("deqa", load_quality), ("sam2", load_regions)])
-def test_a_perceiver_of_a_later_version_is_announced(name, load):
-    with pytest.raises(ModelError, match=f"{name}.*not in this version"):
+@pytest.mark.parametrize(("name", "load"), LOADERS.items())
+def test_a_perceiver_of_the_paper_needs_weights(name, load):
+    with pytest.raises(UsageError, match=f"{name}.*needs weights"):
         load(name)
+
+
+@pytest.mark.parametrize("load", LOADERS.values())
+def test_the_compact_perceiver_takes_no_config(load):
+    with pytest.raises(UsageError, match="takes no config"):
+        load("compact", config={})
 
 
 @pytest.mark.parametrize("load", LOADERS.values())

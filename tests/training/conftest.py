@@ -9,7 +9,10 @@ import skimage.data
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder as training wants it, from the pictures that scikit-image brings."""
-    root = tmp_path_factory.mktemp("data")
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+def write_data(root: Path) -> Path:
     clean = root / "train" / "clean"
     clean.mkdir(parents=True)
     for name in ("astronaut", "chelsea", "coffee"):

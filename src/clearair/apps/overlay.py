@@ -1,22 +1,105 @@
-"""A picture of what the region perceiver saw."""
+"""A picture of what was perceived: regions tinted, and beneath how good, and what is wrong in each.
+
+Shapes: H x W pixels of the photo; h x w of the panel beneath it.
+"""
 
 from __future__ import annotations
 
 import colorsys
+from dataclasses import dataclass
 
 import numpy as np
+import pyvips
 from numpy.typing import NDArray
 
 from clearair.image import Photo, to_depth
+from clearair.perception.percepts import LEVELS, Percepts
 
 _OPACITY = 0.5
+_NARROWEST = 420
+"""Pixels that a line of the panel needs."""
+_BACK, _FRONT, _BAR = 24, 235, 110
+_NAMED = 0.3
+"""Degradations from this probability on are named, the three likeliest of them."""
+
+Pixels = NDArray[np.uint8]
 
 
-def draw_regions(pixels: NDArray[np.generic], labels: NDArray[np.uint8]) -> Photo:
+@dataclass(frozen=True)
+class Line:
+    """One line of the panel: a square of a region's colour or a bar, and words."""
+
+    words: str
+    colour: tuple[int, ...] | None = None
+    bar: float | None = None
+    """Length, in [0, 1]."""
+
+
+def draw_percepts(pixels: NDArray[np.generic], percepts: Percepts) -> Photo:
+    """(H, W, 3) pixels with their regions tinted, and below them what `lines_of` says."""
+    tinted = draw_regions(pixels, percepts.labels).pixels
+    height, width = tinted.shape[:2]
+    panel = _panel(lines_of(percepts), max(width, _NARROWEST), min(60, max(14, width // 50)))
+    canvas = np.full((height + len(panel), panel.shape[1], 3), _BACK, np.uint8)
+    canvas[:height, :width] = tinted
+    canvas[height:] = panel
+    return Photo(canvas)
+
+
+def draw_regions(pixels: NDArray[np.generic], labels: Pixels) -> Photo:
     """Tint (H, W, 3) pixels by the label (H, W) of their region; label 0, no region, stays as it is."""
+    plain = to_depth(pixels, np.dtype(np.uint8))
+    tinted = plain * (1 - _OPACITY) + _palette()[labels] * _OPACITY
+    return Photo(np.where((labels > 0)[..., None], tinted.astype(np.uint8), plain))
+
+
+def lines_of(percepts: Percepts) -> list[Line]:
+    """The score, how likely each of its levels is, and of each region its share and what is wrong there."""
+    told = percepts.to_dict()
+    lines = [Line(f"quality {told['score']:.1f} of 5")]
+    lines += [Line(f"{level} {told['levels'][level]:.0%}", bar=told["levels"][level]) for level in LEVELS]
+    palette = _palette()
+    lines.append(Line(f"whole picture: {_found(told['degradations'])}"))
+    for region in sorted(told["regions"], key=lambda region: -region["area"]):
+        label = region["label"]
+        words = f"region {label}" if label else "elsewhere"
+        colour = tuple(palette[label].tolist()) if label else None
+        lines.append(Line(f"{words} ({region['area']:.0%}): {_found(region['degradations'])}", colour=colour))
+    return lines
+
+
+def _found(degradations: dict[str, float]) -> str:
+    if not degradations:
+        return "the perceiver has no words for it"
+    ranked = sorted(degradations.items(), key=lambda item: -item[1])[:3]
+    found = ", ".join(f"{name} {probability:.0%}" for name, probability in ranked if probability >= _NAMED)
+    return found or "nothing"
+
+
+def _palette() -> NDArray[np.uint16]:
     # Steps of the golden ratio keep the hues of neighbouring labels apart, however many there are.
     hues = [colorsys.hsv_to_rgb(label * 0.618 % 1, 0.8, 1.0) for label in range(256)]
-    palette = (255 * np.array(hues)).astype(np.uint16)
-    plain = to_depth(pixels, np.dtype(np.uint8))
-    tinted = plain * (1 - _OPACITY) + palette[labels] * _OPACITY
-    return Photo(np.where((labels > 0)[..., None], tinted.astype(np.uint8), plain))
+    return (255 * np.array(hues)).astype(np.uint16)
+
+
+def _panel(lines: list[Line], width: int, size: int) -> Pixels:
+    """(h, w, 3): each line `size` pixels high, with a margin."""
+    step, margin = size * 8 // 5, size // 2
+    panel: Pixels = np.full((step * len(lines) + 2 * margin, width, 3), _BACK, np.uint8)
+    for index, line in enumerate(lines):
+        row, left = margin + index * step, margin
+        if line.bar is not None:
+            panel[row : row + size, left : left + round(line.bar * (width - 2 * margin))] = _BAR
+        if line.colour is not None:
+            panel[row : row + size, left : left + size] = line.colour
+            left += step
+        _write(panel[row:, left:], line.words, size)
+    return panel
+
+
+def _write(panel: Pixels, words: str, size: int) -> None:
+    """Put words at the upper left of a view, as much of them as there is room for."""
+    image = pyvips.Image.text(words, font="sans 10", dpi=size * 6)
+    cover = np.asarray(image.numpy(), np.float32)[: panel.shape[0], : panel.shape[1], None] / 255
+    under = panel[: cover.shape[0], : cover.shape[1]]
+    under[:] = (under + (_FRONT - under.astype(np.float32)) * cover).round().astype(np.uint8)

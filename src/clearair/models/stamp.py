@@ -38,11 +38,18 @@ class PerceiverStamp(Identity):
         for field in fields(self):
             ours, theirs = getattr(self, field.name), getattr(other, field.name)
             if ours != theirs:
+                name = field.name
+                if name == "fingerprint":
+                    ours, theirs = ours[:12], theirs[:12]
                 raise ModelError(
-                    f"the model was trained with other perceivers: their {field.name} is {_short(ours)}, "
-                    f"but {_short(theirs)} in the ones at hand; use the version of clearair it was made with"
+                    f"the model was trained with other perceivers: their {name} is {ours}, but {theirs} in "
+                    f"the ones at hand; {_advice(name, self.name)}"
                 )
 
 
-def _short(value: str | int) -> str:
-    return str(value)[:12]
+def _advice(field: str, name: str) -> str:
+    if field == "name" and name != "compact":
+        return "name those with --quality, --regions and --degradation"
+    if name != "compact":
+        return "use the weight files and settings it was trained with"
+    return "use the version of clearair it was made with"

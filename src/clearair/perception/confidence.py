@@ -18,20 +18,42 @@ ONLY_TONE = ("haze", "lowlight")
 """Those of them that are nothing else. Some pictures are meant to look so: in doubt they are left alone."""
 TONE_RAMP = (0.8, 0.95)
 """Probability of such a kind up to which the tone stays, and from which on it is corrected in full."""
+TONE_WORDS = ("hazy", "low-light", "rainy", "snowy")
+"""The same in DA-CLIP's words. Their probabilities share out one between ten kinds of damage, so they
+say which, and never whether: such a perceiver leaves the hand free."""
 CHANGE_RAMP = (0.2, 0.5)
 """Probability of other damage up to which nothing is changed, and from which on the hand is free."""
 
 
 def tone_share(probabilities: Floats, names: Sequence[str]) -> Floats:
-    """How far exposure, colour and haze may be corrected, in [0, 1]: (B, K) -> (B,)."""
+    """How far exposure, colour and haze may be corrected, in [0, 1]: (B, K) -> (B,).
+
+    Of words that share out one, those of `TONE_WORDS` count together. A perceiver without words, K = 0,
+    has no doubts: 1.
+    """
+    if not names:
+        return np.ones(len(probabilities), np.float32)
+    if share_out(names):
+        together = probabilities[:, [name in TONE_WORDS for name in names]].sum(axis=1, keepdims=True)
+        return _ramp(together, TONE_RAMP)
     return _ramp(probabilities[:, [name in TONE_KINDS for name in names]], TONE_RAMP)
 
 
 def change_share(probabilities: Floats, names: Sequence[str]) -> Floats:
-    """How far the picture may be changed at all, in [0, 1]: (B, K) -> (B,)."""
+    """How far the picture may be changed at all, in [0, 1]: (B, K) -> (B,).
+
+    1 when the perceiver cannot say that nothing is wrong: without words, or with words that share out one.
+    """
+    if not names or share_out(names):
+        return np.ones(len(probabilities), np.float32)
     only_tone = np.array([name in ONLY_TONE for name in names])
     detail = _ramp(probabilities[:, ~only_tone], CHANGE_RAMP)
     return np.maximum(detail, _ramp(probabilities[:, only_tone], TONE_RAMP))
+
+
+def share_out(names: Sequence[str]) -> bool:
+    """Whether probabilities of these names sum to one, as DA-CLIP's do, and are not each a yes or no."""
+    return not set(names).isdisjoint(TONE_WORDS)
 
 
 def _ramp(probabilities: Floats, ramp: tuple[float, float]) -> Floats:

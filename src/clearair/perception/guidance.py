@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from clearair.network.guidance import Guidance
 from clearair.perception.confidence import change_share, tone_share
 from clearair.perception.percepts import Percepts
+
+
+def stacked_guidance(images: Sequence[Percepts]) -> Guidance:
+    """Percepts of images of one size, by perceivers of one kind, as a batch."""
+    batch = [to_guidance(percepts) for percepts in images]
+    return Guidance(**{name: torch.cat([vars(one)[name] for one in batch]) for name in vars(batch[0])})
 
 
 def to_guidance(percepts: Percepts, window: tuple[int, int, int, int] | None = None) -> Guidance:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
-from clearair.perception.percepts import Percepts
+from clearair.perception.percepts import Degradation, Floats, Labels, Percepts, Quality
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +52,81 @@ class Perceiver(Protocol):
 
         Raises ImageError when it is not such an array.
         """
+
+
+class QualityRole(Protocol):
+    """How: assesses whole images."""
+
+    @property
+    def name(self) -> str:
+        """Such as "deqa"."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal; other weights have another one."""
+
+    @property
+    def quality_dim(self) -> int:
+        """Entries of its embedding."""
+
+    def to(self, device: torch.device | str) -> QualityRole:
+        """Move to a device; returns itself."""
+
+    def assess(self, images: Sequence[NDArray[Any]]) -> Quality:
+        """Score, levels and embedding of each image, (H, W, 3) uint8."""
+
+
+class RegionRole(Protocol):
+    """Where: divides images into regions."""
+
+    @property
+    def name(self) -> str:
+        """Such as "sam2"."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal; other weights, or settings that change the regions, have another one."""
+
+    @property
+    def region_count(self) -> int:
+        """Labels there may be, 0 included."""
+
+    def to(self, device: torch.device | str) -> RegionRole:
+        """Move to a device; returns itself."""
+
+    def segment(self, images: Sequence[NDArray[Any]]) -> list[Labels]:
+        """One label map (H, W) an image, (H, W, 3) uint8; 0 = no region claims the pixel."""
+
+
+class DegradationRole(Protocol):
+    """What: identifies content and degradations."""
+
+    @property
+    def name(self) -> str:
+        """Such as "daclip"."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal; other weights have another one."""
+
+    @property
+    def content_dim(self) -> int:
+        """Entries of a content embedding."""
+
+    @property
+    def degradation_dim(self) -> int:
+        """Entries of a degradation embedding."""
+
+    def to(self, device: torch.device | str) -> DegradationRole:
+        """Move to a device; returns itself."""
+
+    def identify(
+        self, images: Sequence[NDArray[Any]], labels: Sequence[NDArray[Any]] | None = None
+    ) -> Degradation:
+        """Embeddings and probabilities of each image, (H, W, 3) uint8; with label maps also of regions."""
+
+    def probabilities(self, embeddings: Floats) -> Floats | None:
+        """That each kind is present, of degradation embeddings: (N, D_d) -> (N, K); None without words."""
 
 
 def fingerprint(module: nn.Module) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from clearair.data.pairs import PairBatch, draw_pairs
 from clearair.data.photos import TrainingPhotos, load_training_photos
+from clearair.errors import ConfigError
 from clearair.network import ClearAIR, Guidance, NetworkConfig
 from clearair.network.overview import THUMBNAIL, Overview, survey
 from clearair.network.regions import drop_regions
@@ -30,6 +31,9 @@ from clearair.training.losses import (
 )
 from clearair.training.optimizer import make_optimizers
 from clearair.training.recipe import Recipe
+
+SIZES = ("quality_dim", "content_dim", "degradation_dim", "region_count")
+"""What of a network follows from its perceiver."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,13 @@ class RestorerTask:
     def __init__(
         self, recipe: Recipe, data: Path, *, perceiver: Perceiver | None = None, device: str = "cpu"
     ) -> None:
+        # Without guidance nothing needs to see.
+        guided = recipe.guided_from < recipe.steps
+        self.perceiver = (perceiver or load_compact()).to(device) if guided else None
+        if self.perceiver is not None:
+            recipe = replace(
+                recipe, network=fitted(recipe.network, self.perceiver, follow=perceiver is not None)
+            )
         self.plan = recipe
         self.data = data
         self.device = device
@@ -74,9 +85,6 @@ class RestorerTask:
         network = ClearAIR(recipe.network)
         _initialise(network)
         self.network: ClearAIR = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        # Without guidance nothing needs to see.
-        guided = recipe.guided_from < recipe.steps
-        self.perceiver = (perceiver or load_compact()).to(device) if guided else None
 
     def settings(self) -> dict[str, Any]:
         """The recipe, and whose guidance is learned from."""
@@ -128,6 +136,23 @@ class RestorerTask:
             observed["fft share"] = gradient_share(terms["fft"], restored)
         error = (restored.detach().clamp(0, 1) - patches.clean).square().mean(dim=(1, 2, 3)).clamp_min(1e-6)
         return Terms(terms, {"psnr": -10 * error.log10().mean(), **observed})
+
+
+def fitted(config: NetworkConfig, perceiver: Perceiver, *, follow: bool) -> NetworkConfig:
+    """A network with the sizes of what this perceiver says.
+
+    Only where it may `follow` a perceiver that was chosen; else other sizes are a ConfigError.
+    """
+    identity = perceiver.identity
+    sizes = {name: getattr(identity, name) for name in SIZES}
+    if not follow:
+        for name, size in sizes.items():
+            if getattr(config, name) != size:
+                raise ConfigError(
+                    f"NetworkConfig.{name} is {getattr(config, name)}, but the perceiver {identity.name!r} "
+                    f"gives {size}."
+                )
+    return replace(config, **sizes)
 
 
 def draw_patches(

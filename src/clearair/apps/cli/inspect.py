@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from clearair.apps.cli.lines import say
-from clearair.apps.cli.options import max_pixels_option
+from clearair.apps.cli.options import chosen_perceiver, max_pixels_option, perceiver_options
 from clearair.errors import ClearAirError, ImageError
 
 _LIKELY = 0.5  # degradations from this probability on are named in the text
@@ -22,9 +22,10 @@ _LIKELY = 0.5  # degradations from this probability on are named in the text
     "--overlay",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Write a picture of the regions for each input.",
+    help="Write a picture for each input: its regions, how good it is, and what is wrong in each.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace pictures in that folder.")
+@perceiver_options
 @max_pixels_option
 @click.pass_context
 def inspect(
@@ -36,7 +37,7 @@ def inspect(
     max_pixels: int,
 ) -> None:
     """Say what is wrong with photographs: quality from 1 (bad) to 5 (excellent), and degradations."""
-    from clearair.apps.overlay import draw_regions
+    from clearair.apps.overlay import draw_percepts
     from clearair.files.finding import find_images
     from clearair.files.outputs import Job, check_file, make_folder, plan_outputs
     from clearair.image import read_photo, write_photo
@@ -50,7 +51,7 @@ def inspect(
         jobs += [Job(problem.path, problem.path, problem.message) for problem in found.problems]
     if remark := found.remark():
         say(f"clearair: {remark}", err=True)
-    perceiver = load_compact()
+    perceiver = chosen_perceiver() or load_compact()
     records: list[dict[str, Any]] = []
     failed = False
     for job in jobs:
@@ -63,7 +64,7 @@ def inspect(
             percepts = perceiver.perceive_image(photo.pixels)
             if overlay is not None:
                 make_folder(job.target.parent)
-                write_photo(draw_regions(photo.pixels, percepts.labels), job.target, overwrite=overwrite)
+                write_photo(draw_percepts(photo.pixels, percepts), job.target, overwrite=overwrite)
         except ClearAirError as error:
             failed = True
             say(f"clearair: {error}", err=True)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from clearair.perception.protocol import Perceiver
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -48,3 +52,54 @@ def salvage_option(command: Command) -> Command:
     return click.option(
         "--salvage", is_flag=True, help="Take what can be decoded of damaged files instead of refusing them."
     )(command)
+
+
+_PERCEIVERS = "clearair.perceivers"
+_QUESTIONS = {
+    "quality": "How good: compact, or deqa=FOLDER.",
+    "regions": "Where: compact, or sam2=FILE.",
+    "degradation": "What is wrong: compact, or daclip=FILE.",
+}
+
+
+def perceiver_options(command: Command) -> Command:
+    """--quality, --regions, --degradation and --cache-percepts, read by `chosen_perceiver`."""
+    cache = click.option(
+        "--cache-percepts",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="FOLDER",
+        expose_value=False,
+        callback=_remember,
+        help="Keep there what is perceived, and read it the next time.",
+    )
+    command = cache(command)
+    for question, text in reversed(_QUESTIONS.items()):
+        option = click.option(
+            f"--{question}", metavar="NAME[=WEIGHTS]", expose_value=False, callback=_remember, help=text
+        )
+        command = option(command)
+    return command
+
+
+def chosen_perceiver() -> Perceiver | None:
+    """What the options of the running command say, loaded; None when they say nothing.
+
+    Raises ModelError, UsageError and OutputError.
+    """
+    said = dict(click.get_current_context().meta.get(_PERCEIVERS, {}))
+    cache = said.pop("cache_percepts", None)
+    if not said and cache is None:
+        return None
+    from clearair.perception.choice import Choice
+
+    perceiver = Choice(**said).load()
+    if cache is None:
+        return perceiver
+    from clearair.perception.cache import CachedPerceiver
+
+    return CachedPerceiver(perceiver, cache)
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if value is not None:
+        ctx.meta.setdefault(_PERCEIVERS, {})[param.name] = value

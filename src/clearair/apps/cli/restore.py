@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clearair.apps.cli.lines import say
-from clearair.apps.cli.options import device_option, max_pixels_option, model_option, salvage_option
+from clearair.apps.cli.options import (
+    chosen_perceiver,
+    device_option,
+    max_pixels_option,
+    model_option,
+    perceiver_options,
+    salvage_option,
+)
 from clearair.errors import UsageError
 
 if TYPE_CHECKING:
@@ -72,6 +79,7 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 @click.option("--resume", is_flag=True, help="Skip outputs that exist.")
 @click.option("--strip-metadata", is_flag=True, help="Keep the colour profile, drop EXIF and XMP.")
+@perceiver_options
 @max_pixels_option
 @salvage_option
 @click.option(
@@ -163,7 +171,9 @@ def _load(model: str, device: Any, precision: Any, tile: Any) -> Restorer:
     os.environ.setdefault("LRU_CACHE_CAPACITY", "1")
     from clearair import Restorer
 
-    return Restorer.from_pretrained(model, device=device, precision=precision, tile=tile)
+    return Restorer.from_pretrained(
+        model, device=device, precision=precision, tile=tile, perceiver=chosen_perceiver()
+    )
 
 
 def _restore_stream(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clearair.apps.cli.options import chosen_perceiver, perceiver_options
+
 if TYPE_CHECKING:
     from clearair.evaluation.validation import Score
     from clearair.network import ClearAIR
@@ -75,6 +77,7 @@ class Saving:
     help="Write --save only if the mean validation PSNR rose against the model there, or else the start.",
 )
 @click.option("--overwrite", is_flag=True, help="Let --save replace a model without a comparison.")
+@perceiver_options
 def train(
     words: tuple[str, ...],
     listed: bool,
@@ -175,7 +178,9 @@ def _train_restorer(
     from clearair.training.recipe import get_recipe
     from clearair.training.restoration import RestorerTask
 
-    task = RestorerTask(override(get_recipe(name), changes), data, device=device)
+    task = RestorerTask(
+        override(get_recipe(name), changes), data, perceiver=chosen_perceiver(), device=device
+    )
     follower = None
     if validation["views"] and task.perceiver is not None:
         follower = Follower(out, data, task.perceiver, report=click.echo, **validation)

@@ -100,6 +100,12 @@ class CompactPerceiver:
         regions = torch.from_numpy(small)[None].to(sight.degradation.device)
         return _array(pooled_by_region(sight, regions, count)[0])
 
+    @torch.no_grad()
+    def probabilities(self, embeddings: Floats) -> Floats:
+        """That each kind is present, of degradation embeddings: (N, D_d) -> (N, K)."""
+        values = torch.from_numpy(embeddings).to(next(self.eyes.parameters()).device)
+        return _array(self.eyes.kind_logits(values).sigmoid())
+
     def _parts(self, sight: Sight) -> Tensor:
         """What regions are made of: what people see as one, and what is damaged alike, (B, E + K, 4h, 4w)."""
         kinds = self.eyes.kind_logits(sight.dense_degradation.permute(0, 2, 3, 1)).sigmoid()

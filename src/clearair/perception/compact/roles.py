@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearair.errors import ImageError
 from clearair.perception.compact.perceiver import CompactPerceiver
-from clearair.perception.percepts import Degradation, Labels, Quality
+from clearair.perception.percepts import Degradation, Floats, Labels, Quality
 
 if TYPE_CHECKING:
+    import torch
     from PIL.Image import Image
 
 
-class CompactQuality:
-    """How good: assesses whole images."""
+class _CompactRole:
+    """What the three roles share: their one perceiver, and whose it is."""
+
+    name = "compact"
 
     def __init__(self, perceiver: CompactPerceiver) -> None:
         self._perceiver = perceiver
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights, hexadecimal."""
+        return self._perceiver.identity.fingerprint
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move to a device; returns itself."""
+        self._perceiver.to(device)
+        return self
+
+
+class CompactQuality(_CompactRole):
+    """How good: assesses whole images."""
+
+    @property
+    def quality_dim(self) -> int:
+        """Entries of its embedding."""
+        return self._perceiver.config.quality_dim
 
     def assess(self, images: Sequence[NDArray[np.uint8] | Image]) -> Quality:
         """Score, levels and embedding of each image (PIL, or (H, W, 3) uint8)."""
@@ -33,22 +55,31 @@ class CompactQuality:
         )
 
 
-class CompactRegions:
+class CompactRegions(_CompactRole):
     """Where: divides images into regions."""
 
-    def __init__(self, perceiver: CompactPerceiver) -> None:
-        self._perceiver = perceiver
+    @property
+    def region_count(self) -> int:
+        """Labels there may be, 0 included."""
+        return self._perceiver.config.region_count
 
     def segment(self, images: Sequence[NDArray[np.uint8] | Image]) -> list[Labels]:
         """One label map (H, W) an image; 0 = no region claims the pixel, 1 = the largest region."""
         return [self._perceiver.perceive_image(_pixels(image)).labels for image in images]
 
 
-class CompactDegradation:
+class CompactDegradation(_CompactRole):
     """What: identifies content and degradations."""
 
-    def __init__(self, perceiver: CompactPerceiver) -> None:
-        self._perceiver = perceiver
+    @property
+    def content_dim(self) -> int:
+        """Entries of a content embedding."""
+        return self._perceiver.config.content_dim
+
+    @property
+    def degradation_dim(self) -> int:
+        """Entries of a degradation embedding."""
+        return self._perceiver.config.degradation_dim
 
     def identify(
         self,
@@ -69,6 +100,10 @@ class CompactDegradation:
             probabilities=_stacked([percepts.probabilities for percepts in seen], len(config.kinds)),
             local=None if labels is None else self._local(arrays, labels),
         )
+
+    def probabilities(self, embeddings: Floats) -> Floats:
+        """That each kind is present, of degradation embeddings: (N, D_d) -> (N, K)."""
+        return self._perceiver.probabilities(embeddings)
 
     def _local(
         self, images: list[NDArray[Any]], labels: Sequence[NDArray[Any]]

@@ -1,0 +1,155 @@
+"""Percepts on disk: what has been perceived once is read, not perceived again.
+
+An entry is one safetensors file, found by the perceiver's identity and the pixels' SHA-256. Other weights are
+another identity, so they never meet what was said by these; the same photograph has the same entry whatever
+its name, format or metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+from torch import Tensor
+
+from clearair.errors import OutputError
+from clearair.image import write_atomically
+from clearair.network.guidance import Guidance
+from clearair.perception.guidance import stacked_guidance
+from clearair.perception.percepts import Percepts
+from clearair.perception.protocol import Identity, Perceiver
+
+LIMIT = 4_000_000_000
+"""Bytes that a cache may grow to; beyond it what was not used for longest goes."""
+
+_SUFFIX = ".safetensors"
+_PLAIN = ("score", "names", "labels")
+_VERSION = 1
+"""Of the entries; those of another one are not found."""
+
+
+class CachedPerceiver:
+    """Another perceiver, with a memory. It is that perceiver to whoever asks who it is."""
+
+    def __init__(self, perceiver: Perceiver, folder: Path | str, *, limit: int = LIMIT) -> None:
+        """Raises OutputError when the folder cannot be made."""
+        self.perceiver = perceiver
+        self.limit = limit
+        self.hits = self.misses = 0
+        whose = hashlib.sha256(f"{_VERSION} {perceiver.identity}".encode()).hexdigest()[:16]
+        self.root = Path(folder).expanduser()
+        self.folder = self.root / whose
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.folder}: the folder cannot be made: {error.strerror}.") from error
+        self._size = sum(size for _, size, _ in _entries(self.root))
+
+    @property
+    def identity(self) -> Identity:
+        """That of the perceiver it remembers for."""
+        return self.perceiver.identity
+
+    def to(self, device: torch.device | str) -> CachedPerceiver:
+        """Move the perceiver to a device; returns itself."""
+        self.perceiver.to(device)
+        return self
+
+    def perceive(self, images: Tensor) -> Guidance:
+        """RGB in [0, 1], (B, 3, H, W), rounded to 8 bits -> what a restorer is told about them."""
+        pixels = (images.detach().float().clamp(0, 1) * 255).round().to("cpu", torch.uint8)
+        with torch.autocast(images.device.type, enabled=False):
+            seen = [self.perceive_image(image.permute(1, 2, 0).contiguous().numpy()) for image in pixels]
+        return stacked_guidance(seen).to(images.device)
+
+    def perceive_image(self, image: NDArray[Any]) -> Percepts:
+        """One RGB image (H, W, 3), uint8, uint16 or float in [0, 1], of any size. Raises ImageError."""
+        path = self.folder / f"{_hash(image)}{_SUFFIX}"
+        if (known := _read(path)) is not None:
+            self.hits += 1
+            return known
+        self.misses += 1
+        percepts = self.perceiver.perceive_image(image)
+        self._keep(percepts, path)
+        return percepts
+
+    def _keep(self, percepts: Percepts, path: Path) -> None:
+        data = _encoded(percepts)
+        try:
+            write_atomically(path, data, overwrite=True)
+        except OutputError:
+            return  # a full disk costs time, and no result
+        self._size += len(data)
+        if self._size > self.limit:
+            self._shrink()
+
+    def _shrink(self) -> None:
+        """Drop the entries that were not used for longest, to nine tenths of the limit."""
+        oldest = sorted(_entries(self.root), key=lambda entry: entry[0])
+        self._size = sum(size for _, size, _ in oldest)
+        for _, size, path in oldest:
+            if self._size <= 0.9 * self.limit:
+                break
+            path.unlink(missing_ok=True)
+            self._size -= size
+
+
+def _entries(root: Path) -> list[tuple[float, int, Path]]:
+    """When used last, bytes and path of each; others may be at work here too."""
+    found = []
+    for path in root.glob(f"*/*{_SUFFIX}"):
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        found.append((status.st_mtime, status.st_size, path))
+    return found
+
+
+def _hash(image: NDArray[Any]) -> str:
+    digest = hashlib.sha256(f"{image.shape} {image.dtype.str} ".encode())
+    digest.update(np.ascontiguousarray(image).data)
+    return digest.hexdigest()
+
+
+def _encoded(percepts: Percepts) -> bytes:
+    arrays = {
+        field.name: np.ascontiguousarray(getattr(percepts, field.name))
+        for field in fields(Percepts)
+        if field.name not in _PLAIN
+    }
+    # A label map is as large as the image, and mostly says the same thing again.
+    packed = zlib.compress(np.ascontiguousarray(percepts.labels).tobytes(), 1)
+    arrays["labels"] = np.frombuffer(packed, np.uint8)
+    plain = {"score": percepts.score, "names": percepts.names, "size": percepts.labels.shape}
+    return save(arrays, {"percepts": json.dumps(plain)})
+
+
+def _read(path: Path) -> Percepts | None:
+    """An entry; None when it is not there, or damaged and worth nothing."""
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            plain = json.loads(file.metadata()["percepts"])
+        labels = np.frombuffer(zlib.decompress(arrays.pop("labels").tobytes()), np.uint8)
+        percepts = Percepts(
+            score=plain["score"],
+            names=tuple(plain["names"]),
+            labels=labels.reshape(plain["size"]).copy(),
+            **arrays,
+        )
+        path.touch()
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, zlib.error):
+        return None
+    return percepts

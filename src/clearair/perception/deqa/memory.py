@@ -1,0 +1,79 @@
+"""What loading needs in memory, and what there is; said before anything is loaded."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+import torch
+
+from clearair.errors import ModelError
+from clearair.perception.deqa.config import DeqaConfig, Shapes
+
+BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "nf4": 0.5 + 4 / 64}
+"""Memory for a weight. NF4 keeps a scale of 4 bytes for each 64 weights."""
+QUANTISED = ("int8", "nf4")
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def weight_bytes(shapes: Shapes, precision: str, quantised: Collection[str]) -> int:
+    """Memory for all weights; those named `quantised` are in int8 or nf4, and the rest then in 16 bits."""
+    rest = BYTES["fp16"] if precision in QUANTISED else BYTES[precision]
+    sizes = (
+        math.prod(shape) * (min(BYTES[precision], rest) if name in quantised else rest)
+        for name, shape in shapes.items()
+    )
+    return int(sum(sizes))
+
+
+def working_bytes(config: DeqaConfig, precision: str, batch: int) -> int:
+    """Memory for a batch on its way: four times what is widest, the MLP of the vision tower."""
+    tokens = batch * (1 + config.abstractor.grid_size**2)
+    return int(4 * tokens * config.vision.intermediate_size * max(BYTES[precision], 2))
+
+
+def free_bytes(device: torch.device) -> float:
+    """Memory that is free on a device; infinite where the system does not say."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    return min(_free_in_system(), _free_in_container())
+
+
+def announce(model: str, weights: int, work: int, free: float, *, precision: str, where: str) -> None:
+    """Say on stderr what is needed. Raises ModelError when there is less."""
+    need = weights + work
+    told = f"{model} needs {_gigabytes(need)} of memory in {precision} on {where}"
+    if need > free:
+        smaller = "; bf16 needs half of it" if precision == "fp32" else ""
+        raise ModelError(f"{told}, but {_gigabytes(free)} are free{smaller}.")
+    known = f"; {_gigabytes(free)} are free" if math.isfinite(free) else ""
+    print(f"{told}{known}.", file=sys.stderr)
+
+
+def _gigabytes(count: float) -> str:
+    return f"{count / 1e9:.2f} GB"
+
+
+def _free_in_system() -> float:
+    """What Linux says can be had without swapping."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return math.inf
+    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    return float(found[0]) if found else math.inf
+
+
+def _free_in_container() -> float:
+    """What a control group (version 2) leaves: its limit without what is in use and cannot be given back."""
+    try:
+        own = Path("/proc/self/cgroup").read_text().strip().rpartition("::/")[2]
+        group = _CGROUP / own if (_CGROUP / own / "memory.max").exists() else _CGROUP
+        limit = (group / "memory.max").read_text().strip()
+        used = int((group / "memory.current").read_text())
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return math.inf
+    return math.inf if limit == "max" else float(int(limit) - used + int(stat.get("inactive_file", 0)))

@@ -1,0 +1,113 @@
+"""One perceiver made of three: any How, any Where, any What.
+
+Shapes: B images, H x W pixels, N regions, K kinds, Q / D_c / D_d entries of the three embeddings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clearair.errors import ImageError
+from clearair.image import to_depth
+from clearair.network.guidance import Guidance
+from clearair.perception.compact.arrays import check_image
+from clearair.perception.guidance import stacked_guidance
+from clearair.perception.percepts import Degradation, Floats, Labels, Percepts
+from clearair.perception.protocol import DegradationRole, Identity, QualityRole, RegionRole
+
+
+class MixedPerceiver:
+    """Asks three perceivers, each one question. They see 8 bits, as those of the paper do. Frozen."""
+
+    def __init__(self, quality: QualityRole, regions: RegionRole, degradation: DegradationRole) -> None:
+        self.quality = quality
+        self.regions = regions
+        self.degradation = degradation
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Their three names and weights, and the sizes of their answers."""
+        parts = (self.quality, self.regions, self.degradation)
+        prints = " ".join(f"{part.name} {part.fingerprint}" for part in parts)
+        return Identity(
+            name=" + ".join(part.name for part in parts),
+            fingerprint=hashlib.sha256(prints.encode()).hexdigest(),
+            quality_dim=self.quality.quality_dim,
+            content_dim=self.degradation.content_dim,
+            degradation_dim=self.degradation.degradation_dim,
+            region_count=self.regions.region_count,
+        )
+
+    def to(self, device: torch.device | str) -> MixedPerceiver:
+        """Move all three to a device; returns itself."""
+        for part in (self.quality, self.regions, self.degradation):
+            part.to(device)
+        return self
+
+    def perceive(self, images: Tensor) -> Guidance:
+        """RGB in [0, 1], (B, 3, H, W) of any size -> what a restorer is told about them, on their device."""
+        pixels = (images.detach().float().clamp(0, 1) * 255).round().to("cpu", torch.uint8)
+        arrays = [np.ascontiguousarray(image.permute(1, 2, 0).numpy()) for image in pixels]
+        # A frozen perceiver says the same in a training loop's mixed precision as without.
+        with torch.autocast(images.device.type, enabled=False):
+            return stacked_guidance(self.perceive_images(arrays)).to(images.device)
+
+    def perceive_image(self, image: NDArray[Any]) -> Percepts:
+        """One RGB image (H, W, 3), uint8, uint16 or float in [0, 1], of any size.
+
+        Raises ImageError when it is not such an array.
+        """
+        check_image(image)
+        if np.issubdtype(image.dtype, np.floating):
+            image = np.nan_to_num(image, posinf=1.0, neginf=0.0)
+        return self.perceive_images([to_depth(image, np.dtype(np.uint8))])[0]
+
+    def perceive_images(self, images: list[NDArray[np.uint8]]) -> list[Percepts]:
+        """Each of B images (H, W, 3)."""
+        quality = self.quality.assess(images)
+        labels = self.regions.segment(images)
+        found = self.degradation.identify(images, labels)
+        return [
+            self._percepts(
+                (float(quality.score[index]), quality.levels[index], quality.embedding[index]),
+                labels[index],
+                found,
+                index,
+            )
+            for index in range(len(images))
+        ]
+
+    def _percepts(
+        self, quality: tuple[float, Floats, Floats], labels: Labels, found: Degradation, index: int
+    ) -> Percepts:
+        count = self.regions.region_count
+        if labels.max() >= count:
+            raise ImageError(f"A label map has label {labels.max()}, but its perceiver {count} regions.")
+        whole = found.degradation[index]
+        local = np.repeat(whole[None], count, axis=0)
+        assert found.local is not None
+        rows = found.local[index]
+        local[: len(rows)] = rows
+        # Without words there are no kinds, rather than kinds of unknown probability.
+        names = () if found.probabilities is None else found.names
+        nothing = np.zeros((0,), np.float32)
+        said = self.degradation.probabilities(local)
+        return Percepts(
+            score=quality[0],
+            levels=quality[1],
+            quality=quality[2],
+            labels=labels,
+            content=found.content[index],
+            degradation=whole,
+            local_degradation=local,
+            names=names,
+            probabilities=nothing if found.probabilities is None else found.probabilities[index],
+            local_probabilities=np.zeros((count, 0), np.float32) if said is None else said,
+        )
