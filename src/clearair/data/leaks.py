@@ -27,7 +27,7 @@ LONG_SIDE = 256
 THUMBNAIL = 20
 ALIKE = 0.93
 """Correlation of thumbnails that makes a candidate."""
-PATCHES = 40
+PATCHES = 96
 """Of each picture, at its strongest blobs."""
 GRID = 8
 """Samples along a patch, two deviations of the blob apart."""
@@ -72,7 +72,7 @@ class Look:
 def find_leaks(
     train: Sequence[Look], test: Sequence[Look], on_done: Callable[[int, int], None] | None = None
 ) -> list[Leak]:
-    """Training pictures that are copies of test pictures, or of parts of them, or the other way round."""
+    """Training pictures that are copies or parts of test pictures, or contain them."""
     leaks: dict[tuple[Path, Path], Leak] = {}
     turned = [[_turned(look, *symmetry) for look in test] for symmetry in SYMMETRIES]
     for start in range(0, len(train), 16):
@@ -117,9 +117,7 @@ def _candidates(train: Sequence[Look], test: Sequence[Look]) -> list[tuple[Look,
         found.append((train[i], test[j], torch.tensor([float((target / size).mean()), 0.0, 0.0])))
     ours, theirs = (torch.cat([look.patches for look in looks]).flatten(1) for looks in (train, test))
     our_owner, their_owner = (
-        torch.repeat_interleave(
-            torch.arange(len(looks)), torch.tensor([len(look.patches) for look in looks])
-        )
+        torch.repeat_interleave(torch.arange(len(looks)), torch.tensor([len(look.patches) for look in looks]))
         for looks in (train, test)
     )
     our_place, their_place = (torch.cat([look.places for look in looks]) for looks in (train, test))
@@ -251,4 +249,5 @@ def _gaussian(image: Tensor, sigma: float) -> Tensor:
 def _standardised(values: Tensor) -> Tensor:
     """Mean 0 and norm 1 over the last two dimensions."""
     centred = values - values.mean((-2, -1), keepdim=True)
-    return centred / centred.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-6)
+    norm: Tensor = centred.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-6)
+    return centred / norm

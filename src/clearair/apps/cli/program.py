@@ -15,6 +15,7 @@ from clearair.apps.cli.info import info
 from clearair.apps.cli.inspect import inspect
 from clearair.apps.cli.lines import say
 from clearair.apps.cli.models import models
+from clearair.apps.cli.report import report
 from clearair.apps.cli.restore import restore
 from clearair.apps.cli.train import train
 from clearair.errors import ClearAirError
@@ -35,7 +36,7 @@ def cli() -> None:
     """Restore noisy, hazy, rainy, snowy, blurred and dark photographs; what is wrong is found out."""
 
 
-for command in (restore, inspect, degrade, train, evaluate, models, info):
+for command in (restore, inspect, degrade, train, evaluate, report, models, info):
     cli.add_command(command)
 
 
