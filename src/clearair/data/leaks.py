@@ -105,7 +105,7 @@ def look_at(path: Path) -> Look | None:
 
 
 def _candidates(train: Sequence[Look], test: Sequence[Look]) -> list[tuple[Look, Look, Tensor]]:
-    """Pairs that may be one, with scale, row and column of: place in test = scale * place in train + shift."""
+    """Pairs that may be one, with the scale and the shift (row, column) from train to test."""
     found: list[tuple[Look, Look, Tensor]] = []
     if not train or not test:
         return found

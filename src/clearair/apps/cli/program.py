@@ -9,6 +9,7 @@ from types import FrameType
 
 import click
 
+from clearair.apps.cli.data import data
 from clearair.apps.cli.degrade import degrade
 from clearair.apps.cli.evaluate import evaluate
 from clearair.apps.cli.info import info
@@ -36,7 +37,7 @@ def cli() -> None:
     """Restore noisy, hazy, rainy, snowy, blurred and dark photographs; what is wrong is found out."""
 
 
-for command in (restore, inspect, degrade, train, evaluate, report, models, info):
+for command in (restore, inspect, degrade, data, train, evaluate, report, models, info):
     cli.add_command(command)
 
 

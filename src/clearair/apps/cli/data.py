@@ -1,0 +1,41 @@
+"""`clearair data`: look after the pictures that are trained on and measured with."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from clearair.apps.cli.lines import say
+
+
+@click.group()
+def data() -> None:
+    """Look after data sets."""
+
+
+@data.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--no-leaks", is_flag=True, help="Do not search test pictures among training pictures.")
+def check(folder: Path, no_leaks: bool) -> None:
+    """Say what is missing, misplaced or unequal below FOLDER, and what leaks from test into train.
+
+    Exit code 1 when something leaks or does not fit.
+    """
+    from clearair.data.checking import check_data
+
+    def on_done(what: str, done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r\033[K{what}: {done}/{total}", err=True, nl=False)
+
+    report = check_data(folder, leaks=not no_leaks, on_done=on_done)
+    for name, (found, count) in report.sets.items():
+        say(f"{name}: {found}" + (f" of {count}" if count else ""))
+    for problem in report.problems:
+        say(f"problem: {problem}")
+    for leak in report.leaks:
+        say(f"leak: {leak.train} shows {leak.test}" + (f" ({leak.how})" if leak.how else ""))
+    say(f"{len(report.problems)} problems, {len(report.leaks)} leaks")
+    if report.problems or report.leaks:
+        sys.exit(1)
