@@ -193,7 +193,7 @@ _COMPONENTS = (
 
 def _paper(name: str, *kinds: str) -> Recipe:
     """The paper's network, optimisation and loss on these kinds of damage, as often as each other."""
-    mix = Mix(single={kind: 1.0 for kind in kinds}, clean=0.0, looks=0.0, mixture=0.0, partial=0.0)
+    mix = Mix(single=dict.fromkeys(kinds, 1.0), clean=0.0, looks=0.0, mixture=0.0, partial=0.0)
     return replace(base(), name=name, mix=mix, clue_reuse="paper")
 
 
