@@ -27,7 +27,7 @@ LONG_SIDE = 256
 THUMBNAIL = 20
 ALIKE = 0.93
 """Correlation of thumbnails that makes a candidate."""
-PATCHES = 96
+PATCHES = 40
 """Of each picture, at its strongest blobs."""
 GRID = 8
 """Samples along a patch, two deviations of the blob apart."""
