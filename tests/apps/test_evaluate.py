@@ -57,3 +57,27 @@ def test_shuffle_and_harm_are_asked_for_one_at_a_time(evaluate):
     done = evaluate("--harm", "--shuffle", "how")
     assert done.exit_code == 2
     assert "ask for one" in done.output
+
+
+def test_two_folders_are_measured_saved_and_reported(evaluate, tmp_path):
+    for side in ("low", "high"):
+        path = tmp_path / side / "a.png"
+        path.parent.mkdir()
+        write_photo(Photo(skimage.data.chelsea()[:96, :200]), path)
+    run, sheet, saved = tmp_path / "run.json", tmp_path / "run.csv", tmp_path / "saved"
+    arguments = ["--pairs", tmp_path / "low", tmp_path / "high", "--metrics", "psnr,psnr-y,niqe"]
+    done = evaluate(*arguments, "--json", run, "--csv", sheet, "--save-images", saved, "--crop", "16")
+    assert done.exit_code == 0, done.output
+    written = json.loads(run.read_text())
+    (result,) = written["results"]
+    assert result["protocol"] == {"multiple": 16, "noise_seed": 0, "rounded": True}
+    assert {"psnr", "psnr-y", "niqe-own", "manifest"} <= set(result)
+    assert "niqe" not in result
+    assert len(written["weights"]) == 64
+    assert sheet.read_text().startswith("benchmark,image,input_psnr,psnr,")
+    assert (tmp_path / result["scores"][0]["saved"]["restored"]).is_file()
+    page = tmp_path / "report.html"
+    assert CliRunner().invoke(cli, ["report", str(run), "-o", str(page)]).exit_code == 0
+    assert page.read_text().count("data:image/png;base64") == 3
+    again = evaluate(*arguments, "--json", run)
+    assert "exists already" in str(again.exception)

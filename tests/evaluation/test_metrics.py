@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
+import skimage.color
 import skimage.data
 from hypothesis import given
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from clearair.errors import DataError
-from clearair.evaluation.metrics import IDENTICAL, psnr, ssim
+from clearair.evaluation.metrics import IDENTICAL, luma, psnr, ssim
 
 
 def noisy(image: np.ndarray, sigma: float) -> np.ndarray:
@@ -49,3 +50,22 @@ def test_images_of_different_shapes_are_refused():
         psnr(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5, 3), np.uint8))
     with pytest.raises(DataError, match="11 x 11"):
         ssim(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8))
+
+
+@pytest.mark.parametrize("sigma", [2, 25])
+def test_both_metrics_agree_with_scikit_image_on_luma(sigma):
+    clean = skimage.data.astronaut()[:131, :160]
+    image, reference = luma(noisy(clean, sigma)), luma(clean)
+    assert psnr(image, reference) == pytest.approx(
+        peak_signal_noise_ratio(reference, image, data_range=255), abs=1e-4
+    )
+    expected = structural_similarity(
+        reference, image, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255
+    )
+    assert ssim(image, reference) == pytest.approx(expected, abs=1e-4)
+
+
+def test_luma_spans_16_to_235():
+    assert luma(np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8)) == pytest.approx(np.array([[16, 235]]))
+    expected = skimage.color.rgb2ycbcr(skimage.data.coffee()[:9, :9])[..., 0]
+    assert luma(skimage.data.coffee()[:9, :9]) == pytest.approx(expected, abs=1e-6)

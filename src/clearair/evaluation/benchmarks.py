@@ -1,29 +1,33 @@
 """Benchmark sets, and what a restorer reaches on them.
 
-Layout below a data folder: `test/SET/input/STEM.*` and `test/SET/target/STEM.*`, paired by stem; sets for
-denoising have targets only. Low light is the held-out part of `train/lowlight`. Every number is of the
-whole image, in RGB, rounded to 8 bits; sets are summed up by the mean over images.
+The sets are those of `clearair.data.layouts`; low light is the held-out part of `train/lowlight`. Pictures
+are read, restored, measured and forgotten one by one. Every number is a mean over images, and carries its
+protocol.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from clearair.data.layouts import DATA_SETS, DataSet, Item, find_set, pair_folders
 from clearair.data.photos import find_pairs
 from clearair.data.splits import split
 from clearair.errors import DataError, UsageError
-from clearair.evaluation.metrics import Image, psnr, ssim
+from clearair.evaluation.measures import Measure, make_measures
+from clearair.evaluation.metrics import Image, Values
+from clearair.evaluation.protocol import WHOLE, Protocol
 from clearair.image import read_photo, to_depth
 
-Restore = Callable[[Image], Image]
-"""(H, W, 3) uint8 -> the same shape."""
+Restore = Callable[[Any], Any]
+"""(H, W, 3) uint8 -> the same; where a protocol does not round, float32 in [0, 1] -> the same."""
 
-PAIRED = ("Rain100L", "RESIDE-OTS", "RainDrop", "GoPro")
+SIGMAS = (15, 25, 50)
 
 
 @dataclass(frozen=True)
@@ -32,17 +36,44 @@ class Case:
 
     name: str
     damaged: Image
-    clean: Image
+    clean: Image | None
+    files: tuple[Path, ...]
+    """What it was read from, the input first."""
+    synthetic: bool
+    """The input was made here, by adding noise."""
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A set of images under a protocol."""
+    """A set of images."""
 
     name: str
-    protocol: str
-    cases: Callable[[Path], Iterator[Case]]
-    """From a data folder; raises DataError naming the folder that is missing."""
+    items: Callable[[Path], list[Item]]
+    """Below a data folder; raises DataError naming the set that is missing."""
+    count: int | None = None
+    """How many images the published set has."""
+    sigma: int = 0
+    """Of the noise that is added, in 0..255."""
+
+    def cases(self, data: Path, protocol: Protocol = WHOLE, every: int = 1) -> Iterator[Case]:
+        """Its images one after another, every n-th. Raises DataError for a pair of unequal size."""
+        for index, item in enumerate(self.items(data)):
+            if index % every == 0:
+                yield self._load(item, protocol, index)
+
+    def _load(self, item: Item, protocol: Protocol, index: int) -> Case:
+        clean = None if item.clean is None else protocol.crop(_pixels(item.clean))
+        files = tuple(dict.fromkeys(path for path in (item.damaged, item.clean) if path is not None))
+        if item.damaged is None:
+            assert clean is not None
+            return Case(item.name, protocol.noisy(clean, self.sigma, index), clean, files, True)
+        damaged = protocol.crop(_pixels(item.damaged))
+        if clean is not None and damaged.shape != clean.shape:
+            raise DataError(
+                f"{item.damaged}: {damaged.shape[1]} x {damaged.shape[0]} px, but {item.clean} has "
+                f"{clean.shape[1]} x {clean.shape[0]}."
+            )
+        return Case(item.name, damaged, clean, files, False)
 
 
 @dataclass(frozen=True)
@@ -50,10 +81,28 @@ class Score:
     """One image, before and after."""
 
     name: str
-    input_psnr: float
-    input_ssim: float
-    psnr: float
-    ssim: float
+    inputs: Mapping[str, float]
+    """By metric, of what came in; a metric that cannot be measured is absent."""
+    values: Mapping[str, float]
+    """By metric, of what was made of it."""
+    files: tuple[Path, ...]
+    fingerprint: str
+    """Of the files' bytes."""
+
+    @property
+    def psnr(self) -> float:
+        """In dB, of the restored image; NaN when it was not measured."""
+        return self.values.get("psnr", float("nan"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "name": self.name,
+            **{f"input_{metric}": value for metric, value in self.inputs.items()},
+            **self.values,
+            "files": [str(path) for path in self.files],
+            "sha256": self.fingerprint,
+        }
 
 
 @dataclass(frozen=True)
@@ -61,17 +110,45 @@ class Result:
     """What was reached on one benchmark."""
 
     benchmark: str
-    protocol: str
+    protocol: Protocol
     scores: tuple[Score, ...]
+    count: int | None = None
+    """How many images the published set has."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Those that at least one image was measured with."""
+        return tuple(dict.fromkeys(metric for score in self.scores for metric in score.values))
+
+    @property
+    def manifest(self) -> str:
+        """Fingerprint of all pictures that were read."""
+        names = "".join(f"{score.name} {score.fingerprint}\n" for score in self.scores)
+        return hashlib.sha256(names.encode()).hexdigest()
 
     def mean(self, field: str) -> float:
-        """Mean over the images of `psnr`, `ssim`, `input_psnr` or `input_ssim`."""
-        return float(np.mean([getattr(score, field) for score in self.scores]))
+        """Mean over the images of a metric, or of `input_` and a metric; NaN when none was measured."""
+        metric = field.removeprefix("input_")
+        sides = [score.values if metric == field else score.inputs for score in self.scores]
+        values = [side[metric] for side in sides if metric in side]
+        return float(np.mean(values)) if values else float("nan")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        means = {field: self.mean(field) for field in ("input_psnr", "input_ssim", "psnr", "ssim")}
-        return {**asdict(self), "images": len(self.scores), **means}
+        means = {field: self.mean(field) for metric in self.metrics for field in (f"input_{metric}", metric)}
+        return {
+            "benchmark": self.benchmark,
+            "protocol": self.protocol.to_dict(),
+            "images": len(self.scores),
+            "published_images": self.count,
+            "manifest": self.manifest,
+            **{field: value for field, value in means.items() if np.isfinite(value)},
+            "scores": [score.to_dict() for score in self.scores],
+        }
+
+
+OnImage = Callable[[str, Case, Any, Score], None]
+"""Told after each image: the benchmark's name, the case, what it became as uint8, and its score."""
 
 
 def evaluate(
@@ -79,45 +156,109 @@ def evaluate(
     data: Path,
     benchmarks: Sequence[str] | None = None,
     *,
+    extra: Sequence[Benchmark] = (),
+    protocol: Protocol = WHOLE,
+    measures: Mapping[str, Measure] | None = None,
     every: int = 1,
-    on_image: Callable[[str, Score], None] | None = None,
+    on_image: OnImage | None = None,
 ) -> Iterator[Result]:
-    """Restore every image of the named benchmarks (all by default) and yield one result a benchmark.
+    """Restore every image of the named benchmarks (all that are there by default) and of `extra` ones.
 
-    `every` takes each n-th image only. Raises UsageError for an unknown name, DataError for missing images.
+    Yields one result a benchmark. `every` takes each n-th image only. Raises UsageError for an unknown name,
+    DataError for missing images.
     """
-    for name in list(BENCHMARKS) if benchmarks is None else benchmarks:
-        if name not in BENCHMARKS:
-            raise UsageError(f"There is no benchmark {name!r}; known are {', '.join(BENCHMARKS)}.")
-    for name in list(BENCHMARKS) if benchmarks is None else benchmarks:
-        benchmark = BENCHMARKS[name]
+    measures = make_measures() if measures is None else measures
+    for benchmark in (*_named(data, benchmarks, bool(extra)), *extra):
         scores = []
-        for index, case in enumerate(benchmark.cases(data)):
-            if index % every:
-                continue
-            restored = restore(case.damaged)
+        for case in benchmark.cases(data, protocol, every):
+            restored = _restore(restore, case.damaged, protocol)
             score = Score(
                 case.name,
-                psnr(case.damaged, case.clean),
-                ssim(case.damaged, case.clean),
-                psnr(restored, case.clean),
-                ssim(restored, case.clean),
+                _measured(measures, case.damaged, case.clean),
+                _measured(measures, restored, case.clean),
+                case.files,
+                fingerprint(case.files),
             )
             scores.append(score)
             if on_image:
-                on_image(name, score)
-        yield Result(name, benchmark.protocol, tuple(scores))
+                on_image(benchmark.name, case, np.clip(np.rint(restored), 0, 255).astype(np.uint8), score)
+        yield Result(benchmark.name, protocol, tuple(scores), benchmark.count)
+
+
+def available(data: Path) -> list[str]:
+    """Names of the benchmarks whose pictures are below a data folder."""
+    found = []
+    for name, benchmark in BENCHMARKS.items():
+        try:
+            benchmark.items(data)
+        except DataError:
+            continue
+        found.append(name)
+    return found
+
+
+def pairs_benchmark(inputs: Path, targets: Path) -> Benchmark:
+    """Any two folders of pairs, matched by stem. Raises DataError when their files do not match."""
+    items = pair_folders(inputs, targets)
+    return Benchmark(f"{inputs.parent.name}/{inputs.name}", lambda data: items)
+
+
+def fingerprint(files: Iterable[Path]) -> str:
+    """SHA-256 of the bytes of files, one after another."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def markdown_table(results: Iterable[Result]) -> str:
-    """Input and restored PSNR and SSIM of each benchmark."""
-    rows = [
-        f"| {result.benchmark} | {len(result.scores)} | {result.mean('input_psnr'):.2f} | "
-        f"{result.mean('psnr'):.2f} | {result.mean('input_ssim'):.4f} | {result.mean('ssim'):.4f} |"
-        for result in results
-    ]
-    head = "| set | images | PSNR in | PSNR out | SSIM in | SSIM out |\n| --- | --- | --- | --- | --- | --- |"
-    return "\n".join([head, *rows])
+    """Each metric of each benchmark, before and after."""
+    results = list(results)
+    metrics = list(dict.fromkeys(metric for result in results for metric in result.metrics))
+    head = " | ".join(f"{metric.upper()} in | {metric.upper()} out" for metric in metrics)
+    lines = [f"| set | images | {head} |", f"|{' --- |' * (2 + 2 * len(metrics))}"]
+    for result in results:
+        cells = [
+            shown(metric, result.mean(field)) for metric in metrics for field in (f"input_{metric}", metric)
+        ]
+        lines.append(f"| {result.benchmark} | {len(result.scores)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def shown(metric: str, value: float) -> str:
+    """With the digits that papers give; empty when it was not measured."""
+    if not np.isfinite(value):
+        return ""
+    return f"{value:.4f}" if metric.startswith("ssim") else f"{value:.2f}"
+
+
+def _named(data: Path, names: Sequence[str] | None, others: bool) -> list[Benchmark]:
+    if names is None and others:
+        return []
+    if names is None:
+        names = available(data)
+        if not names:
+            raise DataError(f"{data}: no benchmark is in this folder; known are {', '.join(BENCHMARKS)}.")
+    for name in names:
+        if name not in BENCHMARKS:
+            raise UsageError(f"There is no benchmark {name!r}; known are {', '.join(BENCHMARKS)}.")
+    return [BENCHMARKS[name] for name in names]
+
+
+def _restore(restore: Restore, damaged: Image, protocol: Protocol) -> Values:
+    """In 0..255."""
+    if protocol.rounded:
+        restored: Values = restore(damaged)
+    else:
+        restored = np.clip(restore(damaged.astype(np.float32) / 255), 0, 1) * np.float32(255)
+    return restored
+
+
+def _measured(measures: Mapping[str, Measure], image: Values, clean: Image | None) -> dict[str, float]:
+    values = {name: measure(image, clean) for name, measure in measures.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _pixels(path: Path) -> Image:
@@ -125,67 +266,58 @@ def _pixels(path: Path) -> Image:
     return pixels
 
 
-def _files(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.glob("*") if path.is_file()) if folder.is_dir() else []
-    if not files:
-        raise DataError(f"{folder}: this benchmark folder is missing or empty.")
-    return files
+def _of_set(data_set: DataSet) -> Callable[[Path], list[Item]]:
+    def items(data: Path) -> list[Item]:
+        found = find_set(data, data_set)
+        if not found:
+            where = data / data_set.part / data_set.name
+            raise DataError(f"{where}: {data_set.name} is neither here nor where its authors put it.")
+        return found
+
+    return items
 
 
-def _targets(data: Path) -> dict[str, list[tuple[Path, Path]]]:
-    """(input, target) files of every paired set."""
-    return {name: _pairs(data / "test" / name) for name in PAIRED} | {"low light": _dark_pairs(data)}
+def _noisy(name: str) -> list[Benchmark]:
+    data_set = DATA_SETS[name]
+
+    def items(data: Path) -> list[Item]:
+        return [Item(item.name, None, item.clean) for item in _of_set(data_set)(data)]
+
+    return [Benchmark(f"{name}-{sigma}", items, data_set.count, sigma) for sigma in SIGMAS]
 
 
-def _pairs(folder: Path) -> list[tuple[Path, Path]]:
-    targets = {path.stem: path for path in _files(folder / "target")}
-    inputs = _files(folder / "input")
-    for path in inputs:
-        if path.stem not in targets:
-            raise DataError(f"{path}: has no picture of that name in {folder / 'target'}.")
-    return [(path, targets[path.stem]) for path in inputs]
-
-
-def _dark_pairs(data: Path) -> list[tuple[Path, Path]]:
+def _dark_items(data: Path) -> list[Item]:
     pairs = find_pairs(data, "lowlight")
     if not pairs:
         raise DataError(f"{data / 'train' / 'lowlight'}: this benchmark folder is missing or empty.")
-    return split(pairs, "lowlight")[1]
+    return [Item(damaged.stem, damaged, clean) for damaged, clean in split(pairs, "lowlight")[1]]
 
 
-def _noisy(sigma: int) -> Benchmark:
-    def cases(data: Path) -> Iterator[Case]:
-        for index, path in enumerate(_files(data / "test" / "CBSD68" / "target")):
-            clean = _pixels(path)
-            noise = np.random.default_rng(index).normal(0, sigma, clean.shape)
-            yield Case(path.stem, np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8), clean)
-
-    protocol = f"Gaussian noise, sigma {sigma}, default_rng(index), rounded and clipped to 8 bits"
-    return Benchmark(f"CBSD68 sigma {sigma}", protocol, cases)
-
-
-def _paired(name: str) -> Benchmark:
-    def cases(data: Path) -> Iterator[Case]:
-        pairs = _dark_pairs(data) if name == "low light" else _pairs(data / "test" / name)
-        for damaged, clean in pairs:
-            yield Case(damaged.stem, _pixels(damaged), _pixels(clean))
-
-    return Benchmark(name, "whole image", cases)
+def _clean_items(data: Path) -> list[Item]:
+    items = []
+    for name in ("CBSD68", "Rain100L", "RESIDE-OTS", "RainDrop", "GoPro"):
+        items += [
+            Item(f"{name}/{item.name}", item.clean, item.clean) for item in find_set(data, DATA_SETS[name])
+        ]
+    if (data / "train" / "lowlight").is_dir():
+        items += [Item(f"low light/{each.name}", each.clean, each.clean) for each in _dark_items(data)]
+    if not items:
+        raise DataError(f"{data}: no benchmark with clean pictures is in this folder.")
+    return items
 
 
-def _clean() -> Benchmark:
-    def cases(data: Path) -> Iterator[Case]:
-        groups = {"CBSD68": _files(data / "test" / "CBSD68" / "target")}
-        groups |= {name: [target for _, target in pairs] for name, pairs in _targets(data).items()}
-        for name, paths in groups.items():
-            for path in paths:
-                clean = _pixels(path)
-                yield Case(f"{name}/{path.stem}", clean, clean)
+_DENOISING = ("CBSD68", "Urban100", "Kodak24")
 
-    return Benchmark("clean to itself", "the clean targets of all sets, restored, against themselves", cases)
-
-
-_ALL = (*(_noisy(sigma) for sigma in (15, 25, 50)), *(_paired(n) for n in (*PAIRED, "low light")), _clean())
+_ALL = (
+    *(benchmark for name in _DENOISING for benchmark in _noisy(name)),
+    *(
+        Benchmark(each.name, _of_set(each), each.count)
+        for each in DATA_SETS.values()
+        if each.part == "test" and each.name not in _DENOISING
+    ),
+    Benchmark("low light", _dark_items),
+    Benchmark("clean to itself", _clean_items),
+)
 
 BENCHMARKS = {benchmark.name: benchmark for benchmark in _ALL}
 """By name, in the order of the table."""

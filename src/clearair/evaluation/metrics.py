@@ -1,6 +1,6 @@
-"""Full-reference metrics on 8-bit RGB images.
+"""Full-reference metrics on RGB images in 0..255.
 
-Shapes: H x W pixels.
+Shapes: H x W pixels, C channels.
 """
 
 from __future__ import annotations
@@ -14,15 +14,20 @@ from numpy.typing import NDArray
 from clearair.errors import DataError
 
 Image = NDArray[np.uint8]
+Values = NDArray[Any]
+"""An image in 0..255 that need not be rounded to 8 bits: uint8 or floating point."""
 
 IDENTICAL = 100.0
 """PSNR in dB that two equal images count as, so that means stay finite."""
 
+WINDOW = 11
+"""Side of the Gaussian window of SSIM in pixels."""
 
-def psnr(image: Image, reference: Image) -> float:
+
+def psnr(image: Values, reference: Values) -> float:
     """Peak signal-to-noise ratio in dB over all pixels and channels, at most `IDENTICAL`.
 
-    Both (H, W, 3) uint8. Raises DataError when they differ in shape.
+    Both (H, W, 3) or (H, W) in 0..255. Raises DataError when they differ in shape.
     """
     _check(image, reference)
     error = float(np.mean((image.astype(np.float64) - reference.astype(np.float64)) ** 2))
@@ -31,15 +36,30 @@ def psnr(image: Image, reference: Image) -> float:
     return min(IDENTICAL, 10 * math.log10(255**2 / error))
 
 
-def ssim(image: Image, reference: Image) -> float:
-    """Structural similarity (Wang et al., 2004), mean over pixels and the three channels.
+def ssim(image: Values, reference: Values) -> float:
+    """Structural similarity (Wang et al., 2004), mean over pixels and channels.
 
-    Both (H, W, 3) uint8. Gaussian window of 11 x 11 and sigma 1.5, K1 = 0.01, K2 = 0.03, without the border
-    that the window does not cover. Raises DataError when they differ in shape or are below 11 px.
+    Both (H, W, 3) or (H, W) in 0..255. Gaussian window of 11 x 11 and sigma 1.5, K1 = 0.01, K2 = 0.03,
+    population covariance, without the border of 5 px that the window does not cover. Raises DataError when
+    they differ in shape or are below 11 px.
     """
     _check(image, reference)
-    if min(image.shape[:2]) < 11:
+    if min(image.shape[:2]) < WINDOW:
         raise DataError(f"SSIM needs images of at least 11 x 11 px, got {image.shape[1]} x {image.shape[0]}.")
+    if image.ndim == 2:
+        return _ssim_of_channel(image, reference)
+    # One channel at a time: several copies of a whole picture in double precision add up.
+    return float(np.mean([_ssim_of_channel(image[..., c], reference[..., c]) for c in range(image.shape[2])]))
+
+
+def luma(image: Values) -> NDArray[np.float64]:
+    """Y of BT.601 in 16..235, not rounded: (H, W, 3) in 0..255 -> (H, W). The Y of papers."""
+    weights = np.array([65.481, 128.553, 24.966]) / 255
+    y: NDArray[np.float64] = image.astype(np.float64) @ weights + 16
+    return y
+
+
+def _ssim_of_channel(image: Values, reference: Values) -> float:
     x, y = image.astype(np.float64), reference.astype(np.float64)
     mean_x, mean_y = _window(x), _window(y)
     var_x, var_y = _window(x * x) - mean_x**2, _window(y * y) - mean_y**2
@@ -50,16 +70,16 @@ def ssim(image: Image, reference: Image) -> float:
     return float(np.mean(luminance * structure))
 
 
-def _window(values: NDArray[Any]) -> NDArray[Any]:
-    """Gaussian mean around each position that the window fits: (H, W, C) -> (H - 10, W - 10, C)."""
+def _window(values: Values) -> Values:
+    """Gaussian mean around each position that the window fits: (H, W) -> (H - 10, W - 10)."""
     kernel = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
     kernel /= kernel.sum()
-    height, width = values.shape[0] - 10, values.shape[1] - 10
+    height, width = values.shape[0] - WINDOW + 1, values.shape[1] - WINDOW + 1
     rows = sum(weight * values[index : index + height] for index, weight in enumerate(kernel))
-    total: NDArray[Any] = sum(weight * rows[:, index : index + width] for index, weight in enumerate(kernel))
+    total: Values = sum(weight * rows[:, index : index + width] for index, weight in enumerate(kernel))
     return total
 
 
-def _check(image: Image, reference: Image) -> None:
+def _check(image: Values, reference: Values) -> None:
     if image.shape != reference.shape:
         raise DataError(f"Images of different shapes cannot be compared: {image.shape}, {reference.shape}.")

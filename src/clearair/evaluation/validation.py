@@ -136,6 +136,8 @@ def _benchmark_set(data: Path, name: str, every: int, side: int) -> ValidationSe
     for index, case in enumerate(BENCHMARKS[name].cases(data)):
         if index % every:
             continue
+        if case.clean is None:
+            raise DataError(f"{name}: has no clean pictures to validate with.")
         height, width = case.clean.shape[:2]
         if min(height, width) < side:
             raise DataError(f"{name}, {case.name}: {width} x {height} px; {side} px a side are needed here.")

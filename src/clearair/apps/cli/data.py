@@ -1,7 +1,8 @@
-"""`clearair data`: training data, packed for another machine and described."""
+"""`clearair data`: look after the pictures that are trained on and measured with."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ from clearair.apps.cli.lines import say
 
 @click.group()
 def data() -> None:
-    """Pack and describe training data."""
+    """Look after data sets."""
 
 
 @data.command()
@@ -61,3 +62,29 @@ def describe(folder: Path, views: int, sheet: Path | None, overwrite: bool) -> N
     if sheet is not None:
         pixels = contact_sheet(damage).permute(1, 2, 0).numpy()
         write_photo(Photo(pixels), sheet, overwrite=overwrite)
+
+
+@data.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--no-leaks", is_flag=True, help="Do not search test pictures among training pictures.")
+def check(folder: Path, no_leaks: bool) -> None:
+    """Say what is missing, misplaced or unequal below FOLDER, and what leaks from test into train.
+
+    Exit code 1 when something leaks or does not fit.
+    """
+    from clearair.data.checking import check_data
+
+    def on_done(what: str, done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r\033[K{what}: {done}/{total}", err=True, nl=False)
+
+    report = check_data(folder, leaks=not no_leaks, on_done=on_done)
+    for name, (found, count) in report.sets.items():
+        say(f"{name}: {found}" + (f" of {count}" if count else ""))
+    for problem in report.problems:
+        say(f"problem: {problem}")
+    for leak in report.leaks:
+        say(f"leak: {leak.train} shows {leak.test}" + (f" ({leak.how})" if leak.how else ""))
+    say(f"{len(report.problems)} problems, {len(report.leaks)} leaks")
+    if report.problems or report.leaks:
+        sys.exit(1)

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import os
+import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from clearair.evaluation.benchmarks import Score
+    from clearair.evaluation.benchmarks import Case, Result, Score
+    from clearair.evaluation.metrics import Image
     from clearair.restorer import Restorer
+
+FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 @click.command()
 @click.argument("model", default="compact")
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), required=True, help="Data folder.")
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Data folder.")
 @click.option("--benchmark", "names", multiple=True, help="Only this set; may be given again.")
 @click.option("--every", type=click.IntRange(1), default=1, help="Take every n-th image only.")
 @click.option(
@@ -31,47 +40,95 @@ if TYPE_CHECKING:
     is_flag=True,
     help="How well undamaged and unusual photographs are left alone, and which damaged ones get worse.",
 )
+@click.option(
+    "--pairs",
+    nargs=2,
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    metavar="INPUTS TARGETS",
+    help="Two folders of your own, paired by name.",
+)
+@click.option(
+    "--metrics",
+    default="psnr,ssim",
+    show_default=True,
+    help="Of psnr, ssim (RGB), psnr-y, ssim-y (luma), niqe, musiq (without a clean version).",
+)
+@click.option("--niqe-parameters", type=FILE, help="The authors' model for NIQE; otherwise niqe-own.")
+@click.option("--musiq-weights", type=FILE, help="The authors' weights for MUSIQ (musiq_koniq).")
+@click.option("--crop", type=click.IntRange(1), default=1, help="Crop to multiples of this; PromptIR has 16.")
+@click.option("--noise-seed", type=click.IntRange(0), default=0, help="Of the noise that is added.")
+@click.option("--no-rounding", is_flag=True, help="Do not round what is restored to 8 bits.")
+@click.option("--save-images", type=click.Path(path_type=Path, file_okay=False), help="Folder for pictures.")
 @click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Also write this file.")
-@click.option("--overwrite", is_flag=True, help="Replace that file when it exists.")
+@click.option("--csv", "sheet", type=click.Path(path_type=Path, dir_okay=False), help="A row per image.")
+@click.option("--overwrite", is_flag=True, help="Replace those files when they exist.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--precision", default="auto", show_default=True, help="auto, fp32, bf16 or fp16.")
 def evaluate(
     model: str,
-    data: Path,
+    data: Path | None,
     names: tuple[str, ...],
     every: int,
     percepts: str | None,
     harm: bool,
+    pairs: tuple[Path, Path] | None,
+    metrics: str,
+    niqe_parameters: Path | None,
+    musiq_weights: Path | None,
+    crop: int,
+    noise_seed: int,
+    no_rounding: bool,
+    save_images: Path | None,
     file: Path | None,
+    sheet: Path | None,
     overwrite: bool,
     device: str,
     precision: str,
 ) -> None:
     """Restore benchmark images with MODEL, a name or a folder, and print PSNR and SSIM.
 
-    Of whole images, in RGB, rounded to 8 bits.
+    Of whole images, in RGB, rounded to 8 bits, unless other options say so.
     """
+    from clearair.evaluation.benchmarks import pairs_benchmark
+    from clearair.evaluation.measures import make_measures
+    from clearair.evaluation.protocol import Protocol
     from clearair.files.outputs import check_file
     from clearair.restorer import Restorer
 
     if harm and percepts is not None:
         raise click.UsageError("--harm and --shuffle are two measurements; ask for one.")
-    if file is not None:
-        check_file(file, overwrite=overwrite, inputs=_inputs(file, data, model))
+    if data is None and (pairs is None or names or harm or percepts is not None):
+        raise click.UsageError("Missing option '--data', the folder that holds the pictures.")
+    folder = data or Path()
+    for output in (file, sheet):
+        if output is not None:
+            check_file(output, overwrite=overwrite, inputs=_inputs(output, folder, model))
+    asked = [name.strip() for name in metrics.split(",") if name.strip()]
+    place = "cpu" if device == "auto" else device
+    measures = make_measures(
+        asked, niqe_parameters=niqe_parameters, musiq_weights=musiq_weights, device=place
+    )
+    extra = [] if pairs is None else [pairs_benchmark(*pairs)]
     restorer = Restorer.from_pretrained(model, device=device, precision=precision)  # type: ignore[arg-type]
+    sheet_text = None
     if percepts is not None:
-        table, found = _shuffle(restorer, data, names, every, percepts)
+        table, found = _shuffle(restorer, folder, names, every, percepts)
     elif harm:
-        table, found = _harm(restorer, data, names, every)
+        table, found = _harm(restorer, folder, names, every)
     else:
-        table, found = _measure(restorer, data, names, every)
+        protocol = Protocol(crop, noise_seed, not no_rounding)
+        saver = None if save_images is None else _Saver(save_images, file, overwrite)
+        options = {"extra": extra, "protocol": protocol, "measures": measures, "every": every}
+        table, found, sheet_text = _measure(restorer, folder, names, saver, options)
     _progress("")
     click.echo(table)
-    if file is not None:
-        from clearair.image import write_atomically
+    from clearair.image import write_atomically
 
-        about = {"model": model, "every": every, **found}
+    if file is not None:
+        about = {"model": model, "weights": _weights(model), "every": every, **_version(), **found}
         write_atomically(file, (json.dumps(about, indent=1) + "\n").encode(), overwrite=overwrite)
+    if sheet is not None and sheet_text is not None:
+        write_atomically(sheet, sheet_text.encode(), overwrite=overwrite)
 
 
 def _inputs(file: Path, data: Path, model: str) -> list[Path]:
@@ -80,18 +137,99 @@ def _inputs(file: Path, data: Path, model: str) -> list[Path]:
     return [file] if place.exists() and {data.resolve(), Path(model).resolve()} & set(place.parents) else []
 
 
+class _Saver:
+    """Writes restored pictures, and noisy ones that are in no file: `DIR/BENCHMARK/NAME.png`."""
+
+    def __init__(self, folder: Path, json_file: Path | None, overwrite: bool) -> None:
+        self.folder, self.overwrite = folder, overwrite
+        self.base = (json_file.parent if json_file else Path()).absolute()
+        self.saved: dict[tuple[str, str], dict[str, str]] = {}
+
+    def __call__(self, benchmark: str, case: Case, restored: Image) -> None:
+        """Keep one picture."""
+        from clearair.files.outputs import make_folder
+        from clearair.image import Photo, write_photo
+
+        target = self.folder / benchmark.replace("/", "_") / f"{case.name}.png"
+        make_folder(target.parent)
+        write_photo(Photo(restored), target, overwrite=self.overwrite)
+        paths = {"restored": target}
+        if case.synthetic:
+            paths["input"] = target.with_name(f"{target.stem}.input.png")
+            write_photo(Photo(case.damaged), paths["input"], overwrite=self.overwrite)
+        self.saved[benchmark, case.name] = {
+            what: os.path.relpath(path.absolute(), self.base) for what, path in paths.items()
+        }
+
+    def note(self, result: dict[str, Any]) -> None:
+        """Say in a result where its pictures are, relative to the file it goes to."""
+        for score in result["scores"]:
+            score["saved"] = self.saved.get((result["benchmark"], score["name"]), {})
+
+
 def _measure(
-    restorer: Restorer, data: Path, names: tuple[str, ...], every: int
-) -> tuple[str, dict[str, Any]]:
-    from clearair.evaluation.benchmarks import evaluate, markdown_table
+    restorer: Restorer, data: Path, names: tuple[str, ...], saver: _Saver | None, options: dict[str, Any]
+) -> tuple[str, dict[str, Any], str]:
+    from clearair.evaluation.benchmarks import evaluate, markdown_table, shown
 
-    def on_image(benchmark: str, score: Score) -> None:
-        _progress(f"{benchmark}: {score.name} {score.psnr:.2f} dB")
+    done = 0
 
-    results = list(
-        evaluate(lambda image: restorer(image).image, data, names or None, every=every, on_image=on_image)
-    )
-    return markdown_table(results), {"results": [result.to_dict() for result in results]}
+    def on_image(benchmark: str, case: Case, restored: Image, score: Score) -> None:
+        nonlocal done
+        done += 1
+        values = " ".join(f"{metric} {shown(metric, value)}" for metric, value in score.values.items())
+        _progress(f"[{done}] {benchmark}: {score.name} {values}")
+        if saver:
+            saver(benchmark, case, restored)
+
+    def restore(image: Any) -> Any:
+        return restorer(image).image
+
+    results = list(evaluate(restore, data, names or None, on_image=on_image, **options))
+    found = [result.to_dict() for result in results]
+    if saver:
+        for result in found:
+            saver.note(result)
+    table = f"{markdown_table(results)}\n\nProtocol: {options['protocol']}."
+    return table, {"results": found}, _sheet(results)
+
+
+def _sheet(results: Sequence[Result]) -> str:
+    """CSV with a row per image."""
+    metrics = list(dict.fromkeys(metric for result in results for metric in result.metrics))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["benchmark", "image", *(f"{side}{m}" for m in metrics for side in ("input_", ""))])
+    for result in results:
+        for score in result.scores:
+            cells = [side.get(m, "") for m in metrics for side in (score.inputs, score.values)]
+            writer.writerow([result.benchmark, score.name, *cells])
+    return text.getvalue()
+
+
+def _version() -> dict[str, str]:
+    """The version, and in a checkout the commit, with `+` where files have changed since."""
+    from clearair import __version__
+
+    about = {"version": __version__}
+    here = Path(__file__).parent
+    with suppress(OSError, subprocess.CalledProcessError):
+        # Only when this file is tracked: an installed package may lie inside somebody else's repository.
+        git = ["git", "-C", str(here)]
+        quiet: dict[str, Any] = {"check": True, "capture_output": True, "text": True}
+        subprocess.run([*git, "ls-files", "--error-unmatch", __file__], **quiet)
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], **quiet).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain", "--untracked-files=no"], **quiet).stdout
+        about["commit"] = commit + ("+" if changed.strip() else "")
+    return about
+
+
+def _weights(model: str) -> str:
+    """Fingerprint of the model's weights."""
+    from clearair.evaluation.benchmarks import fingerprint
+    from clearair.models import find_model
+
+    return fingerprint([find_model(model) / "model.safetensors"])
 
 
 def _shuffle(

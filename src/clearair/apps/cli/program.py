@@ -17,6 +17,7 @@ from clearair.apps.cli.inspect import inspect
 from clearair.apps.cli.lines import say
 from clearair.apps.cli.models import models
 from clearair.apps.cli.plot import plot
+from clearair.apps.cli.report import report
 from clearair.apps.cli.restore import restore
 from clearair.apps.cli.train import train
 from clearair.errors import ClearAirError
@@ -37,7 +38,7 @@ def cli() -> None:
     """Restore noisy, hazy, rainy, snowy, blurred and dark photographs; what is wrong is found out."""
 
 
-for command in (restore, inspect, degrade, train, plot, evaluate, data, models, info):
+for command in (restore, inspect, degrade, train, plot, evaluate, report, data, models, info):
     cli.add_command(command)
 
 

@@ -178,8 +178,9 @@ def _train_restorer(
     from clearair.training.recipe import get_recipe
     from clearair.training.restoration import RestorerTask
 
-    recipe = override(get_recipe(name), changes)
-    task = RestorerTask(recipe, data, perceiver=chosen_perceiver(), device=device)
+    task = RestorerTask(
+        override(get_recipe(name), changes), data, perceiver=chosen_perceiver(), device=device
+    )
     follower = None
     if validation["views"] and task.perceiver is not None:
         follower = Follower(out, data, task.perceiver, report=click.echo, **validation)

@@ -1,0 +1,288 @@
+"""Data sets in the folders their authors distribute them in: which file belongs to which.
+
+A set is looked for as `test/SET/{input,target}` (or `train/...`), paired by stem, and then as its authors
+lay it out, below the data folder itself, below `train` or `test`, or one folder deeper.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from clearair.errors import DataError
+from clearair.image import SUFFIXES
+
+Key = Literal["stem", "number", "scene", "frame"]
+"""What the two halves of a pair have in common: the whole name; its first number; what comes before the
+first "_"; or, for `im_0001_s80_a04`, the first two parts."""
+
+_KEYS: dict[str, Callable[[str], str]] = {
+    "stem": lambda stem: stem,
+    "number": lambda stem: str(int(found[0])) if (found := re.findall(r"\d+", stem)) else stem,
+    "scene": lambda stem: stem.split("_")[0],
+    "frame": lambda stem: "_".join(stem.split("_")[:2]),
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where pictures lie. Of a set of clean photographs only the targets are given."""
+
+    targets: str
+    """Pattern of files; for pairs relative to the folder of the input."""
+    inputs: str | None = None
+    """Pattern of files."""
+    key: Key = "stem"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture of a set."""
+
+    name: str
+    damaged: Path | None
+    """None: to be made by adding noise."""
+    clean: Path | None
+    """None: nobody knows what it should look like."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A published set of pictures."""
+
+    name: str
+    part: Literal["train", "test"]
+    layouts: tuple[Layout, ...]
+    count: int | None = None
+    """How many pairs or pictures the complete set has."""
+    clean: bool = True
+    """There is a clean version of each."""
+
+
+def _photos(*patterns: str) -> tuple[Layout, ...]:
+    return tuple(Layout(pattern) for pattern in patterns)
+
+
+def _gopro(part: str) -> tuple[Layout, ...]:
+    return (Layout("../sharp/*", f"GOPRO_Large/{part}/*/blur/*"),)
+
+
+def _snow(size: str) -> tuple[Layout, ...]:
+    return (Layout("../gt/*", f"Snow100K-{size}/synthetic/*"),)
+
+
+CDD11 = (
+    "haze",
+    "haze_rain",
+    "haze_snow",
+    "low",
+    "low_haze",
+    "low_haze_rain",
+    "low_haze_snow",
+    "low_rain",
+    "low_snow",
+    "rain",
+    "snow",
+)
+
+_RAINDS = tuple(
+    Layout("../gt/*", f"RainDS_real/{{part}}_set/{kind}/*", "number")
+    for kind in ("raindrop", "rainstreak", "rainstreak_raindrop")
+)
+
+
+def _rainds(part: str) -> tuple[Layout, ...]:
+    return tuple(Layout(each.targets, str(each.inputs).format(part=part), each.key) for each in _RAINDS)
+
+
+def _cdd(part: str) -> tuple[Layout, ...]:
+    return tuple(Layout("../clear/*", f"CDD-11_{part}/{kind}/*") for kind in CDD11)
+
+
+DATA_SETS = {
+    each.name: each
+    for each in (
+        DataSet("BSD400", "train", _photos("BSD400/*"), 400),
+        DataSet("WED", "train", _photos("WED/*", "pristine_images/*"), 4744),
+        DataSet(
+            "OTS",
+            "train",
+            (
+                Layout("../../clear/*", "OTS/haze/*/*", "scene"),
+                Layout("../../clear/clear_images/*", "OTS_ALPHA/haze/*/*", "scene"),
+                Layout("../clear/*", "OTS/part*/*", "scene"),
+                Layout("../clear/*", "OTS/hazy/*", "scene"),
+            ),
+            72135,
+        ),
+        DataSet(
+            "Rain100L-train",
+            "train",
+            (
+                Layout("../norain/*", "rain_data_train_Light/rain/*", "number"),
+                Layout("norain-*", "Rain100L/train/rain-*", "number"),
+                Layout("norain-*", "RainTrainL/rain-*", "number"),
+            ),
+            200,
+        ),
+        DataSet("GoPro-train", "train", _gopro("train"), 2103),
+        DataSet("LOLv1-train", "train", (Layout("../high/*", "our485/low/*"),), 485),
+        DataSet("Snow100K-train", "train", (Layout("../gt/*", "all/synthetic/*"),), 50000),
+        DataSet(
+            "Outdoor-Rain-train", "train", (Layout("../gt/*", "Outdoor-Rain/train/in/*", "frame"),), 9000
+        ),
+        DataSet("RainDrop-train", "train", (Layout("../gt/*", "train/data/*", "scene"),), 861),
+        DataSet("CDD-11-train", "train", _cdd("train"), 13013),
+        DataSet("RainDS-train", "train", _rainds("train"), 450),
+        DataSet("CBSD68", "test", _photos("CBSD68/original_png/*", "CBSD68/original/*", "CBSD68/*"), 68),
+        DataSet("Urban100", "test", _photos("Urban100/image_SRF_4/*_HR.*", "Urban100/*"), 100),
+        DataSet("Kodak24", "test", _photos("Kodak24/*"), 24),
+        DataSet(
+            "SOTS-outdoor",
+            "test",
+            (
+                Layout("../gt/*", "SOTS/outdoor/hazy/*", "scene"),
+                Layout("../gt/*", "outdoor/hazy/*", "scene"),
+                Layout("../clear/*", "SOTS/outdoor/haze/*", "scene"),
+            ),
+            500,
+        ),
+        DataSet("SOTS-indoor", "test", (Layout("../gt/*", "SOTS/indoor/hazy/*", "scene"),), 500),
+        DataSet(
+            "Rain100L",
+            "test",
+            (
+                Layout("../../norain/*", "rain_data_test_Light/rain/X2/*", "number"),
+                Layout("../norain/*", "rain_data_test_Light/rain/*", "number"),
+                Layout("../norain/*", "Rain100L/rain/*", "number"),
+                Layout("../norain/*", "Rain100L/rainy/*", "number"),
+                Layout("norain-*", "Rain100L/rain-*", "number"),
+            ),
+            100,
+        ),
+        DataSet("GoPro", "test", _gopro("test"), 1111),
+        DataSet("LOLv1", "test", (Layout("../high/*", "eval15/low/*"),), 15),
+        DataSet("Snow100K-S", "test", _snow("S"), 16611),
+        DataSet("Snow100K-M", "test", _snow("M"), 16588),
+        DataSet("Snow100K-L", "test", _snow("L"), 16801),
+        DataSet("Snow100K-real", "test", (Layout("", "realistic/*"),), 1329, clean=False),
+        DataSet(
+            "Outdoor-Rain",
+            "test",
+            (
+                Layout("../gt/*", "Outdoor-Rain/test1/in/*", "frame"),
+                Layout("../gt/*", "Outdoor-Rain/test1/input/*", "frame"),
+                Layout("../gt/*", "test1/in/*", "frame"),
+                Layout("../gt/*", "test1/input/*", "frame"),
+            ),
+            750,
+        ),
+        DataSet("RainDrop", "test", (Layout("../gt/*", "test_a/data/*", "scene"),), 58),
+        DataSet("CDD-11", "test", _cdd("test"), 2200),
+        DataSet("RainDS", "test", _rainds("test"), 294),
+        DataSet("RESIDE-OTS", "test", ()),
+    )
+}
+"""By name. A new set is an entry here; a private one needs none, any two folders will do (`pair_folders`)."""
+
+
+def find_set(data: Path, data_set: DataSet) -> list[Item]:
+    """The pictures of a set, sorted by path; empty when it is not there.
+
+    Of the layouts the first is taken that has files, and with it those that differ only by a sub-folder of
+    the same set. Raises DataError for an input without target, or several.
+    """
+    plain = data / data_set.part / data_set.name
+    if (plain / "target").is_dir() or (not data_set.clean and plain.is_dir()):
+        return _plain(plain)
+    items: list[Item] = []
+    for layout in data_set.layouts:
+        if items and not _goes_with(layout, data_set):
+            break
+        items += _by_layout(data, layout, data_set)
+    return items
+
+
+def pair_folders(inputs: Path, targets: Path) -> list[Item]:
+    """Any two folders, paired by stem. Raises DataError for what has no other half, or no files at all."""
+    damaged, clean = pictures(inputs.glob("*")), pictures(targets.glob("*"))
+    for folder, files in ((inputs, damaged), (targets, clean)):
+        if not files:
+            raise DataError(f"{folder}: this folder is missing or holds no pictures.")
+    items = _matched(damaged, clean, "stem", targets)
+    lonely = sorted({path.stem for path in clean} - {path.stem for path in damaged})
+    if lonely:
+        raise DataError(
+            f"{targets}: {len(damaged)} inputs but {len(clean)} targets; {lonely[0]} has no input."
+        )
+    return items
+
+
+def pictures(paths: Iterable[Path]) -> list[Path]:
+    """Those that have the suffix of a picture, sorted."""
+    return sorted(path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def _goes_with(layout: Layout, data_set: DataSet) -> bool:
+    """Several folders make up these two sets; for all others layouts are alternatives."""
+    return data_set.name.startswith(("CDD-11", "RainDS"))
+
+
+def _plain(folder: Path) -> list[Item]:
+    targets = pictures((folder / "target").glob("*"))
+    inputs = pictures((folder / "input").glob("*"))
+    if not (folder / "target").is_dir():
+        return [Item(path.stem, path, None) for path in pictures(folder.rglob("*"))]
+    if not inputs and not (folder / "input").is_dir():
+        return [Item(path.stem, None, path) for path in targets]
+    return _matched(inputs, targets, "stem", folder / "target")
+
+
+def _by_layout(data: Path, layout: Layout, data_set: DataSet) -> list[Item]:
+    pattern = layout.targets if layout.inputs is None else layout.inputs
+    files: list[Path] = []
+    for above in ("", f"{data_set.part}/", "*/", f"{data_set.part}/*/"):
+        files = pictures(data.glob(above + pattern))
+        if files:
+            break
+    if layout.inputs is None:
+        return [Item(path.stem, None, path) for path in files]
+    if not data_set.clean:
+        return [Item(path.stem, path, None) for path in files]
+    items: list[Item] = []
+    for folder in sorted({path.parent for path in files}):
+        way, _, names = layout.targets.rpartition("/")
+        place = Path(os.path.normpath(folder / way))
+        targets = pictures(place.glob(names))
+        inside = [path for path in files if path.parent == folder]
+        label = _label(folder, layout)
+        items += [
+            Item(label + item.name, item.damaged, item.clean)
+            for item in _matched(inside, targets, layout.key, place)
+        ]
+    return items
+
+
+def _label(folder: Path, layout: Layout) -> str:
+    """What tells apart pictures of one name: the sequence, or the kind of damage."""
+    if str(layout.inputs).startswith(("CDD-11", "RainDS")):
+        return f"{folder.name}/"
+    return f"{folder.parent.name}/" if "GOPRO" in str(layout.inputs) else ""
+
+
+def _matched(inputs: list[Path], targets: list[Path], key: Key, place: Path) -> list[Item]:
+    take = _KEYS[key]
+    by_key: dict[str, list[Path]] = {}
+    for path in targets:
+        by_key.setdefault(take(path.stem), []).append(path)
+    items = []
+    for path in inputs:
+        found = by_key.get(take(path.stem), [])
+        if len(found) != 1:
+            raise DataError(f"{path}: needs exactly one picture of that name in {place}, has {len(found)}.")
+        items.append(Item(path.stem, path, found[0]))
+    return items

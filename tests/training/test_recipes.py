@@ -1,0 +1,45 @@
+import csv
+from importlib.resources import files
+
+import pytest
+import torch
+
+from clearair.data.pairs import _draw_kinds
+from clearair.training.recipe import RECIPES, component_variants, get_recipe, perception_orders, smoke
+
+
+def published(table: str) -> set[str]:
+    text = (files("clearair.evaluation") / "paper_tables.csv").read_text()
+    return {line["method"] for line in csv.DictReader(text.splitlines()) if line["table"] == table}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_has_its_own_name(name):
+    assert get_recipe(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("three_task", {"noise", "haze", "rain"}),
+        ("five_task", {"noise", "haze", "rain", "blur", "lowlight"}),
+        ("composite", {"haze", "rain", "lowlight", "snow"}),
+        ("single_deblur", {"blur"}),
+    ],
+)
+def test_single_damage_is_what_the_setting_names(name, kinds):
+    generator = torch.Generator().manual_seed(0)
+    drawn = [_draw_kinds(get_recipe(name).mix, generator) for _ in range(200)]
+    assert {found[0] for found in drawn if len(found) == 1} == kinds
+
+
+def test_variants_are_named_as_in_the_published_tables():
+    assert set(perception_orders(smoke())) == published("6")
+    assert set(component_variants(smoke())) == published("7")
+
+
+def test_each_variant_differs_from_every_other():
+    variants = component_variants(smoke()).values()
+    states = {(v.network.quality, v.network.regions, v.network.degradation, v.clue_reuse) for v in variants}
+    assert len(states) == 8
+    assert len({variant.network.order for variant in perception_orders(smoke()).values()}) == 3
