@@ -10,10 +10,8 @@ Shapes: B patches, T tokens (patches of all scales), D channels of the transform
 from __future__ import annotations
 
 import math
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +20,7 @@ from torch import Tensor, nn
 
 from clearair.errors import ModelError
 from clearair.evaluation.metrics import Values
+from clearair.weights import check_fit, read_weight_file
 
 PATCH = 32
 """Side of a patch in pixels."""
@@ -197,24 +196,14 @@ def _hashed(count: int, grid: int) -> Tensor:
 
 def load_musiq(path: Path | str, device: torch.device | str = "cpu") -> Musiq:
     """The network with weights from a file of the published layout. Raises ModelError."""
-    try:
-        stored: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise ModelError(f"{path}: no weights can be read from it: {str(error).splitlines()[0]}") from error
+    path = Path(path)
+    stored = read_weight_file(path)
     if isinstance(stored, dict) and isinstance(stored.get("params"), dict):
         stored = stored["params"]
     if not isinstance(stored, dict) or not all(isinstance(value, Tensor) for value in stored.values()):
         raise ModelError(f"{path}: holds no weights by name.")
     network = Musiq()
-    wanted = network.state_dict()
-    for name in (*wanted, *stored):
-        if name not in stored or name not in wanted:
-            raise ModelError(f"{path}: not the weights of MUSIQ for KonIQ-10k: {name} is absent or too much.")
-        if stored[name].shape != wanted[name].shape:
-            raise ModelError(
-                f"{path}: not the weights of MUSIQ for KonIQ-10k: {name} is {tuple(stored[name].shape)}, "
-                f"needs {tuple(wanted[name].shape)}."
-            )
+    check_fit(stored, network.state_dict(), path, "MUSIQ for KonIQ-10k")
     network.load_state_dict(stored)
     return network.eval().requires_grad_(False).to(device)
 
