@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from clearair.perception.confidence import CHANGE_RAMP, TONE_RAMP, change_share, tone_share
+from clearair.perception.confidence import CHANGE_RAMP, TONE_RAMPS, change_share, tone_share
 
 NAMES = ("noise", "haze", "lowlight", "blur")
 
@@ -36,9 +36,10 @@ def test_tone_is_changed_for_kinds_that_change_it(name, counts):
 @pytest.mark.parametrize(
     ("share", "name", "ramp"),
     [
-        (tone_share, "haze", TONE_RAMP),
-        (tone_share, "rain", TONE_RAMP),
-        (change_share, "haze", TONE_RAMP),
+        (tone_share, "haze", TONE_RAMPS["haze"]),
+        (tone_share, "rain", TONE_RAMPS["rain"]),
+        (change_share, "haze", TONE_RAMPS["haze"]),
+        (tone_share, "lowlight", TONE_RAMPS["lowlight"]),
         (change_share, "rain", CHANGE_RAMP),
         (change_share, "noise", CHANGE_RAMP),
     ],

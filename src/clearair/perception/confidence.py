@@ -16,11 +16,14 @@ TONE_KINDS = ("haze", "lowlight", "rain", "snow")
 """Kinds that change exposure, colour or contrast as a whole; rain and snow do by the veil they melt into."""
 ONLY_TONE = ("haze", "lowlight")
 """Those of them that are nothing else. Some pictures are meant to look so: in doubt they are left alone."""
-TONE_RAMP = (0.8, 0.95)
-"""Probability of such a kind up to which the tone stays, and from which on it is corrected in full."""
+TONE_RAMPS = {"haze": (0.83, 0.95), "lowlight": (0.92, 0.96), "rain": (0.8, 0.95), "snow": (0.8, 0.95)}
+"""Probability of each up to which the tone stays, and from which on it is corrected in full. A night scene
+and a photo of a scene in too little light differ least of all, so the perceiver must be surest there."""
 TONE_WORDS = ("hazy", "low-light", "rainy", "snowy")
 """The same in DA-CLIP's words. Their probabilities share out one between ten kinds of damage, so they
 say which, and never whether: such a perceiver leaves the hand free."""
+WORDS_RAMP = (0.8, 0.95)
+"""The same for all such words together."""
 CHANGE_RAMP = (0.2, 0.5)
 """Probability of other damage up to which nothing is changed, and from which on the hand is free."""
 
@@ -35,8 +38,8 @@ def tone_share(probabilities: Floats, names: Sequence[str]) -> Floats:
         return np.ones(len(probabilities), np.float32)
     if share_out(names):
         together = probabilities[:, [name in TONE_WORDS for name in names]].sum(axis=1, keepdims=True)
-        return _ramp(together, TONE_RAMP)
-    return _ramp(probabilities[:, [name in TONE_KINDS for name in names]], TONE_RAMP)
+        return _ramp(together, WORDS_RAMP)
+    return _surest(probabilities, names, TONE_KINDS)
 
 
 def change_share(probabilities: Floats, names: Sequence[str]) -> Floats:
@@ -48,12 +51,21 @@ def change_share(probabilities: Floats, names: Sequence[str]) -> Floats:
         return np.ones(len(probabilities), np.float32)
     only_tone = np.array([name in ONLY_TONE for name in names])
     detail = _ramp(probabilities[:, ~only_tone], CHANGE_RAMP)
-    return np.maximum(detail, _ramp(probabilities[:, only_tone], TONE_RAMP))
+    return np.maximum(detail, _surest(probabilities, names, ONLY_TONE))
 
 
 def share_out(names: Sequence[str]) -> bool:
     """Whether probabilities of these names sum to one, as DA-CLIP's do, and are not each a yes or no."""
     return not set(names).isdisjoint(TONE_WORDS)
+
+
+def _surest(probabilities: Floats, names: Sequence[str], kinds: Sequence[str]) -> Floats:
+    """The largest share that one of these kinds of tone allows, (B, K) -> (B,)."""
+    share = np.zeros(len(probabilities), np.float32)
+    for column, name in enumerate(names):
+        if name in kinds:
+            share = np.maximum(share, _ramp(probabilities[:, column : column + 1], TONE_RAMPS[name]))
+    return share
 
 
 def _ramp(probabilities: Floats, ramp: tuple[float, float]) -> Floats:

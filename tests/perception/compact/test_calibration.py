@@ -4,35 +4,61 @@ from __future__ import annotations
 
 import torch
 
-from clearair.perception.compact.calibration import calibrate, fit_scaling
+from clearair.perception.compact.calibration import Exam, calibrate, fit_head
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
 
+WEIGHT, BIAS = torch.tensor([[1.5, -0.5, 0.0], [0.3, 0.0, 2.0]]), torch.tensor([0.5, -1.0])
+
 
 def draws(count: int = 40_000) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits of two kinds, and presence drawn from the probabilities that they mean."""
+    """Embeddings, and presence of two kinds drawn from the probabilities that WEIGHT and BIAS mean."""
     generator = torch.Generator().manual_seed(0)
-    logits = 3 * torch.randn(count, 2, generator=generator)
-    return logits, torch.rand(count, 2, generator=generator) < logits.sigmoid()
+    embeddings = torch.randn(count, 3, generator=generator)
+    chances = (embeddings @ WEIGHT.T + BIAS).sigmoid()
+    return embeddings, torch.rand(count, 2, generator=generator) < chances
 
 
-def test_true_logits_are_left_alone():
-    scale, offset = fit_scaling(*draws())
-    torch.testing.assert_close(scale, torch.ones(2), atol=0.05, rtol=0)
-    torch.testing.assert_close(offset, torch.zeros(2), atol=0.05, rtol=0)
+def fit(head: tuple[torch.Tensor, torch.Tensor], importance: float = 1.0, counts: torch.Tensor | None = None):
+    embeddings, present = draws()
+    counts = torch.ones(len(embeddings)) if counts is None else counts
+    return fit_head(embeddings, present, counts, head, torch.tensor([importance, 1.0]))
 
 
-def test_overconfident_and_biased_logits_are_put_right():
-    logits, present = draws()
-    scale, offset = fit_scaling(2 * logits + torch.tensor([1.0, -1.0]), present)
-    torch.testing.assert_close(scale, torch.full((2,), 0.5), atol=0.05, rtol=0)
-    torch.testing.assert_close(offset, torch.tensor([-0.5, 0.5]), atol=0.05, rtol=0)
+def test_a_head_that_is_right_is_left_alone():
+    weight, bias = fit((WEIGHT, BIAS))
+    torch.testing.assert_close(weight, WEIGHT, atol=0.06, rtol=0)
+    torch.testing.assert_close(bias, BIAS, atol=0.06, rtol=0)
+
+
+def test_an_overconfident_head_and_one_that_looks_elsewhere_are_put_right():
+    for head in ((3 * WEIGHT, BIAS + 1), (WEIGHT.roll(1, dims=1), -BIAS)):
+        weight, bias = fit(head)
+        torch.testing.assert_close(weight, WEIGHT, atol=0.06, rtol=0)
+        torch.testing.assert_close(bias, BIAS, atol=0.06, rtol=0)
+
+
+def test_importance_makes_one_kind_more_likely_and_leaves_the_other():
+    _, bias = fit((WEIGHT, BIAS), importance=4.0)
+    assert 1.0 < bias[0] - BIAS[0] < 1.7  # log 4 = 1.39
+    assert abs(bias[1] - BIAS[1]) < 0.06
+
+
+def test_a_picture_that_counts_nothing_changes_nothing():
+    embeddings, present = draws()
+    wrong = ~present
+    counts = torch.cat([torch.ones(len(embeddings)), torch.zeros(len(embeddings))])
+    weight, _ = fit_head(
+        embeddings.repeat(2, 1), torch.cat([present, wrong]), counts, (WEIGHT, BIAS), torch.ones(2)
+    )
+    torch.testing.assert_close(weight, WEIGHT, atol=0.06, rtol=0)
 
 
 def test_a_kind_never_seen_stays_finite():
-    scale, offset = fit_scaling(torch.randn(30, 2), torch.tensor([[True, False]]).expand(30, 2))
-    assert scale.isfinite().all()
-    assert offset.abs().max() < 10
+    present = torch.tensor([[True, False]]).expand(30, 2)
+    weight, bias = fit_head(torch.randn(30, 3), present, torch.ones(30), (WEIGHT, BIAS), torch.ones(2))
+    assert weight.isfinite().all()
+    assert bias.isfinite().all()
 
 
 def test_only_the_kind_head_changes_and_the_mean_probability_fits():
@@ -41,10 +67,21 @@ def test_only_the_kind_head_changes_and_the_mean_probability_fits():
     before = {name: value.clone() for name, value in eyes.state_dict().items()}
     images, kinds = torch.rand(64, 3, 48, 48), torch.zeros(64, 8, dtype=torch.bool)
     kinds[:48, 2] = True
-    calibrate(eyes, [(images[:32], kinds[:32]), (images[32:], kinds[32:])])
+    calibrate(eyes, [Exam(images[:32], kinds[:32]), Exam(images[32:], kinds[32:])])
     changed = {name for name, value in eyes.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"kind_head.weight", "kind_head.bias"}
     with torch.no_grad():
         mean = eyes.kind_logits(eyes(images).degradation).sigmoid().mean(0)
     assert abs(float(mean[2]) - 0.75) < 0.08
     assert mean[[0, 1, 3, 4, 5, 6, 7]].max() < 0.3
+
+
+def test_pictures_that_count_more_decide():
+    torch.manual_seed(0)
+    eyes = CompactEyes(EyesConfig(far_pixels=1024)).eval()
+    images = torch.rand(8, 3, 48, 48)
+    dark, light = torch.ones(8, 8, dtype=torch.bool), torch.zeros(8, 8, dtype=torch.bool)
+    calibrate(eyes, [Exam(images, dark, weight=9.0), Exam(images, light)])  # the same pictures, called both
+    with torch.no_grad():
+        mean = eyes.kind_logits(eyes(images).degradation).sigmoid().mean()
+    assert abs(float(mean) - 0.9) < 0.05

@@ -1,50 +1,83 @@
 """Make probabilities mean what they say: of all that is named with 0.8, four in five are there.
 
-Shapes: N pictures, K kinds.
+Training shows crops, damaged at random. What people restore are whole pictures, and among them scenes that
+are meant to be dark, pale or misty: the head that names kinds is linear, so it is fitted to all of these at
+the end.
+
+Shapes: N pictures, K kinds, D entries of the degradation embedding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.perception.compact.eyes import CompactEyes
+from clearair.perception.compact.eyes import SHARPNESS, CompactEyes
 
-WEIGHT = 20.0
-"""Pictures' worth of belief that logits are right as they are: decides where pictures are few."""
+FAITH = 1e-5
+"""How much the head as it was trained is believed: weight of the squared distance to it in the loss."""
 
 
-def fit_scaling(logits: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale and offset (K,) each with which logits (N, K) predict `present` (N, K) best (Platt, 1999)."""
-    slope = torch.zeros(logits.shape[1], requires_grad=True)  # logarithm of the scale
-    offset = torch.zeros(logits.shape[1], requires_grad=True)
-    optimizer = torch.optim.LBFGS([slope, offset], max_iter=100, line_search_fn="strong_wolfe")
+@dataclass(frozen=True)
+class Exam:
+    """Pictures of one size and what is wrong with each."""
+
+    images: Tensor
+    """(B, 3, H, W) in [0, 1]."""
+    kinds: Tensor
+    """(B, K) bool; all False where nothing is."""
+    weight: float = 1.0
+    """How much each counts."""
+
+
+def fit_head(
+    embeddings: Tensor, present: Tensor, counts: Tensor, head: tuple[Tensor, Tensor], importance: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Logistic regression from `embeddings` (N, D) to `present` (N, K) bool: weight (K, D) and bias (K,).
+
+    It begins at `head`. `counts` (N,) weighs pictures, `importance` (K,) says how much more it matters to
+    find a kind than to be silent.
+    """
+    weight, bias = (part.clone().requires_grad_() for part in head)
+    counts = (counts / counts.mean())[:, None]
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=300, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        scaled = logits * slope.exp() + offset
-        loss = F.binary_cross_entropy_with_logits(scaled, present.float(), reduction="sum")
-        loss = loss + WEIGHT * (slope.square() + offset.square() / 10).sum()
+        each = F.binary_cross_entropy_with_logits(
+            embeddings @ weight.T + bias, present.float(), pos_weight=importance, reduction="none"
+        )
+        loss = (each * counts).mean() + FAITH * (
+            (weight - head[0]).square().sum() + (bias - head[1]).square().sum()
+        )
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return slope.detach().exp(), offset.detach()
+    return weight.detach(), bias.detach()
 
 
 @torch.no_grad()
-def calibrate(eyes: CompactEyes, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-    """Fit the kind head to pairs of images (B, 3, H, W) and kinds (B, K) bool, in place.
-
-    Everything else that is seen stays as it is.
-    """
+def calibrate(eyes: CompactEyes, exams: Iterable[Exam], importance: Tensor | None = None) -> None:
+    """Fit the kind head to what these pictures show, in place; everything else that is seen stays."""
     eyes.eval()
-    seen = [(eyes.kind_logits(eyes(images).degradation), kinds) for images, kinds in batches]
-    logits, present = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    embeddings, present, counts = [], [], []
+    for exam in exams:
+        embeddings.append(SHARPNESS * eyes(exam.images).degradation)
+        present.append(exam.kinds)
+        counts.append(torch.full((len(exam.kinds),), exam.weight))
+    head = eyes.kind_head
     with torch.enable_grad():
-        scale, offset = fit_scaling(logits, present)
-    eyes.kind_head.weight.mul_(scale[:, None])
-    eyes.kind_head.bias.mul_(scale).add_(offset)
+        weight, bias = fit_head(
+            torch.cat(embeddings),
+            torch.cat(present),
+            torch.cat(counts),
+            (head.weight.detach(), head.bias.detach()),
+            torch.ones(len(head.bias)) if importance is None else importance,
+        )
+    head.weight.copy_(weight)
+    head.bias.copy_(bias)

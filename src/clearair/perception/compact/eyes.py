@@ -22,7 +22,8 @@ from clearair.perception.compact.views import far_view, near_crops, near_grid
 LEVEL_VALUES = (5.0, 4.0, 3.0, 2.0, 1.0)
 THUMBNAIL = 8
 """Side of the picture, in pixels, that the content embedding remembers of the undamaged scene."""
-_SHARPNESS = 8.0  # logits of unit vectors need a scale to become certain
+SHARPNESS = 8.0
+"""Logits of unit vectors need a scale to become certain."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class CompactEyes(nn.Module):
 
     def kind_logits(self, degradation: Tensor) -> Tensor:
         """Unit degradation embeddings (..., D_d) -> logits of the kinds (..., K); linear."""
-        logits: Tensor = self.kind_head(_SHARPNESS * degradation)
+        logits: Tensor = self.kind_head(SHARPNESS * degradation)
         return logits
 
     def piece_kind_logits(self, pieces: Tensor) -> Tensor:
@@ -124,12 +125,12 @@ class CompactEyes(nn.Module):
 
     def strengths(self, degradation: Tensor) -> Tensor:
         """Unit degradation embeddings (..., D_d) -> strength of each kind (..., K), about 0..1; linear."""
-        strengths: Tensor = self.strength_head(_SHARPNESS * degradation)
+        strengths: Tensor = self.strength_head(SHARPNESS * degradation)
         return strengths
 
     def thumbnail(self, content: Tensor) -> Tensor:
         """Unit content embeddings (B, D_c) -> the undamaged scene as (B, 3, 8, 8), sRGB; linear."""
-        picture: Tensor = self.thumbnail_head(_SHARPNESS * content)
+        picture: Tensor = self.thumbnail_head(SHARPNESS * content)
         return picture.view(-1, 3, THUMBNAIL, THUMBNAIL)
 
     def same_region_logits(self, distance: Tensor) -> Tensor:

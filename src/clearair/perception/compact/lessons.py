@@ -179,7 +179,7 @@ def draw_batch(
     for _ in range(count // 2 if twins else count):
         real = bool(pairs) and float(torch.rand((), generator=generator)) < recipe.real_dark
         pool = pairs if real else photos
-        pieces = _random_crop(pool[_integer(len(pool), generator)], side, recipe.scales, generator)
+        pieces = random_crop(pool[_integer(len(pool), generator)], side, recipe.scales, generator)
         clean.append(pieces.clean)
         maps.append(torch.zeros(3, side, side, dtype=torch.uint8) if pieces.maps is None else pieces.maps)
         mapped.append(pieces.maps is not None)
@@ -219,7 +219,8 @@ def _draw_other_part(recipe: PerceiverRecipe, generator: torch.Generator) -> tup
     return (KINDS[int(torch.multinomial(torch.tensor(recipe.shares), 1, generator=generator))],)
 
 
-def _random_crop(photo: Photo, side: int, scales: tuple[float, float], generator: torch.Generator) -> Photo:
+def random_crop(photo: Photo, side: int, scales: tuple[float, float], generator: torch.Generator) -> Photo:
+    """A square of `side` px of a photo resized by a factor in `scales`, mirrored at random; its maps too."""
     height, width = photo.clean.shape[1:]
     low = max(scales[0], side / min(height, width))
     scale = max(low, scales[1]) if low >= scales[1] else low + (scales[1] - low) * _uniform(generator)

@@ -10,6 +10,7 @@ import torch
 
 from clearair.data.pairs import generator_for
 from clearair.perception.compact.calibration import calibrate
+from clearair.perception.compact.exams import draw_exams, importance
 from clearair.perception.compact.eyes import CompactEyes, Sight, folded, unfolded
 from clearair.perception.compact.lessons import Batch, PerceiverRecipe, draw_batch, draw_views, load_photos
 from clearair.perception.compact.losses import losses, region_loss
@@ -89,15 +90,26 @@ def publish(
 ) -> None:
     """Write the averaged network of a checkpoint in the form that ships: folded, half precision.
 
-    With data, probabilities are calibrated on batches that training has not drawn.
+    With data, the kind head is fitted to whole pictures and to batches that training has not drawn.
     """
     eyes = CompactEyes(recipe.eyes, normed=True)
     load_checkpoint(checkpoint).load_average(eyes)
     plain = folded(eyes.eval())
     if data is not None:
-        photos, pairs = load_photos(data)
-        fresh = replace(recipe, twins=0.0)
-        steps = range(recipe.steps, recipe.steps + batches)
-        drawn = (draw_batch(photos, pairs, fresh, generator_for(recipe.seed, step)) for step in steps)
-        calibrate(plain, ((batch.images, batch.kinds) for batch in drawn))
+        _examine(plain, recipe, data, batches)
     save_eyes(plain, folder)
+
+
+def recalibrate(
+    weights: Path, recipe: PerceiverRecipe, folder: Path, data: Path, *, batches: int = 60
+) -> None:
+    """Fit the kind head of published weights anew; every embedding, and so what a restorer sees, stays."""
+    eyes = load_eyes(weights)
+    _examine(eyes, recipe, data, batches)
+    save_eyes(eyes, folder)
+
+
+def _examine(eyes: CompactEyes, recipe: PerceiverRecipe, data: Path, batches: int) -> None:
+    photos, pairs = load_photos(data)
+    steps = range(recipe.steps, recipe.steps + batches)
+    calibrate(eyes, draw_exams(photos, pairs, replace(recipe, twins=0.0), steps), importance())

@@ -1,0 +1,100 @@
+"""What the head that names kinds is fitted to at the end: whole pictures, and scenes that only look damaged.
+
+Shapes: B images, H x W pixels, K kinds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from clearair.data.appearance import draw_appearance
+from clearair.data.degradations import KINDS, degrade
+from clearair.data.pairs import generator_for
+from clearair.perception.compact.calibration import Exam
+from clearair.perception.compact.lessons import (
+    PerceiverRecipe,
+    Photo,
+    draw_batch,
+    random_crop,
+)
+
+NIGHT = 70
+"""Mean value of 255 below which a photograph that is right shows a dark scene."""
+NIGHT_WHOLE, NIGHT_VIEW, REAL_DARK = 6.0, 3.0, 4.0
+"""How much dark scenes count, whole and in part, and pictures really taken in too little light: they are few,
+and a mistake with one costs more than any other."""
+IMPORTANCE = {"haze": 2.0, "rain": 1.3, "blur": 2.0}
+"""How much more it matters to find these than to be silent: their weak forms look like nothing."""
+DAMAGES = 3
+"""Kinds of damage each photograph is shown with."""
+SIDES, SCALES = (160, 256), (0.4, 1.0)
+"""Sides of views in pixels, and the factors by which the photo is resized for them."""
+
+
+def importance() -> Tensor:
+    """(K,) `IMPORTANCE`, 1 for all other kinds."""
+    return torch.tensor([IMPORTANCE.get(kind, 1.0) for kind in KINDS])
+
+
+def draw_exams(
+    photos: Sequence[Photo], pairs: Sequence[Photo], recipe: PerceiverRecipe, steps: range
+) -> Iterator[Exam]:
+    """Training's own batches of these steps, then every photograph and every pair, in a fixed order."""
+    for step in steps:
+        batch = draw_batch(photos, pairs, recipe, generator_for(recipe.seed, step))
+        yield Exam(batch.images, batch.kinds)
+    yield from _real_light(pairs)
+    yield from _nights(photos, generator_for(recipe.seed, steps.stop))
+    yield from _photographs(photos, generator_for(recipe.seed, steps.stop + 1))
+
+
+def _real_light(pairs: Sequence[Photo]) -> Iterator[Exam]:
+    """Scenes in too little light, and the same in enough."""
+    for pair in pairs:
+        assert pair.dark is not None
+        yield Exam(_picture(pair.dark), named("lowlight"), REAL_DARK)
+        yield Exam(_picture(pair.clean), named())
+
+
+def _nights(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:
+    """Scenes that are meant to be dark: whole, mirrored, and views."""
+    for photo in photos:
+        if photo.clean.float().mean() >= NIGHT:
+            continue
+        whole = _picture(photo.clean)
+        yield Exam(torch.cat([whole, whole.flip(3)]), named().expand(2, -1), NIGHT_WHOLE)
+        for side in SIDES:
+            view = random_crop(photo, side, SCALES, generator)
+            yield Exam(_picture(view.clean), named(), NIGHT_VIEW)
+
+
+def _photographs(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:
+    """Each photograph, whole or a view: as it is, with another look, and with kinds of damage in turn."""
+    whole_then_views = itertools.cycle([None, SIDES[0], None, SIDES[1]])
+    for index, (photo, side) in enumerate(zip(photos, whole_then_views, strict=False)):
+        clean = _picture((photo if side is None else random_crop(photo, side, SCALES, generator)).clean)
+        yield Exam(clean, named())
+        yield Exam(_stored(draw_appearance(clean, generator, 1.0)(clean)), named())
+        for turn in range(DAMAGES):
+            kind = KINDS[(DAMAGES * index + turn * len(KINDS) // DAMAGES) % len(KINDS)]
+            damaged = degrade(clean, [(kind,)], generator)
+            yield Exam(_stored(damaged.image), damaged.kinds)
+
+
+def named(*kinds: str) -> Tensor:
+    """(1, K) bool: these kinds."""
+    return torch.tensor([[kind in kinds for kind in KINDS]])
+
+
+def _picture(pixels: Tensor) -> Tensor:
+    """(3, H, W) uint8 -> (1, 3, H, W) in [0, 1]."""
+    return pixels[None].float() / 255
+
+
+def _stored(image: Tensor) -> Tensor:
+    """To levels that a file can hold: values between them would give damage away."""
+    return (image.clamp(0, 1) * 255).round_().div_(255)

@@ -1,0 +1,78 @@
+"""Exams: what is shown, what it is called, and how much it counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import skimage.data
+import torch
+
+from clearair.data.degradations import KINDS
+from clearair.perception.compact.exams import (
+    DAMAGES,
+    NIGHT_VIEW,
+    NIGHT_WHOLE,
+    REAL_DARK,
+    draw_exams,
+    importance,
+)
+from clearair.perception.compact.lessons import PerceiverRecipe, Photo
+
+RECIPE = replace(PerceiverRecipe(), batch=2, crops=(160,), twins=0.0)
+
+
+def photo() -> torch.Tensor:
+    return torch.from_numpy(skimage.data.astronaut()[100:292, 100:316]).permute(2, 0, 1).contiguous()
+
+
+def exams():
+    day, night = Photo(photo()), Photo(photo() // 4)
+    pair = Photo(photo(), dark=photo() // 8)
+    return list(draw_exams([day, night], [pair], RECIPE, range(2)))
+
+
+def test_scenes_that_are_meant_to_be_dark_are_right_and_count_most():
+    nights = [exam for exam in exams() if exam.weight in (NIGHT_WHOLE, NIGHT_VIEW)]
+    assert len(nights) == 3  # whole with its mirror image, and two views
+    assert not any(exam.kinds.any() for exam in nights)
+    assert torch.equal(nights[0].images[0], nights[0].images[1].flip(2))
+    assert max(float(exam.images.mean()) for exam in nights) < 70 / 255
+
+
+def test_a_real_pair_is_low_light_on_one_side_only():
+    dark, light = next(
+        (first, second)
+        for first, second in zip(exams(), exams()[1:], strict=False)
+        if first.weight == REAL_DARK
+    )
+    assert [kind for kind, there in zip(KINDS, dark.kinds[0], strict=True) if there] == ["lowlight"]
+    assert not light.kinds.any()
+    assert dark.images.mean() < light.images.mean() / 6
+
+
+def test_every_photo_is_shown_as_it_is_with_another_look_and_damaged():
+    shown = exams()[-2 * (2 + DAMAGES) :]
+    for first in (0, 2 + DAMAGES):
+        right, look, *damaged = shown[first : first + 2 + DAMAGES]
+        assert not right.kinds.any()
+        assert not look.kinds.any()
+        assert [int(exam.kinds.sum()) for exam in damaged] == [1] * DAMAGES
+        assert len({int(exam.kinds[0].int().argmax()) for exam in damaged}) == DAMAGES
+        assert all(not torch.equal(exam.images, right.images) for exam in damaged)
+
+
+def test_pictures_have_the_levels_of_files():
+    for exam in exams():
+        levels = exam.images * 255
+        torch.testing.assert_close(levels, levels.round(), atol=1e-3, rtol=0)
+
+
+def test_the_same_steps_draw_the_same_exams():
+    for first, second in zip(exams(), exams(), strict=True):
+        assert torch.equal(first.images, second.images)
+        assert torch.equal(first.kinds, second.kinds)
+
+
+def test_importance_follows_the_kinds():
+    assert importance().shape == (len(KINDS),)
+    assert importance()[KINDS.index("haze")] > importance()[KINDS.index("noise")] == 1
