@@ -36,7 +36,7 @@ def estimate_depth(clean: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def find_sky(clean: Tensor) -> Tensor:
-    """(B, 3, H, W) in [0, 1] -> (B, 1, H, W) in [0, 1]: smooth, bright, not warm, and open to the upper border.
+    """(B, 3, H, W) in [0, 1] -> (B, 1, H, W) in [0, 1]: smooth, bright, not warm, and open above.
 
     A pale wall above everything else passes for sky as well, as it does in depth estimated by networks.
     """

@@ -10,13 +10,13 @@ from clearair.data.degradations.depth import estimate_depth, find_sky
 from clearair.data.degradations.draws import chance, normal, per_sample, uniform
 
 BETA = (0.45, 2.5)
-"""Scattering over the whole depth range at strength 0 and 1, equally likely in each octave between: as 0.04 to
-0.2 a metre in RESIDE's outdoor training set."""
+"""Scattering over the whole depth range at strength 0 and 1, equally likely in each octave between:
+as 0.04 to 0.2 a metre in RESIDE's outdoor training set."""
 AIRLIGHT = (0.7, 1.0)
 """Brightness of the haze (RESIDE)."""
-NEAREST = (0.05, 0.5)
+NEAREST = (0.09, 0.5)
 """Distance of the nearest thing, relative to the farthest; `benchmarks/fit_draws.py depth` measures it."""
-CURVE = (0.7, 3.0)
+CURVE = (0.5, 2.2)
 """Exponent that bends estimated depth towards what is near, as measured there."""
 BEYOND = 4.0
 """How far the sky lies behind the farthest thing, at most."""
@@ -53,7 +53,7 @@ class Haze:
 def draw_haze(
     clean: Tensor, strength: Tensor, generator: torch.Generator, depth: Tensor | None = None
 ) -> Haze:
-    """Haze for (B, 3, H, W) images; depth (B, 1, H, W), any unit, is estimated where it is absent or 0 all over.
+    """Haze for (B, 3, H, W) images; depth (B, 1, H, W), any unit, is estimated where absent or 0 all over.
 
     Statistics follow RESIDE's outdoor training set (Li et al., 2019): nearly grey airlight, scattering that
     grows fivefold; the farthest point keeps about 64 % of its light at strength 0, and 8 % at strength 1.
@@ -80,7 +80,7 @@ def draw_haze(
 
 
 def _draw_distance(clean: Tensor, generator: torch.Generator) -> Tensor:
-    """Estimated distance (B, 1, H, W), spread as in measured maps: 1 is the farthest, more than 0 the nearest."""
+    """Estimated distance (B, 1, H, W), spread as in measured maps: above 0, and 1 is the farthest."""
     depth = estimate_depth(clean, generator)
 
     def octaves(low: float, high: float) -> Tensor:
