@@ -28,7 +28,7 @@ def test_depth_is_relative_to_the_farthest_and_holes_are_filled_from_around(tmp_
     scene = load_scene(*find_scenes(tmp_path)[0])
     relative = scene.depth[0].float() / 255
     assert scene.photo.shape[1:] == relative.shape
-    assert relative.amax() == 1
+    assert relative.amax() > 0.95  # the border, where it is 1, is cut off
     assert relative[:, 0].mean().item() == pytest.approx(1000 / 4000, abs=0.04)
     ramp = torch.linspace(relative[0, 0], 1, relative.shape[1]).expand_as(relative)
     assert (relative - ramp).abs().max() < 0.2
