@@ -85,7 +85,7 @@ def flat_noise(picture: Tensor) -> float:
 def rain(data: Path) -> None:
     print("| rain | PSNR | covers | mean | 99 % | fine structure | skewness | angle | along | across |")
     print("|---" * 10 + "|")
-    for damaged, clean in find_pairs(data, "rain"):
+    for damaged, clean in split(find_pairs(data, "rain"), "rain")[0]:
         residual = (load_pixels(damaged).float() - load_pixels(clean).float()) / 255
         print_streaks(damaged.stem, residual)
     grey = torch.full((6, 3, 320, 320), 0.4)

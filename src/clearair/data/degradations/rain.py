@@ -23,8 +23,8 @@ NEARNESS = (1.0, 0.75, 1.4)
 """Width of the streaks of each layer, relative to the first one."""
 LAYERS = len(NEARNESS)
 WIDTH = (0.6, 1.2)
-"""Standard deviation of a streak's brightness across it, in px. The residuals of real pairs lose half of their
-correlation over 1.5 to 2.75 px (`benchmarks/fit_draws.py rain`), a Gaussian over 1.67 times its deviation."""
+"""Standard deviation of a streak's brightness across it, in px. Residuals of real pairs lose half of their
+correlation over 1.5 to 3 px (`benchmarks/fit_draws.py rain`), a Gaussian over 1.67 times its deviation."""
 REACH = 4
 """Pixels to either side beyond which a streak is dark."""
 SORTS = (0.35, 0.2, 0.1)
@@ -43,8 +43,8 @@ class Rain:
     """Streaks in front of a veil: y = v + s (c - k v) with v = (1 - w) x + w a.
 
     With w = 0 and k = 0 this is the additive model of Rain100L, which has one kind of streak, and Rain100H,
-    which has five (Yang et al., 2017); the veil is that of heavy rain (Li, Cheong and Tan, 2019). Grain is rain
-    as drawing programs make it, by blurring noise (Fu et al., 2017).
+    which has five (Yang et al., 2017); the veil is that of heavy rain (Li, Cheong and Tan, 2019). Grain is
+    rain as drawing programs make it, by blurring noise (Fu et al., 2017).
     """
 
     streaks: Tensor
@@ -100,7 +100,10 @@ def _draw_streaks(
     alone, grain, mist = _sorts(sort)
     batch, scale = len(strength), feature_scale(size)
     # From specks to long lines: equally likely in each octave of length.
-    low, high = (torch.where(alone > 0, math.log(one), math.log(other))[:, None] for one, other in zip(ALONE, LENGTH, strict=True))
+    low, high = (
+        torch.where(alone > 0, math.log(one), math.log(other))[:, None]
+        for one, other in zip(ALONE, LENGTH, strict=True)
+    )
     length = torch.exp(low + (high - low) * uniform(generator, batch, LAYERS, like=strength))
     short = uniform(generator, batch, 1, like=strength, low=GRAIN[0], high=GRAIN[1])
     fine = grain + mist
@@ -124,7 +127,7 @@ def _draw_streaks(
         coverage = coverage + per_sample(brightness[:, layer]) * turned
     # Mist is brighter on one side; what falls in it is seen where it is.
     bright = (1.6 * smooth_field(generator, size, 1, like=strength) - 0.2).clamp(0, 1)
-    glow = per_sample(mist * (0.1 + 0.5 * strength))
+    glow = per_sample(mist * (0.1 + 0.4 * strength))
     coverage = coverage * torch.lerp(torch.ones_like(bright), bright, per_sample(mist)) + glow * bright
     return coverage.clamp(0, 1)
 
