@@ -16,6 +16,8 @@ from torch import Tensor
 from clearair.data.degradations import KINDS
 from clearair.data.pairs import Mix, draw_pairs, generator_for
 from clearair.data.photos import Pair, TrainingPhotos, find_pairs, find_photos, load_pixels
+from clearair.data.scenes import find_scenes, load_scene
+from clearair.data.shakes import load_shakes
 from clearair.data.splits import split
 
 PHOTOS = 64
@@ -47,7 +49,12 @@ def describe(
     Nothing that is held out is looked at. Raises DataError when there are no photographs, and ImageError.
     """
     paths, _ = split(find_photos(data / "train" / "clean"), "clean")
-    photos = TrainingPhotos(tuple(load_pixels(path) for path in paths[:: -(-len(paths) // PHOTOS)]), {})
+    photos = TrainingPhotos(
+        tuple(load_pixels(path) for path in paths[:: -(-len(paths) // PHOTOS)]),
+        {},
+        tuple(load_scene(photo, depth) for photo, depth in find_scenes(data)),
+        load_shakes(data),
+    )
     return [_describe(kind, data, photos, views, side, scales, seed) for kind in KINDS]
 
 

@@ -19,6 +19,11 @@ from clearair.data.appearance import draw_appearance
 from clearair.data.degradations import CDD11, KINDS, degrade_in_parts
 from clearair.data.photos import TrainingPhotos
 
+ENLARGED = 1.6
+"""Largest scale of photographs that are enlarged."""
+SCENE_SCALE = 0.75
+"""Largest scale of photographs with measured depth: at full size they are as noisy as the cameras were."""
+
 
 @dataclass(frozen=True)
 class Mix:
@@ -47,6 +52,11 @@ class Mix:
     all."""
     real: dict[str, float] = field(default_factory=lambda: {"lowlight": 0.6, "rain": 0.06})
     """Share of a kind's draws that take a really damaged photograph instead, where there are any."""
+    measured: float = 0.2
+    """Share of haze that is drawn on photographs whose depth was measured, where there are any."""
+    enlarged: dict[str, float] = field(default_factory=lambda: {"haze": 0.2, "lowlight": 0.2})
+    """Share of a kind's draws on enlarged photographs, as soft as large ones are; only kinds that ask for no
+    detail: others would learn that clean pictures are soft."""
 
 
 @dataclass(frozen=True)
@@ -84,19 +94,29 @@ def draw_pairs(
     kinds: list[tuple[str, ...]] = []
     here: list[tuple[str, ...]] = []
     there: list[tuple[str, ...] | None] = []
+    depths: dict[int, Tensor] = {}
     for _ in range(batch):
         wanted = _draw_kinds(mix, generator)
         real = photos.pairs.get(wanted[0], ()) if len(wanted) == 1 else ()
         if real and _uniform(generator) < mix.real.get(wanted[0], 0.0):
             pair = real[_index(len(real), generator)]
             both = _view(torch.cat([pair.clean, pair.damaged]), view, (scales[1], scales[1]), generator)
+            both = _on_grid(both)
             clean.append(both[:3])
             damaged.append(both[3:])
             here.append(())
             there.append(None)
         else:
-            photo = photos.clean[_index(len(photos.clean), generator)]
-            clean.append(_view(photo, view, scales, generator))
+            scenes = photos.scenes if wanted == ("haze",) else ()
+            if scenes and _uniform(generator) < mix.measured:
+                scene = scenes[_index(len(scenes), generator)]
+                span = (min(scales[0], SCENE_SCALE), min(scales[1], SCENE_SCALE))
+                both = _view(torch.cat([scene.photo, scene.depth]), view, span, generator)
+                depths[len(clean)] = both[3:]
+                clean.append(_on_grid(both[:3]))
+            else:
+                photo = photos.clean[_index(len(photos.clean), generator)]
+                clean.append(_on_grid(_view(photo, view, _scales(wanted, mix, scales, generator), generator)))
             damaged.append(clean[-1])
             here.append(wanted)
             there.append(_draw_other_part(mix, generator) if wanted else None)
@@ -107,7 +127,11 @@ def draw_pairs(
     source = _source_on(truth.device, generator)
     looking = draw_appearance(truth, source, mix.looks)(truth).mul_(255).round_().div_(255)
     truth, base = torch.where(really, truth, looking), torch.where(really, base, looking)
-    made = degrade_in_parts(base, here, there, source)
+    depth = torch.zeros_like(base[:, :1]) if depths else None
+    for index, distance in depths.items():
+        assert depth is not None
+        depth[index] = distance
+    made = degrade_in_parts(base, here, there, source, depth, photos.shakes)
     cover = made.cover.clone()
     for index, names in enumerate(kinds):
         if names and not here[index]:  # really damaged, and everywhere
@@ -165,13 +189,26 @@ def _view(photo: Tensor, side: int, scales: tuple[float, float], generator: torc
     left = _index(photo.shape[2] - span + 1, generator)
     window = photo[:, top : top + span, left : left + span].float()[None]
     if span != side:
-        window = F.interpolate(window, (side, side), mode="bicubic", antialias=True).clamp_(0, 255).round_()
+        window = F.interpolate(window, (side, side), mode="bicubic", antialias=True).clamp_(0, 255)
     if _uniform(generator) < 0.5:
         window = window.flip(3)
     # Rain falls and haze thickens upwards: pictures stand on their head or side only sometimes.
     if _uniform(generator) < 0.25:
         window = window.rot90(1 + _index(3, generator), (2, 3))
     return window[0].div_(255)
+
+
+def _scales(
+    wanted: tuple[str, ...], mix: Mix, scales: tuple[float, float], generator: torch.Generator
+) -> tuple[float, float]:
+    """The scales to draw from, or larger ones now and then."""
+    share = mix.enlarged.get(wanted[0], 0.0) if len(wanted) == 1 else 0.0
+    return (scales[1], max(scales[1], ENLARGED)) if share and _uniform(generator) < share else scales
+
+
+def _on_grid(picture: Tensor) -> Tensor:
+    """Values in [0, 1] that an 8-bit file can hold."""
+    return picture.mul(255).round_().div_(255)
 
 
 def _index(limit: int, generator: torch.Generator) -> int:

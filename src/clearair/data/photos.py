@@ -1,7 +1,7 @@
 """The training photographs of a data folder, in memory.
 
 Layout: `train/clean/**` photographs to damage; `train/lowlight/*/{input,target}` and
-`train/rain/*/{input,target}` pairs, matched by stem.
+`train/rain/*/{input,target}` pairs, matched by stem; `train/depth` see `scenes`, `train/blur` see `shakes`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,16 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Scene:
+    """A photograph and how far away everything in it is."""
+
+    photo: Tensor
+    """(3, H, W) uint8."""
+    depth: Tensor
+    """(1, H, W) uint8: distance, 255 is the farthest; 0 nowhere."""
+
+
+@dataclass(frozen=True)
 class TrainingPhotos:
     """Everything that is trained on, decoded once: 700 photographs of 0.35 megapixels take 0.7 GB."""
 
@@ -37,6 +47,10 @@ class TrainingPhotos:
     """(3, H, W) uint8 each."""
     pairs: dict[str, tuple[Pair, ...]]
     """Really damaged photographs, by kind of damage."""
+    scenes: tuple[Scene, ...] = ()
+    """Photographs whose depth was measured."""
+    shakes: Tensor | None = None
+    """(N, T, 3) paths of cameras that shook, measured: right, down, share of the time (`shakes`)."""
 
     def to(self, device: torch.device | str) -> TrainingPhotos:
         """Copy to a device, as bytes: what is drawn from them is then made there."""
@@ -46,6 +60,8 @@ class TrainingPhotos:
                 kind: tuple(Pair(pair.damaged.to(device), pair.clean.to(device)) for pair in pairs)
                 for kind, pairs in self.pairs.items()
             },
+            tuple(Scene(scene.photo.to(device), scene.depth.to(device)) for scene in self.scenes),
+            None if self.shakes is None else self.shakes.to(device),
         )
 
 
@@ -77,6 +93,9 @@ def find_pairs(data: Path, kind: str) -> list[tuple[Path, Path]]:
 
 def load_training_photos(data: Path) -> TrainingPhotos:
     """Read what is not held out (`splits`). Raises DataError when there are no clean photographs."""
+    from clearair.data.scenes import find_scenes, load_scene
+    from clearair.data.shakes import load_shakes
+
     clean, _ = split(find_photos(data / "train" / "clean"), "clean")
     pairs = {kind: split(find_pairs(data, kind), kind)[0] for kind in ("lowlight", "rain")}
     return TrainingPhotos(
@@ -85,6 +104,8 @@ def load_training_photos(data: Path) -> TrainingPhotos:
             kind: tuple(Pair(load_pixels(damaged), load_pixels(target)) for damaged, target in files)
             for kind, files in pairs.items()
         },
+        tuple(load_scene(photo, depth) for photo, depth in find_scenes(data)),
+        load_shakes(data),
     )
 
 
@@ -93,12 +114,13 @@ def load_pixels(path: Path) -> Tensor:
 
     Raises ImageError.
     """
-    pixels = read_photo(path).pixels if _has_libvips() else read_with_pillow(path)
+    pixels = read_photo(path).pixels if has_libvips() else read_with_pillow(path)
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
 
 @cache
-def _has_libvips() -> bool:
+def has_libvips() -> bool:
+    """Whether pictures can be read by libvips; else Pillow reads them."""
     try:
         libvips()
     except (ImportError, OSError):  # pyvips, or the library that it opens

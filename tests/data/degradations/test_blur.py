@@ -69,3 +69,13 @@ def test_kernels_lengthen_with_strength_and_picture_size(generator):
 
     assert spread(1.0, 64) > 2 * spread(0.2, 64)
     assert spread(0.5, 1024) == pytest.approx(2 * spread(0.5, 512), rel=0.1)
+
+
+def test_lights_that_the_file_clipped_leave_brighter_trails():
+    lamp = torch.zeros(2, 3, 21, 21)
+    lamp[..., 10, 10] = 1
+    box = torch.full((5, 5), 1 / 25)
+    mix, linear = torch.zeros(2, 1, 21, 21), torch.tensor([True, True])
+    plain, glaring = Blur(kernels_of(box, 2), mix, linear, highlights=torch.tensor([0.0, 4.0]))(lamp)
+    assert glaring[0, 10, 10] > 1.8 * plain[0, 10, 10]
+    assert glaring.max() <= 1

@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearair.data.degradations.depth import estimate_depth
+from clearair.data.degradations.depth import estimate_depth, find_sky
 from clearair.data.degradations.haze import Haze, draw_haze
 
 
@@ -53,3 +53,33 @@ def test_the_thickest_haze_hides_as_much_as_heavy_haze_of_reside(photos, generat
     psnr = -10 * (hazy - images).square().mean((1, 2, 3)).log10()
     assert 6 < psnr.median() < 12
     assert psnr.min() < 9
+
+
+def test_haze_in_linear_light_is_thinner_in_the_dark_than_in_the_file(photos):
+    beta, airlight, depth = torch.ones(3), torch.full((3, 3), 0.9), torch.ones(3, 1, 192, 256)
+    file = Haze(beta, airlight, depth, torch.zeros(3, dtype=torch.bool))(photos)
+    light = Haze(beta, airlight, depth, torch.ones(3, dtype=torch.bool))(photos)
+    assert torch.equal(file, Haze(beta, airlight, depth)(photos))
+    assert (light - file).abs().mean() > 0.01
+    white = torch.full_like(photos, 0.9)
+    assert torch.allclose(
+        Haze(beta, airlight, depth, torch.ones(3, dtype=torch.bool))(white), white, atol=1e-5
+    )
+
+
+def test_sky_is_what_is_smooth_bright_and_open_above():
+    picture = torch.full((1, 3, 96, 128), 0.1)
+    picture[:, :, :40] = torch.tensor([0.6, 0.75, 0.95])[:, None, None]
+    picture[:, :, 70:90] = torch.tensor([0.6, 0.75, 0.95])[:, None, None]  # a lake
+    sky = find_sky(picture)
+    assert sky[..., 5:30, :].min() > 0.6
+    assert sky[..., 55:, :].max() < 0.2
+
+
+def test_depth_is_estimated_only_where_none_is_given(photos):
+    depth = torch.zeros(3, 1, 192, 256)
+    depth[1] = torch.linspace(1, 5, 256)
+    drawn = draw_haze(photos, torch.ones(3), torch.Generator().manual_seed(0), depth)
+    alone = draw_haze(photos, torch.ones(3), torch.Generator().manual_seed(0))
+    assert torch.equal(drawn.depth[[0, 2]], alone.depth[[0, 2]])
+    assert not torch.equal(drawn.depth[1], alone.depth[1])

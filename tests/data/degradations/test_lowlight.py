@@ -3,7 +3,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from clearair.data.degradations.lowlight import Lowlight, draw_lowlight
+from clearair.data.degradations.lowlight import (
+    FITTED_GAMMA,
+    LEVELS,
+    Lowlight,
+    _draw_from,
+    draw_lowlight,
+)
 
 
 def noiseless(mean: float, gamma: float = 1.0) -> Lowlight:
@@ -76,3 +82,19 @@ def test_a_picture_dark_by_itself_is_still_darkened(photos):
     share = drawn.expose(dim).mean((1, 2, 3)) / dim.mean((1, 2, 3))
     assert (share < 0.75).all()
     assert (share > 0.02).all()
+
+
+def test_draws_from_quantiles_have_these_quantiles(generator):
+    drawn = _draw_from(FITTED_GAMMA, generator, like=torch.ones(4000))
+    share = torch.stack([(drawn < value).float().mean() for value in FITTED_GAMMA])
+    expected = (torch.tensor(LEVELS) - LEVELS[0]) / (LEVELS[-1] - LEVELS[0])
+    assert torch.allclose(share, expected, atol=0.03)
+
+
+def test_half_of_the_dark_pictures_are_bluish_and_steep_as_measured(generator):
+    drawn = draw_lowlight(torch.full((400,), 0.5), (8, 8), generator)
+    product = (drawn.cast.log().sum(1)).abs() < 1e-5  # a measured colour keeps the middle
+    assert 0.4 < product.float().mean() < 0.6
+    measured = drawn.gamma[product]
+    assert measured.median().item() == pytest.approx(FITTED_GAMMA[2], abs=0.05)
+    assert drawn.cast[product, 2].mean() > drawn.cast[product, 0].mean()

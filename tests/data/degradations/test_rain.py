@@ -1,6 +1,6 @@
 import torch
 
-from clearair.data.degradations.rain import Rain, draw_rain
+from clearair.data.degradations.rain import Rain, _draw_streaks, draw_rain
 
 
 def test_rain_without_streaks_and_veil_leaves_the_image_unchanged(photos):
@@ -45,3 +45,33 @@ def test_streaks_grow_with_large_pictures():
         return (streaks.diff(dim=-1).abs().mean() / streaks.mean()).item()
 
     assert roughness(1024) < 0.7 * roughness(512)
+
+
+def sort_of_rain(sort: float, strength: float = 0.5) -> torch.Tensor:
+    """Streaks (8, 1, 256, 256) of one sort: 0 alone, 0.4 grain, 0.6 mist, 0.9 layers."""
+    generator = torch.Generator().manual_seed(3)
+    return _draw_streaks(torch.full((8,), strength), (256, 256), generator, torch.full((8,), sort))
+
+
+def test_rain_of_one_kind_is_sparse_and_grain_is_dense():
+    alone, grain = ((sort_of_rain(sort) > 0.03).float().mean((1, 2, 3)) for sort in (0.0, 0.4))
+    assert alone.median() < 0.35
+    assert grain.median() > 1.5 * alone.median()
+
+
+def test_fine_streaks_in_mist_are_faint_before_a_glow_that_changes_slowly():
+    streaks = sort_of_rain(0.6)
+    glow = torch.nn.functional.avg_pool2d(streaks, 33, stride=8)
+    assert glow.mean() > 0.05
+    assert (glow.amax((1, 2, 3)) - glow.amin((1, 2, 3))).median() > 0.05
+    assert streaks.diff(dim=-1).abs().mean() < 0.25 * sort_of_rain(0.9).diff(dim=-1).abs().mean()
+
+
+def test_streaks_are_as_wide_as_those_of_real_pairs():
+    streaks = sort_of_rain(0.0)
+    flat = streaks - streaks.mean((2, 3), keepdim=True)
+    spectrum = torch.fft.rfft2(flat).abs() ** 2
+    correlation = torch.fft.irfft2(spectrum)[:, 0]
+    beside = correlation[:, 0, :6] / correlation[:, 0, :1]  # 0 to 5 px to the right
+    assert 0.3 < beside[:, 1].median() < 0.9
+    assert beside[:, 5].median() < 0.4

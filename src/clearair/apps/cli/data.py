@@ -47,9 +47,13 @@ def pack(folder: Path, output: Path, megabytes: float, overwrite: bool) -> None:
 )
 @click.option("--overwrite", is_flag=True, help="Replace that picture when it exists.")
 def describe(folder: Path, views: int, sheet: Path | None, overwrite: bool) -> None:
-    """Print how strong the damage is that is drawn on DATA, beside its really damaged pairs."""
+    """Print how strong the damage is that is drawn on DATA, beside its really damaged pairs.
+
+    And which damage the usual data sets have, as their papers state it.
+    """
     from clearair.data.describe import as_markdown, contact_sheet
     from clearair.data.describe import describe as describe_data
+    from clearair.data.published import as_table, published
     from clearair.files.outputs import check_file, check_suffix
     from clearair.image import Photo, write_photo
 
@@ -57,7 +61,7 @@ def describe(folder: Path, views: int, sheet: Path | None, overwrite: bool) -> N
         check_suffix(sheet)
         check_file(sheet, overwrite=overwrite)
     damage = describe_data(folder, views=views)
-    for line in as_markdown(damage).splitlines():
+    for line in [*as_markdown(damage).splitlines(), "", *as_table(published()).splitlines()]:
         say(line)
     if sheet is not None:
         pixels = contact_sheet(damage).permute(1, 2, 0).numpy()

@@ -1,4 +1,4 @@
-"""Motion and camera-shake blur along random trajectories, and a little defocus.
+"""Motion and camera-shake blur along random or measured trajectories, and a little defocus.
 
 Shapes: B images, H x W positions, K x K kernel, T points of a trajectory.
 """
@@ -15,6 +15,12 @@ from clearair.data.degradations.draws import chance, feature_scale, normal, per_
 EXTENT = (3.0, 25.0)
 """Length of the trajectory, in px at nominal size, at strength 0 and 1."""
 POINTS = 96
+MEASURED = 0.3
+"""Share of the blur that follows a measured shake, turned, mirrored and scaled, where there are any."""
+SATURATED = 0.98
+"""Value from which on a highlight may be brighter than the file can say, and ..."""
+BRIGHTEST = 8.0
+"""... how much brighter at most: such lights draw bright trails."""
 DISPLAY_GAMMA = 2.2
 
 
@@ -28,10 +34,16 @@ class Blur:
     """(B, 1, H, W) share of the second kernel in [0, 1]."""
     linear: Tensor
     """(B,) bool: average in linear light, as a long exposure does (Nah et al., 2017)."""
+    highlights: Tensor | None = None
+    """(B,) how much brighter than white the lights are, less 1, that the file clipped; in linear light."""
 
     def __call__(self, clean: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> the same, blurred."""
-        light = torch.where(per_sample(self.linear), clean.pow(DISPLAY_GAMMA), clean)
+        bright = clean.pow(DISPLAY_GAMMA)
+        if self.highlights is not None:
+            clipped = ((clean.amin(1, keepdim=True) - SATURATED) / (1 - SATURATED)).clamp(0, 1)
+            bright = bright * (1 + per_sample(self.highlights) * clipped)
+        light = torch.where(per_sample(self.linear), bright, clean)
         blurred = _convolve(light, self.kernels[:, 0])
         varying = self.mix.amax((1, 2, 3)) > 0
         if varying.any():
@@ -41,8 +53,13 @@ class Blur:
         return torch.where(per_sample(self.linear), blurred.pow(1 / DISPLAY_GAMMA), blurred)
 
 
-def draw_blur(strength: Tensor, size: tuple[int, int], generator: torch.Generator) -> Blur:
-    """Blur for (B,) strengths in [0, 1] and images of (H, W); three in ten vary over the picture."""
+def draw_blur(
+    strength: Tensor, size: tuple[int, int], generator: torch.Generator, shakes: Tensor | None = None
+) -> Blur:
+    """Blur for (B,) strengths in [0, 1] and images of (H, W); three in ten vary over the picture.
+
+    shakes (N, T, 3), if given, are measured paths of unit extent: right, down, share of the time.
+    """
     batch, scale = len(strength), feature_scale(size)
     extent = scale * (EXTENT[0] + (EXTENT[1] - EXTENT[0]) * strength)
     side = 2 * math.ceil(0.75 * scale * EXTENT[1]) + 1
@@ -51,17 +68,30 @@ def draw_blur(strength: Tensor, size: tuple[int, int], generator: torch.Generato
     turn = 0.25 * normal(generator, batch, like=strength)
     ratio = uniform(generator, batch, like=strength, low=0.3, high=1.0)
     defocus = scale * uniform(generator, batch, like=strength, low=0.35, high=1.0)
+    extents, turns = (extent, extent * ratio), (torch.zeros_like(turn), turn)
     kernels = torch.stack(
-        [
-            _rasterise(path, extent, defocus, side),
-            _rasterise(_turn(path, turn), extent * ratio, defocus, side),
-        ],
-        dim=1,
+        [_rasterise(_turn(path, t), e, defocus, side) for e, t in zip(extents, turns, strict=True)], dim=1
     )
+    if shakes is not None:
+        path, weights = _draw_shake(shakes.to(strength), batch, generator, like=strength)
+        measured = torch.stack(
+            [
+                _rasterise(_turn(path, t), e, defocus, side, weights)
+                for e, t in zip(extents, turns, strict=True)
+            ],
+            dim=1,
+        )
+        kernels = torch.where(per_sample(chance(generator, MEASURED, like=strength)) > 0, measured, kernels)
     varying = chance(generator, 0.3, like=strength)
     mix = smooth_field(generator, size, 2, like=strength)
     mix = ((mix - 0.5) * 3 + 0.5).clamp(0, 1) * per_sample(varying)
-    return Blur(kernels=kernels, mix=mix, linear=chance(generator, 0.5, like=strength).bool())
+    glaring = chance(generator, 0.4, like=strength) * uniform(generator, batch, like=strength) ** 2
+    return Blur(
+        kernels=kernels,
+        mix=mix,
+        linear=chance(generator, 0.5, like=strength).bool(),
+        highlights=(BRIGHTEST - 1) * glaring,
+    )
 
 
 def _draw_path(batch: int, generator: torch.Generator, *, like: Tensor) -> Tensor:
@@ -77,18 +107,36 @@ def _draw_path(batch: int, generator: torch.Generator, *, like: Tensor) -> Tenso
     return path / extent[:, None, None]
 
 
+def _draw_shake(
+    shakes: Tensor, batch: int, generator: torch.Generator, *, like: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Measured paths (B, T, 2), turned by any angle, some mirrored; and the weights (B, T) of points."""
+    chosen = (uniform(generator, batch, like=like) * len(shakes)).long().clamp_max(len(shakes) - 1)
+    picked = shakes[chosen]
+    side = 1 - 2 * chance(generator, 0.5, like=like)[:, None, None]
+    points = torch.cat([picked[..., :1] * side, picked[..., 1:2]], dim=2)
+    return _turn(points, uniform(generator, batch, like=like, high=2 * math.pi)), picked[..., 2]
+
+
 def _turn(path: Tensor, angle: Tensor) -> Tensor:
     cos, sin = torch.cos(angle)[:, None], torch.sin(angle)[:, None]
     return torch.stack([cos * path[..., 0] - sin * path[..., 1], sin * path[..., 0] + cos * path[..., 1]], 2)
 
 
-def _rasterise(path: Tensor, extent: Tensor, defocus: Tensor, side: int) -> Tensor:
-    """(B, T, 2) of unit extent, (B,) px, (B,) px -> kernels (B, K, K): a Gaussian dot at every point."""
+def _rasterise(
+    path: Tensor, extent: Tensor, defocus: Tensor, side: int, weights: Tensor | None = None
+) -> Tensor:
+    """(B, T, 2) of unit extent, (B,) px, (B,) px -> kernels (B, K, K): a Gaussian dot at every point.
+
+    weights (B, T) say how long each point is lit; without them all points are lit as long as each other.
+    """
     axis = torch.arange(side, device=path.device, dtype=path.dtype) - side // 2
     points = (path * extent[:, None, None]).clamp(-(side // 2), side // 2)
     width = 2 * defocus[:, None, None] ** 2
     across = torch.exp(-((axis - points[..., :1]) ** 2) / width)  # (B, T, K)
     down = torch.exp(-((axis - points[..., 1:]) ** 2) / width)
+    if weights is not None:
+        down = down * weights[..., None]
     kernels = down.transpose(1, 2) @ across
     return kernels / kernels.sum((1, 2), keepdim=True)
 

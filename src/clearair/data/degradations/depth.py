@@ -30,9 +30,24 @@ def estimate_depth(clean: Tensor, generator: torch.Generator) -> Tensor:
         + per_sample(weights[:, 1]) * _aerial_cue(small)
         + per_sample(weights[:, 2]) * 0.8 * smooth_field(generator, size, 3, like=like)
     )
-    depth = _guided_upsample(rough, _luminance(small), _luminance(clean))
+    depth = _guided_upsample(rough, small, clean)
     low, high = depth.amin((2, 3), keepdim=True), depth.amax((2, 3), keepdim=True)
     return (depth - low) / (high - low).clamp_min(1e-3)
+
+
+def find_sky(clean: Tensor) -> Tensor:
+    """(B, 3, H, W) in [0, 1] -> (B, 1, H, W) in [0, 1]: smooth, bright, not warm, and open above.
+
+    A pale wall above everything else passes for sky as well, as it does in depth estimated by networks.
+    """
+    height, width = clean.shape[-2:]
+    shrink = max(1.0, min(height, width) / WORKING_SIDE)
+    small = F.interpolate(clean, (max(1, round(height / shrink)), max(1, round(width / shrink))), mode="area")
+    bright = torch.sigmoid((small.amax(1, keepdim=True) - 0.55) / 0.05)
+    cool = torch.sigmoid((small[:, 2:] - small[:, :1] + 0.06) / 0.02)
+    likely = F.avg_pool2d(bright * cool * torch.exp(-20 * _texture(small)), 3, 1, 1, count_include_pad=False)
+    open_above = torch.cummin(likely, dim=2).values
+    return _guided_upsample(open_above, small, clean).clamp(0, 1)
 
 
 def _ground_and_sky(size: tuple[int, int], generator: torch.Generator, *, like: Tensor) -> Tensor:
@@ -50,15 +65,20 @@ def _ground_and_sky(size: tuple[int, int], generator: torch.Generator, *, like: 
 def _aerial_cue(image: Tensor) -> Tensor:
     """(B, 3, h, w) -> (B, 1, h, w) in [0, 1]: high where it is bright, pale and smooth, as sky is."""
     dark = -F.max_pool2d(-image.amin(1, keepdim=True), 5, stride=1, padding=2)
+    return dark * torch.exp(-12 * _texture(image))
+
+
+def _texture(image: Tensor) -> Tensor:
+    """(B, 3, h, w) -> (B, 1, h, w): how much the luminance differs from its surroundings."""
     luminance = _luminance(image)
     texture = (luminance - F.avg_pool2d(luminance, 5, 1, 2, count_include_pad=False)).abs()
-    texture = F.avg_pool2d(texture, 5, 1, 2, count_include_pad=False)
-    return dark * torch.exp(-12 * texture)
+    return F.avg_pool2d(texture, 5, 1, 2, count_include_pad=False)
 
 
 def _guided_upsample(rough: Tensor, small: Tensor, full: Tensor) -> Tensor:
-    """Fast guided filter (He and Sun, 2015): rough depth and guide at low size, guide at full size."""
+    """Fast guided filter (He and Sun, 2015): a rough map and the picture at low size, the picture at full."""
     radius = 6
+    small, full = _luminance(small), _luminance(full)
 
     def mean(x: Tensor) -> Tensor:
         return F.avg_pool2d(x, 2 * radius + 1, 1, radius, count_include_pad=False)

@@ -1,12 +1,28 @@
 """Haze and fog: light lost on the way to the camera, airlight gained."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from clearair.data.degradations.depth import estimate_depth
-from clearair.data.degradations.draws import normal, per_sample, uniform
+from clearair.data.degradations.depth import estimate_depth, find_sky
+from clearair.data.degradations.draws import chance, normal, per_sample, uniform
+
+BETA = (0.45, 2.5)
+"""Scattering over the whole depth range at strength 0 and 1, equally likely in each octave between:
+as 0.04 to 0.2 a metre in RESIDE's outdoor training set."""
+AIRLIGHT = (0.7, 1.0)
+"""Brightness of the haze (RESIDE)."""
+NEAREST = (0.09, 0.5)
+"""Distance of the nearest thing, relative to the farthest; `benchmarks/fit_draws.py depth` measures it."""
+CURVE = (0.5, 2.2)
+"""Exponent that bends estimated depth towards what is near, as measured there."""
+BEYOND = 4.0
+"""How far the sky lies behind the farthest thing, at most."""
+LINEAR = 0.25
+"""Share of haze that is mixed in linear light, as in nature; RESIDE mixes the values of the file."""
+DISPLAY_GAMMA = 2.2
 
 
 @dataclass(frozen=True)
@@ -18,32 +34,58 @@ class Haze:
     airlight: Tensor
     """(B, 3) colour of the haze, in [0, 1]."""
     depth: Tensor
-    """(B, 1, H, W) distance, relative: 1 is the farthest point."""
+    """(B, 1, H, W) distance, relative: 1 is the farthest point but the sky."""
+    linear: Tensor | None = None
+    """(B,) bool: the law holds for linear light; without it for the values of the file."""
 
     def __call__(self, clean: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> the same through haze."""
         transmission = torch.exp(-per_sample(self.beta) * self.depth)
         airlight = self.airlight[:, :, None, None]
-        return (airlight + transmission * (clean - airlight)).clamp(0, 1)
+        hazy = (airlight + transmission * (clean - airlight)).clamp(0, 1)
+        if self.linear is None:
+            return hazy
+        light, glow = clean.clamp(0, 1).pow(DISPLAY_GAMMA), airlight.pow(DISPLAY_GAMMA)
+        mixed = (glow + transmission * (light - glow)).pow(1 / DISPLAY_GAMMA)
+        return torch.where(per_sample(self.linear), mixed, hazy)
 
 
 def draw_haze(
     clean: Tensor, strength: Tensor, generator: torch.Generator, depth: Tensor | None = None
 ) -> Haze:
-    """Haze for (B, 3, H, W) images, whose depth is estimated unless given as (B, 1, H, W), any unit.
+    """Haze for (B, 3, H, W) images; depth (B, 1, H, W), any unit, is estimated where absent or 0 all over.
 
-    Statistics follow RESIDE's outdoor training set (Li et al., 2019): airlight 0.7 to 1, nearly grey;
-    the farthest point keeps about 70 % of its light at strength 0, and 8 % at strength 1.
+    Statistics follow RESIDE's outdoor training set (Li et al., 2019): nearly grey airlight, scattering that
+    grows fivefold; the farthest point keeps about 64 % of its light at strength 0, and 8 % at strength 1.
     """
-    if depth is None:
-        depth = estimate_depth(clean, generator)
-    else:
-        depth = (depth / depth.amax((1, 2, 3), keepdim=True).clamp_min(1e-6)).clamp(0, 1)
-    # Even the nearest thing stands behind some air.
-    nearest = per_sample(uniform(generator, len(strength), like=strength, high=0.3))
-    depth = nearest + (1 - nearest) * depth
-    beta = 0.4 + 2.2 * strength * uniform(generator, len(strength), like=strength, low=0.85, high=1.15)
-    grey = uniform(generator, len(strength), 1, like=strength, low=0.7, high=1.0)
-    warmth = 0.02 * normal(generator, len(strength), 1, like=strength)
+    like = strength
+    distance = _draw_distance(clean, generator)
+    if depth is not None:
+        farthest = depth.amax((1, 2, 3), keepdim=True)
+        distance = torch.where(farthest > 0, (depth / farthest.clamp_min(1e-6)).clamp(0, 1), distance)
+    beyond = per_sample(uniform(generator, len(like), like=like, high=BEYOND))
+    low, high = (math.log(beta) for beta in BETA)
+    beta = torch.exp(low + (high - low) * strength + 0.05 * normal(generator, len(like), like=like))
+    grey = uniform(generator, len(like), 1, like=like, low=AIRLIGHT[0], high=AIRLIGHT[1])
+    # RESIDE's airlight is grey; real haze is a little bluish or yellowish.
+    tinted = chance(generator, 0.5, like=like)[:, None]
+    warmth = 0.025 * normal(generator, len(like), 1, like=like).clamp(-2.5, 2.5) * tinted
     tint = torch.cat([warmth, torch.zeros_like(warmth), -warmth], dim=1)
-    return Haze(beta=beta, airlight=(grey + tint).clamp(0, 1), depth=depth)
+    return Haze(
+        beta=beta,
+        airlight=(grey + tint).clamp(0, 1),
+        depth=distance + beyond * find_sky(clean),
+        linear=chance(generator, LINEAR, like=like) > 0,
+    )
+
+
+def _draw_distance(clean: Tensor, generator: torch.Generator) -> Tensor:
+    """Estimated distance (B, 1, H, W), spread as in measured maps: above 0, and 1 is the farthest."""
+    depth = estimate_depth(clean, generator)
+
+    def octaves(low: float, high: float) -> Tensor:
+        exponent = uniform(generator, len(clean), like=clean, low=math.log(low), high=math.log(high))
+        return per_sample(torch.exp(exponent))
+
+    nearest = octaves(*NEAREST)
+    return nearest + (1 - nearest) * depth.clamp_min(1e-6).pow(octaves(*CURVE))

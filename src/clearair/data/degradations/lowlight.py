@@ -17,6 +17,15 @@ UNEVEN = 0.4
 """Share of the pictures whose light falls off across them."""
 MEAN_RANGE = (0.25, 0.03)
 """Mean brightness of the dark picture at strength 0 and 1."""
+GAMMA = (1.0, 1.6)
+"""Range of the contrast curve where it is not drawn as measured."""
+FITTED = 0.5
+"""Share of the pictures whose curve and colour are drawn as they were measured on pairs of exposures."""
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+FITTED_GAMMA = (1.175, 1.290, 1.385, 1.533, 1.920)
+"""Quantiles, at LEVELS, of the contrast curve over the low-light pairs that are trained on (SICE), and ..."""
+FITTED_WARMTH = (-0.218, -0.104, -0.045, 0.008, 0.101)
+"""... of log red gain - log blue gain: the dark is bluish. Printed by `benchmarks/fit_draws.py lowlight`."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +74,31 @@ def draw_lowlight(strength: Tensor, size: tuple[int, int], generator: torch.Gene
     batch = len(strength)
     low, high = (math.log(mean) for mean in MEAN_RANGE)
     noise = uniform(generator, batch, like=strength) ** 2 * (0.3 + 0.7 * strength)
+    # In some as it was measured, in the others more various than the few cameras that were.
+    fitted = chance(generator, FITTED, like=strength)
+    gamma = uniform(generator, batch, like=strength, low=GAMMA[0], high=GAMMA[1])
+    cast = (1 + 0.05 * normal(generator, batch, 3, like=strength)).clamp(0.8, 1.2)
+    warmth = _draw_from(FITTED_WARMTH, generator, like=strength)
+    warm = torch.stack([0.5 * warmth, torch.zeros_like(warmth), -0.5 * warmth], 1).exp()
     return Lowlight(
         mean=torch.exp(low + (high - low) * strength),
         most=MOST[0] + (MOST[1] - MOST[0]) * strength,
-        gamma=uniform(generator, batch, like=strength, low=1.0, high=1.6),
+        gamma=torch.where(fitted > 0, _draw_from(FITTED_GAMMA, generator, like=strength), gamma),
         light=_draw_light(size, generator, like=strength),
-        cast=(1 + 0.05 * normal(generator, batch, 3, like=strength)).clamp(0.8, 1.2),
+        cast=torch.where(fitted[:, None] > 0, warm, cast),
         shot=0.005 * noise,
         read=0.001 + 0.011 * noise,
         unit=normal(generator, batch, 3, *size, like=strength),
     )
+
+
+def _draw_from(quantiles: tuple[float, ...], generator: torch.Generator, *, like: Tensor) -> Tensor:
+    """(B,) drawn from a distribution with these quantiles at LEVELS; its outer tenth is left out."""
+    values, levels = torch.tensor(quantiles).to(like), torch.tensor(LEVELS).to(like)
+    number = uniform(generator, len(like), like=like, low=LEVELS[0], high=LEVELS[-1])
+    above = torch.searchsorted(levels, number.contiguous(), right=True).clamp(1, len(LEVELS) - 1)
+    share = (number - levels[above - 1]) / (levels[above] - levels[above - 1])
+    return torch.lerp(values[above - 1], values[above], share)
 
 
 def _draw_light(size: tuple[int, int], generator: torch.Generator, *, like: Tensor) -> Tensor:

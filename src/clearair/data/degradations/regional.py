@@ -29,24 +29,32 @@ def degrade_in_parts(
     first: Sequence[Sequence[str]],
     second: Sequence[Sequence[str] | None],
     generator: torch.Generator,
+    depth: Tensor | None = None,
+    shakes: Tensor | None = None,
 ) -> Degraded:
     """Damage a part of each picture in one way and the rest in another: y = m y1 + (1 - m) y2.
 
     clean (B, 3, H, W) float32 in [0, 1]; first and second hold one sequence of names from KINDS per picture:
     an empty one leaves that part untouched, None as second gives the whole picture to the first. Where both
-    have a kind, it is there everywhere, and as strong as on average. The same generator state gives the
-    same result.
+    have a kind, it is there everywhere, and as strong as on average. depth and shakes are as for `degrade`.
+    The same generator state gives the same result.
 
     Raises UsageError for an unknown kind, or when kinds and pictures differ in number.
     """
     if len(second) != len(first):
         raise UsageError(f"first and second must be equally many, got {len(first)} and {len(second)}.")
-    damaged = degrade(clean, first, generator)
+    damaged = degrade(clean, first, generator, depth=depth, shakes=shakes)
     parts = [index for index, kinds in enumerate(second) if kinds is not None]
     if not parts:
         return damaged
     here = Degraded(**{name: value[parts] for name, value in vars(damaged).items()})
-    there = degrade(clean[parts], [second[index] or () for index in parts], generator)
+    there = degrade(
+        clean[parts],
+        [second[index] or () for index in parts],
+        generator,
+        depth=None if depth is None else depth[parts],
+        shakes=shakes,
+    )
     joined = lay_together(here, there, draw_mask(clean[parts], generator))
     whole = replace(damaged, cover=damaged.cover.clone())
     for name, value in vars(joined).items():

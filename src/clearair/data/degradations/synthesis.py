@@ -68,13 +68,15 @@ def degrade(
     generator: torch.Generator,
     strength: Tensor | float | None = None,
     depth: Tensor | None = None,
+    shakes: Tensor | None = None,
 ) -> Degraded:
     """Damage each picture with its own kinds; the same generator state gives the same result.
 
     clean (B, 3, H, W) float32 in [0, 1]; kinds holds one sequence of names from KINDS per picture, empty
     to leave it untouched; strength in [0, 1] is one number, (B,), or None for a uniform draw per picture
     and kind (up to 1 alone, less in a mixture); depth (B, 1, H, W), dense and in any unit, shapes haze and
-    is estimated when absent. The generator may live on another device than the pictures.
+    is estimated where it is absent or 0 all over; shakes (N, T, 3) are measured ones (`draw_blur`). The
+    generator may live on another device than the pictures.
 
     Raises UsageError for an unknown kind, a strength outside [0, 1], or when kinds and pictures differ
     in number.
@@ -106,7 +108,7 @@ def degrade(
     if len(dark):
         image[dark] = torch.where(dusk, image[dark], lowlight.expose(image[dark]))
     apply("raindrop", lambda x, s, _: draw_raindrop(s, size, generator)(x))
-    apply("blur", lambda x, s, _: draw_blur(s, size, generator)(x))
+    apply("blur", lambda x, s, _: draw_blur(s, size, generator, shakes)(x))
     # The sensor, then the file.
     if len(dark):
         image[dark] = lowlight.record(image[dark])

@@ -1,0 +1,43 @@
+"""Measured camera shakes: kernels of real blur, as weighted points of a path.
+
+Layout: `train/blur/kernels/*.npz`, each array one kernel.
+
+Shapes: N kernels, T points of each.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clearair.errors import DataError
+
+FAINTEST = 0.02
+"""Share of a kernel's peak below which a pixel of it counts as noise."""
+
+
+def load_shakes(data: Path) -> Tensor | None:
+    """(N, T, 3) right, down, share of the time, of unit extent about their centre; None when there are none.
+
+    Paths of fewer points are filled up with points of no weight. Raises DataError for what is no kernel.
+    """
+    paths = []
+    for file in sorted((data / "train" / "blur" / "kernels").glob("*.npz")):
+        with np.load(file, allow_pickle=False) as kernels:
+            paths += [_as_path(np.asarray(kernels[name], dtype=np.float64), file) for name in kernels.files]
+    if not paths:
+        return None
+    return torch.nn.utils.rnn.pad_sequence(paths, batch_first=True)
+
+
+def _as_path(kernel: np.ndarray, file: Path) -> Tensor:
+    if kernel.ndim != 2 or not np.isfinite(kernel).all() or kernel.max(initial=0) <= 0:
+        raise DataError(f"{file}: holds an array that is no blur kernel.")
+    rows, columns = np.nonzero(kernel > FAINTEST * kernel.max())
+    weights = kernel[rows, columns] / kernel[rows, columns].sum()
+    points = np.stack([columns, rows], axis=1) - weights @ np.stack([columns, rows], axis=1)
+    extent = 2 * max(1.0, float(np.linalg.norm(points, axis=1).max()))
+    return torch.from_numpy(np.concatenate([points / extent, weights[:, None]], axis=1)).float()

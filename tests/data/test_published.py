@@ -1,0 +1,22 @@
+from clearair.data.degradations import KINDS
+from clearair.data.degradations.haze import BETA
+from clearair.data.published import as_table, published
+
+
+def test_every_kind_has_a_data_set_in_the_order_of_the_kinds():
+    assert list(dict.fromkeys(each.kind for each in published())) == list(KINDS)
+
+
+def test_every_statement_names_its_paper():
+    assert all(each.stated and each.source[-4:].isdigit() for each in published())
+
+
+def test_what_is_drawn_is_read_from_the_degradations():
+    haze = next(each for each in published() if each.name == "RESIDE-ITS")
+    assert f"{BETA[0]:g} to {BETA[1]:g}" in haze.drawn
+
+
+def test_the_table_has_a_row_for_each_data_set():
+    lines = as_table(published()).splitlines()
+    assert len(lines) == 2 + len(published())
+    assert {line.count("|") for line in lines} == {6}
