@@ -7,6 +7,7 @@ import pickle
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -246,9 +247,10 @@ def test_unknown_precisions_and_devices_are_refused(folder):
         load_quality("deqa", weights=folder, device="abacus")
 
 
+@pytest.mark.skipif(find_spec("bitsandbytes") is not None, reason="bitsandbytes is installed")
 @pytest.mark.parametrize("precision", ["int8", "nf4"])
-def test_few_bits_are_refused_on_a_cpu(folder, precision):
-    assert "needs an NVIDIA or AMD GPU" in refused(folder, precision=precision)
+def test_few_bits_without_their_library_are_refused(folder, precision):
+    assert "needs bitsandbytes: pip install 'clearair[deqa-gpu]'" in refused(folder, precision=precision)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="it would take the GPU")

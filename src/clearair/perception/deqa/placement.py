@@ -78,9 +78,6 @@ def _has_accelerate() -> bool:
 
 
 def _shared(network: nn.Module, precision: str, weights: int, work: int) -> Placement:
-    from accelerate import infer_auto_device_map
-    from accelerate.utils import get_balanced_memory
-
     gpus = range(torch.cuda.device_count())
     rooms: dict[int | str, int] = {"cpu": _cpu_room()}
     for index in gpus:
@@ -89,10 +86,24 @@ def _shared(network: nn.Module, precision: str, weights: int, work: int) -> Plac
     where = f"{len(gpus)} GPUs and the CPU"
     announce("DeQA-Score", weights, work, free, precision=precision, where=where)
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    rooms = get_balanced_memory(network, rooms, _NEVER_SPLIT, dtype=kind)
-    found = infer_auto_device_map(network, rooms, _NEVER_SPLIT, dtype=kind)
-    if "disk" in found.values():
+    from accelerate.utils import get_balanced_memory
+
+    found = share(network, get_balanced_memory(network, rooms, _NEVER_SPLIT, dtype=kind), kind)
+    if found is None:
         raise ModelError(f"DeQA-Score does not fit in {precision} into {where}.")
+    return found
+
+
+def share(network: nn.Module, rooms: Mapping[int | str, int], kind: torch.dtype) -> Placement | None:
+    """Devices for a network's parts: of `rooms` (bytes by number of the GPU, and "cpu") the GPUs come first.
+
+    None when they do not suffice.
+    """
+    from accelerate import infer_auto_device_map
+
+    found = infer_auto_device_map(network, dict(rooms), _NEVER_SPLIT, dtype=kind)
+    if "disk" in found.values():
+        return None
     return Placement({name: torch.device(device) for name, device in found.items()})
 
 

@@ -1,4 +1,4 @@
-"""The language model's linear layers in 8 or 4 bits, through bitsandbytes, on a GPU."""
+"""The language model's linear layers in 8 or 4 bits, through bitsandbytes, which knows GPUs and CPUs."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def quantised_names(network: nn.Module, precision: str) -> frozenset[str]:
 
 
 def check_can_quantise(precision: str, device: torch.device) -> None:
-    """Raises ModelError where there is no GPU, or bitsandbytes is not installed."""
+    """Raises ModelError where bitsandbytes is not installed, or does not know the device."""
     if precision not in QUANTISED:
         return
-    if device.type != "cuda":
-        raise ModelError(f"DeQA-Score in {precision} needs an NVIDIA or AMD GPU; on {device} take bf16.")
+    if device.type not in ("cuda", "cpu"):
+        raise ModelError(f"DeQA-Score in {precision} needs a GPU or a CPU; on {device} take bf16.")
     _bitsandbytes(precision)
 
 
 def quantised_layer(weight: Tensor, precision: str, device: torch.device) -> nn.Module:
-    """A linear layer without bias that holds `weight` (out, in) in int8 or NF4 on a GPU."""
+    """A linear layer without bias that holds `weight` (out, in) in int8 or NF4."""
     library, (outputs, inputs) = _bitsandbytes(precision), weight.shape
     half = weight.to("cpu", torch.float16)
     with torch.device("meta"):

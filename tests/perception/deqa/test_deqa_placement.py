@@ -1,0 +1,50 @@
+"""Sharing DeQA-Score among devices, planned by accelerate."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.perception.deqa.checkpoint import TINY, official_weights
+
+from clearair.perception.deqa.config import read_config
+from clearair.perception.deqa.network import DeqaNetwork
+from clearair.perception.deqa.placement import share
+
+pytest.importorskip("accelerate")
+
+
+@pytest.fixture(scope="module")
+def network() -> DeqaNetwork:
+    shapes = {name: tuple(weight.shape) for name, weight in official_weights(TINY).items()}
+    with torch.device("meta"):
+        return DeqaNetwork(read_config(TINY, shapes))
+
+
+def size(network: DeqaNetwork) -> int:
+    return sum(4 * weight.numel() for weight in network.parameters())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="accelerate leaves out GPUs that are not there")
+def test_what_the_gpu_cannot_hold_is_left_with_the_cpu_and_layers_stay_whole(network):
+    whole = size(network)
+    room = whole // 2
+    placement = share(network, {0: room, "cpu": whole}, torch.float32)
+    assert placement is not None
+    devices = {name: placement.device_of(name) for name, _ in network.named_parameters()}
+    assert {str(device) for device in devices.values()} == {"cuda:0", "cpu"}
+    for layer in range(3):
+        parts = {device for name, device in devices.items() if name.startswith(f"model.layers.{layer}.")}
+        assert len(parts) == 1
+    held = [4 * weight.numel() for name, weight in network.named_parameters() if devices[name].type == "cuda"]
+    assert 0 < sum(held) <= room
+
+
+def test_without_a_gpu_all_is_the_cpus(network):
+    placement = share(network, {"cpu": 2 * size(network)}, torch.float32)
+    assert placement is not None
+    assert {placement.device_of(name) for name, _ in network.named_parameters()} == {torch.device("cpu")}
+
+
+@pytest.mark.filterwarnings("ignore:Current model requires")
+def test_too_little_room_is_said(network):
+    assert share(network, {"cpu": size(network) // 4}, torch.float32) is None
