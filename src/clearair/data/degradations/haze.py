@@ -9,7 +9,7 @@ from torch import Tensor
 from clearair.data.degradations.depth import estimate_depth, find_sky
 from clearair.data.degradations.draws import chance, normal, per_sample, uniform
 
-BETA = (0.45, 2.5)
+BETA = (0.35, 2.3)
 """Scattering over the whole depth range at strength 0 and 1, equally likely in each octave between:
 as 0.04 to 0.2 a metre in RESIDE's outdoor training set."""
 AIRLIGHT = (0.7, 1.0)

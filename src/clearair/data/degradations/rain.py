@@ -19,7 +19,7 @@ from clearair.data.degradations.draws import (
     uniform,
 )
 
-NEARNESS = (1.0, 0.75, 1.4)
+NEARNESS = (1.0, 0.75, 1.25)
 """Width of the streaks of each layer, relative to the first one."""
 LAYERS = len(NEARNESS)
 WIDTH = (0.6, 1.2)
