@@ -21,8 +21,8 @@ CURVE = (0.5, 2.2)
 BEYOND = 4.0
 """How far the sky lies behind the farthest thing, at most."""
 LINEAR = 0.25
-"""Share of haze that is mixed in linear light, as in nature; RESIDE mixes the values of the file."""
-DISPLAY_GAMMA = 2.2
+"""Share of haze that is mixed in linear light, as in nature; RESIDE mixes the values of the file. Light is taken
+for the square of a value: not far from the power 2.2, and much cheaper."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Haze:
         hazy = (airlight + transmission * (clean - airlight)).clamp(0, 1)
         if self.linear is None:
             return hazy
-        light, glow = clean.clamp(0, 1).pow(DISPLAY_GAMMA), airlight.pow(DISPLAY_GAMMA)
-        mixed = (glow + transmission * (light - glow)).pow(1 / DISPLAY_GAMMA)
+        light, glow = clean.square(), airlight.square()
+        mixed = (glow + transmission * (light - glow)).clamp(0, 1).sqrt()
         return torch.where(per_sample(self.linear), mixed, hazy)
 
 
