@@ -48,7 +48,7 @@ def published() -> tuple[Published, ...]:
             "RESIDE-OTS",
             "A 0.8 to 1.0, beta 0.04 to 0.2 (names of its files)",
             "Li et al., 2019",
-            f"the same; beta grows {thick / thin:.1f}-fold, as 0.04 to 0.2 does",
+            f"the same: each octave of beta alike, {thick / thin:.0f}-fold where scenes differ in depth too",
         ),
         Published(
             "rain",

@@ -47,7 +47,7 @@ def find_sky(clean: Tensor) -> Tensor:
     cool = torch.sigmoid((small[:, 2:] - small[:, :1] + 0.06) / 0.02)
     likely = F.avg_pool2d(bright * cool * torch.exp(-20 * _texture(small)), 3, 1, 1, count_include_pad=False)
     open_above = torch.cummin(likely, dim=2).values
-    return _guided_upsample(open_above, small, clean).clamp(0, 1)
+    return _guided_upsample(open_above, small, clean, radius=3).clamp(0, 1)
 
 
 def _ground_and_sky(size: tuple[int, int], generator: torch.Generator, *, like: Tensor) -> Tensor:
@@ -75,9 +75,8 @@ def _texture(image: Tensor) -> Tensor:
     return F.avg_pool2d(texture, 5, 1, 2, count_include_pad=False)
 
 
-def _guided_upsample(rough: Tensor, small: Tensor, full: Tensor) -> Tensor:
+def _guided_upsample(rough: Tensor, small: Tensor, full: Tensor, radius: int = 6) -> Tensor:
     """Fast guided filter (He and Sun, 2015): a rough map and the picture at low size, the picture at full."""
-    radius = 6
     small, full = _luminance(small), _luminance(full)
 
     def mean(x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from clearair.data.degradations.draws import (
     uniform,
 )
 
-NEARNESS = (1.0, 0.75, 1.4)
+NEARNESS = (1.0, 0.75, 1.25)
 """Width of the streaks of each layer, relative to the first one."""
 LAYERS = len(NEARNESS)
 WIDTH = (0.6, 1.2)
@@ -118,9 +118,11 @@ def _draw_streaks(
     first = torch.tensor([1.0, *[0.0] * (LAYERS - 1)]).to(strength)
     brightness = brightness * faint * torch.where((alone + fine)[:, None] > 0, first, torch.ones_like(first))
     angle = 0.3 * normal(generator, batch, like=strength).clamp(-2.5, 2.5)
+    # Now and then layers cross, as the streaks of Rain100H do.
+    spread = 0.03 + 0.25 * chance(generator, 0.25, like=strength)
     coverage = torch.zeros(batch, 1, *size, device=strength.device, dtype=strength.dtype)
     for layer in range(LAYERS):
-        tilt = angle + 0.03 * normal(generator, batch, like=strength)
+        tilt = angle + spread * normal(generator, batch, like=strength)
         grid = _turned_grid(tilt, length[:, layer] / TAPS, size, scale, canvas)
         streaks = upright[:, layer : layer + 1]
         turned = F.grid_sample(streaks, grid, padding_mode="reflection", align_corners=False)
