@@ -2,9 +2,14 @@
 
     python benchmarks/step.py --data ../shared/data
 
-On one core. Draw, perceive, forward, backward and optimiser of a recipe's step, one after the other; then
-images a second against the same step as the textbook writes it: eager, float32, one matrix at a time through
-Muon's iteration, the usual memory layout. The two take turns, so that a busy machine slows both alike.
+For `compact` at its own settings and for `base` with windows that a processor can bear. Draw, perceive,
+forward, backward, optimiser and average of a step, one after the other; then images a second against the same
+step as the textbook writes it: eager, float32, one matrix at a time through Muon's iteration, one tensor at a
+time through AdamW, the usual memory layout. The two take turns. On one core of a processor only the seconds
+count in which this thread ran, so that a busy machine does them little harm; on a card, all until it is done.
+
+The last line compares with what a large matrix product in bfloat16 reaches: operations are those counted in
+the matrix products and convolutions of a step.
 """
 
 from __future__ import annotations
@@ -21,31 +26,44 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from clearair.data.pairs import generator_for
 from clearair.network import Guidance
+from clearair.network.compiling import compile_parts
 from clearair.perception import load_compact
 from clearair.training.average import update_average
-from clearair.training.optimizer import make_optimizers
+from clearair.training.memory import keep_freed_memory
+from clearair.training.optimizer import Muon, make_optimizers
 from clearair.training.overrides import override
 from clearair.training.recipe import Recipe, get_recipe
 from clearair.training.restoration import RestorerTask
 
-PARTS = ("draw", "perceive", "forward", "backward", "optimiser")
+PARTS = ("draw", "perceive", "forward", "backward", "optimiser", "average")
+SMALL = {"compact": [], "base": ["batch=1", "patch=128", "view=128"]}
+"""Recipes that are timed by default, and what of them is changed."""
 
 
 class Watch:
     """Adds up seconds by part."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str) -> None:
+        self.device = device
         self.seconds = dict.fromkeys(PARTS, 0.0)
+
+    def now(self) -> float:
+        """Seconds of this thread, or on a card by the clock once all that was asked for is done."""
+        if self.device == "cpu":
+            return time.thread_time()
+        torch.cuda.synchronize()
+        return time.perf_counter()
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """For a `with` block; what is inside another one counts for the inner one alone."""
-        began, inner = time.perf_counter(), sum(self.seconds.values())
+        began, inner = self.now(), sum(self.seconds.values())
         yield
-        self.seconds[name] += time.perf_counter() - began - (sum(self.seconds.values()) - inner)
+        self.seconds[name] += self.now() - began - (sum(self.seconds.values()) - inner)
 
 
 class TimedPerceiver:
@@ -56,13 +74,16 @@ class TimedPerceiver:
         self.identity = perceiver.identity
 
     def to(self, device: Any) -> TimedPerceiver:
-        """Stay on the processor."""
+        """Move to a device."""
+        self.perceiver.to(device)
         return self
 
     def perceive(self, images: Tensor) -> Guidance:
         """(B, 3, H, W) in [0, 1] -> what the network is told."""
-        with self.watch.part("perceive"), torch.autocast("cpu", torch.bfloat16, enabled=not self.plain):
-            return self.perceiver.perceive(images)
+        autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=not self.plain)
+        with self.watch.part("perceive"), autocast:
+            guidance: Guidance = self.perceiver.perceive(images)
+            return guidance
 
 
 class PlainMuon(torch.optim.Optimizer):
@@ -94,14 +115,15 @@ class PlainMuon(torch.optim.Optimizer):
 class Contender:
     """One way of making steps."""
 
-    def __init__(self, recipe: Recipe, data: Path, plain: bool) -> None:
-        self.watch = Watch()
-        self.task = RestorerTask(
-            recipe,
-            data,
-            perceiver=TimedPerceiver(load_compact(), self.watch, plain),  # type: ignore[arg-type]
-        )
-        self.average = RestorerTask(recipe, data).network.requires_grad_(False)
+    def __init__(self, recipe: Recipe, data: Path, device: str, *, plain: bool, photos: Any = None) -> None:
+        self.watch = Watch(device)
+        seen = TimedPerceiver(load_compact(), self.watch, plain)
+        self.task = RestorerTask(recipe, data, perceiver=seen, device=device)  # type: ignore[arg-type]
+        self.average = RestorerTask(recipe, data, device=device).network.requires_grad_(False)
+        if photos is None:
+            self.task.load()
+        else:
+            self.task.photos = photos
         network = self.task.network
         if plain:
             network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -109,12 +131,11 @@ class Contender:
                 setattr(network, name, _in_float32(getattr(network, name)))
         self.optimizers = make_optimizers(network, recipe.learning_rate, recipe.weight_decay)
         if plain:
-            group = self.optimizers[0].param_groups[0]
-            self.optimizers[0] = PlainMuon(group["params"], group["lr"], group["weight_decay"])
+            self.optimizers = [_textbook(optimizer) for optimizer in self.optimizers]
 
     def step(self, number: int) -> float:
         """Make one step; returns its seconds."""
-        began = time.perf_counter()
+        before = sum(self.watch.seconds.values())
         generator = generator_for(self.task.plan.seed, number)
         with self.watch.part("draw"):
             batch = self.task.draw(number, generator)
@@ -129,17 +150,93 @@ class Contender:
             nn.utils.clip_grad_norm_(self.task.network.parameters(), self.task.plan.clip)
             for optimizer in self.optimizers:
                 optimizer.step()
+        with self.watch.part("average"):
             update_average(self.average, self.task.network, 0.99)
-        return time.perf_counter() - began
+        return sum(self.watch.seconds.values()) - before
+
+
+def _textbook(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    (group,) = optimizer.param_groups
+    if isinstance(optimizer, Muon):
+        return PlainMuon(group["params"], group["lr"], group["weight_decay"])
+    return torch.optim.AdamW(
+        group["params"], lr=group["lr"], weight_decay=0.0, betas=group["betas"], foreach=False
+    )
 
 
 def _in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(*arguments: Any, **options: Any) -> Any:
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast("cuda" if torch.cuda.is_available() else "cpu", enabled=False):
             plain = [a.contiguous() if isinstance(a, Tensor) else a for a in arguments]
             return function(*plain, **options)
 
     return wrapped
+
+
+def matrix_rate(device: str) -> float:
+    """Operations a second of a large matrix product in bfloat16, the best of five."""
+    watch, side = Watch(device), 1024 if device == "cpu" else 8192
+    one = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    seconds = []
+    for _ in range(5):
+        began = watch.now()
+        one @ one
+        seconds.append(watch.now() - began)
+    return 2 * side**3 / min(seconds)
+
+
+def count_operations(contender: Contender) -> int:
+    """Those of a step, in matrix products and convolutions.
+
+    Backward counts twice forward: PyTorch's counter takes its depthwise convolutions for dense ones.
+    """
+    generator = generator_for(contender.task.plan.seed, 0)
+    with FlopCounterMode(display=False) as seen:
+        batch = contender.task.draw(0, generator)
+    with FlopCounterMode(display=False) as forward:
+        terms = contender.task.compare(batch, generator)
+    torch.stack(list(terms.minimised.values())).sum().backward()
+    with FlopCounterMode(display=False) as stepped:
+        for optimizer in contender.optimizers:
+            optimizer.step()
+    return seen.get_total_flops() + 3 * forward.get_total_flops() + stepped.get_total_flops()
+
+
+def measure(recipe: Recipe, options: argparse.Namespace) -> None:
+    """Let both take turns, and print what came of it."""
+    device = options.device
+    ours = Contender(recipe, options.data, device, plain=False)
+    plain = Contender(recipe, options.data, device, plain=True, photos=ours.task.photos)
+    operations = count_operations(ours)
+    for contender in (ours, plain):
+        contender.step(0)  # the first steps make buffers
+    if options.compile:
+        began = time.perf_counter()
+        compile_parts(ours.task.network)
+        ours.step(1)
+        print(f"compiled in {time.perf_counter() - began:.0f} s")
+    for contender in (ours, plain):
+        contender.step(1)
+        contender.watch.seconds.update(dict.fromkeys(PARTS, 0.0))
+    times: dict[str, list[float]] = {"ours": [], "plain": []}
+    for number in range(2, 2 + options.steps):
+        times["ours"].append(ours.step(number))
+        times["plain"].append(plain.step(number))
+    print(f"\n{recipe.name}: {recipe.batch} x {recipe.patch}, view {recipe.view}; {options.steps} steps")
+    columns = (*PARTS, "forward + backward", "seconds a step", "images a second")
+    print(f"| loop | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 1)}")
+    for name, contender in (("ours", ours), ("plain", plain)):
+        seconds = contender.watch.seconds
+        whole = sum(seconds.values())
+        learning = seconds["forward"] + seconds["backward"]
+        shares = [f"{100 * part / whole:.1f} %" for part in (*(seconds[part] for part in PARTS), learning)]
+        middle = statistics.median(times[name])
+        print(f"| {name} | {' | '.join(shares)} | {middle:.3f} | {recipe.batch / middle:.2f} |")
+    ratios = [slow / fast for slow, fast in zip(times["plain"], times["ours"], strict=True)]
+    print(f"ours is {statistics.median(ratios):.2f} times as fast (median over pairs of steps)")
+    rate, best = operations / statistics.median(times["ours"]), matrix_rate(device)
+    share = f"{100 * rate / best:.0f} % of a matrix product's {best / 1e12:.3f} T"
+    print(f"{operations / 1e9:.0f} G operations a step: {rate / 1e12:.3f} T a second, {share}")
 
 
 def main() -> None:
@@ -147,37 +244,20 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("fields", nargs="*", metavar="FIELD=VALUE", help="changes of the recipe")
-    parser.add_argument("--recipe", default="compact")
+    parser.add_argument("--recipe", help="this one alone, instead of compact and a small base")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds train/")
     parser.add_argument("--steps", type=int, default=8, help="steps of each that are timed")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--compile", action="store_true", help="compile the parts of ours")
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    recipe = override(get_recipe(options.recipe), options.fields)
-    ours, plain = (Contender(recipe, options.data, plain) for plain in (False, True))
-    ours.task.load()
-    plain.task.photos = ours.task.photos
-    times: dict[str, list[float]] = {"ours": [], "plain": []}
-    for number in range(options.steps + 2):
-        if number == 2:  # the first two steps make buffers
-            for contender in (ours, plain):
-                contender.watch.seconds.update(dict.fromkeys(PARTS, 0.0))
-            times = {"ours": [], "plain": []}
-        times["ours"].append(ours.step(number))
-        times["plain"].append(plain.step(number))
-    print(
-        f"{recipe.name}: {recipe.batch} x {recipe.patch}, view {recipe.view}; {options.steps} steps, one core"
-    )
-    print(f"| loop | {' | '.join(PARTS)} | seconds a step | images a second |\n|{'---|' * 8}")
-    for name, contender in (("ours", ours), ("plain", plain)):
-        seconds = contender.watch.seconds
-        whole = sum(seconds.values())
-        shares = " | ".join(f"{100 * seconds[part] / whole:.1f} %" for part in PARTS)
-        middle = statistics.median(times[name])
-        print(f"| {name} | {shares} | {middle:.2f} | {recipe.batch / middle:.2f} |")
-    ratios = [slow / fast for slow, fast in zip(times["plain"], times["ours"], strict=True)]
-    print(f"ours is {statistics.median(ratios):.2f} times as fast (median over pairs of steps)")
+    if options.device == "cpu":
+        torch.set_num_threads(1)
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    keep_freed_memory()
+    chosen = {options.recipe: []} if options.recipe else SMALL
+    for name, changes in chosen.items():
+        measure(override(get_recipe(name), [*changes, *options.fields]), options)
 
 
 if __name__ == "__main__":

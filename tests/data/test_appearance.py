@@ -27,8 +27,9 @@ def neutral(count: int = 3) -> Appearance:
         white=one,
         saturation=one,
         cast=torch.ones(count, 3),
-        defocus=zero,
-        background=torch.zeros(count, 1, 192, 256),
+        soft=torch.zeros(0, dtype=torch.long),
+        defocus=torch.zeros(0),
+        background=torch.zeros(0, 1, 192, 256),
     )
 
 
@@ -69,7 +70,7 @@ def test_white_stays_brighter_and_black_darker_than_damage_would_leave_them(phot
 def test_a_soft_background_leaves_the_rest_sharp(photos):
     half = torch.zeros(3, 1, 192, 256)
     half[..., 128:] = 1
-    soft = replace(neutral(), defocus=torch.full((3,), 4.0), background=half)(photos)
+    soft = replace(neutral(), soft=torch.arange(3), defocus=torch.full((3,), 4.0), background=half)(photos)
     assert torch.allclose(soft[..., :128], photos[..., :128], atol=1e-6)
     detail = [image[..., 129:].diff(dim=3).abs().mean() for image in (photos, soft)]
     assert detail[1] < 0.6 * detail[0]

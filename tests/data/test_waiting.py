@@ -1,37 +1,14 @@
 """What makes the processor wait for a graphics card: operations whose result it must know to go on."""
 
 from collections import Counter
-from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from tests.waits import Waits
 
-from clearair.data.degradations import degrade
+from clearair.data.degradations import KINDS, degrade
 from clearair.data.pairs import Mix, draw_pairs, generator_for
 from clearair.data.photos import Pair, TrainingPhotos
-
-WAITING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero"}
-
-
-class Waits(TorchDispatchMode):
-    """Counts them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count: Counter[str] = Counter()
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = function.overloadpacket._qualified_op_name
-        if name in WAITING or (name.startswith("aten::index") and _by_mask(args)):
-            self.count[name] += 1
-        return function(*args, **(kwargs or {}))
-
-
-def _by_mask(args: Any) -> bool:
-    """Whether places are chosen by a mask: how many they are is then asked of the card."""
-    places = next((arg for arg in args if isinstance(arg, list | tuple)), ())
-    return any(place is not None and place.dtype == torch.bool for place in places)
 
 
 def waits_for(kinds: list[tuple[str, ...]]) -> Counter[str]:
@@ -47,13 +24,33 @@ def test_the_count_sees_what_waits():
     assert waits.count == {"aten::_local_scalar_dense": 1, "aten::index": 1}
 
 
-@pytest.mark.parametrize("kind", ["haze", "rain", "snow", "lowlight"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("raindrop", "jpeg")])
 def test_damage_is_made_without_waiting(kind):
     assert not waits_for([(kind,), (), (kind,)])
 
 
 def test_mixtures_are_made_without_waiting():
     assert not waits_for([("haze", "rain"), ("lowlight", "snow"), ()])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_batch_is_drawn_without_knowing_a_single_value_of_it(seed):
+    """On the device `meta` tensors have shapes and no values: whoever asks for one gets an error."""
+    photo = torch.randint(0, 256, (3, 90, 120), dtype=torch.uint8)
+    photos = TrainingPhotos((photo,), {"lowlight": (Pair(photo // 8, photo),)}).to("meta")
+    mix = Mix(single=dict.fromkeys(KINDS, 0.1), looks=0.5, partial=0.5, mixture=0.2)
+    pairs = draw_pairs(photos, mix, 64, 64, (0.5, 1.0), generator_for(seed, 0))
+    assert pairs.damaged.device.type == pairs.cover.device.type == "meta"
+    assert {kind for kinds in pairs.kinds for kind in kinds} == set(KINDS)
+
+
+def test_where_nothing_may_be_asked_for_values_cannot_be():
+    with pytest.raises(RuntimeError):
+        torch.rand(3, device="meta").sum().item()
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        torch.rand(3, device="meta").tolist()
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        torch.rand(3, device="meta")[torch.ones(3, dtype=torch.bool, device="meta")]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card here")

@@ -1,8 +1,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from clearair.network.layers import LayerNorm, to_maps, to_pixels, without_lattice
+from clearair.network.layers import Conv2d, LayerNorm, to_maps, to_pixels, without_lattice
 
 
 def test_with_a_bias_it_is_the_usual_layer_norm():
@@ -73,3 +74,15 @@ def _lattice() -> torch.Tensor:
 def _drawn(added: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
     cells = (F.pixel_unshuffle(image, 2) for image in (added, there))
     return F.pixel_shuffle(without_lattice(*cells, 2), 2)
+
+
+@pytest.mark.parametrize("options", [{}, {"stride": 2}, {"groups": 4, "bias": False}])
+def test_a_border_is_repeated_in_half_precision_as_pytorch_does_in_float32(options):
+    ours, theirs = (
+        kind(4, 8, 3, padding=1, padding_mode="replicate", **options) for kind in (Conv2d, nn.Conv2d)
+    )
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 4, 7, 6)
+    assert torch.equal(ours(x), theirs(x))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(ours(x.bfloat16()), theirs(x.bfloat16()))

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from clearair.perception.confidence import CHANGE_RAMP, TONE_RAMPS, change_share, tone_share
+from clearair.perception.confidence import CHANGE_RAMP, TONE_RAMPS, change_share, shares_of, tone_share
 
 NAMES = ("noise", "haze", "lowlight", "blur")
 
@@ -51,3 +52,10 @@ def test_doubt_changes_nothing_and_half_way_is_half(share, name, ramp):
 
 def test_a_perceiver_that_knows_no_such_kind_leaves_the_tone():
     assert tone_share(np.ones((1, 2), np.float32), ("noise", "blur"))[0] == 0
+
+
+@given(probabilities=unit)
+def test_shares_of_a_batch_on_its_device_are_the_same(probabilities):
+    tone, change = shares_of(torch.from_numpy(probabilities), NAMES)
+    assert np.allclose(tone, tone_share(probabilities, NAMES), atol=1e-6)
+    assert np.allclose(change, change_share(probabilities, NAMES), atol=1e-6)

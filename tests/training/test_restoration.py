@@ -20,7 +20,7 @@ from clearair.perception.protocol import Identity
 from clearair.training.checkpoint import load_checkpoint
 from clearair.training.loop import run, update
 from clearair.training.losses import clue_reuse, spectrum_error
-from clearair.training.recipe import Recipe, Stage, smoke
+from clearair.training.recipe import Recipe, Stage, base, smoke
 from clearair.training.restoration import Patches, RestorerTask
 from clearair.training.resume import LATEST, STABLE
 
@@ -28,6 +28,18 @@ from clearair.training.resume import LATEST, STABLE
 @pytest.fixture(scope="module")
 def recipe() -> Recipe:
     return replace(smoke(), steps=6, decay_steps=2, warmup=2, batch=2, view=64, patch=32)
+
+
+def test_a_step_of_the_papers_network_is_made(data):
+    task = RestorerTask(replace(base(), batch=1, view=64, patch=32), data)
+    task.load()
+    before = {name: value.clone() for name, value in task.network.state_dict().items()}
+    generator = generator_for(0, 0)
+    values = update(task, task.draw(0, generator), task.optimizers(), generator)
+    assert values["loss"].isfinite()
+    # What begins neutral lets no gradient through to what lies before it, so not everything moves at once.
+    moved = [name for name, value in task.network.state_dict().items() if not value.equal(before[name])]
+    assert "reconstruction.weight" in moved
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:

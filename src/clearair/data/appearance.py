@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from clearair.data.degradations.depth import estimate_depth
-from clearair.data.degradations.draws import chance, per_sample, smear, uniform
+from clearair.data.degradations.draws import chance, constant, on_processor, per_sample, smear, those, uniform
 
 GAIN = (0.8, 1.15)
 """Exposure; low light begins where two thirds of the light are left (lowlight.MOST)."""
@@ -52,34 +52,35 @@ class Appearance:
     """(B,) s; 0 is grey, 1 neutral."""
     cast: Tensor
     """(B, 3) c."""
+    soft: Tensor
+    """(n,) indices of those whose background is out of focus."""
     defocus: Tensor
-    """(B,) px of the blur of the background; 0 leaves it sharp."""
+    """(n,) px of the blur of their background."""
     background: Tensor
-    """(B, 1, H, W) in [0, 1]."""
+    """(n, 1, H, W) in [0, 1]: where it is."""
 
     def __call__(self, clean: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> the same, looking otherwise."""
-        weights = clean.new_tensor([0.299, 0.587, 0.114])[:, None, None]
+        weights = constant([0.299, 0.587, 0.114], like=clean)[:, None, None]
         grey = (clean * weights).sum(1, keepdim=True)
         toned = torch.lerp(grey.expand_as(clean), clean, per_sample(self.saturation)).clamp(0, 1)
         toned = toned.pow(per_sample(self.gamma)) * (per_sample(self.gain) * self.cast[:, :, None, None])
         toned = per_sample(self.black) + per_sample(self.white - self.black) * toned
-        soft = self.defocus > 0
-        if soft.any():
+        soft = self.soft
+        if len(soft):
             radius = round(2.5 * BOKEH[1])
             inside = torch.ones_like(toned[soft, :1])
             # What lies beyond the border counts as nothing, not as black.
-            blurred = smear(toned[soft], self.defocus[soft], radius) / smear(
-                inside, self.defocus[soft], radius
-            )
-            toned[soft] = torch.lerp(toned[soft], blurred, self.background[soft])
+            blurred = smear(toned[soft], self.defocus, radius) / smear(inside, self.defocus, radius)
+            toned[soft] = torch.lerp(toned[soft], blurred, self.background)
         return toned.clamp(0, 1)
 
 
 def draw_appearance(clean: Tensor, generator: torch.Generator, share: float = 0.5) -> Appearance:
     """A look for each of (B, 3, H, W); all but about `share` of them keep their own."""
     like = clean[:, 0, 0, 0]  # (B,)
-    changed = chance(generator, share, like=like)
+    altered, blurring = torch.rand(2, len(like), generator=on_processor(generator))
+    changed = (altered < share).to(like.dtype).to(like.device, non_blocking=True)
 
     def draw(low: float, high: float, neutral: float, often: float) -> Tensor:
         value = uniform(generator, len(like), like=like, low=low, high=high)
@@ -88,18 +89,18 @@ def draw_appearance(clean: Tensor, generator: torch.Generator, share: float = 0.
     grey = draw(0.0, 0.0, 1.0, 0.15)
     sepia = draw(0.0, 1.0, 0.0, 0.4) * (grey == 0)
     cast = 1 + CAST * torch.stack([draw(-1, 1, 0.0, 0.3) for _ in range(3)], dim=1)
-    cast = cast * (1 + sepia[:, None] * (like.new_tensor(SEPIA) - 1))
+    cast = cast * (1 + sepia[:, None] * (constant(SEPIA, like=like) - 1))
     gamma = (2 ** draw(-0.4, 1.14, 0.0, 0.5)).clamp(*GAMMA)
     lights = torch.where(gamma > 1, (LIGHTS / _highest(clean) ** gamma).clamp(1, MOST_GAIN), 1.0)
     pale = draw(0.0, 1.0, 0.0, 0.25)
-    defocus = draw(*BOKEH, neutral=0.0, often=0.12)
-    background = torch.zeros_like(clean[:, :1])
-    soft = defocus > 0
-    if soft.any():
+    soft = those(((altered < share) & (blurring < 0.12)).nonzero()[:, 0], like=like)
+    defocus = uniform(generator, len(soft), like=like, low=BOKEH[0], high=BOKEH[1])
+    background = clean[soft, :1]
+    if len(soft):
         depth = estimate_depth(clean[soft], generator)
         # The farther half at most: a picture without anything sharp in it would be blurred.
         middle = depth.flatten(1).median(dim=1).values
-        background[soft] = ((depth - per_sample(middle)) * 4).clamp(0, 1)
+        background = ((depth - per_sample(middle)) * 4).clamp(0, 1)
     return Appearance(
         gain=lights * draw(*GAIN, neutral=1.0, often=0.4),
         gamma=gamma,
@@ -107,6 +108,7 @@ def draw_appearance(clean: Tensor, generator: torch.Generator, share: float = 0.
         white=1 - (1 - WHITE) * pale * uniform(generator, len(like), like=like),
         saturation=grey * draw(*SATURATION, neutral=1.0, often=0.3),
         cast=cast,
+        soft=soft,
         defocus=defocus,
         background=background,
     )
@@ -115,4 +117,7 @@ def draw_appearance(clean: Tensor, generator: torch.Generator, share: float = 0.
 def _highest(image: Tensor) -> Tensor:
     """(B, 3, H, W) -> (B,): what one value in 200 reaches, the lights of the scene."""
     step = max(1, min(image.shape[-2:]) // 64)
-    return torch.quantile(image[..., ::step, ::step].flatten(1), 0.995, dim=1).clamp_min(0.05)
+    values = image[..., ::step, ::step].flatten(1)
+    place = 0.005 * (values.shape[1] - 1)  # from the top; between two values, as a quantile is
+    highest = values.topk(int(place) + 2, dim=1).values
+    return torch.lerp(highest[:, -2], highest[:, -1], place - int(place)).clamp_min(0.05)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from clearair.data.appearance import draw_appearance
 from clearair.data.degradations import CDD11, KINDS, degrade_in_parts
+from clearair.data.degradations.draws import happening
 from clearair.data.photos import TrainingPhotos
 
 ENLARGED = 1.6
@@ -123,26 +124,31 @@ def draw_pairs(
         kinds.append(tuple(dict.fromkeys((*wanted, *(there[-1] or ())))))
     truth, base = torch.stack(clean), torch.stack(damaged)
     really = torch.tensor([bool(names) and not wanted for names, wanted in zip(kinds, here, strict=True)])
-    really = really.to(truth.device)[:, None, None, None]
+    really = really.to(truth.device, non_blocking=True)[:, None, None, None]
     source = _source_on(truth.device, generator)
-    looking = draw_appearance(truth, source, mix.looks)(truth).mul_(255).round_().div_(255)
+    looking, changed = truth.clone(), happening(source, mix.looks, like=truth)
+    if len(changed):
+        looking[changed] = draw_appearance(truth[changed], source, 1.0)(truth[changed])
+    looking.mul_(255).round_().div_(255)
     truth, base = torch.where(really, truth, looking), torch.where(really, base, looking)
     depth = torch.zeros_like(base[:, :1]) if depths else None
     for index, distance in depths.items():
         assert depth is not None
         depth[index] = distance
     made = degrade_in_parts(base, here, there, source, depth, photos.shakes)
-    cover = made.cover.clone()
-    for index, names in enumerate(kinds):
-        if names and not here[index]:  # really damaged, and everywhere
-            cover[index] = torch.tensor([[[kind in names]] for kind in KINDS]).to(cover)
+    everywhere = [[kind in names for kind in KINDS] for names in kinds]  # of what is really damaged
+    whole = torch.tensor(everywhere, dtype=made.cover.dtype).to(truth.device, non_blocking=True)
+    cover = torch.where(really, whole[:, :, None, None], made.cover)
     # What a file can hold: perceivers and network will meet nothing finer.
     return PairBatch((made.image * 255).round_().div_(255), truth, tuple(kinds), cover)
 
 
 def _source_on(device: torch.device, generator: torch.Generator) -> torch.Generator:
-    """The generator itself, or one on the device that continues it: as much a function of seed and step."""
-    if device.type == generator.device.type:
+    """The generator itself, or one on the device that continues it: as much a function of seed and step.
+
+    On the device `meta`, where only shapes are computed, there is none.
+    """
+    if device.type in (generator.device.type, "meta"):
         return generator
     seed = int(torch.randint(2**62, (), generator=generator))
     return torch.Generator(device).manual_seed(seed)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clearair.network.config import Block, Padding
-from clearair.network.layers import LayerNorm, at_least_float32
+from clearair.network.layers import Conv2d, LayerNorm, at_least_float32
 
 
 class ChannelAttention(nn.Module):
@@ -110,7 +110,7 @@ class ConvBlock(nn.Module):
 
     def __init__(self, channels: int, bias: bool, padding: Padding) -> None:
         super().__init__()
-        self.mix = nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=bias)
+        self.mix = Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=bias)
         self.project_out = nn.Conv2d(channels, channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ class ConvBlock(nn.Module):
 
 def depthwise(channels: int, bias: bool, padding: Padding) -> nn.Conv2d:
     """3x3, each channel by itself: (B, C, H, W) -> the same."""
-    return nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, groups=channels, bias=bias)
+    return Conv2d(channels, channels, 3, padding=1, padding_mode=padding, groups=channels, bias=bias)
 
 
 def make_block(

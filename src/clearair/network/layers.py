@@ -37,6 +37,32 @@ class LayerNorm(nn.Module):
         return x.permute(0, 3, 1, 2)
 
 
+class Conv2d(nn.Conv2d):
+    """PyTorch's convolution, whose border values are repeated in the type that the features have.
+
+    Under autocast on a CPU PyTorch widens them to float32 for that, and narrows them again: two copies of
+    every map, which take longer than many of the convolutions.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H', W')."""
+        if self.padding_mode != "replicate":
+            return super().forward(x)
+        assert isinstance(self.padding, tuple)
+        down, right = self.padding
+        if torch.compiler.is_compiling():
+            # What is compiled expects another memory layout of the padding's gradient than it has.
+            rows = torch.cat(
+                [x[:, :, :1].expand(-1, -1, down, -1), x, x[:, :, -1:].expand(-1, -1, down, -1)], 2
+            )
+            edges = rows[..., :1].expand(-1, -1, -1, right), rows[..., -1:].expand(-1, -1, -1, right)
+            padded = torch.cat([edges[0], rows, edges[1]], dim=3)
+        else:
+            with torch.autocast(x.device.type, enabled=False):
+                padded = F.pad(x, (right, right, down, down), mode="replicate")
+        return F.conv2d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+
 def spreading(linear: nn.Linear) -> nn.Linear:
     """Begin with outputs of about twice the usual spread: logits, or keys, that choose from the start.
 

@@ -16,7 +16,7 @@ from clearair.network.blocks import make_block
 from clearair.network.config import NetworkConfig
 from clearair.network.degradation import ContentTokens, DegradationGuidance, DegradationPrompt
 from clearair.network.guidance import Guidance
-from clearair.network.layers import at_least_float32, without_lattice
+from clearair.network.layers import Conv2d, at_least_float32, without_lattice
 from clearair.network.overview import Overview, survey
 from clearair.network.quality import QualityAdapter, QualityGuidance
 from clearair.network.regions import RegionAttention, RegionTokens, membership
@@ -173,7 +173,7 @@ class ClearAIR(nn.Module):
 
     def _conv(self, inputs: int, outputs: int) -> nn.Conv2d:
         config = self.config
-        return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode=config.padding, bias=config.conv_bias)
+        return Conv2d(inputs, outputs, 3, padding=1, padding_mode=config.padding, bias=config.conv_bias)
 
     def _blocks(self, level: int, count: int, channels: int | None = None) -> nn.Sequential:
         config = self.config
@@ -240,14 +240,17 @@ class ClearAIR(nn.Module):
         `labels` (B, h, w) are the window's own. With `keep_tone` the input's exposure and colour stay: what
         the detail network changed is laid on the input, as much weaker as the tone would have amplified it.
         """
-        toned, gain = window, None
+        toned = window
         if judgement.tone is not None:
             with torch.autocast(window.device.type, enabled=False):
-                toned, gain = self.tone(at_least_float32(window), judgement.tone, origin)
+                toned = self.tone(at_least_float32(window), judgement.tone, origin)
         residual = self._residual(window, toned, labels, judgement).to(toned.dtype)
-        restored: Tensor = toned + residual
-        if keep_tone and gain is not None:
+        if keep_tone and judgement.tone is not None:
+            with torch.autocast(window.device.type, enabled=False):
+                gain = self.tone.gain(at_least_float32(window), judgement.tone, origin)
             restored = window + residual / gain.clamp_min(1)
+        else:
+            restored = toned + residual
         if judgement.change is not None:
             restored = window + judgement.change[:, None, None, None] * (restored - window)
         return restored
@@ -260,8 +263,9 @@ class ClearAIR(nn.Module):
         cells = _unshuffled(toned, pad, config.stem)
         if config.tone:
             x = x + self.toned_extraction(cells)
-        padded = F.pad(labels[:, None].float(), pad, mode="replicate")[:, 0].to(labels.dtype)
-        hints = Hints(judgement, self._members(padded))
+        if any(pad):
+            labels = F.pad(labels[:, None].float(), pad, mode="replicate")[:, 0].to(labels.dtype)
+        hints = Hints(judgement, self._members(labels))
 
         skips: list[Tensor] = []
         for level, (guide, blocks) in enumerate(zip(self.encoder_guidance, self.encoder, strict=True)):

@@ -104,11 +104,11 @@ def _cells(image: Tensor, stem: int, before: int, height: int) -> Tensor:
 def _neighbourhood_sums(cells: Tensor, members: Tensor) -> Tensor:
     """(B, D, h' + 2, w' + 2), (B, N, h' w') -> (B, N, D, 3, 3)."""
     height, width = cells.shape[2] - 2, cells.shape[3] - 2
-    shifted = [
-        members @ cells[:, :, down : down + height, right : right + width].flatten(2).transpose(1, 2)
-        for down in range(3)
-        for right in range(3)
-    ]
+    # Rows as wide as those of the cells, of which a part of the whole is then any shift, without a copy.
+    wide = F.pad(members.reshape(*members.shape[:2], height, width), (0, 2)).flatten(2)[..., :-2]
+    flat = cells.flatten(2).transpose(1, 2)  # (B, (h' + 2) (w' + 2), D)
+    starts = [down * (width + 2) + right for down in range(3) for right in range(3)]
+    shifted = [wide @ flat[:, start : start + wide.shape[2]] for start in starts]
     return torch.stack(shifted, dim=3).reshape(*members.shape[:2], -1, 3, 3)
 
 

@@ -33,9 +33,10 @@ def drop_regions(labels: Tensor, regions: int, probability: float, generator: to
     (B, H, W) -> (B, H, W). Merging keeps the map a partition; zeroing would leave pixels without a region.
     """
     drawn = torch.rand(labels.shape[0], regions, generator=generator, device=generator.device)
-    kept = torch.arange(regions) * (drawn >= probability).cpu()  # (B, N): new label of each old one
+    kept = torch.arange(regions, device=drawn.device) * (drawn >= probability)  # (B, N): new of old labels
     flat = labels.long().flatten(1)
-    return kept.to(labels.device).gather(1, flat).view_as(labels).to(labels.dtype)
+    moved = kept.to(labels.device, non_blocking=labels.device.type != "cpu")
+    return moved.gather(1, flat).view_as(labels).to(labels.dtype)
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,10 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, logit_bias: Te
     )  # (B, heads, H*W, D/heads)
     keys = key.reshape(batch, tokens, heads, -1).transpose(1, 2).to(rows.dtype)  # (B, heads, T, D/heads)
     values = value.reshape(batch, tokens, heads, -1).transpose(1, 2).to(rows.dtype)  # (B, heads, T, D/heads)
-    # Turned last, as the compiler expects of attention: keys turned before fail there with one head.
-    logits = (rows @ keys.transpose(2, 3)) * width_of_head**-0.5
+    # One row a token: a softmax over a few tokens that lie side by side would fill no vector.
+    logits = (keys * width_of_head**-0.5) @ rows.transpose(2, 3)  # (B, heads, T, H*W)
     if logit_bias is not None:
-        logits = logits + logit_bias[:, None, None].to(logits.dtype)
-    mixed = logits.softmax(dim=-1).to(values.dtype) @ values  # (B, heads, H*W, D/heads)
+        logits = logits + logit_bias[:, None, :, None].to(logits.dtype)
+    weights = logits.softmax(dim=2).to(values.dtype)
+    mixed = weights.transpose(2, 3) @ values  # (B, heads, H*W, D/heads)
     return to_maps(mixed.transpose(1, 2).flatten(2), height, width)

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clearair.network.layers import Conv2d
+
 CELLS = 8
 """G: cells of the grid across, down, and along the guide."""
 WIDTHS = (16, 32, 64, 96)
@@ -77,21 +79,24 @@ class ToneStage(nn.Module):
         grid = self.to_grid(features).unflatten(1, (12, CELLS))
         return Tone(grid, share, size)
 
-    def forward(self, window: Tensor, tone: Tone, origin: tuple[int, int] = (0, 0)) -> tuple[Tensor, Tensor]:
-        """(B, 3, h, w) in [0, 1], whose corner lies at `origin` of the whole -> toned, and gain (B, 1, h, w).
+    def forward(self, window: Tensor, tone: Tone, origin: tuple[int, int] = (0, 0)) -> Tensor:
+        """(B, 3, h, w) in [0, 1], whose corner lies at `origin` of the whole picture -> the same, toned.
 
-        What a pixel becomes depends on its colour and its place in the picture, not on the window. The gain
-        is how many times larger a grey difference is than before.
+        What a pixel becomes depends on its colour and its place in the picture, not on the window.
         """
-        sliced = self._sliced(window, tone, origin)
-        affine = sliced.reshape(len(sliced), 3, 4, *sliced.shape[2:])
-        share = tone.share[:, None, None, None]
-        toned = torch.einsum("bdchw,bchw->bdhw", affine[:, :, :3], window) + affine[:, :, 3]
-        gain = 1 + share * (affine[:, :, :3].sum(dim=(1, 2)) / 3 - 1)[:, None]
-        return window + share * (toned - window), gain
+        affine = self._sliced(window, tone, origin)
+        homogeneous = torch.cat([window, torch.ones_like(window[:, :1])], dim=1)  # (B, 4, h, w)
+        toned = (affine * homogeneous[:, None]).sum(dim=2)
+        return window + tone.share[:, None, None, None] * (toned - window)
+
+    def gain(self, window: Tensor, tone: Tone, origin: tuple[int, int] = (0, 0)) -> Tensor:
+        """How many times larger a grey difference is than before: (B, 3, h, w) -> (B, 1, h, w)."""
+        affine = self._sliced(window, tone, origin)
+        slope = affine[:, :, :3].sum(dim=(1, 2))[:, None] / 3
+        return 1 + tone.share[:, None, None, None] * (slope - 1)
 
     def _sliced(self, window: Tensor, tone: Tone, origin: tuple[int, int]) -> Tensor:
-        """The grid at each pixel's place and guide: (B, 12, h, w)."""
+        """The grid at each pixel's place and guide: affine transforms (B, 3, 4, h, w)."""
         axes = [
             (start + torch.arange(length, device=window.device) + 0.5) * (2 / whole) - 1
             for start, length, whole in zip(origin, window.shape[2:], tone.size, strict=True)
@@ -100,14 +105,15 @@ class ToneStage(nn.Module):
         guide = 2 * self._guide(window) - 1  # (B, h, w)
         places = torch.stack([across.expand_as(guide), down.expand_as(guide), guide], dim=3)[:, None]
         sliced = F.grid_sample(tone.grid, places, padding_mode="border", align_corners=False)
-        return sliced[:, :, 0]
+        return sliced.reshape(len(window), 3, 4, *window.shape[2:])
 
     def _guide(self, window: Tensor) -> Tensor:
-        luma = torch.einsum("bchw,c->bhw", window, window.new_tensor(_LUMA))
+        red, green, blue = window.unbind(1)
+        luma = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
         roots = window.clamp_min(1e-4).sqrt()
         bent: Tensor = self.guide(torch.cat([window, roots], dim=1) - 0.5)[:, 0]
         return luma.clamp_min(1e-4).sqrt() + bent
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, padding_mode="replicate")
+    return Conv2d(inputs, outputs, 3, stride=stride, padding=1, padding_mode="replicate")

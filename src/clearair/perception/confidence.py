@@ -6,9 +6,13 @@ Shapes: B images, K kinds of degradation.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Floats = NDArray[np.float32]
 
@@ -52,6 +56,24 @@ def change_share(probabilities: Floats, names: Sequence[str]) -> Floats:
     only_tone = np.array([name in ONLY_TONE for name in names])
     detail = _ramp(probabilities[:, ~only_tone], CHANGE_RAMP)
     return np.maximum(detail, _surest(probabilities, names, ONLY_TONE))
+
+
+def shares_of(probabilities: Tensor, names: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """`tone_share` and `change_share` of a batch (B, K) where it lies: no device is waited for.
+
+    The names must not share out one.
+    """
+
+    def surest(ramps: dict[str, tuple[float, float]]) -> Tensor:
+        share = probabilities.new_zeros(len(probabilities))
+        for column, name in enumerate(names):
+            if name in ramps:
+                doubt, sure = ramps[name]
+                share = share.maximum(((probabilities[:, column] - doubt) / (sure - doubt)).clamp(0, 1))
+        return share
+
+    detail = {name: CHANGE_RAMP for name in names if name not in ONLY_TONE}
+    return surest(TONE_RAMPS), surest(detail | {name: TONE_RAMPS[name] for name in ONLY_TONE})
 
 
 def share_out(names: Sequence[str]) -> bool:

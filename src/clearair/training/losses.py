@@ -29,7 +29,8 @@ class StrongView:
 
     def to(self, device: torch.device | str) -> StrongView:
         """Copy to a device."""
-        return StrongView(self.window, self.kernel.to(device), self.gain.to(device))
+        kernel, gain = (value.to(device, non_blocking=True) for value in (self.kernel, self.gain))
+        return StrongView(self.window, kernel, gain)
 
     def weak(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, 3, side, side)."""

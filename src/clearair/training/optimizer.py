@@ -24,25 +24,35 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update the weights that have a gradient."""
         for group in self.param_groups:
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if not weights:
+                continue
+            gradients = [weight.grad for weight in weights]
+            momenta = [self._momentum(weight) for weight in weights]
+            torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+            ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])  # Nesterov
             # Matrices of one shape go through the iteration together: many are too small to fill a core.
-            alike: dict[tuple[int, ...], list[tuple[nn.Parameter, Tensor]]] = {}
-            for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                state = self.state[weight]
-                if "momentum" not in state:
-                    state["momentum"] = torch.zeros_like(weight)
-                momentum = state["momentum"].lerp_(weight.grad, 1 - group["momentum"])
-                ahead = weight.grad.lerp(momentum, group["momentum"]).flatten(1)  # Nesterov
-                alike.setdefault(tuple(sorted(ahead.shape)), []).append((weight, ahead))
+            alike: dict[tuple[int, ...], list[int]] = {}
+            for index, update in enumerate(ahead):
+                alike.setdefault(tuple(sorted(update.flatten(1).shape)), []).append(index)
+            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
             for shape, members in alike.items():
                 # Turned, so that all lie the short way up.
-                wide = [ahead if tuple(ahead.shape) == shape else ahead.T for _, ahead in members]
-                updates = orthogonalised(torch.stack(wide)) * 0.2 * math.sqrt(shape[1])
-                for (weight, ahead), update in zip(members, updates, strict=True):
-                    weight.mul_(1 - group["lr"] * group["weight_decay"])
-                    turned = update if tuple(ahead.shape) == shape else update.T
-                    weight.sub_(turned.reshape(weight.shape), alpha=group["lr"])
+                flat = [ahead[index].flatten(1) for index in members]
+                wide = torch.stack([matrix if tuple(matrix.shape) == shape else matrix.T for matrix in flat])
+                updates = [
+                    (update if tuple(matrix.shape) == shape else update.T).reshape(weights[index].shape)
+                    for index, matrix, update in zip(members, flat, orthogonalised(wide), strict=True)
+                ]
+                chosen = [weights[index] for index in members]
+                torch._foreach_add_(chosen, updates, alpha=-0.2 * math.sqrt(shape[1]) * group["lr"])
+
+    def _momentum(self, weight: Tensor) -> Tensor:
+        state = self.state[weight]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(weight)
+        momentum: Tensor = state["momentum"]
+        return momentum
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
@@ -78,5 +88,6 @@ def make_optimizers(
     if matrices:
         optimizers.append(Muon(matrices, learning_rate, weight_decay))
     if others:
-        optimizers.append(torch.optim.AdamW(others, lr=learning_rate, weight_decay=0.0, betas=(0.9, 0.99)))
+        adamw = torch.optim.AdamW(others, lr=learning_rate, weight_decay=0.0, betas=(0.9, 0.99), fused=True)
+        optimizers.append(adamw)
     return optimizers

@@ -17,6 +17,7 @@ from clearair.data.pairs import PairBatch, draw_pairs, generator_for
 from clearair.data.photos import TrainingPhotos, load_training_photos
 from clearair.errors import ConfigError
 from clearair.network import ClearAIR, Guidance, NetworkConfig
+from clearair.network.compiling import compile_parts
 from clearair.network.overview import THUMBNAIL, Overview, survey
 from clearair.network.regions import drop_regions
 from clearair.perception import load_compact
@@ -69,7 +70,13 @@ class RestorerTask:
     looks = 1
 
     def __init__(
-        self, recipe: Recipe, data: Path, *, perceiver: Perceiver | None = None, device: str = "cpu"
+        self,
+        recipe: Recipe,
+        data: Path,
+        *,
+        perceiver: Perceiver | None = None,
+        device: str = "cpu",
+        compiled: bool = False,
     ) -> None:
         # Without guidance nothing needs to see.
         guided = recipe.guided_from < recipe.steps
@@ -85,6 +92,8 @@ class RestorerTask:
         network = ClearAIR(recipe.network)
         _initialise(network)
         self.network: ClearAIR = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if compiled:
+            compile_parts(self.network)
 
     def settings(self) -> dict[str, Any]:
         """The recipe, and whose guidance is learned from."""
@@ -121,9 +130,7 @@ class RestorerTask:
         if judgement.tone is not None:
             # The thumbnail shows the tone stage the whole view, of which a window would teach little.
             small = F.avg_pool2d(patches.overview.thumbnail, 2)
-            toned, _ = self.network.tone(
-                small, replace(judgement.tone, size=(small.shape[2], small.shape[3]))
-            )
+            toned = self.network.tone(small, replace(judgement.tone, size=(small.shape[2], small.shape[3])))
             terms["tone"] = self.plan.tone_weight * F.l1_loss(toned, patches.thumbnail)
         observed = {}
         if batch.view is not None:

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import torch
 
-from clearair.data.degradations.raindrop import Raindrop, draw_raindrop
+from clearair.data.degradations.raindrop import Raindrop, _add_drops, draw_raindrop
 
 
 def test_dry_glass_leaves_the_image_unchanged(photos, generator):
@@ -58,3 +58,15 @@ def test_heavy_drops_take_as_much_as_a_wet_window_does(photos):
     assert 21 < psnr[0] < 28
     assert 16 < psnr[1] < 22
     assert 14 < psnr[2] < 19
+
+
+def test_making_all_drops_gives_the_same_water_as_making_those_that_are_there():
+    kept = torch.tensor([0.0, 0.3, 1.0])
+    waters = []
+    for sparing in (True, False):
+        water = torch.zeros(3, 40 * 50)
+        _add_drops(water, (40, 50), 9, (6.0, 14.0), kept, torch.Generator().manual_seed(0), sparing=sparing)
+        waters.append(water)
+    assert torch.allclose(*waters, atol=1e-5)
+    assert waters[0][0].max() == 0
+    assert waters[0][2].max() > 1

@@ -54,6 +54,12 @@ class Saving:
     help="Weights to start from: a checkpoint's average or a model's, such as compact.",
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or mps.")
+@click.option(
+    "--compile/--no-compile",
+    "compiled",
+    default=None,
+    help="Compile a restorer's network; needs a C++ compiler on a processor. By default on cuda alone.",
+)
 @click.option("--threads", type=click.IntRange(1), help="Processor cores to use; all of them by default.")
 @click.option(
     "--views",
@@ -91,6 +97,7 @@ def train(
     change: bool,
     start: str | None,
     device: str,
+    compiled: bool | None,
     threads: int | None,
     views: int,
     validate_minutes: float | None,
@@ -121,9 +128,12 @@ def train(
 
     from clearair.data.pack import unpacked
     from clearair.models.saved import check_folder
+    from clearair.training.memory import keep_freed_memory
 
     if threads:
         torch.set_num_threads(threads)
+    keep_freed_memory()
+    torch.backends.cudnn.benchmark = True  # windows have one size for thousands of steps
     if save is not None:
         check_folder(save, overwrite=overwrite or save_if_better)
     data = unpacked(data, out)
@@ -146,7 +156,8 @@ def train(
         "minutes": validate_minutes,
         "measure_start": validate_start or save_if_better,
     }
-    _train_restorer(names[0], device, data, out, changes, validation, worth, saving, options)
+    compiled = device.startswith("cuda") if compiled is None else compiled
+    _train_restorer(names[0], device, compiled, data, out, changes, validation, worth, saving, options)
 
 
 def _list() -> None:
@@ -164,6 +175,7 @@ def _list() -> None:
 def _train_restorer(
     name: str,
     device: str,
+    compiled: bool,
     data: Path,
     out: Path,
     changes: list[str],
@@ -179,7 +191,11 @@ def _train_restorer(
     from clearair.training.restoration import RestorerTask
 
     task = RestorerTask(
-        override(get_recipe(name), changes), data, perceiver=chosen_perceiver(), device=device
+        override(get_recipe(name), changes),
+        data,
+        perceiver=chosen_perceiver(),
+        device=device,
+        compiled=compiled,
     )
     follower = None
     if validation["views"] and task.perceiver is not None:

@@ -44,12 +44,8 @@ class Blur:
             clipped = ((clean.amin(1, keepdim=True) - SATURATED) / (1 - SATURATED)).clamp(0, 1)
             bright = bright * (1 + per_sample(self.highlights) * clipped)
         light = torch.where(per_sample(self.linear), bright, clean)
-        blurred = _convolve(light, self.kernels[:, 0])
-        varying = self.mix.amax((1, 2, 3)) > 0
-        if varying.any():
-            second = _convolve(light[varying], self.kernels[varying, 1])
-            blurred[varying] = torch.lerp(blurred[varying], second, self.mix[varying])
-        blurred = blurred.clamp(0, 1)
+        first, second = _convolve(light, self.kernels)
+        blurred = torch.lerp(first, second, self.mix).clamp(0, 1)
         return torch.where(per_sample(self.linear), blurred.pow(1 / DISPLAY_GAMMA), blurred)
 
 
@@ -141,13 +137,17 @@ def _rasterise(
     return kernels / kernels.sum((1, 2), keepdim=True)
 
 
-def _convolve(image: Tensor, kernels: Tensor) -> Tensor:
-    """(B, C, H, W), (B, K, K) -> (B, C, H, W): each image with its own kernel, edges replicated."""
+def _convolve(image: Tensor, kernels: Tensor) -> list[Tensor]:
+    """(B, C, H, W), (B, n, K, K) -> n of (B, C, H, W): each image with its own kernels, edges replicated."""
     height, width = image.shape[-2:]
     radius = kernels.shape[-1] // 2
     padded = F.pad(image, (radius, radius, radius, radius), mode="replicate")
     size = padded.shape[-2:]
-    spectrum: Tensor = torch.fft.rfft2(padded) * torch.fft.rfft2(kernels, s=size)[:, None]
+    spectrum: Tensor = torch.fft.rfft2(padded)
+    responses: Tensor = torch.fft.rfft2(kernels, s=size)
+    blurred: list[Tensor] = [
+        torch.fft.irfft2(spectrum * response[:, None], s=size) for response in responses.unbind(1)
+    ]
     # Circular convolution with the kernel's corner at the origin delays the image by twice the radius.
-    full: Tensor = torch.fft.irfft2(spectrum, s=size)
-    return full[..., 2 * radius : 2 * radius + height, 2 * radius : 2 * radius + width].contiguous()
+    rows, columns = slice(2 * radius, 2 * radius + height), slice(2 * radius, 2 * radius + width)
+    return [full[..., rows, columns].contiguous() for full in blurred]

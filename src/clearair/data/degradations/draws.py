@@ -1,8 +1,12 @@
 """Random numbers, smooth random fields and sizes that all degradations draw from.
 
 Everything is drawn on the generator's own device and then moved, so that a seed gives the same numbers
-wherever the pictures live.
+wherever the pictures live. What Python must know to go on is drawn on the processor, and nothing is asked of
+another device: it may still be busy with the step before.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,12 +21,42 @@ def uniform(
 ) -> Tensor:
     """Numbers in [low, high) of the given shape, on the device and in the type of `like`."""
     numbers = torch.rand(shape, generator=generator, device=generator.device)
-    return (low + (high - low) * numbers).to(like)
+    return _moved(low + (high - low) * numbers, like)
 
 
 def normal(generator: torch.Generator, *shape: int, like: Tensor) -> Tensor:
     """Standard normal numbers of the given shape, on the device and in the type of `like`."""
-    return torch.randn(shape, generator=generator, device=generator.device).to(like)
+    return _moved(torch.randn(shape, generator=generator, device=generator.device), like)
+
+
+def on_processor(generator: torch.Generator) -> torch.Generator:
+    """For what Python must know: the generator itself, or one that continues it where that is a card's."""
+    if generator.device.type == "cpu":
+        return generator
+    place = generator.get_state()  # seed and place in the stream, which the processor keeps
+    torch.rand(1, generator=generator, device=generator.device)  # the next one is another
+    return torch.Generator().manual_seed(int.from_bytes(bytes(place.tolist()[-16:]), "little") % (2**63 - 25))
+
+
+def those(chosen: Sequence[int] | Tensor, *, like: Tensor) -> Tensor:
+    """(n,) indices of samples that the processor has chosen, on the device of `like`."""
+    return torch.as_tensor(chosen, dtype=torch.long).to(like.device, non_blocking=True)
+
+
+def happening(generator: torch.Generator, probability: float, *, like: Tensor) -> Tensor:
+    """(n,) indices of those of `like` (B, ...) to which something happens, to each with this probability."""
+    numbers = torch.rand(len(like), generator=on_processor(generator))
+    return those((numbers < probability).nonzero()[:, 0], like=like)
+
+
+def _moved(numbers: Tensor, like: Tensor) -> Tensor:
+    # What comes back to the processor must have arrived before it is read.
+    return numbers.to(like, non_blocking=like.device.type != "cpu")
+
+
+def constant(values: Any, *, like: Tensor) -> Tensor:
+    """Numbers in the type and on the device of `like`, which is not waited for as `new_tensor` does."""
+    return torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True)
 
 
 def chance(generator: torch.Generator, probability: float, *, like: Tensor) -> Tensor:

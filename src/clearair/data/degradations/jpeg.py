@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.degradations.draws import chance, uniform
+from clearair.data.degradations.draws import chance, constant, on_processor, per_sample
 
 QUALITY_RANGE = (90.0, 8.0)
 """libjpeg quality at strength 0 and 1."""
@@ -65,16 +65,15 @@ class Jpeg:
         bottom, right = -(height + top) % (2 * BLOCK), -(width + left) % (2 * BLOCK)
         padded = F.pad(clean * 255, (left, right, top, bottom), mode="replicate")
         # libjpeg rounds wherever it stores samples, and at high quality that is part of the loss.
-        ycbcr = torch.einsum("dc,bchw->bdhw", padded.new_tensor(TO_YCBCR), padded.round()).round()
+        ycbcr = torch.einsum("dc,bchw->bdhw", constant(TO_YCBCR, like=padded), padded.round()).round()
         factor = quantisation_factor(self.quality)
         luma = _quantise(ycbcr[:, :1] - 128, LUMINANCE_TABLE, factor)
-        chroma = ycbcr[:, 1:].clone()
-        for subsampled in (False, True):
-            chosen = self.subsampled == subsampled
-            if chosen.any():
-                chroma[chosen] = _compress_chroma(chroma[chosen], factor[chosen], subsampled=subsampled)
+        chroma = ycbcr[:, 1:]
+        # Both, since to know how many there are of each, a graphics card would be waited for.
+        fine, coarse = (_compress_chroma(chroma, factor, subsampled=half) for half in (False, True))
+        chroma = torch.where(per_sample(self.subsampled), coarse, fine)
         decoded = torch.cat([(luma + 128).clamp(0, 255), chroma.clamp(-128, 127)], dim=1)
-        rgb = torch.einsum("dc,bchw->bdhw", padded.new_tensor(TO_RGB), decoded)
+        rgb = torch.einsum("dc,bchw->bdhw", constant(TO_RGB, like=padded), decoded)
         return rgb[..., top : top + height, left : left + width].round().clamp(0, 255) / 255
 
 
@@ -84,8 +83,9 @@ def draw_jpeg(strength: Tensor, generator: torch.Generator) -> Jpeg:
     # Below quality 30 each step costs much more than above, so the strength follows the logarithm.
     quality = torch.exp(math.log(low) + (math.log(high) - math.log(low)) * strength)
     offset = (0, 0)
-    if uniform(generator, 1, like=strength).item() < 0.5:
-        down, right = (uniform(generator, 2, like=strength) * BLOCK).long().tolist()
+    choices = on_processor(generator)
+    if float(torch.rand((), generator=choices)) < 0.5:
+        down, right = torch.randint(BLOCK, (2,), generator=choices).tolist()
         offset = (down, right)
     return Jpeg(
         quality=quality.round(), subsampled=chance(generator, 0.7, like=strength).bool(), offset=offset
@@ -109,11 +109,11 @@ def _compress_chroma(chroma: Tensor, factor: Tensor, *, subsampled: bool) -> Ten
 def _quantise(plane: Tensor, table: tuple[tuple[int, ...], ...], factor: Tensor) -> Tensor:
     """(B, C, H, W) in -128..127 with sides multiple of 8, (B,) percent -> the decoded plane."""
     batch, channels, height, width = plane.shape
-    steps = plane.new_tensor(table).flatten()  # (64,)
+    steps = constant(table, like=plane).flatten()  # (64,)
     steps = ((steps * factor[:, None] + 50) / 100).floor().clamp(1, 255)[:, None]  # (B, 1, 64)
     blocks = plane.reshape(batch, channels, height // BLOCK, BLOCK, width // BLOCK, BLOCK)
     blocks = blocks.transpose(3, 4).reshape(batch, -1, BLOCK * BLOCK)  # (B, N, 64)
-    basis = _dct_basis().to(plane)
+    basis = _dct_basis().to(plane, non_blocking=True)
     decoded = (((blocks @ basis.T / steps).round() * steps) @ basis).round()
     decoded = decoded.reshape(batch, channels, height // BLOCK, width // BLOCK, BLOCK, BLOCK)
     return decoded.transpose(3, 4).reshape(plane.shape)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearair.data.degradations.draws import chance, normal, per_sample, uniform
+from clearair.data.degradations.draws import chance, constant, normal, per_sample, uniform
 
 MOST = (0.65, 0.35)
 """Share of the light that is left of a picture that is dark anyway, at strength 0 and 1."""
@@ -94,7 +94,7 @@ def draw_lowlight(strength: Tensor, size: tuple[int, int], generator: torch.Gene
 
 def _draw_from(quantiles: tuple[float, ...], generator: torch.Generator, *, like: Tensor) -> Tensor:
     """(B,) drawn from a distribution with these quantiles at LEVELS; its outer tenth is left out."""
-    values, levels = torch.tensor(quantiles).to(like), torch.tensor(LEVELS).to(like)
+    values, levels = constant(quantiles, like=like), constant(LEVELS, like=like)
     number = uniform(generator, len(like), like=like, low=LEVELS[0], high=LEVELS[-1])
     above = torch.searchsorted(levels, number.contiguous(), right=True).clamp(1, len(LEVELS) - 1)
     share = (number - levels[above - 1]) / (levels[above] - levels[above - 1])

@@ -43,11 +43,8 @@ def draw_noise(strength: Tensor, size: tuple[int, int], generator: torch.Generat
     share = uniform(generator, len(strength), like=strength) * chance(generator, 0.4, like=strength)
     correlation = uniform(generator, len(strength), like=strength) * chance(generator, 0.2, like=strength)
     unit = normal(generator, len(strength), 3, *size, like=strength)
-    correlated = correlation > 0
-    if correlated.any():
-        grey = normal(generator, int(correlated.sum()), 1, *size, like=strength)
-        rho = per_sample(correlation[correlated])
-        unit[correlated] = (1 - rho).sqrt() * unit[correlated] + rho.sqrt() * grey
+    rho = per_sample(correlation)
+    unit = (1 - rho).sqrt() * unit + rho.sqrt() * normal(generator, len(strength), 1, *size, like=strength)
     return Noise(sigma=(low + (high - low) * strength) / 255, signal_share=share, unit=unit)
 
 

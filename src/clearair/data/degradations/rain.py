@@ -12,6 +12,7 @@ from torch import Tensor
 
 from clearair.data.degradations.draws import (
     chance,
+    constant,
     feature_scale,
     normal,
     per_sample,
@@ -115,7 +116,7 @@ def _draw_streaks(
     brightness = brightness * (0.55 + 0.45 * strength[:, None])
     # What is dense is faint, and so is rain that is alone: residuals of real pairs say so.
     faint = (1 - 0.7 * grain - 0.85 * mist - 0.5 * alone * uniform(generator, batch, like=strength))[:, None]
-    first = torch.tensor([1.0, *[0.0] * (LAYERS - 1)]).to(strength)
+    first = constant([1.0, *[0.0] * (LAYERS - 1)], like=strength)
     brightness = brightness * faint * torch.where((alone + fine)[:, None] > 0, first, torch.ones_like(first))
     angle = 0.3 * normal(generator, batch, like=strength).clamp(-2.5, 2.5)
     # Now and then layers cross, as the streaks of Rain100H do.
@@ -144,7 +145,7 @@ def _draw_upright(
 ) -> Tensor:
     """Layers (B, L, h, w) of upright streaks, TAPS rows high, to be stretched to `length` (B, L) px."""
     batch = len(strength)
-    nearness = torch.tensor(NEARNESS, device=strength.device)
+    nearness = constant(NEARNESS, like=strength)
     # The share of the canvas that streaks cover grows with the strength, whatever their length.
     share = (0.01 + 0.15 * strength[:, None]) * uniform(generator, batch, LAYERS, like=strength, low=0.2)
     density = share / nearness / TAPS * (length / TAPS / 2).clamp(0.5, 1.5)

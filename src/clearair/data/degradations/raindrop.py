@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.degradations.draws import feature_scale, normal, per_sample, smear, uniform
+from clearair.data.degradations.draws import constant, feature_scale, normal, per_sample, smear, uniform
 
 RADII = ((2.5, 6.0), (6.0, 14.0), (14.0, 36.0))
 """Range of the radius, in px at nominal size, of each size class."""
@@ -74,7 +74,7 @@ class Raindrop:
     def _refracted(self, scene: Tensor, slope: Tensor) -> Tensor:
         """What is seen through the water, upside down in each drop."""
         height, width = scene.shape[-2:]
-        shift = slope * per_sample(self.refraction) * 2 / slope.new_tensor([width, height])[:, None, None]
+        shift = slope * per_sample(self.refraction) * 2 / constant([width, height], like=slope)[:, None, None]
         rows = torch.linspace(-1 + 1 / height, 1 - 1 / height, height, device=scene.device)
         columns = torch.linspace(-1 + 1 / width, 1 - 1 / width, width, device=scene.device)
         grid = torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)], dim=2)
@@ -92,7 +92,8 @@ def draw_raindrop(strength: Tensor, size: tuple[int, int], generator: torch.Gene
         number = max(1, round(COVERAGE[1] * share * size[0] * size[1] / area))
         # Some windows carry a mist of fine drops, others a few big ones.
         kept = cover * uniform(generator, batch, like=strength, low=0.4, high=1.0)
-        _add_drops(water, size, number, radii, kept, generator)
+        sparing = strength.device.type == "cpu"
+        _add_drops(water, size, number, radii, kept, generator, sparing=sparing)
     angle = math.pi * (0.5 + 0.3 * normal(generator, batch, like=strength))
     # The sky, upside down, lights the lower side of a drop: where the water thins downwards.
     shading = -uniform(generator, batch, like=strength, high=0.15)
@@ -118,18 +119,28 @@ def _add_drops(
     radii: tuple[float, float],
     kept: Tensor,
     generator: torch.Generator,
+    *,
+    sparing: bool,
 ) -> None:
-    """Raise `water` (B, H * W) to N irregular caps; of each sample's, the share `kept` (B,) is used."""
+    """Raise `water` (B, H * W) to N irregular caps; of each sample's, the share `kept` (B,) is used.
+
+    Only drops that are there are worth the cosines. But to know how many these are, a graphics card would be
+    waited for: unless `sparing`, all are made, and those too many are flat.
+    """
     batch, (height, width) = len(water), size
     scale = feature_scale(size)
     reach = math.ceil(1.2 * scale * radii[1])
     axis = torch.arange(-reach, reach + 1, device=water.device)
     down, right = axis[:, None], axis[None, :]
     numbers = uniform(generator, 10, batch, number, like=water)
-    # Only drops that are there are worth the cosines.
     used = numbers[0] < kept[:, None]
-    sample = used.nonzero()[:, 0]  # (M,)
-    first, second, third, *wobble = numbers[1:, used]  # (M,) each
+    if sparing:
+        sample = used.nonzero()[:, 0]  # (M,)
+        numbers = numbers[1:, used]
+    else:
+        sample = torch.arange(batch, device=water.device).repeat_interleave(number)
+        numbers = numbers[1:].flatten(1)
+    first, second, third, *wobble = numbers  # (M,) each
     row, column = (first * height).long()[:, None, None], (second * width).long()[:, None, None]
     radius = (radii[0] + (radii[1] - radii[0]) * third**2)[:, None, None]
     angle = torch.atan2(down, right).to(water)
@@ -144,6 +155,8 @@ def _add_drops(
     cap = radius * (1 - distance).clamp_min_(0).sqrt_()  # (M, P, P)
     rows, columns = row + down, column + right
     outside = (rows < 0) | (rows >= height) | (columns < 0) | (columns >= width)
+    if not sparing:
+        outside = outside | ~used.flatten()[:, None, None]
     cap.masked_fill_(outside, 0)
     place = rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
     place = place + (sample * height * width)[:, None, None]
@@ -160,13 +173,12 @@ def _slope(height: Tensor) -> Tensor:
 
 def _defocused(glass: Tensor, defocus: Tensor, scale: float) -> Tensor:
     """(B, 4, H, W) blurred by (B,) px each; what is soft enough anyway, at half the resolution."""
-    glass = glass.clone()
-    soft = (defocus > SOFT * scale) & (min(glass.shape[-2:]) >= 16)
-    for chosen, sharpest, shrink in ((~soft, SOFT, 1), (soft, DEFOCUS[1] / 2, 2)):
-        if chosen.any():
-            radius = math.ceil(2.2 * sharpest)
-            glass[chosen] = smear(glass[chosen], defocus[chosen], radius, shrink * int(scale))
-    return glass
+    # Both of all: to know which are soft, a graphics card would be waited for.
+    sharp = smear(glass, defocus, math.ceil(2.2 * SOFT), int(scale))
+    if min(glass.shape[-2:]) < 16:
+        return sharp
+    soft = smear(glass, defocus, math.ceil(2.2 * DEFOCUS[1] / 2), 2 * int(scale))
+    return torch.where(per_sample(defocus > SOFT * scale), soft, sharp)
 
 
 def _out_of_focus(image: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.degradations.depth import estimate_depth
-from clearair.data.degradations.draws import normal, per_sample, smooth_field, uniform
+from clearair.data.degradations.draws import normal, on_processor, per_sample, smooth_field, those, uniform
 from clearair.data.degradations.synthesis import Degraded, degrade
 from clearair.errors import UsageError
 
@@ -44,13 +44,14 @@ def degrade_in_parts(
     if len(second) != len(first):
         raise UsageError(f"first and second must be equally many, got {len(first)} and {len(second)}.")
     damaged = degrade(clean, first, generator, depth=depth, shakes=shakes)
-    parts = [index for index, kinds in enumerate(second) if kinds is not None]
-    if not parts:
+    rest = [index for index, kinds in enumerate(second) if kinds is not None]
+    if not rest:
         return damaged
+    parts = those(rest, like=clean)
     here = Degraded(**{name: value[parts] for name, value in vars(damaged).items()})
     there = degrade(
         clean[parts],
-        [second[index] or () for index in parts],
+        [second[index] or () for index in rest],
         generator,
         depth=None if depth is None else depth[parts],
         shakes=shakes,
@@ -83,10 +84,10 @@ def draw_mask(clean: Tensor, generator: torch.Generator) -> Tensor:
     A field, of one of four sorts, is cut where it leaves the first part a share within SHARE.
     """
     like = clean[:, 0, 0, 0]  # (B,)
-    sort = (uniform(generator, len(clean), like=like) * len(FIELDS)).long()
+    sort = torch.randint(len(FIELDS), (len(clean),), generator=on_processor(generator))
     field = torch.empty_like(clean[:, :1])
     for index, draw_field in enumerate(FIELDS):
-        chosen = (sort == index).nonzero()[:, 0]
+        chosen = those((sort == index).nonzero()[:, 0], like=clean)
         if len(chosen):
             field[chosen] = draw_field(clean[chosen], generator)
     step = max(1, min(field.shape[-2:]) // 48)

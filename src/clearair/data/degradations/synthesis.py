@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from clearair.data.degradations.blur import draw_blur
-from clearair.data.degradations.draws import chance, per_sample, uniform
+from clearair.data.degradations.draws import chance, per_sample, those, uniform
 from clearair.data.degradations.haze import draw_haze
 from clearair.data.degradations.jpeg import draw_jpeg
 from clearair.data.degradations.lowlight import draw_lowlight
@@ -127,13 +127,13 @@ def _presence(kinds: Sequence[Sequence[str]], clean: Tensor) -> Tensor:
         if name not in KINDS:
             raise UsageError(f"Unknown kind of damage {name!r}; known are {', '.join(KINDS)}.")
     rows = [[kind in names for kind in KINDS] for names in kinds]
-    return torch.tensor(rows, dtype=torch.bool, device=clean.device).reshape(len(clean), len(KINDS))
+    present = torch.tensor(rows, dtype=torch.bool).reshape(len(clean), len(KINDS))
+    return present.to(clean.device, non_blocking=True)
 
 
 def _having(kind: str, kinds: Sequence[Sequence[str]], clean: Tensor) -> Tensor:
     """(n,) indices of the pictures that get a kind; from the names, for no device need be waited for then."""
-    rows = [index for index, names in enumerate(kinds) if kind in names]
-    return torch.tensor(rows, dtype=torch.long).to(clean.device, non_blocking=True)
+    return those([index for index, names in enumerate(kinds) if kind in names], like=clean)
 
 
 def _strengths(

@@ -70,7 +70,7 @@ def _shifted(points: Tensor) -> Tensor:
 def _areas(affinity: Tensor) -> Tensor:
     """Share of the positions (B, P, K) that each region wins, (B, K)."""
     winner = affinity.argmax(dim=2)
-    return F.one_hot(winner, affinity.shape[2]).float().mean(dim=1)
+    return (winner[..., None] == torch.arange(affinity.shape[2], device=winner.device)).float().mean(dim=1)
 
 
 def _squared_distances(first: Tensor, second: Tensor) -> Tensor:

@@ -90,7 +90,8 @@ class CompactEyes(nn.Module):
 
     def see(self, far: Tensor, near: Tensor, grid: tuple[int, int]) -> Sight:
         """The two views, (B, 3, 16h, 16w) and (B, R * C, 3, S, S) with its (R, C) -> everything seen."""
-        contrast = far.flatten(1).std(dim=1)
+        values = far.flatten(1)
+        contrast = (values - values.mean(dim=1, keepdim=True)).square().mean(dim=1).sqrt()
         far = _exposed(far)
         features = self.far(far)
         pieces = (
@@ -184,10 +185,16 @@ class NearNet(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """(M, 3, S, S) -> (M, 2 * widths[-1])."""
-        detail = crops - F.avg_pool2d(crops, 3, stride=1, padding=1, count_include_pad=False)
+        detail = crops - _smoothed(crops)
         # The signed root lets a grain of one grey level in the dark be felt beside an edge of a hundred.
         detail = detail.sign() * (detail.abs() + 1e-6).sqrt()
-        features = self.layers(torch.cat([crops - 0.5, 2.0 * detail], dim=1))
+        pixels = torch.cat([crops - 0.5, 2.0 * detail], dim=1)
+        if torch.is_autocast_enabled(pixels.device.type):  # as the convolution would, but before all copies
+            pixels = pixels.to(torch.get_autocast_dtype(pixels.device.type))
+        # Narrow convolutions are nearly twice as fast with channels last.
+        features = self.layers[0](pixels).contiguous(memory_format=torch.channels_last)
+        for layer in list(self.layers)[1:]:
+            features = layer(features)
         return torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
 
 
@@ -244,6 +251,21 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int, normed: bool) -> 
     convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
     norm = [nn.BatchNorm2d(outputs)] if normed else []
     return nn.Sequential(convolution, *norm, nn.ReLU(inplace=True))
+
+
+def _smoothed(image: Tensor) -> Tensor:
+    """Mean of the 3x3 pixels around each, of those that exist: (B, C, H, W) -> the same.
+
+    By sums of shifted copies, since average pooling takes nine times as long on a CPU.
+    """
+    for dim in (2, 3):
+        length = image.shape[dim]
+        total, count = image.clone(), torch.ones(length, device=image.device, dtype=image.dtype)
+        for to, of in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
+            total[(slice(None),) * dim + (to,)] += image[(slice(None),) * dim + (of,)]
+            count[to] += 1
+        image = total / count.reshape([-1] + [1] * (3 - dim))
+    return image
 
 
 def _exposed(far: Tensor) -> Tensor:

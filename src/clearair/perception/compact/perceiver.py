@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clearair.network.guidance import Guidance
+from clearair.network.regions import membership
 from clearair.perception.compact.arrays import check_image, enlarged, far_view_of, near_crops_of
 from clearair.perception.compact.clustering import cluster_regions
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes, Sight
 from clearair.perception.compact.views import far_size, near_grid
 from clearair.perception.compact.weights import load_eyes, shipped_folder
-from clearair.perception.confidence import change_share, tone_share
+from clearair.perception.confidence import shares_of
 from clearair.perception.percepts import Floats, Labels, Percepts
 from clearair.perception.protocol import Identity, fingerprint
 
@@ -36,6 +37,7 @@ class CompactPerceiver:
 
     def __init__(self, eyes: CompactEyes) -> None:
         self.eyes = eyes.eval().requires_grad_(False)
+        self._radius = eyes.region_radius  # asked once: of a graphics card it must be waited for
 
     @property
     def config(self) -> EyesConfig:
@@ -112,7 +114,7 @@ class CompactPerceiver:
         kinds = F.interpolate(
             kinds.permute(0, 3, 1, 2), sight.regions.shape[2:], mode="bilinear", align_corners=False
         )
-        return torch.cat([sight.regions, _DAMAGE * self.eyes.region_radius * kinds], dim=1)
+        return torch.cat([sight.regions, _DAMAGE * self._radius * kinds], dim=1)
 
     def _look(self, image: NDArray[Any]) -> Sight:
         """Both views are taken from the array itself: of a large picture, no copy of another type is made."""
@@ -127,13 +129,12 @@ class CompactPerceiver:
         """The label map is as large as the far view."""
         count = self.config.region_count
         size = far_size(*image_size, self.config.far_pixels)
-        labels = cluster_regions(self._parts(sight), self.eyes.region_radius, count - 1, size)
+        labels = cluster_regions(self._parts(sight), self._radius, count - 1, size)
         # In a uniform image the network sees only its own borders.
         labels = torch.where(sight.contrast[:, None, None] < _FLAT, torch.ones_like(labels), labels)
         local = pooled_by_region(sight, labels, count)
-        probabilities = _array(self.eyes.kind_logits(sight.degradation).sigmoid())
-        tone = torch.from_numpy(tone_share(probabilities, self.config.kinds)).to(local.device)
-        change = torch.from_numpy(change_share(probabilities, self.config.kinds)).to(local.device)
+        probabilities = self.eyes.kind_logits(sight.degradation).sigmoid().float()
+        tone, change = shares_of(probabilities, self.config.kinds)
         return Guidance(sight.quality.float(), labels, sight.content, sight.degradation, local, tone, change)
 
 
@@ -153,8 +154,8 @@ def pooled_by_region(sight: Sight, labels: Tensor, count: int) -> Tensor:
     A region without pixels gets the embedding of the whole image.
     """
     dense = sight.dense_degradation
-    fine = F.interpolate(labels[:, None].float(), map_size(sight), mode="nearest-exact")[:, 0].long()
-    share = F.avg_pool2d(F.one_hot(fine, count).permute(0, 3, 1, 2).float(), 8)  # (B, N, h, w)
+    fine = F.interpolate(labels[:, None].float(), map_size(sight), mode="nearest-exact")[:, 0]
+    share = F.avg_pool2d(membership(fine.to(labels.dtype), count), 8)  # (B, N, h, w)
     total = share.sum(dim=(2, 3))[:, :, None]  # (B, N, 1)
     mean = torch.einsum("bnhw,bdhw->bnd", share, dense) / total.clamp_min(1e-6)
     return F.normalize(torch.where(total > 0, mean, sight.degradation[:, None]), dim=2)
