@@ -2,8 +2,8 @@
 
     python benchmarks/race.py --data ../shared/data --budget 10min --out scratch/race as_it_is no_tone
 
-A variant is a function of this file that takes the recipe and returns another. `clearair ablate` does the same
-for the questions that stay; here are those of the day. The first one is what the others are compared with.
+A variant is a function of this file that takes the recipe and returns another. `clearair ablate` does the
+same for the questions that stay; here are those of the day. The first is what the others are compared with.
 """
 
 from __future__ import annotations

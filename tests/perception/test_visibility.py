@@ -46,7 +46,7 @@ def test_a_threshold_rises_where_the_picture_varies(height):
 
 
 def test_an_edge_hides_an_eighth_of_its_height_more_or_less():
-    # Over an edge the widest kernel sums to 16 / 16 of its height; f1 = mg (0.115 + bg / 10^4) + 1/2 - bg / 100.
+    # Beside an edge the gradient is its height; f1 = mg (0.115 + bg / 10^4) + 1/2 - bg / 100.
     found = just_noticeable_difference(edge(50, 200))[0, 0, 6, 5]
     assert found == pytest.approx(150 * (0.115 + 0.0001 * 105) + 0.5 - 1.05, rel=0.05)
 
