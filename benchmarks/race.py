@@ -17,7 +17,7 @@ import torch
 
 from clearair.ablation.budget import read_budget
 from clearair.ablation.runs import Ablation, Bench, run_ablation
-from clearair.ablation.table import markdown
+from clearair.ablation.table import grid
 from clearair.training.recipe import Recipe, Stage, compact
 from clearair.training.variants import Family
 
@@ -83,7 +83,7 @@ def main() -> None:
         start=options.start,
     )
     results = list(run_ablation(ablation, options.out, Bench(options.data)))
-    print(markdown("race", ablation, results))
+    print(grid("race", ablation, results).markdown())
 
 
 if __name__ == "__main__":

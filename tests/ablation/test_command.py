@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,9 +14,10 @@ from clearair.ablation.runs import Ablation, Bench, read_result, run_ablation
 from clearair.apps.cli.program import cli
 from clearair.errors import ConfigError, TrainingError, UsageError
 from clearair.training.checkpoint import load_checkpoint
-from clearair.training.loop import Interrupted
+from clearair.training.loop import Interrupted, run
 from clearair.training.overrides import override
 from clearair.training.recipe import smoke
+from clearair.training.restoration import RestorerTask
 from clearair.training.variants import FAMILIES
 
 TINY = ("batch=1", "view=64", "patch=32")
@@ -107,14 +109,17 @@ def test_an_ablation_that_was_interrupted_goes_on_to_the_same_weights(data, fini
         assert all(torch.equal(straight[name], resumed[name]) for name in straight)
 
 
-def test_a_run_that_is_half_done_is_resumed(data, finished, tmp_path):
+def test_a_run_that_is_half_done_is_resumed_to_the_same_weights(data, finished, tmp_path):
+    recipe = Budget(2, "steps").shorten(override(smoke(), TINY))
+    task = RestorerTask(replace(recipe, seed=1), data)
+    folder = tmp_path / "local-seed1"
+    run(task, folder, max_minutes=0, report=lambda line: None)
+    assert load_checkpoint(folder / "latest.safetensors").step == 1
     ablate(data, tmp_path, "--only", "local")
-    (tmp_path / "local-seed1/result.json").unlink()
-    output = ablate(data, tmp_path, "--only", "local")
-    assert "loss" not in output  # both steps had been done; only the measuring was left
-    assert read_result(tmp_path / "local-seed1/result.json") == read_result(
-        finished / "local-seed1/result.json"
-    )
+    straight, resumed = (weights(root / "local-seed1") for root in (finished, tmp_path))
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+    both = [read_result(root / "local-seed1/result.json").psnr for root in (finished, tmp_path)]
+    assert both[0] == both[1]
 
 
 def test_a_budget_of_minutes_ends_by_the_clock(data, tmp_path):

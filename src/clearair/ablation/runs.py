@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +91,8 @@ class Bench:
     data: Path
     perceiver: Perceiver | None = None
     device: str = "cpu"
-    _photos: TrainingPhotos | None = None
-    _examination: Examination | None = None
+    _photos: TrainingPhotos | None = field(default=None, init=False)
+    _examination: Examination | None = field(default=None, init=False)
 
     def photos(self) -> TrainingPhotos:
         """On the device. Raises DataError without any."""

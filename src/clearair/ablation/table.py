@@ -7,18 +7,26 @@ are compared seed by seed: the spread of those differences is smaller than that 
 from __future__ import annotations
 
 import csv
+import html
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
+from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from clearair.ablation.runs import Ablation, Result
+from clearair.errors import DataError
 from clearair.network import BASE
 
 UNDAMAGED = "clean"
 """The set that the mean leaves out: pictures without damage reach any value, up to 100 dB."""
 MEAN = "mean"
+MEAN_COLUMN = 2
+"""After the variant and its difference."""
+PAPER = "paper: "
+"""Before the heading of what was published."""
 
 
 @dataclass(frozen=True)
@@ -81,28 +89,89 @@ def rows(ablation: Ablation, results: Sequence[Result]) -> list[Row]:
     return made
 
 
-def markdown(name: str, ablation: Ablation, results: Sequence[Result], notes: Sequence[str] = ()) -> str:
-    """The table, and under it how it came about."""
+@dataclass(frozen=True)
+class Grid:
+    """A table as people read it."""
+
+    title: str
+    heads: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    best: int
+    """The line with the highest mean."""
+    notes: tuple[str, ...]
+    """How it came about."""
+
+    def markdown(self, level: int = 1) -> str:
+        """For a file that is read as text, under a heading of a level; the best mean in bold."""
+        text = [f"{'#' * level} {self.title}", ""]
+        text += [f"| {' | '.join(self.heads)} |", f"|{' --- |' * len(self.heads)}"]
+        for index, line in enumerate(self.lines):
+            cells = list(line)
+            if index == self.best:
+                cells[MEAN_COLUMN] = f"**{cells[MEAN_COLUMN]}**"
+            text.append(f"| {' | '.join(cells)} |")
+        return "\n".join([*text, "", *(f"- {note}" for note in self.notes), ""])
+
+    def html(self) -> str:
+        """The same for a page; what the paper has is grey."""
+        greys = [head.startswith(PAPER) for head in self.heads]
+        heads = "".join(f"<th>{html.escape(head)}</th>" for head in self.heads)
+        parts = [f"<h2>{html.escape(self.title)}</h2><table><tr>{heads}</tr>"]
+        for index, line in enumerate(self.lines):
+            cells = []
+            for column, cell in enumerate(line):
+                text = html.escape(cell)
+                text = f"<b>{text}</b>" if index == self.best and column == MEAN_COLUMN else text
+                cells.append(f'<td style="color: #888">{text}</td>' if greys[column] else f"<td>{text}</td>")
+            parts.append(f'<tr class="ours">{"".join(cells)}</tr>')
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        return "".join([*parts, f"</table><ul>{notes}</ul>"])
+
+
+def grid(name: str, ablation: Ablation, results: Sequence[Result], notes: Sequence[str] = ()) -> Grid:
+    """The table of at least one result, and how it came about."""
     found = rows(ablation, results)
     kinds = list(found[0].psnr)
-    full, family = ablation.family.full, ablation.family
     columns = list(next((row.published for row in found if row.published), {}))
-    heads = [family.question, f"against {full}", *kinds, *(f"paper: {column}" for column in columns)]
-    lines = [f"# Ablation: {name}", "", f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
-    best = max(row.psnr[MEAN].mean for row in found)
+    heads = [ablation.family.question, f"against {ablation.family.full}", *kinds]
+    lines = []
     for row in found:
         difference = "" if row.difference is None else row.difference[MEAN].text("+.2f")
-        cells = [row.psnr[kind].text() for kind in kinds]
-        if row.psnr[MEAN].mean == best:
-            cells[0] = f"**{cells[0]}**"
-        cells += [_number(column, row.published.get(column)) for column in columns]
-        lines.append(f"| {row.variant} | {difference} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *(f"- {line}" for line in [*_about(ablation, results), *notes]), ""])
+        values = [row.psnr[kind].text() for kind in kinds]
+        published = [_number(column, row.published.get(column)) for column in columns]
+        lines.append((row.variant, difference, *values, *published))
+    return Grid(
+        f"Ablation: {name}",
+        (*heads, *(f"{PAPER}{column}" for column in columns)),
+        tuple(lines),
+        max(range(len(found)), key=lambda index: found[index].psnr[MEAN].mean),
+        (*_about(ablation, results), *notes),
+    )
 
 
-def to_dict(name: str, ablation: Ablation, results: Sequence[Result]) -> dict[str, Any]:
+def read_grid(path: Path) -> Grid:
+    """The table in a `table.json`. Raises DataError for a file of something else."""
+    try:
+        table = json.loads(path.read_text())["table"]
+        read = Grid(
+            str(table["title"]),
+            tuple(map(str, table["heads"])),
+            tuple(tuple(map(str, line)) for line in table["lines"]),
+            int(table["best"]),
+            tuple(map(str, table["notes"])),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a table that `clearair ablate` wrote.") from error
+    if any(len(line) != len(read.heads) for line in read.lines):
+        raise DataError(f"{path}: its lines are not as long as its heading.")
+    return read
+
+
+def to_dict(
+    name: str, ablation: Ablation, results: Sequence[Result], notes: Sequence[str] = ()
+) -> dict[str, Any]:
     """The same as plain values, for JSON, with every single result."""
-    table = {
+    variants = {
         row.variant: {
             "seeds": row.seeds,
             "psnr": {kind: spread.to_dict() for kind, spread in row.psnr.items()},
@@ -118,7 +187,8 @@ def to_dict(name: str, ablation: Ablation, results: Sequence[Result]) -> dict[st
         "budget": str(ablation.budget),
         "views": ablation.views,
         "recipe": ablation.recipe.to_dict(),
-        "variants": table,
+        "table": asdict(grid(name, ablation, results, notes)),
+        "variants": variants,
         "results": [result.to_dict() for result in results],
     }
 

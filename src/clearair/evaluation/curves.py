@@ -100,7 +100,7 @@ def training_section(run: Path) -> str:
     Raises TrainingError for a folder without a readable log.
     """
     curves, samples = read_curves(run), load_samples(run)
-    parts = [f"<h2>Training: {html.escape(run.name)}</h2>", *_drawn(curves)]
+    parts = [f"<h2>Training: {html.escape(run.resolve().name)}</h2>", *_drawn(curves)]
     if samples is not None:
         parts += ["<h3>Held-out pictures: damaged, restored, clean</h3>", *_shown(samples)]
     return "".join(parts)
@@ -109,7 +109,7 @@ def training_section(run: Path) -> str:
 def training_table(run: Path) -> str:
     """Markdown of a run folder: PSNR by kind at every validation. Raises TrainingError without a log."""
     curves = read_curves(run)
-    lines = [f"## Training: {run.name}", ""]
+    lines = [f"## Training: {run.resolve().name}", ""]
     if not curves.validation:
         last = curves.training[-1]
         return "\n".join([*lines, f"Not validated; step {last['step']}, loss {last['loss']:.4g}.", ""])

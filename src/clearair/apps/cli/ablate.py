@@ -67,7 +67,7 @@ def ablate(
 
     from clearair.ablation.budget import read_budget
     from clearair.ablation.runs import Ablation, Bench, run_ablation
-    from clearair.ablation.table import markdown, to_dict
+    from clearair.ablation.table import grid, to_dict
     from clearair.data.pack import unpacked
     from clearair.errors import UsageError
     from clearair.image import write_atomically
@@ -91,12 +91,13 @@ def ablate(
     )
     ablation.variants(only)
     bench = Bench(unpacked(data, out), chosen_perceiver(), device)
+    notes = [f"changed for all: {change}" for change in changes]
     results = []
     text = ""
     for result in run_ablation(ablation, out, bench, only=only, report=click.echo):
         results.append(result)
-        text = markdown(name, ablation, results, [f"changed for all: {change}" for change in changes])
-        values = json.dumps(to_dict(name, ablation, results), indent=1, allow_nan=False) + "\n"
+        text = grid(name, ablation, results, notes).markdown()
+        values = json.dumps(to_dict(name, ablation, results, notes), indent=1, allow_nan=False) + "\n"
         write_atomically(out / "table.md", text.encode(), overwrite=True)
         write_atomically(out / "table.json", values.encode(), overwrite=True)
     click.echo(text)
