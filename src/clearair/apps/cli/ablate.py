@@ -70,6 +70,7 @@ def ablate(
     from clearair.ablation.table import grid, to_dict
     from clearair.data.pack import unpacked
     from clearair.errors import UsageError
+    from clearair.files.outputs import make_folder
     from clearair.image import write_atomically
     from clearair.training.overrides import meant, override
     from clearair.training.recipe import get_recipe
@@ -90,6 +91,7 @@ def ablate(
         start,
     )
     ablation.variants(only)
+    make_folder(out)
     bench = Bench(unpacked(data, out), chosen_perceiver(), device)
     notes = [f"changed for all: {change}" for change in changes]
     results = []

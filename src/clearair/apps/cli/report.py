@@ -45,8 +45,8 @@ def report(
             "Name at least one file of `clearair evaluate --json`, or use --training or --ablation."
         )
     from clearair.ablation.table import read_grid
+    from clearair.apps.curves import training_section, training_table
     from clearair.errors import UsageError
-    from clearair.evaluation.curves import training_section, training_table
     from clearair.evaluation.report import markdown, page, read_run
     from clearair.files.outputs import check_file
     from clearair.image import write_atomically

@@ -7,9 +7,9 @@ import torch
 from click.testing import CliRunner
 
 from clearair.apps.cli.program import cli
+from clearair.apps.curves import draw_lines, training_section, training_table
 from clearair.data.validation import ValidationSet
 from clearair.errors import TrainingError
-from clearair.evaluation.curves import draw_lines, training_section, training_table
 from clearair.evaluation.examination import Examination
 from clearair.training.samples import save_samples
 
