@@ -123,10 +123,10 @@ def run_ablation(
     Interrupted after Ctrl-C; the same call again goes on from there.
     """
     variants = ablation.variants(only)
-    for seed in ablation.seeds:
-        for variant, recipe in variants.items():
-            report(f"{variant}, seed {seed}")
-            yield _run_one(ablation, variant, replace(recipe, seed=seed), out, bench, report)
+    wanted = [(variant, seed) for seed in ablation.seeds for variant in variants]
+    for index, (variant, seed) in enumerate(wanted):
+        report(f"{variant}, seed {seed}: run {index + 1} of {len(wanted)}")
+        yield _run_one(ablation, variant, replace(variants[variant], seed=seed), out, bench, report)
 
 
 def _run_one(
