@@ -14,10 +14,10 @@ import torch
 from click.testing import CliRunner
 
 from clearair.apps.cli.program import cli
-from clearair.apps.plot import read_curves
 from clearair.data.validation import ValidationSet
 from clearair.errors import OutputError, TrainingError, UsageError
 from clearair.evaluation.examination import Examination
+from clearair.training.curves import read_curves
 from clearair.training.samples import save_samples
 
 pytest.importorskip("matplotlib")

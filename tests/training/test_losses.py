@@ -91,3 +91,37 @@ def test_the_share_of_a_mean_absolute_error_is_one(clean):
     restored = (clean + 0.1).requires_grad_()
     assert torch.isclose(gradient_share((restored - clean).abs().mean(), restored), torch.tensor(1.0))
     assert torch.isclose(gradient_share(3 * (restored - clean).mean(), restored), torch.tensor(3.0))
+
+
+def test_the_detach_changes_the_gradient_and_not_the_value(clean):
+    view = draw_strong_view(2, 48, generator(5))
+    gradients = {}
+    values = {}
+    for form in ("paper", "detached"):
+        restored = clean.clone().requires_grad_()
+        values[form] = clue_reuse(restored, clean, view, 0.05, form)
+        values[form].backward()
+        gradients[form] = restored.grad
+    assert torch.equal(values["paper"], values["detached"])
+    assert not torch.allclose(gradients["paper"], gradients["detached"])
+
+
+def test_the_papers_form_blurs_and_with_the_detach_it_sharpens(clean):
+    kernel = draw_strong_view(2, 48, generator(3)).kernel
+    level = StrongView((0, 0, 48), kernel, torch.ones(2, 3, 1, 1))
+    for form, blurs in (("paper", True), ("detached", False)):
+        image = level.strong(clean).requires_grad_()
+        clue_reuse(image, clean, level, 0.05, form).backward()
+        stepped = image.detach() - 1e3 * image.grad
+        assert (stepped.var() < image.detach().var()) == blurs
+
+
+def test_weights_of_one_change_nothing_and_others_count_where_they_are(clean):
+    view = draw_strong_view(2, 48, generator(1))
+    restored = torch.rand(2, 3, 48, 48, generator=generator(2))
+    even = clue_reuse(restored, clean, view, 0.05)
+    assert torch.equal(clue_reuse(restored, clean, view, 0.05, weight=torch.ones(2, 1, 48, 48)), even)
+    top, left, side = view.window
+    outside = torch.ones(2, 1, 48, 48)
+    outside[..., top : top + side, left : left + side] = 0
+    assert clue_reuse(restored, clean, view, 0.05, weight=outside) == 0

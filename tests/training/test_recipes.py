@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from clearair.data.pairs import _draw_kinds
-from clearair.training.recipe import RECIPES, component_variants, get_recipe, perception_orders, smoke
+from clearair.training.recipe import RECIPES, get_recipe, smoke
+from clearair.training.variants import component_variants, perception_orders
 
 
 def published(table: str) -> set[str]:

@@ -17,6 +17,7 @@ from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
 from clearair.perception.compact.perceiver import CompactPerceiver
 from clearair.perception.protocol import Identity
+from clearair.perception.visibility import visibility
 from clearair.training.checkpoint import load_checkpoint
 from clearair.training.loop import run, update
 from clearair.training.losses import clue_reuse, spectrum_error
@@ -170,7 +171,7 @@ def test_mask_dropout_merges_regions_into_the_background(recipe, data, probabili
     assert bool(patches.overview.areas[:, 1:].any()) is kept
 
 
-@pytest.mark.parametrize("form", ["paper", "anchored"])
+@pytest.mark.parametrize("form", ["paper", "detached", "anchored"])
 def test_clue_reuse_is_part_of_the_loss_in_the_form_that_is_asked_for(recipe, data, form):
     losses = {}
     for choice in ("off", form):
@@ -268,3 +269,25 @@ def test_a_network_follows_a_chosen_perceiver_and_refuses_to_follow_the_embedded
     assert task.settings()["network"]["quality_dim"] == 8
     with pytest.raises(ConfigError, match=r"quality_dim is 9.*'compact' gives 32"):
         RestorerTask(replace(recipe, network=replace(recipe.network, quality_dim=9)), data)
+
+
+def test_visible_clues_weigh_icrm_by_what_can_be_noticed_in_the_clean_picture(recipe, data):
+    terms = {}
+    for seen in (False, True):
+        task = RestorerTask(replace(recipe, visible_clues=seen), data)
+        task.load()
+        lesson = task.draw(0, generator_for(0, 0))
+        terms[seen] = task.compare(lesson, generator_for(0, 0)).minimised
+    assert torch.equal(terms[False]["l1"], terms[True]["l1"])
+    assert not torch.equal(terms[False]["icrm"], terms[True]["icrm"])
+    weight = visibility(lesson.patches.clean)
+    assert weight.std() > 0.1
+
+
+def test_photos_that_are_given_are_not_read_again(recipe, data, tmp_path):
+    first = RestorerTask(recipe, data)
+    first.load()
+    second = RestorerTask(recipe, tmp_path / "nowhere", photos=first.photos)
+    second.load()
+    one, other = (task.draw(3, generator_for(0, 3)).patches.damaged for task in (first, second))
+    assert torch.equal(one, other)

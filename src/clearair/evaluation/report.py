@@ -79,8 +79,8 @@ def tables(runs: Sequence[dict[str, Any]]) -> list[Table]:
     return made
 
 
-def markdown(runs: Sequence[dict[str, Any]]) -> str:
-    """All tables, and what was measured how."""
+def markdown(runs: Sequence[dict[str, Any]], extra: Sequence[str] = ()) -> str:
+    """All tables, what was measured how, and further sections."""
     parts = ["# Results", "", CITATION.replace("Rows in italics", "Rows in *italics*"), ""]
     for table in tables(runs):
         parts += [f"## Table {table.number}: {table.setting}", ""]
@@ -92,10 +92,10 @@ def markdown(runs: Sequence[dict[str, Any]]) -> str:
             parts.append(f"| {name} | {' | '.join(cells)} |")
         parts.append("")
     parts += ["## What was measured", "", *(f"- {line}" for line in _provenance(runs)), ""]
-    return "\n".join(parts)
+    return "\n".join([*parts, *extra])
 
 
-def page(runs: Sequence[dict[str, Any]], crops: int = 3) -> str:
+def page(runs: Sequence[dict[str, Any]], crops: int = 3, extra: Sequence[str] = ()) -> str:
     """The same as one HTML page, with crops before and after of up to `crops` saved images a benchmark."""
     body = [f"<h1>Results</h1><p>{html.escape(CITATION)}</p>"]
     for table in tables(runs):
@@ -111,6 +111,7 @@ def page(runs: Sequence[dict[str, Any]], crops: int = 3) -> str:
     lines = "".join(f"<li>{html.escape(line)}</li>" for line in _provenance(runs))
     body.append(f"<h2>What was measured</h2><ul>{lines}</ul>")
     body += [_pictures(run, crops) for run in runs]
+    body += extra
     return _PAGE.format("\n".join(body))
 
 

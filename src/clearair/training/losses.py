@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ClueReuse = Literal["paper", "anchored"]
-"""What ICRM compares: two views of the restoration alone, or their difference with the clean picture's."""
+ClueReuse = Literal["paper", "detached", "anchored"]
+"""What ICRM compares: two views of the restoration alone, the weak one with or without a gradient; or their
+difference with the clean picture's."""
 
 
 @dataclass(frozen=True)
@@ -57,23 +58,34 @@ def draw_strong_view(batch: int, side: int, generator: torch.Generator) -> Stron
 
 
 def clue_reuse(
-    restored: Tensor, clean: Tensor, view: StrongView, gamma: float, form: ClueReuse = "anchored"
+    restored: Tensor,
+    clean: Tensor,
+    view: StrongView,
+    gamma: float,
+    form: ClueReuse = "anchored",
+    weight: Tensor | None = None,
 ) -> Tensor:
-    """ICRM (ClearAIR, eqs. 15-17), a scalar: gamma times a mean square, in one of two forms.
+    """ICRM (ClearAIR, eqs. 15-17), a scalar: gamma times a mean square, in one of three forms.
 
     `paper`: of I_w - I_s, the weak and the strong view of the restoration. That is smallest for a flat or
-    black image, so it rewards blurring and darkening. `anchored`: of (I_w - I_s) - (G_w - G_s): the
-    difference of the two views, the picture's own fine detail, must be that of the clean picture, which
-    takes no gradient; zero exactly for a perfect restoration.
+    black image, so it rewards blurring and darkening. `detached`: the same value, but I_w is what I_s has to
+    come to, as the weak view is in self-training, and takes no gradient; what remains of it sharpens.
+    `anchored`: of (I_w - I_s) - (G_w - G_s): the difference of the two views, the picture's own fine detail,
+    must be that of the clean picture, which takes no gradient; zero exactly for a perfect restoration.
+
+    `weight` (B, 1, H, W) says how much the square counts at each pixel; all of them the same without it.
     """
     weak = view.weak(restored)
-    difference = weak - view.strong(weak)
+    difference = (weak.detach() if form == "detached" else weak) - view.strong(weak)
     if form == "anchored":
         with torch.no_grad():
             reference = view.weak(clean)
             reference = reference - view.strong(reference)
         difference = difference - reference
-    return gamma * difference.square().mean()
+    squares = difference.square()
+    if weight is not None:
+        squares = view.weak(weight) * squares
+    return gamma * squares.mean()
 
 
 def spectrum_error(restored: Tensor, clean: Tensor) -> Tensor:

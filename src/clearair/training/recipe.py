@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from clearair.data.pairs import Mix
 from clearair.errors import ConfigError
 from clearair.network import BASE, COMPACT, TINY, NetworkConfig
-from clearair.network.config import Perception
 from clearair.training.losses import ClueReuse
 from clearair.training.overrides import meant
 from clearair.training.schedule import warmup_stay_decay
+from clearair.training.variants import FAMILIES, slug
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,14 @@ class Recipe:
     guided_from: int = 0
     """Until this step every image gets neutral guidance, and nothing is perceived."""
     clue_reuse: ClueReuse | Literal["off"] = "anchored"
-    """ICRM (eqs. 15-17), in the form of the paper or anchored to the clean picture."""
+    """ICRM (eqs. 15-17): as in the paper, with the weak view as a target that takes no gradient, or anchored
+    to the clean picture."""
     alpha: float = 0.25
     """Weight of ICRM in the loss (eq. 1)."""
     gamma: float = 0.05
     """Weight inside ICRM (eq. 17)."""
+    visible_clues: bool = False
+    """ICRM counts differences in units of what can just be noticed at their place."""
     tone_weight: float = 0.5
     """Weight of the tone stage's own L1, on thumbnails of the whole views."""
     fft: float = 0.0
@@ -139,6 +144,20 @@ def smoke() -> Recipe:
     )
 
 
+def small() -> Recipe:
+    """The paper's guidance and loss on a network that a CPU trains in minutes; for ablations."""
+    network = replace(
+        COMPACT,
+        channels=(32, 64, 128),
+        blocks=(1, 2, 3),
+        decoder_blocks=(1, 2),
+        # Both would show the perceivers a way past the guidance modules.
+        tone=False,
+        cautious=False,
+    )
+    return replace(compact(), name="small", network=network, batch=8, view=128, ema=0.98, clue_reuse="paper")
+
+
 def three_task() -> Recipe:
     """The paper's Table 2: noise, haze and rain."""
     return _paper("three_task", "noise", "haze", "rain")
@@ -187,49 +206,9 @@ def single_lowlight() -> Recipe:
     return _paper("single_lowlight", "lowlight")
 
 
-def perception_orders(recipe: Recipe) -> dict[str, Recipe]:
-    """Variants of a recipe by the order of perception, named as in the paper's Table 6."""
-    orders: tuple[tuple[Perception, ...], ...] = (
-        ("where", "what", "how"),
-        ("what", "how", "where"),
-        ("how", "where", "what"),
-    )
-    names = ["-".join(word.capitalize() for word in order) for order in orders]
-    return {
-        name: replace(recipe, name=f"{recipe.name}_{name}", network=replace(recipe.network, order=order))
-        for name, order in zip(names, orders, strict=True)
-    }
-
-
-def component_variants(recipe: Recipe) -> dict[str, Recipe]:
-    """Variants of a recipe by what they are guided by, named as in the paper's Table 7.
-
-    A component that is not named is replaced by learnable parameters; without ICRM the loss is L1 alone.
-    """
-    variants = {}
-    for parts in _COMPONENTS:
-        network = replace(
-            recipe.network,
-            quality="perceived" if "IQA" in parts else "learned",
-            regions="perceived" if "SGU" in parts else "learned",
-            degradation="perceived" if "TI" in parts else "learned",
-        )
-        name = "+".join(parts)
-        clues: ClueReuse | Literal["off"] = recipe.clue_reuse if "ICRM" in parts else "off"
-        variants[name] = replace(recipe, name=f"{recipe.name}_{name}", network=network, clue_reuse=clues)
-    return variants
-
-
-_COMPONENTS = (
-    ("IQA", "ICRM"),
-    ("SGU", "ICRM"),
-    ("TI", "ICRM"),
-    ("IQA", "SGU", "ICRM"),
-    ("IQA", "TI", "ICRM"),
-    ("SGU", "TI", "ICRM"),
-    ("IQA", "SGU", "TI"),
-    ("IQA", "SGU", "TI", "ICRM"),
-)
+def ablation() -> Recipe:
+    """The setting of the paper's Tables 6 and 7: rain alone, 100K steps."""
+    return replace(single_derain(), name="ablation", steps=100_000, decay_steps=20_000)
 
 
 def _paper(name: str, *kinds: str) -> Recipe:
@@ -238,11 +217,20 @@ def _paper(name: str, *kinds: str) -> Recipe:
     return replace(base(), name=name, mix=mix, clue_reuse="paper")
 
 
-RECIPES = {
-    recipe.__name__: recipe
-    for recipe in (
+@dataclass(frozen=True)
+class Listed:
+    """A recipe as the command line offers it."""
+
+    about: str
+    """In one line."""
+    make: Callable[[], Recipe]
+
+
+def _listed() -> dict[str, Listed]:
+    named = (
         compact,
         base,
+        small,
         smoke,
         three_task,
         five_task,
@@ -253,9 +241,19 @@ RECIPES = {
         single_derain,
         single_deblur,
         single_lowlight,
+        ablation,
     )
-}
-"""By name, for the command line."""
+    found = {make.__name__: Listed((make.__doc__ or "").splitlines()[0], make) for make in named}
+    for family_name, family in FAMILIES.items():
+        for variant, recipe in family.variants(ablation()).items():
+            name = f"{family_name}_{slug(variant)}"
+            about = f"Of `ablation`: {family.question} {variant}."
+            found[name] = Listed(about, partial(replace, recipe, name=name))
+    return found
+
+
+RECIPES = _listed()
+"""By name, for the command line; the variants of every ablation among them."""
 
 
 def get_recipe(name: str) -> Recipe:
@@ -264,4 +262,4 @@ def get_recipe(name: str) -> Recipe:
         raise ConfigError(
             f"There is no recipe {name!r}{meant(name, RECIPES)}; known are {', '.join(RECIPES)}."
         )
-    return RECIPES[name]()
+    return RECIPES[name].make()

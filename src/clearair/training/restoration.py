@@ -22,6 +22,7 @@ from clearair.network.overview import THUMBNAIL, Overview, survey
 from clearair.network.regions import drop_regions
 from clearair.perception import load_compact
 from clearair.perception.protocol import Perceiver
+from clearair.perception.visibility import visibility
 from clearair.training.loop import Terms
 from clearair.training.losses import (
     StrongView,
@@ -77,6 +78,7 @@ class RestorerTask:
         perceiver: Perceiver | None = None,
         device: str = "cpu",
         compiled: bool = False,
+        photos: TrainingPhotos | None = None,
     ) -> None:
         # Without guidance nothing needs to see.
         guided = recipe.guided_from < recipe.steps
@@ -88,6 +90,8 @@ class RestorerTask:
         self.plan = recipe
         self.data = data
         self.device = device
+        self.photos = photos
+        """Given, or read by `load`; several runs in a row may share them."""
         torch.manual_seed(recipe.seed)
         network = ClearAIR(recipe.network)
         _initialise(network)
@@ -103,8 +107,9 @@ class RestorerTask:
         return {**self.plan.to_dict(), "perceiver": f"{identity.name} {identity.fingerprint[:12]}"}
 
     def load(self) -> None:
-        """Read the photographs, onto the device. Raises DataError without any."""
-        self.photos = load_training_photos(self.data).to(self.device)
+        """Read the photographs, onto the device, unless they were given. Raises DataError without any."""
+        if self.photos is None:
+            self.photos = load_training_photos(self.data).to(self.device)
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """Muon and AdamW."""
@@ -112,6 +117,7 @@ class RestorerTask:
 
     def draw(self, step: int, generator: torch.Generator) -> Lesson:
         """Patches and views of them."""
+        assert self.photos is not None, "load() comes first"
         patches = draw_patches(self.plan, self.photos, self.perceiver, step, generator, self.device)
         if self.plan.clue_reuse == "off":
             return Lesson(patches, None)
@@ -135,7 +141,10 @@ class RestorerTask:
         observed = {}
         if batch.view is not None:
             assert self.plan.clue_reuse != "off"
-            clues = clue_reuse(restored, patches.clean, batch.view, self.plan.gamma, self.plan.clue_reuse)
+            weight = visibility(patches.clean) if self.plan.visible_clues else None
+            clues = clue_reuse(
+                restored, patches.clean, batch.view, self.plan.gamma, self.plan.clue_reuse, weight
+            )
             terms["icrm"] = self.plan.alpha * clues
             observed["icrm share"] = gradient_share(terms["icrm"], restored)
         if self.plan.fft:

@@ -9,6 +9,7 @@ from types import FrameType
 
 import click
 
+from clearair.apps.cli.ablate import ablate
 from clearair.apps.cli.data import data
 from clearair.apps.cli.degrade import degrade
 from clearair.apps.cli.evaluate import evaluate
@@ -38,7 +39,7 @@ def cli() -> None:
     """Restore noisy, hazy, rainy, snowy, blurred and dark photographs; what is wrong is found out."""
 
 
-for command in (restore, inspect, degrade, train, plot, evaluate, report, data, models, info):
+for command in (restore, inspect, degrade, train, ablate, plot, evaluate, report, data, models, info):
     cli.add_command(command)
 
 

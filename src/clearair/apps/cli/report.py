@@ -8,7 +8,22 @@ import click
 
 
 @click.command()
-@click.argument("runs", nargs=-1, type=click.Path(path_type=Path, dir_okay=False), required=True)
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--training",
+    multiple=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Show the curves and pictures of this --out of `clearair train`, too; may be given several times.",
+)
+@click.option(
+    "--ablation",
+    "ablations",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Show this table.json of `clearair ablate`, too; may be given several times.",
+)
 @click.option(
     "-o",
     "--output",
@@ -17,17 +32,38 @@ import click
     help="A .md or .html file.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace that file when it exists.")
-def report(runs: tuple[Path, ...], output: Path, overwrite: bool) -> None:
+def report(
+    runs: tuple[Path, ...],
+    training: tuple[Path, ...],
+    ablations: tuple[Path, ...],
+    output: Path,
+    overwrite: bool,
+) -> None:
     """Put the results of RUNS, files of `clearair evaluate --json`, into the paper's tables."""
+    if not (runs or training or ablations):
+        raise click.UsageError(
+            "Name at least one file of `clearair evaluate --json`, or use --training or --ablation."
+        )
+    from clearair.ablation.table import read_grid
+    from clearair.apps.curves import training_section, training_table
     from clearair.errors import UsageError
     from clearair.evaluation.report import markdown, page, read_run
     from clearair.files.outputs import check_file
     from clearair.image import write_atomically
 
-    if output.suffix.lower() not in (".md", ".html"):
+    is_page = output.suffix.lower() == ".html"
+    if not is_page and output.suffix.lower() != ".md":
         raise UsageError(f"-o {output}: a report is a .md or a .html file.")
-    check_file(output, overwrite=overwrite, inputs=runs)
+    check_file(output, overwrite=overwrite, inputs=[*runs, *ablations])
     read = [read_run(path) for path in runs]
-    text = markdown(read) if output.suffix.lower() == ".md" else page(read)
+    grids = [read_grid(path) for path in ablations]
+    if is_page:
+        sections = [each.html() for each in grids] + [training_section(folder) for folder in training]
+        text = page(read, extra=sections)
+    else:
+        sections = [each.markdown(level=2) for each in grids] + [
+            training_table(folder) for folder in training
+        ]
+        text = markdown(read, extra=sections)
     write_atomically(output, text.encode(), overwrite=overwrite)
     click.echo(f"report -> {output}")

@@ -163,7 +163,7 @@ def train(
 def _list() -> None:
     from clearair.training.recipe import RECIPES
 
-    lines = {name: (recipe.__doc__ or "").strip().splitlines()[0] for name, recipe in RECIPES.items()}
+    lines = {name: listed.about for name, listed in RECIPES.items()}
     lines["perceivers"] = (
         "The eyes of the restorer: how good a picture is, where its regions are, what is wrong."
     )

@@ -1,0 +1,1 @@
+"""Ablations: all variants of one choice, trained with one budget and compared in one table."""

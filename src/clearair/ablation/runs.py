@@ -1,0 +1,213 @@
+"""Trains the variants of an ablation one after another, and takes up what an earlier sitting left.
+
+Every variant and seed has a folder like that of `clearair train`, which `clearair plot` can draw, and a
+`result.json` once it is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from clearair.ablation.budget import ANNEALED, Budget
+from clearair.data.photos import TrainingPhotos, load_training_photos
+from clearair.data.validation import validation_sets
+from clearair.errors import TrainingError, UsageError
+from clearair.evaluation.examination import Examination
+from clearair.network.model import count_parameters
+from clearair.perception import load_compact
+from clearair.perception.protocol import Perceiver
+from clearair.training.checkpoint import load_checkpoint
+from clearair.training.follower import Follower
+from clearair.training.loop import run
+from clearair.training.overrides import meant
+from clearair.training.recipe import Recipe
+from clearair.training.restoration import RestorerTask
+from clearair.training.resume import LATEST
+from clearair.training.variants import Family, slug
+
+RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What is compared, and how each variant is trained and measured."""
+
+    family: Family
+    recipe: Recipe
+    """What the variants are of."""
+    budget: Budget
+    seeds: tuple[int, ...] = (1,)
+    views: int = 6
+    """Held-out views of each kind of damage."""
+    start: str | None = None
+    """A checkpoint or a model that all begin with."""
+
+    def __post_init__(self) -> None:
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise UsageError(f"An ablation needs different seeds, got {', '.join(map(str, self.seeds))}.")
+        if self.views < 1:
+            raise UsageError(f"An ablation needs at least 1 view of each kind, got {self.views}.")
+
+    def variants(self, only: Sequence[str] = ()) -> dict[str, Recipe]:
+        """The recipes by name, or those of them that are named. Raises UsageError for an unknown name."""
+        found = self.family.variants(self.budget.shorten(self.recipe))
+        for name in only:
+            if name not in found:
+                raise UsageError(
+                    f"There is no variant {name!r}{meant(name, found)}; known are {', '.join(found)}."
+                )
+        return {name: recipe for name, recipe in found.items() if not only or name in only}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One variant with one seed, trained and measured."""
+
+    variant: str
+    seed: int
+    steps: int
+    seconds: float
+    parameters: int
+    psnr: dict[str, float]
+    """In dB, by kind of damage."""
+    input_psnr: dict[str, float]
+    settings: dict[str, Any]
+    """All that decided it: recipe, perceiver, budget, views and start."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return dict(vars(self))
+
+
+@dataclass
+class Bench:
+    """What all runs share, each read or made when it is first needed."""
+
+    data: Path
+    perceiver: Perceiver | None = None
+    device: str = "cpu"
+    _photos: TrainingPhotos | None = field(default=None, init=False)
+    _examination: Examination | None = field(default=None, init=False)
+
+    def photos(self) -> TrainingPhotos:
+        """On the device. Raises DataError without any."""
+        if self._photos is None:
+            self._photos = load_training_photos(self.data).to(self.device)
+        return self._photos
+
+    def examination(self, views: int) -> Examination:
+        """Held-out views, looked at once. Raises DataError without any."""
+        if self._examination is None:
+            perceiver = (self.perceiver or load_compact()).to(self.device)
+            self._examination = Examination(perceiver, validation_sets(self.data, views=views))
+        return self._examination
+
+
+def run_ablation(
+    ablation: Ablation,
+    out: Path,
+    bench: Bench,
+    *,
+    only: Sequence[str] = (),
+    report: Callable[[str], None] = print,
+) -> Iterator[Result]:
+    """Every variant with every seed, one after another, in folders below `out`.
+
+    What is finished there is read, what is half done goes on. Seeds come first, so that all variants are
+    there once before any is there twice. Raises TrainingError when a folder holds a run of other settings,
+    Interrupted after Ctrl-C; the same call again goes on from there.
+    """
+    variants = ablation.variants(only)
+    wanted = [(variant, seed) for seed in ablation.seeds for variant in variants]
+    for index, (variant, seed) in enumerate(wanted):
+        report(f"{variant}, seed {seed}: run {index + 1} of {len(wanted)}")
+        yield _run_one(ablation, variant, replace(variants[variant], seed=seed), out, bench, report)
+
+
+def _run_one(
+    ablation: Ablation, variant: str, recipe: Recipe, out: Path, bench: Bench, report: Callable[[str], None]
+) -> Result:
+    folder = out / f"{slug(variant)}-seed{recipe.seed}"
+    task = RestorerTask(recipe, bench.data, perceiver=bench.perceiver, device=bench.device)
+    settings = task.settings() | {
+        "budget": str(ablation.budget),
+        "views": ablation.views,
+        "start": ablation.start,
+    }
+    settings = json.loads(json.dumps(settings))
+    if (done := read_result(folder / RESULT)) is not None:
+        _check_same(done.settings, settings, folder)
+        return done
+    task.photos = bench.photos()
+    examination = bench.examination(ablation.views)
+    follower = Follower(
+        folder,
+        bench.data,
+        bench.perceiver or load_compact(),
+        views=ablation.views,
+        measure_start=False,
+        report=report,
+    )
+    follower.examination = examination
+    left = annealed = None
+    if ablation.budget.minutes is not None:
+        spent = load_checkpoint(folder / LATEST).seconds / 60 if (folder / LATEST).exists() else 0.0
+        annealed = ANNEALED * ablation.budget.minutes
+        left = max(annealed, ablation.budget.minutes - spent)
+    last: dict[str, float] = {}
+    run(
+        task,
+        folder,
+        resume=True,
+        start=ablation.start,
+        max_minutes=left,
+        anneal_minutes=annealed or 0.0,
+        report=report,
+        watcher=follower,
+    )
+    assert follower.final is not None
+    for line in (folder / "log.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        last = record if record.get("of") == "end" else last
+    result = Result(
+        variant,
+        recipe.seed,
+        int(last["step"]),
+        last["seconds"],
+        count_parameters(task.network),
+        {kind: round(score.psnr, 4) for kind, score in follower.final.items()},
+        {kind: round(score.input_psnr, 4) for kind, score in follower.final.items()},
+        settings,
+    )
+    partial = folder / f"{RESULT}.partial"
+    partial.write_text(json.dumps(result.to_dict(), indent=1, allow_nan=False) + "\n")
+    partial.replace(folder / RESULT)
+    return result
+
+
+def read_result(path: Path) -> Result | None:
+    """None where there is none yet. Raises TrainingError for a file of something else."""
+    try:
+        values = json.loads(path.read_text())
+        result = Result(**values)
+        if not all(math.isfinite(value) for value in result.psnr.values()):
+            raise ValueError("a value is not finite")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise TrainingError(f"{path}: not the result of an ablation ({error}).") from error
+    return result
+
+
+def _check_same(theirs: dict[str, Any], ours: dict[str, Any], folder: Path) -> None:
+    for name in sorted({**theirs, **ours}):
+        if (theirs.get(name) or None) != (ours.get(name) or None):
+            raise TrainingError(
+                f"{folder}: holds a result of other settings ({name} {theirs.get(name)} -> "
+                f"{ours.get(name)}); name another --out."
+            )

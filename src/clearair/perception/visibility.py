@@ -1,0 +1,86 @@
+"""How large a difference must be to be seen: the just noticeable difference of every pixel.
+
+Chou & Li, "A perceptually tuned subband image coder based on the measure of just-noticeable-distortion
+profile", IEEE Transactions on Circuits and Systems for Video Technology 5 (6), 1995. A difference hides in
+the dark and, less, in the bright (luminance adaptation), and where the picture varies (texture masking).
+
+Shapes: B images, H x W pixels. Luma and thresholds are in 8-bit grey levels, 0..255.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MIDDLE = 127.0
+"""The background before which the smallest differences are seen."""
+
+_LUMA = (0.299, 0.587, 0.114)  # BT.601
+_BACKGROUND = (
+    (1.0, 1.0, 1.0, 1.0, 1.0),
+    (1.0, 2.0, 2.0, 2.0, 1.0),
+    (1.0, 2.0, 0.0, 2.0, 1.0),
+    (1.0, 2.0, 2.0, 2.0, 1.0),
+    (1.0, 1.0, 1.0, 1.0, 1.0),
+)
+_UPRIGHT = (
+    (0.0, 0.0, 0.0, 0.0, 0.0),
+    (1.0, 3.0, 8.0, 3.0, 1.0),
+    (0.0, 0.0, 0.0, 0.0, 0.0),
+    (-1.0, -3.0, -8.0, -3.0, -1.0),
+    (0.0, 0.0, 0.0, 0.0, 0.0),
+)
+_OBLIQUE = (
+    (0.0, 0.0, 1.0, 0.0, 0.0),
+    (0.0, 8.0, 3.0, 0.0, 0.0),
+    (1.0, 3.0, 0.0, -3.0, -1.0),
+    (0.0, 0.0, -3.0, -8.0, 0.0),
+    (0.0, 0.0, -1.0, 0.0, 0.0),
+)
+
+
+def just_noticeable_difference(image: Tensor) -> Tensor:
+    """RGB in [0, 1], (B, 3, H, W) -> (B, 1, H, W) thresholds in grey levels, at least 3.
+
+    JND = max(f1(bg, mg), f2(bg)), of the mean background `bg` and the largest of four gradients `mg` in the
+    5 x 5 pixels around; beyond the border the picture is replicated. A flat mid grey of 127 has 3, black 20.
+    """
+    luma = 255 * (image * image.new_tensor(_LUMA)[:, None, None]).sum(dim=1, keepdim=True)
+    background = _background(luma)
+    return torch.maximum(texture_masking(background, _gradient(luma)), luminance_adaptation(background))
+
+
+def luminance_adaptation(background: Tensor) -> Tensor:
+    """f2 of backgrounds in 0..255, any shape: 20 for black, 3 for 127, 6 for white."""
+    dark = 17 * (1 - (background.clamp(0, MIDDLE) / MIDDLE).sqrt()) + 3
+    bright = 3 / 128 * (background - MIDDLE) + 3
+    return torch.where(background <= MIDDLE, dark, bright)
+
+
+def texture_masking(background: Tensor, gradient: Tensor) -> Tensor:
+    """f1 of backgrounds and gradients in 0..255, both of any one shape: nearly a ninth of the gradient."""
+    return gradient * (0.0001 * background + 0.115) + 0.5 - 0.01 * background
+
+
+def visibility(image: Tensor) -> Tensor:
+    """(B, 3, H, W) in [0, 1] -> (B, 1, H, W) weights of squared differences, 1 on the average of each image.
+
+    A squared difference in units of the just noticeable one is it times JND^-2.
+    """
+    weight = just_noticeable_difference(image).square().reciprocal()
+    return weight / weight.mean(dim=(1, 2, 3), keepdim=True)
+
+
+def _background(luma: Tensor) -> Tensor:
+    """(B, 1, H, W) -> the same: weighted mean of the 5 x 5 pixels around each, itself left out."""
+    kernel = luma.new_tensor(_BACKGROUND)[None, None] / 32
+    return F.conv2d(F.pad(luma, (2, 2, 2, 2), mode="replicate"), kernel)
+
+
+def _gradient(luma: Tensor) -> Tensor:
+    """(B, 1, H, W) -> the same: the largest of the gradients in four directions."""
+    upright, oblique = luma.new_tensor(_UPRIGHT), luma.new_tensor(_OBLIQUE)
+    kernels = torch.stack([upright, upright.T, oblique, oblique.flip(1)])[:, None] / 16
+    gradients = F.conv2d(F.pad(luma, (2, 2, 2, 2), mode="replicate"), kernels)
+    return gradients.abs().amax(dim=1, keepdim=True)
