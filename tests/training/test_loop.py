@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from clearair.errors import TrainingError
 from clearair.training.checkpoint import load_checkpoint, save_checkpoint
 from clearair.training.loop import Interrupted, Terms, run
+from clearair.training.processes import ALONE
 from clearair.training.progress import duration
 from clearair.training.resume import ANNEALED, LATEST, STABLE
 from clearair.training.schedule import warmup_stay_decay
@@ -47,6 +48,7 @@ class MatrixTask:
 
     architecture = "matrix"
     looks = 2
+    processes = ALONE
 
     def __init__(self, plan: Plan | None = None, broken_at: int = -1) -> None:
         self.plan = plan or Plan()
@@ -59,8 +61,14 @@ class MatrixTask:
     def settings(self) -> dict:
         return asdict(self.plan)
 
-    def load(self) -> None:
-        pass
+    def load(self) -> tuple[str, ...]:
+        return ()
+
+    def split(self, batch: Tensor) -> list[Tensor]:
+        return [batch]
+
+    def describe(self, batch: Tensor) -> str:
+        return f"{len(batch)} vectors"
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         return [torch.optim.AdamW(self.network.parameters(), lr=self.plan.learning_rate)]

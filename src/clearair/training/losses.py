@@ -31,6 +31,10 @@ class StrongView:
         """Copy to a device."""
         return StrongView(self.window, self.kernel.to(device), self.gain.to(device))
 
+    def part(self, rows: slice) -> StrongView:
+        """Of some of the images: window and blur are those of the whole batch."""
+        return StrongView(self.window, self.kernel, self.gain[rows])
+
     def weak(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, 3, side, side)."""
         top, left, side = self.window
