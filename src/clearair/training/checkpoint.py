@@ -128,8 +128,8 @@ def _check_free(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(there).free
     if free < needed:
         raise TrainingError(
-            f"{folder}: there must be room for {needed / 1e6:,.0f} MB of checkpoints, but only {free / 1e6:,.0f} MB are free; "
-            "what was there stays."
+            f"{folder}: there must be room for {needed / 1e6:,.0f} MB of checkpoints, but only "
+            f"{free / 1e6:,.0f} MB are free; what was there stays."
         )
 
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable
 
 SPIKE = 30.0
-"""So many times the median norm of the gradient is a spike. The largest of an ordinary run is 1.4 times it."""
+"""So many times the median norm of the gradient is a spike. Ordinary runs stay below 2."""
 WINDOW = 100
 """Updates whose norms the median is taken of; before half of them are known nothing counts as a spike."""
 IN_A_ROW = 5

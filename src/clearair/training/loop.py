@@ -242,8 +242,6 @@ def run(
                         _check(guard, step, plan)
                 step += 1
                 stepping = False
-                now, asked = processes.largest(clock.sitting, float(signals.asked))
-                ended = now > deadline
                 if (step % interval == 0 or step == plan.steps) and processes.leads:
                     left = min(
                         deadline - clock.sitting,
@@ -254,11 +252,13 @@ def run(
                     log_line(out / LOG, record, report)
                     if watcher is not None:
                         watcher.logged(record)
-                        if name == LATEST and step < plan.steps and not asked:
+                        if name == LATEST and step < plan.steps and not signals.asked:
                             with clock.resting():
                                 watcher.paused(average, step, clock.seconds)
                 if step % interval == 0:
                     meters.clear()
+                now, asked = processes.largest(clock.sitting, float(signals.asked))
+                ended = now > deadline
                 # While updates are being left out the checkpoint stays that of before.
                 due = now - saved_at >= save_seconds and not guard.in_a_row
                 if step == plan.steps or ended or asked or due:

@@ -52,7 +52,7 @@ class Processes:
         with _others_may_end():
             dist.all_reduce(message)
         message /= self.count
-        parts = message.split([tensor.numel() for tensor in tensors])
+        parts = torch.split(message, [tensor.numel() for tensor in tensors])
         for tensor, part in zip(tensors, parts, strict=True):
             tensor.copy_(part.view_as(tensor))
 
@@ -89,7 +89,7 @@ class Processes:
         return message[0]
 
     def check_alike(self, network: nn.Module) -> None:
-        """Raises TrainingError when the processes hold different weights: their gradients are then nonsense."""
+        """Raises TrainingError when the processes hold different weights, or averaging means nothing."""
         if self.count == 1:
             return
         sums = [weight.detach().double().sum() for weight in network.state_dict().values()]

@@ -80,8 +80,8 @@ class Recipe:
     """So many parts of a batch are learned from one after the other before a step is made, to save memory.
     Not part of a run's identity: the sum is the same."""
     shares: int = 0
-    """Shares of equal size that a batch is drawn in, each from its own seed, so that each of several processes
-    need draw only its own; 0 draws it whole, and every process cuts its share out of that."""
+    """Shares of equal size that a batch is drawn in, each from its own seed, so that several processes
+    draw only their own; 0 draws it whole, and every process cuts its share out of that."""
 
     def __post_init__(self) -> None:
         if self.patch > self.view:
@@ -96,11 +96,9 @@ class Recipe:
                 f"{self.shares}."
             )
         for batch in (self.batch, *(stage.batch for stage in self.stages)):
-            for name in ("accumulate", "shares"):
-                if batch % (getattr(self, name) or 1):
-                    raise ConfigError(
-                        f"Recipe.{name} {getattr(self, name)} must divide the batch of {batch}."
-                    )
+            for name, parts in (("accumulate", self.accumulate), ("shares", self.shares)):
+                if batch % (parts or 1):
+                    raise ConfigError(f"Recipe.{name} {parts} must divide the batch of {batch}.")
         starts = [0, *(stage.start for stage in self.stages)]
         if sorted(set(starts)) != starts:
             raise ConfigError(

@@ -130,7 +130,7 @@ def train(
         check_folder(save, overwrite=overwrite or save_if_better)
     changes = [*fields, *(word for word in words if "=" in word)]
     changes += [f"steps={steps}"] if steps else []
-    options = {
+    options: dict[str, Any] = {
         "resume": resume,
         "change": change,
         "start": start,
