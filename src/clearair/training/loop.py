@@ -23,7 +23,7 @@ from clearair.training.average import decay_at, update_average
 from clearair.training.checkpoint import capture, check_room, save_checkpoint
 from clearair.training.guard import Guard
 from clearair.training.processes import Processes
-from clearair.training.progress import LOG, Clock, Meters, log_line, mend
+from clearair.training.progress import LOG, Clock, Meters, append, log_line, mend
 from clearair.training.resume import ANNEALED, LATEST, STABLE, last_checkpoint
 from clearair.training.schedule import decay
 from clearair.training.start import load_start
@@ -238,7 +238,10 @@ def run(
                         meters.add(values)
                         update_average(average, network, decay_at(step + 1, plan.ema))
                     else:
-                        report(_left_out(task, batch, step, guard.reason))
+                        shown = "; ".join(dict.fromkeys(processes.gathered(task.describe(batch))))
+                        report(f"step {step + 1} left out: {guard.reason}. Its batch: {shown}")
+                        if processes.leads:
+                            append(out / LOG, {"step": step + 1, "left out": guard.reason, "batch": shown})
                         _check(guard, step, plan)
                 step += 1
                 stepping = False
@@ -315,11 +318,6 @@ def set_rate(optimizers: list[torch.optim.Optimizer], learning_rate: float) -> N
     """The learning rate of the next step."""
     for group in (group for optimizer in optimizers for group in optimizer.param_groups):
         group["lr"] = learning_rate
-
-
-def _left_out(task: Task[Network, Batch], batch: Batch, step: int, reason: str) -> str:
-    shown = "; ".join(dict.fromkeys(task.processes.gathered(task.describe(batch))))
-    return f"step {step + 1} left out: {reason}. Its batch: {shown}"
 
 
 def _check(guard: Guard, step: int, plan: Plan) -> None:
