@@ -5,18 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from shade import Shade
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from clearair.data.pairs import Mix, generator_for
 from clearair.errors import ConfigError, DataError, TrainingError
-from clearair.network import ClearAIR, Guidance
+from clearair.network import ClearAIR
 from clearair.perception import load_compact
 from clearair.perception.cache import CachedPerceiver
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
 from clearair.perception.compact.perceiver import CompactPerceiver
-from clearair.perception.protocol import Identity
 from clearair.training.checkpoint import load_checkpoint
 from clearair.training.loop import run, update
 from clearair.training.losses import clue_reuse, spectrum_error
@@ -113,28 +112,6 @@ def test_a_broken_checkpoint_is_named(recipe, data, tmp_path):
     (tmp_path / LATEST).write_bytes(b"\x10\x00\x00\x00nonsense")
     with pytest.raises(TrainingError, match=LATEST):
         train(recipe, data, tmp_path, resume=True)
-
-
-class Shade:
-    """A perceiver whose regions are eight shades of grey, so that labels can be told from pixels."""
-
-    identity = Identity("shade", "0" * 64, 32, 64, 64, 16)
-
-    def to(self, device: object) -> Shade:
-        return self
-
-    def perceive(self, images: Tensor) -> Guidance:
-        labels = (images.mean(dim=1) * 8).clamp(0, 7).to(torch.uint8)
-        batch = len(images)
-        return Guidance(
-            torch.zeros(batch, 32),
-            labels,
-            torch.zeros(batch, 64),
-            torch.zeros(batch, 64),
-            torch.zeros(batch, 16, 64),
-            torch.ones(batch),
-            torch.ones(batch),
-        )
 
 
 def drawn(recipe: Recipe, data: Path) -> Patches:

@@ -9,6 +9,7 @@ cover.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -90,8 +91,12 @@ def generator_for(
     seed: int, step: int, device: torch.device | str = "cpu", share: int | None = None
 ) -> torch.Generator:
     """The random source of one step of a run, or of one share of its batch."""
-    beyond = 0 if share is None else (1 + share) << 40  # more than there are steps
-    return torch.Generator(device).manual_seed(seed * 1_000_003 + step + beyond)
+    number = seed * 1_000_003 + step
+    if share is not None:
+        # Of a larger number PyTorch's generator would use 32 bits alone, so these must be mixed well.
+        digest = hashlib.blake2b(f"{number} {share}".encode(), digest_size=4).digest()
+        number = int.from_bytes(digest, "big")
+    return torch.Generator(device).manual_seed(number)
 
 
 def draw_pairs(
