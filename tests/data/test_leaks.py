@@ -4,7 +4,8 @@ import skimage.data
 from click.testing import CliRunner
 
 from clearair.apps.cli import cli
-from clearair.data.leaks import find_leaks, look_at
+from clearair.data.leaks import find_leaks
+from clearair.data.looks import look_at
 from clearair.image import Photo, write_photo
 
 COPIES = {
