@@ -30,13 +30,10 @@ NEAR = 10.0
 """Pixels that agreeing matches may be away from the same place."""
 SAME = 0.8
 """Correlation of the fine structure of whole pictures from which on two are one."""
-CELL = 20
+CELL = 16
 """Pixels along the squares in which cropped pictures are compared."""
-CELL_SAME = 0.7
-"""Correlation of a square that agrees."""
-CELLS_SAME = 0.7
-"""Share of the squares that must agree, of those with structure in both directions."""
-FEWEST_CELLS = 8
+FEWEST_CELLS = 5
+"""Squares with structure in both directions by which a crop can be told."""
 OVERLAP = 0.4
 """Share that both show of the one of which they show more."""
 
@@ -196,7 +193,7 @@ def _verified(one: Look, other: Look, laid: _Laid) -> Leak | None:
             return None
     else:
         found = _part_agreement(mine, yours, laid)
-        if found is None or found[0] < CELLS_SAME:
+        if found is None:
             return None
         agreement, laid = found
     whole = laid.whole or all(
@@ -224,18 +221,19 @@ def _whole_agreement(mine: Tensor, yours: Tensor) -> float:
 
 
 def _part_agreement(mine: Tensor, yours: Tensor, laid: _Laid) -> tuple[float, _Laid] | None:
-    """Share of squares whose fine structure agrees, and how the one lies over the other at best."""
+    """Median agreement of the squares, and how the one lies over the other at best; None when too little."""
     found: tuple[float, _Laid] | None = None
     for _ in range(3):  # each time the squares say how the one lies better
         squares = _squares(mine, yours, laid)
         if squares is None:
             return None
         agreement, moved, centres = squares
-        share = float((agreement > CELL_SAME).float().mean())
-        if found is None or share > found[0]:
-            found = share, laid
-        good = agreement > min(CELL_SAME, float(agreement.median()))
-        if int(good.sum()) < 4:
+        median = float(agreement.median())
+        # The fewer squares there are, the better must they agree.
+        if median >= max(0.7, 1.1 - 0.04 * len(agreement)) and (found is None or median > found[0]):
+            found = median, laid
+        good = agreement >= median
+        if int(good.sum()) < 3:
             break
         before = (centres[good] - torch.tensor([laid.top, laid.left])) / laid.scale
         after = centres[good] + moved[good]

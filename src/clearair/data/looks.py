@@ -112,7 +112,7 @@ def _blobs(image: Tensor) -> tuple[Tensor, Tensor]:
     signed = blurred[1:] - blurred[:-1]
     strength = signed.abs()
     peaks = F.max_pool3d(strength[None, None], 3, 1, 1)[0, 0] == strength
-    peaks &= strength > 1.0
+    peaks &= strength > 0.5
     peaks[0], peaks[-1] = False, False
     peaks[:, [0, -1]] = False
     peaks[:, :, [0, -1]] = False
