@@ -29,10 +29,9 @@ STORED = Path(__file__).parent / "stored"
 SAMPLES = {"noise": "coffee", "rain": "chelsea", "lowlight": "astronaut"}
 """Pictures to damage, by the kind of damage, which is the name of the stored result."""
 
-AWAITS_TRAINING = pytest.mark.xfail(
-    strict=True, reason="the weights were trained before haze and rain were drawn as they were measured"
-)
-"""Goes when weights ship that were trained on what is drawn now."""
+
+UNSEEN = {("haze", "astronaut"), ("haze", "chelsea"), ("rain", "astronaut")}
+"""Damage that the shipped perceivers miss: they were trained before haze and rain were drawn as measured."""
 
 
 @pytest.fixture(scope="module")
@@ -98,16 +97,10 @@ def test_a_clean_photograph_is_left_as_it_is(restorer, name):
 
 
 @pytest.mark.parametrize("name", list(CLEAN))
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "noise",
-        "lowlight",
-        pytest.param("haze", marks=AWAITS_TRAINING),
-        pytest.param("rain", marks=AWAITS_TRAINING),
-    ],
-)
-def test_a_damaged_photograph_gets_better(restorer, name, kind):
+@pytest.mark.parametrize("kind", ["noise", "haze", "rain", "lowlight"])
+def test_a_damaged_photograph_gets_better(restorer, name, kind, request):
+    if (kind, name) in UNSEEN:
+        request.applymarker(pytest.mark.xfail(strict=True, reason="the perceivers do not see it yet"))
     clean = CLEAN[name]()[:256, :256]
     picture = damaged(clean, (kind,), 0.6)
     assert psnr(restorer(picture).image, clean) > psnr(picture, clean) + 0.5

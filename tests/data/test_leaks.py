@@ -4,7 +4,8 @@ import skimage.data
 from click.testing import CliRunner
 
 from clearair.apps.cli import cli
-from clearair.data.leaks import find_leaks, look_at
+from clearair.data.leaks import find_leaks
+from clearair.data.looks import look_at
 from clearair.image import Photo, write_photo
 
 COPIES = {
@@ -14,6 +15,9 @@ COPIES = {
     "mirrored": lambda image: image[:, ::-1],
     "resized": lambda image: image[::2, ::2],
     "cropped": lambda image: image[40:300, 120:440],
+    "cropped to 60 %": lambda image: image[120:360, 30:337],
+    "cropped to 50 %": lambda image: image[20:220, 200:456],
+    "cropped to 50 % and shrunk": lambda image: image[20:220:2, 100:356:2],
     "cropped, turned and mirrored": lambda image: np.rot90(image[40:340, 120:480])[::-1],
 }
 
@@ -23,6 +27,34 @@ def target(tmp_path_factory):
     path = tmp_path_factory.mktemp("test") / "astronaut.png"
     write_photo(Photo(skimage.data.astronaut()[:400]), path)
     return path
+
+
+@pytest.mark.parametrize("name", ["coffee", "chelsea", "rocket", "cat", "immunohistochemistry"])
+@pytest.mark.parametrize(("share", "corner"), [(0.6, 0.9), (0.6, 0.2), (0.5, 0.5), (0.5, 0.1)])
+def test_crops_of_many_pictures_are_found(tmp_path, name, share, corner):
+    image = getattr(skimage.data, name)()
+    (height, width), paths = image.shape[:2], [tmp_path / "whole.png", tmp_path / "crop.jpg"]
+    top, left = (round(corner * (1 - share) * side) for side in (height, width))
+    crop = image[top : top + round(share * height), left : left + round(share * width)]
+    for path, pixels in zip(paths, (image, np.rot90(crop)), strict=True):
+        write_photo(Photo(np.ascontiguousarray(pixels)), path)
+    whole, part = map(look_at, paths)
+    for train, test in ((part, whole), (whole, part)):
+        (leak,) = find_leaks([train], [test])
+        assert "cropped" in leak.how
+        assert "turned" in leak.how
+
+
+def test_pictures_of_waves_and_slopes_that_only_look_alike_raise_no_alarm(tmp_path):
+    looks = []
+    y, x = np.mgrid[0:200, 0:300] / 40
+    for index, phase in enumerate(np.linspace(0, 3, 12)):
+        waves = 128 + 60 * np.sin(x * (1 + phase / 3) + phase) + 40 * np.cos(y + phase * x / 2)
+        waves += np.random.default_rng(index).normal(0, 2, waves.shape)
+        path = tmp_path / f"{index}.png"
+        write_photo(Photo(np.repeat(waves.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)), path)
+        looks.append(look_at(path))
+    assert find_leaks(looks[:6], looks[6:]) == []
 
 
 @pytest.mark.parametrize("copy", COPIES)

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from matrix import MatrixTask, Plan
 from torch import Tensor, nn
 
 from clearair.errors import TrainingError
@@ -21,58 +22,6 @@ from clearair.training.checkpoint import load_checkpoint, save_checkpoint
 from clearair.training.loop import Interrupted, Terms, run
 from clearair.training.progress import duration
 from clearair.training.resume import ANNEALED, LATEST, STABLE
-from clearair.training.schedule import warmup_stay_decay
-
-
-@dataclass(frozen=True)
-class Plan:
-    steps: int = 12
-    decay_steps: int = 4
-    seed: int = 0
-    learning_rate: float = 0.1
-    clip: float = 1.0
-    ema: float = 0.9
-    matrix: dict[str, int] = field(default_factory=lambda: {"side": 4})
-
-    @property
-    def decay_start(self) -> int:
-        return self.steps - self.decay_steps
-
-    def rate(self, step: int) -> float:
-        return warmup_stay_decay(step, self.steps, 2, self.decay_start)
-
-
-class MatrixTask:
-    """Learn to turn vectors by 180 degrees."""
-
-    architecture = "matrix"
-    looks = 2
-
-    def __init__(self, plan: Plan | None = None, broken_at: int = -1) -> None:
-        self.plan = plan or Plan()
-        self.broken_at = broken_at
-        torch.manual_seed(self.plan.seed)
-        side = self.plan.matrix["side"]
-        self.network = nn.Linear(side, side)
-        self.drawn: list[int] = []
-
-    def settings(self) -> dict:
-        return asdict(self.plan)
-
-    def load(self) -> None:
-        pass
-
-    def optimizers(self) -> list[torch.optim.Optimizer]:
-        return [torch.optim.AdamW(self.network.parameters(), lr=self.plan.learning_rate)]
-
-    def draw(self, step: int, generator: torch.Generator) -> Tensor:
-        self.drawn.append(step)
-        vectors = torch.randn(8, self.plan.matrix["side"], generator=generator)
-        return vectors * float("nan") if step == self.broken_at else vectors
-
-    def compare(self, batch: Tensor, generator: torch.Generator) -> Terms:
-        noise = 0.01 * torch.randn(batch.shape, generator=generator)
-        return Terms({"error": (self.network(batch) + batch + noise).square().mean()}, {"seen": batch.mean()})
 
 
 def silent(line: str) -> None:
@@ -151,15 +100,45 @@ def test_checkpoints_are_written_by_time_not_by_steps(tmp_path):
     assert load_checkpoint(tmp_path / LATEST).step == 12
 
 
-def test_a_checkpoint_never_holds_a_loss_that_was_not_finite(tmp_path):
-    with pytest.raises(TrainingError, match="learning rate"):
-        run(MatrixTask(broken_at=5), tmp_path, interval=100, save_seconds=1000, report=silent)
-    assert not (tmp_path / LATEST).exists()
-    with pytest.raises(TrainingError, match="step 6"):
-        run(MatrixTask(broken_at=5), tmp_path, interval=100, save_seconds=0, report=silent)
+def test_an_update_with_a_loss_that_is_not_finite_is_left_out_and_named(tmp_path):
+    lines = []
+    run(MatrixTask(broken_at=range(5, 7)), tmp_path, interval=1, save_seconds=0, report=lines.append)
+    told = [line for line in lines if "left out" in line]
+    assert len(told) == 4  # two batches, looked at twice
+    assert told[0] == "step 6 left out: the loss is nan. Its batch: 8 vectors"
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in log if "loss" in record] == [1, 2, 3, 4, 5, *range(8, 13)]
+    assert [record["step"] for record in log if "left out" in record] == [6, 6, 7, 7]
+    checkpoint = load_checkpoint(tmp_path / LATEST)
+    assert checkpoint.step == 12
+    assert all(value.isfinite().all() for value in checkpoint.tensors.values())
+
+
+def test_several_in_a_row_stop_the_run_and_leave_the_checkpoint_of_before(tmp_path):
+    task = MatrixTask(broken_at=range(5, 12))
+    with pytest.raises(
+        TrainingError, match=r"step 8, 5 updates in a row.*loss is nan.*learning rate than 0.1"
+    ):
+        run(task, tmp_path, interval=1, save_seconds=0, report=silent)
     checkpoint = load_checkpoint(tmp_path / LATEST)
     assert checkpoint.step == 5
     assert all(value.isfinite().all() for value in checkpoint.tensors.values())
+
+
+def test_weights_that_are_lost_stop_the_run(tmp_path):
+    task = MatrixTask()
+
+    def spoil(line: str) -> None:
+        if line.startswith("step 4 "):
+            task.network.weight.data[0, 0] = float("inf")
+
+    with pytest.raises(TrainingError, match=r"not finite, such as network\.weight"):
+        run(task, tmp_path, interval=1, save_seconds=0, report=spoil)
+    assert load_checkpoint(tmp_path / LATEST).step == 3
+    task.network.weight.data.zero_()
+    with pytest.raises(TrainingError, match="updates in a row could not be made: the loss is"):
+        run(task, tmp_path / "late", interval=1, save_seconds=1000, report=spoil)
+    assert not (tmp_path / "late" / LATEST).exists()
 
 
 def test_the_log_holds_the_means_of_an_interval(tmp_path):

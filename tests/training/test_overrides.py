@@ -50,7 +50,7 @@ def test_every_field_that_is_one_value_can_be_set_to_what_it_is():
         ("mix.single.nose=1", "did you mean 'noise'"),
         ("batch=many", "batch must be int; got 'many'"),
         ("network.tone=yes", "true or false"),
-        ("clue_reuse=papr", "paper, anchored"),
+        ("clue_reuse=papr", "paper, detached, anchored"),
         ("scales=1", "2 values"),
         ("stages=100/8", "start/batch/patch/view"),
         ("mix=1", "mix.clean"),

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clearair.data.layouts import DATA_SETS, Item, find_set, pictures
-from clearair.data.leaks import Leak, Look, find_leaks, look_at
+from clearair.data.leaks import Leak, find_leaks
+from clearair.data.looks import Look, look_at
 from clearair.data.splits import TWINS
 from clearair.errors import DataError, ImageError
 from clearair.image import read_photo

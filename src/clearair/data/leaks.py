@@ -2,44 +2,40 @@
 cropped copies.
 
 Two searches. Thumbnails, compared under all eight symmetries, find whole copies, also of pictures with little
-in them. Patches around blobs, whose size is found with them, find crops: matches must agree on one place and
-one scale. Whatever is found is laid over its counterpart and believed only when the fine structure agrees.
+in them. Features around blobs find crops: matches must agree on one symmetry, place and scale. Whatever is
+found is laid over its counterpart, and believed only when the fine structure agrees all over what both show.
 
-Shapes: H x W of a small picture, K patches.
+Shapes: H x W of a small picture, K features, M matches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.errors import ImageError
-from clearair.image import read_photo, to_depth
+from clearair.data.looks import SYMMETRIES, Look, gaussian, turned
 
-LONG_SIDE = 256
-"""Longer side that every picture is looked at with."""
-THUMBNAIL = 20
 ALIKE = 0.93
 """Correlation of thumbnails that makes a candidate."""
-PATCHES = 40
-"""Of each picture, at its strongest blobs."""
-GRID = 8
-"""Samples along a patch, two deviations of the blob apart."""
-MATCH = 0.9
-"""Correlation of patches that makes a match."""
+MATCH = 0.93
+"""Similarity of descriptions that makes a match."""
 AGREEING = 4
 """Matches that must agree on place and scale to make a candidate."""
-SAME = 0.7
-"""Correlation of fine structure, laid over each other, from which on two pictures are one."""
-SIGMAS = tuple(1.6 * 2 ** (k / 2) for k in range(8))
-
-SYMMETRIES = tuple((turns, mirrored) for mirrored in (False, True) for turns in range(4))
+NEAR = 10.0
+"""Pixels that agreeing matches may be away from the same place."""
+SAME = 0.8
+"""Correlation of the fine structure of whole pictures from which on two are one."""
+CELL = 16
+"""Pixels along the squares in which cropped pictures are compared."""
+FEWEST_CELLS = 5
+"""Squares with structure in both directions by which a crop can be told."""
+OVERLAP = 0.4
+"""Share that both show of the one of which they show more."""
 
 
 @dataclass(frozen=True)
@@ -51,22 +47,19 @@ class Leak:
     how: str
     """What the training picture is of the other, such as "mirrored, cropped"; "" for a plain copy."""
     agreement: float
-    """Correlation of their fine structure."""
+    """Of their fine structure, at most 1."""
 
 
-@dataclass(frozen=True, eq=False)
-class Look:
-    """What is remembered of a picture."""
+@dataclass(frozen=True)
+class _Laid:
+    """How a picture lies over another: y = scale * x + shift for rows and columns, after a symmetry."""
 
-    path: Path
-    image: Tensor
-    """(H, W) uint8 luma, the longer side 256."""
-    thumbnail: Tensor
-    """(20, 20), the whole picture, of mean 0 and norm 1."""
-    patches: Tensor
-    """(K, 8, 8), each of mean 0 and norm 1."""
-    places: Tensor
-    """(K, 3): row, column, and size of each blob."""
+    symmetry: int
+    scale: float
+    top: float
+    left: float
+    whole: bool = False
+    """Whether both show the same, no more and no less."""
 
 
 def find_leaks(
@@ -74,180 +67,231 @@ def find_leaks(
 ) -> list[Leak]:
     """Training pictures that are copies or parts of test pictures, or contain them."""
     leaks: dict[tuple[Path, Path], Leak] = {}
-    turned = [[_turned(look, *symmetry) for look in test] for symmetry in SYMMETRIES]
     for start in range(0, len(train), 16):
         some = train[start : start + 16]
-        for symmetry, looks in zip(SYMMETRIES, turned, strict=True):
-            for one, other, guess in _candidates(some, looks):
-                leak = _verified(one, other, guess, symmetry)
-                key = (one.path, other.path)
-                if leak and (key not in leaks or leak.agreement > leaks[key].agreement):
-                    leaks[key] = leak
+        for one, other, laid in (*_alike(some, test), *_matching(some, test)):
+            key = (one.path, other.path)
+            if key not in leaks and (leak := _verified(one, other, laid)):
+                leaks[key] = leak
         if on_done:
             on_done(min(start + 16, len(train)), len(train))
     return sorted(leaks.values(), key=lambda leak: (leak.train, leak.test))
 
 
-def look_at(path: Path) -> Look | None:
-    """Read a picture and remember it; None when it cannot be read."""
-    try:
-        pixels = to_depth(read_photo(path).pixels, np.dtype(np.uint8))
-    except ImageError:
-        return None
-    colour = torch.from_numpy(np.ascontiguousarray(pixels)).float()
-    grey = (colour @ torch.tensor([0.299, 0.587, 0.114]))[None, None]
-    scale = LONG_SIDE / max(grey.shape[2:])
-    size = [max(16, round(length * scale)) for length in grey.shape[2:]]
-    small = F.interpolate(grey, size, mode="bilinear", antialias=True)
-    thumbnail = F.interpolate(small, (THUMBNAIL, THUMBNAIL), mode="area")[0, 0]
-    patches, places = _blobs(small)
-    return Look(path, small[0, 0].round().byte(), _standardised(thumbnail), patches, places)
-
-
-def _candidates(train: Sequence[Look], test: Sequence[Look]) -> list[tuple[Look, Look, Tensor]]:
-    """Pairs that may be one, with the scale and the shift (row, column) from train to test."""
-    found: list[tuple[Look, Look, Tensor]] = []
+def _alike(train: Sequence[Look], test: Sequence[Look]) -> Iterator[tuple[Look, Look, _Laid]]:
+    """Pairs that may be copies as a whole."""
     if not train or not test:
-        return found
-    alike = torch.stack([one.thumbnail for one in train]).flatten(1) @ (
-        torch.stack([other.thumbnail for other in test]).flatten(1).T
-    )
-    for i, j in (alike > ALIKE).nonzero().tolist():
-        size, target = (torch.tensor(look.image.shape).float() for look in (train[i], test[j]))
-        found.append((train[i], test[j], torch.tensor([float((target / size).mean()), 0.0, 0.0])))
-    ours, theirs = (torch.cat([look.patches for look in looks]).flatten(1) for looks in (train, test))
-    our_owner, their_owner = (
-        torch.repeat_interleave(torch.arange(len(looks)), torch.tensor([len(look.patches) for look in looks]))
-        for looks in (train, test)
-    )
-    our_place, their_place = (torch.cat([look.places for look in looks]) for looks in (train, test))
-    a, b = (ours @ theirs.T > MATCH).nonzero().T
-    pair = our_owner[a] * len(test) + their_owner[b]
-    for index in (torch.bincount(pair, minlength=1) >= AGREEING).nonzero().flatten().tolist():
-        mine, yours = our_place[a[pair == index]], their_place[b[pair == index]]
-        guess = _agreed(mine, yours)
-        if guess is not None:
-            found.append((train[index // len(test)], test[index % len(test)], guess))
-    return found
+        return
+    theirs = torch.stack([other.thumbnail for other in test]).flatten(1)
+    for index, symmetry in enumerate(SYMMETRIES):
+        ours = torch.stack([turned(one.thumbnail, *symmetry) for one in train]).flatten(1)
+        for i, j in (ours @ theirs.T > ALIKE).nonzero().tolist():
+            size = torch.tensor(turned(train[i].image, *symmetry).shape)
+            scale = torch.tensor(test[j].image.shape) / size
+            if scale.max() < 1.1 * scale.min():
+                yield train[i], test[j], _Laid(index, float(scale.mean()), 0.0, 0.0, whole=True)
 
 
-def _agreed(mine: Tensor, yours: Tensor) -> Tensor | None:
-    """Scale, row and column that at least `AGREEING` matches agree on, by least squares; else None."""
-    scale = yours[:, 2] / mine[:, 2]  # (K,), one guess a match
-    shift = yours[:, :2] - scale[:, None] * mine[:, :2]
-    there = scale[:, None, None] * mine[None, :, :2] + shift[:, None]  # (K guesses, K matches, 2)
-    near = (there - yours[None, :, :2]).norm(dim=2) < 0.06 * LONG_SIDE
-    near &= (scale[None] / scale[:, None]).log2().abs() < 0.6
-    best = near[near.sum(1).argmax()]
-    # Matches of one spot with itself at several sizes count once.
-    spots = {tuple(place) for place in (mine[best, :2] / 6).round().int().tolist()}
-    if len(spots) < AGREEING:
-        return None
-    a, b = mine[best, :2], yours[best, :2]
-    centred = a - a.mean(0)
-    fitted = (centred * (b - b.mean(0))).sum() / centred.square().sum().clamp_min(1e-6)
-    if not 0.2 < float(fitted) < 5:
-        return None
-    return torch.cat([fitted[None], b.mean(0) - fitted * a.mean(0)])
+def _matching(train: Sequence[Look], test: Sequence[Look]) -> Iterator[tuple[Look, Look, _Laid]]:
+    """Pairs with features in common that agree on how one lies over the other."""
+    if not train or not test:
+        return
+    ours = torch.cat([look.sure.descriptions for look in train])
+    owner = _owners([len(look.sure.descriptions) for look in train])
+    first = _starts([len(look.sure.descriptions) for look in train])
+    for start in range(0, len(test), 32):
+        some = test[start : start + 32]
+        counts = [len(look.all.descriptions) for look in some]
+        theirs, their_first = _owners(counts), _starts(counts)
+        a, b = (ours @ torch.cat([look.all.descriptions for look in some]).T > MATCH).nonzero().T
+        pair = owner[a] * len(some) + theirs[b]
+        enough = torch.bincount(pair, minlength=1)[pair] >= AGREEING
+        a, b, pair = a[enough], b[enough], pair[enough]
+        for index in sorted(set(pair.tolist())):
+            one, other = train[index // len(some)], some[index % len(some)]
+            mine = a[pair == index] - first[index // len(some)]
+            yours = b[pair == index] - their_first[index % len(some)]
+            laid = _agreed(one, other, mine, yours)
+            if laid is not None:
+                yield one, other, laid
 
 
-def _verified(one: Look, other: Look, guess: Tensor, symmetry: tuple[int, bool]) -> Leak | None:
-    """Lay the two over each other, near the guess, and compare their fine structure."""
-    mine, yours = one.image.float(), other.image.float()
-    best, best_scale = 0.0, 1.0
-    scale, top, left = guess.tolist()
-    for factor in (0.985, 1.0, 1.015):
-        agreement = _agreement(mine, yours, scale * factor, top, left, scale)
-        if agreement > best:
-            best, best_scale = agreement, scale * factor
-    if best < SAME:
-        return None
-    whole = all(
-        abs(best_scale * length / target - 1) < 0.06
+def _owners(counts: list[int]) -> Tensor:
+    return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+
+
+def _starts(counts: list[int]) -> Tensor:
+    return torch.tensor([0, *counts[:-1]]).cumsum(0)
+
+
+def _agreed(one: Look, other: Look, mine: Tensor, yours: Tensor) -> _Laid | None:
+    """How one lies over the other, by least squares over the most matches that agree; else None."""
+    # Both patches were brought into the same position, so the pictures differ by the one and not the other.
+    symmetry = _BETWEEN[one.sure.symmetries[mine], other.all.symmetries[yours]]  # (M,)
+    best: tuple[int, _Laid] | None = None
+    for index in sorted(set(symmetry.tolist())):
+        chosen = symmetry == index
+        if int(chosen.sum()) < AGREEING:
+            continue
+        a = _turned_places(one.sure.places[mine[chosen]], tuple(one.image.shape), index)
+        b = other.all.places[yours[chosen]]
+        scale = b[:, 2] / a[:, 2]  # (M,), one guess a match
+        shift = b[:, :2] - scale[:, None] * a[:, :2]
+        there = scale[:, None, None] * a[None, :, :2] + shift[:, None]  # (M guesses, M matches, 2)
+        near = (there - b[None, :, :2]).norm(dim=2) < NEAR
+        near &= (scale[None] / scale[:, None]).log2().abs() < 0.4
+        agreeing = near[near.sum(1).argmax()]
+        a, b = a[agreeing], b[agreeing]
+        # Matches of one spot with itself at several sizes count once, and so do those of several with one.
+        spots = min(len({tuple(place) for place in (c[:, :2] / 6).round().int().tolist()}) for c in (a, b))
+        if spots < AGREEING or (best is not None and spots <= best[0]):
+            continue
+        centred = a[:, :2] - a[:, :2].mean(0)
+        spread = float(centred.square().sum())
+        fitted = float((centred * (b[:, :2] - b[:, :2].mean(0))).sum()) / max(spread, 1e-6)
+        if 0.2 < fitted < 5 and spread > 100:
+            top, left = (b[:, :2].mean(0) - fitted * a[:, :2].mean(0)).tolist()
+            best = spots, _Laid(index, fitted, top, left)
+    return None if best is None else best[1]
+
+
+def _turned_places(places: Tensor, size: tuple[int, ...], symmetry: int) -> Tensor:
+    """Where blobs are, (K, 3), when their picture is turned and mirrored."""
+    turns, mirrored = SYMMETRIES[symmetry]
+    row, column, sigma = places.T
+    height, width = size
+    for _ in range(turns):
+        row, column = width - 1 - column, row
+        height, width = width, height
+    if mirrored:
+        column = width - 1 - column
+    return torch.stack([row, column, sigma], 1)
+
+
+def _between() -> Tensor:
+    """(8, 8): how a picture was turned when one symmetry makes of it what another makes of the copy."""
+    marks = torch.arange(4).view(2, 2)
+    table = torch.zeros(8, 8, dtype=torch.long)
+    for ours, first in enumerate(SYMMETRIES):
+        for theirs, second in enumerate(SYMMETRIES):
+            for index, symmetry in enumerate(SYMMETRIES):
+                if torch.equal(turned(turned(marks, *symmetry), *second), turned(marks, *first)):
+                    table[ours, theirs] = index
+    return table
+
+
+_BETWEEN = _between()
+
+
+def _verified(one: Look, other: Look, laid: _Laid) -> Leak | None:
+    """Lay the two over each other and compare their fine structure."""
+    mine = turned(one.image, *SYMMETRIES[laid.symmetry]).float()
+    yours = other.image.float()
+    if laid.whole:
+        agreement = _whole_agreement(mine, yours)
+        if agreement < SAME:
+            return None
+    else:
+        found = _part_agreement(mine, yours, laid)
+        if found is None:
+            return None
+        agreement, laid = found
+    whole = laid.whole or all(
+        abs(laid.scale * length / target - 1) < 0.06
         for length, target in zip(mine.shape, yours.shape, strict=True)
     )
-    turns, mirrored = symmetry
+    turns, mirrored = SYMMETRIES[laid.symmetry]
     words = ["mirrored"] if mirrored else []
     words += [f"turned by {90 * turns} degrees"] if turns else []
     words += [] if whole else ["cropped"]
-    return Leak(one.path, other.path, ", ".join(words), round(best, 3))
+    return Leak(one.path, other.path, ", ".join(words), round(agreement, 3))
 
 
-def _agreement(mine: Tensor, yours: Tensor, scale: float, top: float, left: float, guessed: float) -> float:
-    """Correlation of fine structure over what both show, at the best shift nearby."""
-    height, width = mine.shape
-    top, left = top + (guessed - scale) * height / 2, left + (guessed - scale) * width / 2  # about the middle
-    size = (max(8, round(height * scale)), max(8, round(width * scale)))
+def _whole_agreement(mine: Tensor, yours: Tensor) -> float:
+    """Correlation of the fine structure of two whole pictures, at the best small shift."""
+    size = yours.shape
     laid = F.interpolate(mine[None, None], size, mode="bilinear", antialias=True)[0, 0]
-    y, x = round(top), round(left)
+    a, b = _fine(laid)[2:-2, 2:-2], _fine(yours)
+    best = 0.0
+    for down in range(5):
+        for right in range(5):
+            shifted = b[down : down + a.shape[0], right : right + a.shape[1]]
+            best = max(best, float((a * shifted).sum() / (a.norm() * shifted.norm()).clamp_min(1e-3)))
+    return best
+
+
+def _part_agreement(mine: Tensor, yours: Tensor, laid: _Laid) -> tuple[float, _Laid] | None:
+    """Median agreement of the squares, and how the one lies over the other at best; None when too little."""
+    found: tuple[float, _Laid] | None = None
+    for _ in range(3):  # each time the squares say how the one lies better
+        squares = _squares(mine, yours, laid)
+        if squares is None:
+            return None
+        agreement, moved, centres = squares
+        median = float(agreement.median())
+        # The fewer squares there are, the better must they agree.
+        if median >= max(0.7, 1.1 - 0.04 * len(agreement)) and (found is None or median > found[0]):
+            found = median, laid
+        good = agreement >= median
+        if int(good.sum()) < 3:
+            break
+        before = (centres[good] - torch.tensor([laid.top, laid.left])) / laid.scale
+        after = centres[good] + moved[good]
+        centred = before - before.mean(0)
+        scale = float((centred * (after - after.mean(0))).sum() / centred.square().sum().clamp_min(1e-6))
+        if not 0.9 < scale / laid.scale < 1.1:
+            break
+        top, left = (after.mean(0) - scale * before.mean(0)).tolist()
+        laid = _Laid(laid.symmetry, scale, top, left)
+    return found
+
+
+def _squares(mine: Tensor, yours: Tensor, laid: _Laid) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Of the squares with structure in both directions, S of them: (S,) correlation at the best small shift,
+    (S, 2) that shift, and (S, 2) the centres in `yours`; None where both show too little."""
+    height, width = mine.shape
+    size = (max(8, round(height * laid.scale)), max(8, round(width * laid.scale)))
+    over = F.interpolate(mine[None, None], size, mode="bilinear", antialias=True)[0, 0]
+    y, x = round(laid.top), round(laid.left)
     rows = slice(max(0, y), min(yours.shape[0], y + size[0]))
     columns = slice(max(0, x), min(yours.shape[1], x + size[1]))
-    if rows.stop - rows.start < 32 or columns.stop - columns.start < 32:
-        return 0.0
-    a = _fine(laid)[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
+    tall, wide = rows.stop - rows.start, columns.stop - columns.start
+    if min(tall, wide) < 3 * CELL or tall * wide < OVERLAP * min(over.numel(), yours.numel()):
+        return None
+    a = _fine(over)[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
     b = _fine(yours)[rows, columns]
-    # All shifts at once in the frequency domain; what wraps around the border costs a little of the peak.
-    a, b = ((part - part.mean()) / part.std().clamp_min(1e-3) for part in (a, b))
-    product = torch.fft.irfft2(torch.fft.rfft2(a).conj() * torch.fft.rfft2(b), s=a.shape) / a.numel()
-    reach = 8
-    near = torch.cat([product[:reach], product[-reach:]])
-    near = torch.cat([near[:, :reach], near[:, -reach:]], 1)
-    return float(near.max())
+    reach = 3
+    down, right = (tall - 2 * reach) // CELL, (wide - 2 * reach) // CELL
+
+    def cells(image: Tensor, dy: int, dx: int) -> Tensor:  # (S, CELL * CELL), of mean 0
+        part = image[reach + dy :, reach + dx :][: down * CELL, : right * CELL]
+        flat = part.reshape(down, CELL, right, CELL).transpose(1, 2).reshape(down * right, CELL * CELL)
+        return flat - flat.mean(1, keepdim=True)
+
+    structured = _cornered(cells(a, 0, 0)) & _cornered(cells(b, 0, 0))
+    if int(structured.sum()) < FEWEST_CELLS:
+        return None
+    ours = F.normalize(cells(a, 0, 0)[structured], dim=1)
+    shifts = [(dy, dx) for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1)]
+    each = torch.stack([(ours * F.normalize(cells(b, *shift)[structured], dim=1)).sum(1) for shift in shifts])
+    agreement, which = each.max(0)
+    corner = torch.cartesian_prod(torch.arange(down), torch.arange(right))[structured] * float(CELL)
+    centres = corner + CELL / 2 + reach + torch.tensor([rows.start, columns.start])
+    return agreement, torch.tensor(shifts).float()[which], centres
+
+
+def _cornered(cells: Tensor) -> Tensor:
+    """(S, CELL * CELL) -> (S,) whether there is structure in both directions: a lone edge fits any other."""
+    square = cells.view(-1, CELL, CELL)
+    down = (square[:, 1:, :-1] - square[:, :-1, :-1]).flatten(1)
+    right = (square[:, :-1, 1:] - square[:, :-1, :-1]).flatten(1)
+    yy, xx, yx = down.square().mean(1), right.square().mean(1), (down * right).mean(1)
+    half = (yy + xx) / 2
+    weaker = half - ((yy - xx).square() / 4 + yx.square()).sqrt()
+    return (weaker > 0.15 * half) & (weaker > 0.01)
 
 
 def _fine(image: Tensor) -> Tensor:
     """Structure between 2 and 8 pixels, (H, W) -> (H, W), limited so that no single edge decides."""
-    band = (_gaussian(image[None, None], 1.5) - _gaussian(image[None, None], 5.0))[0, 0]
-    return (band / (band.std() + 1e-3)).clamp(-3, 3)
-
-
-def _blobs(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Patches around the strongest blobs of an image, (1, 1, H, W) -> (K, 8, 8), (K, 3)."""
-    height, width = image.shape[2:]
-    blurred = torch.cat([_gaussian(image, sigma) for sigma in SIGMAS], 1)[0]  # (8, H, W)
-    difference = (blurred[1:] - blurred[:-1]).abs()
-    peaks = F.max_pool3d(difference[None, None], 3, 1, 1)[0, 0] == difference
-    level, row, column = (peaks & (difference > 1.5))[:-1].nonzero().T
-    sigma = torch.tensor(SIGMAS)[level]
-    reach = GRID * sigma * 0.9  # nearly the whole patch must lie inside
-    inside = (row > reach) & (row < height - reach) & (column > reach) & (column < width - reach)
-    level, row, column, sigma = level[inside], row[inside], column[inside], sigma[inside]
-    strongest = difference[level, row, column].argsort(descending=True)[:PATCHES]
-    level, row, column, sigma = (each[strongest] for each in (level, row, column, sigma))
-    offset = (torch.arange(GRID) - (GRID - 1) / 2) * 2
-    y = row[:, None, None] + sigma[:, None, None] * offset[:, None]
-    x = column[:, None, None] + sigma[:, None, None] * offset
-    rows = y.expand(-1, -1, GRID).round().long().clamp(0, height - 1)
-    columns = x.expand(-1, GRID, -1).round().long().clamp(0, width - 1)
-    patches = blurred[level[:, None, None], rows, columns]
-    return _standardised(patches), torch.stack([row.float(), column.float(), sigma], 1)
-
-
-def _turned(look: Look, turns: int, mirrored: bool) -> Look:
-    """The look at a picture that was turned by quarters and then mirrored."""
-    height, width = look.image.shape
-    row, column, size = look.places.T
-    image, thumbnail, patches = look.image, look.thumbnail, look.patches
-    for _ in range(turns):
-        row, column = width - 1 - column, row
-        height, width = width, height
-    image, thumbnail, patches = (torch.rot90(part, turns, (-2, -1)) for part in (image, thumbnail, patches))
-    if mirrored:
-        column = width - 1 - column
-        image, thumbnail, patches = (part.flip(-1) for part in (image, thumbnail, patches))
-    return Look(look.path, image, thumbnail, patches, torch.stack([row, column, size], 1))
-
-
-def _gaussian(image: Tensor, sigma: float) -> Tensor:
-    radius = min(round(3 * sigma), min(image.shape[2:]) - 1)
-    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
-    kernel = (kernel / kernel.sum())[None, None, None]
-    rows = F.conv2d(F.pad(image, (radius, radius, 0, 0), mode="replicate"), kernel)
-    return F.conv2d(F.pad(rows, (0, 0, radius, radius), mode="replicate"), kernel.transpose(2, 3))
-
-
-def _standardised(values: Tensor) -> Tensor:
-    """Mean 0 and norm 1 over the last two dimensions."""
-    centred = values - values.mean((-2, -1), keepdim=True)
-    norm: Tensor = centred.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-6)
-    return centred / norm
+    band = (gaussian(image[None, None], 1.5) - gaussian(image[None, None], 5.0))[0, 0]
+    return (band / (band.std() + 0.5)).clamp(-3, 3)

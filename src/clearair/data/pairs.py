@@ -9,6 +9,8 @@ cover.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -71,10 +73,31 @@ class PairBatch:
     cover: Tensor
     """(B, K, h, w) in [0, 1]: how much of each of KINDS there is at each place."""
 
+    def part(self, rows: slice) -> PairBatch:
+        """Some of the pairs."""
+        return PairBatch(self.damaged[rows], self.clean[rows], self.kinds[rows], self.cover[rows])
 
-def generator_for(seed: int, step: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """The random source of one step of a run."""
-    return torch.Generator(device).manual_seed(seed * 1_000_003 + step)
+    @classmethod
+    def joined(cls, parts: Sequence[PairBatch]) -> PairBatch:
+        """One batch of several."""
+        return cls(
+            torch.cat([part.damaged for part in parts]),
+            torch.cat([part.clean for part in parts]),
+            tuple(kinds for part in parts for kinds in part.kinds),
+            torch.cat([part.cover for part in parts]),
+        )
+
+
+def generator_for(
+    seed: int, step: int, device: torch.device | str = "cpu", share: int | None = None
+) -> torch.Generator:
+    """The random source of one step of a run, or of one share of its batch."""
+    number = seed * 1_000_003 + step
+    if share is not None:
+        # Of a larger number PyTorch's generator would use 32 bits alone, so these must be mixed well.
+        digest = hashlib.blake2b(f"{number} {share}".encode(), digest_size=4).digest()
+        number = int.from_bytes(digest, "big")
+    return torch.Generator(device).manual_seed(number)
 
 
 def draw_pairs(

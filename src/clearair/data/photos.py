@@ -6,19 +6,27 @@ Layout: `train/clean/**` photographs to damage; `train/lowlight/*/{input,target}
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from clearair.data.splits import split
-from clearair.errors import DataError
+from clearair.errors import DataError, ImageError
 from clearair.image import SUFFIXES, read_photo
 from clearair.image.libvips import libvips
 from clearair.image.pillow import read_with_pillow
+
+File = TypeVar("File")
+Loaded = TypeVar("Loaded")
+
+MOST_UNREADABLE = 0.01
+"""Share of the pictures that may be left out since they cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,8 @@ class TrainingPhotos:
     """Photographs whose depth was measured."""
     shakes: Tensor | None = None
     """(N, T, 3) paths of cameras that shook, measured: right, down, share of the time (`shakes`)."""
+    left_out: tuple[str, ...] = ()
+    """What could not be read, a line each."""
 
     def to(self, device: torch.device | str) -> TrainingPhotos:
         """Copy to a device, as bytes: what is drawn from them is then made there."""
@@ -62,6 +72,7 @@ class TrainingPhotos:
             },
             tuple(Scene(scene.photo.to(device), scene.depth.to(device)) for scene in self.scenes),
             None if self.shakes is None else self.shakes.to(device),
+            self.left_out,
         )
 
 
@@ -92,21 +103,50 @@ def find_pairs(data: Path, kind: str) -> list[tuple[Path, Path]]:
 
 
 def load_training_photos(data: Path) -> TrainingPhotos:
-    """Read what is not held out (`splits`). Raises DataError when there are no clean photographs."""
+    """Read what is not held out (`splits`); pictures that cannot be read are named and left out.
+
+    Raises DataError when there are no clean photographs, when the halves of a pair differ in size, and when
+    more than 1 % of the pictures cannot be read.
+    """
     from clearair.data.scenes import find_scenes, load_scene
     from clearair.data.shakes import load_shakes
 
     clean, _ = split(find_photos(data / "train" / "clean"), "clean")
-    pairs = {kind: split(find_pairs(data, kind), kind)[0] for kind in ("lowlight", "rain")}
-    return TrainingPhotos(
-        tuple(load_pixels(path) for path in clean),
-        {
-            kind: tuple(Pair(load_pixels(damaged), load_pixels(target)) for damaged, target in files)
-            for kind, files in pairs.items()
-        },
-        tuple(load_scene(photo, depth) for photo, depth in find_scenes(data)),
-        load_shakes(data),
-    )
+    files = {kind: split(find_pairs(data, kind), kind)[0] for kind in ("lowlight", "rain")}
+    depths = find_scenes(data)
+    bad: list[str] = []
+    photos = _readable(clean, load_pixels, bad)
+    pairs = {kind: tuple(_readable(these, _load_pair, bad)) for kind, these in files.items()}
+    scenes = _readable(depths, lambda both: load_scene(*both), bad)
+    count = len(clean) + sum(map(len, files.values())) + len(depths)
+    if bad and (len(bad) > MOST_UNREADABLE * count or not photos):
+        raise DataError(
+            f"{data / 'train'}: {len(bad)} of {count} pictures cannot be read, more than "
+            f"{MOST_UNREADABLE:.0%}: {'; '.join(bad[:3])}{'; ...' if len(bad) > 3 else ''}"
+        )
+    left_out = [f"left out: {line}" for line in bad]
+    if bad:
+        left_out.append(f"{len(bad)} of {count} pictures cannot be read and are left out.")
+    return TrainingPhotos(tuple(photos), pairs, tuple(scenes), load_shakes(data), tuple(left_out))
+
+
+def _readable(files: Iterable[File], load: Callable[[File], Loaded], bad: list[str]) -> list[Loaded]:
+    """What can be read; why something cannot is added to `bad`."""
+    loaded = []
+    for file in files:
+        try:
+            loaded.append(load(file))
+        except ImageError as error:
+            bad.append(str(error))
+    return loaded
+
+
+def _load_pair(paths: tuple[Path, Path]) -> Pair:
+    damaged, clean = map(load_pixels, paths)
+    if damaged.shape != clean.shape:
+        sizes = " and ".join(f"{width} x {height}" for _, height, width in (damaged.shape, clean.shape))
+        raise DataError(f"{paths[0]}: its size and that of {paths[1]} differ: {sizes} px.")
+    return Pair(damaged, clean)
 
 
 def load_pixels(path: Path) -> Tensor:

@@ -73,6 +73,10 @@ class Guidance:
         """Copy to a device."""
         return Guidance(**{name: value.to(device) for name, value in vars(self).items()})
 
+    def part(self, rows: slice) -> Guidance:
+        """The judgement of some of the images."""
+        return Guidance(**{name: value[rows] for name, value in vars(self).items()})
+
     def permuted(self, order: Tensor) -> Guidance:
         """Hand each image the judgement of another one: `order` (B,) is a permutation."""
         return Guidance(**{name: value[order] for name, value in vars(self).items()})

@@ -46,6 +46,10 @@ class Overview:
         neighbourhoods, areas = self.neighbourhoods.to(device), self.areas.to(device)
         return Overview(neighbourhoods, areas, self.thumbnail.to(device), self.size)
 
+    def part(self, rows: slice) -> Overview:
+        """Of some of the pictures."""
+        return Overview(self.neighbourhoods[rows], self.areas[rows], self.thumbnail[rows], self.size)
+
 
 def survey(image: Tensor, labels: Tensor, regions: int, stem: int) -> Overview:
     """The overview of pictures in memory: (B, 3, H, W) in [0, 1] with labels (B, H, W)."""

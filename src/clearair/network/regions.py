@@ -27,12 +27,20 @@ def membership(labels: Tensor, regions: int, stride: int = 1) -> Tensor:
     return count.float() / stride**2
 
 
-def drop_regions(labels: Tensor, regions: int, probability: float, generator: torch.Generator) -> Tensor:
+def drop_regions(
+    labels: Tensor,
+    regions: int,
+    probability: float,
+    generator: torch.Generator,
+    batch: int | None = None,
+    rows: slice = slice(None),
+) -> Tensor:
     """Mask dropout: merge a random subset of the regions into the background label 0 (training only).
 
     (B, H, W) -> (B, H, W). Merging keeps the map a partition; zeroing would leave pixels without a region.
+    The labels may be `rows` of a larger `batch`: what each loses does not depend on how that is divided.
     """
-    drawn = torch.rand(labels.shape[0], regions, generator=generator, device=generator.device)
+    drawn = torch.rand(batch or len(labels), regions, generator=generator, device=generator.device)[rows]
     kept = torch.arange(regions, device=drawn.device) * (drawn >= probability)  # (B, N): new of old labels
     flat = labels.long().flatten(1)
     moved = kept.to(labels.device, non_blocking=labels.device.type != "cpu")

@@ -20,7 +20,7 @@ TONE_KINDS = ("haze", "lowlight", "rain", "snow")
 """Kinds that change exposure, colour or contrast as a whole; rain and snow do by the veil they melt into."""
 ONLY_TONE = ("haze", "lowlight")
 """Those of them that are nothing else. Some pictures are meant to look so: in doubt they are left alone."""
-TONE_RAMPS = {"haze": (0.83, 0.95), "lowlight": (0.92, 0.96), "rain": (0.8, 0.95), "snow": (0.8, 0.95)}
+TONE_RAMPS = {"haze": (0.75, 0.92), "lowlight": (0.945, 0.97), "rain": (0.8, 0.95), "snow": (0.8, 0.95)}
 """Probability of each up to which the tone stays, and from which on it is corrected in full. A night scene
 and a photo of a scene in too little light differ least of all, so the perceiver must be surest there."""
 TONE_WORDS = ("hazy", "low-light", "rainy", "snowy")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ class Checkpoint:
     """`network.*`, `average.*` and `optimizer.*`."""
     seconds: float
     """Time spent training so far, all sittings together."""
+    norms: tuple[float, ...] = ()
+    """Of the last gradients, by which spikes are told."""
 
     @property
     def annealing(self) -> bool:
@@ -75,6 +78,7 @@ def capture(
     average: nn.Module,
     optimizers: list[torch.optim.Optimizer],
     seconds: float,
+    norms: tuple[float, ...] = (),
 ) -> Checkpoint:
     """The run as it stands."""
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
@@ -83,24 +87,50 @@ def capture(
         for parameter, state in optimizer.state_dict()["state"].items():
             for name, value in state.items():
                 tensors[f"optimizer.{index}.{parameter}.{name}"] = value
-    return Checkpoint(step, recipe, tensors, seconds)
+    return Checkpoint(step, recipe, tensors, seconds, norms)
+
+
+def check_room(network: nn.Module, folder: Path) -> None:
+    """Raises TrainingError when a disk has no room for two checkpoints of a network, one beside the other."""
+    weights = sum(value.nbytes for value in network.state_dict().values())
+    _check_free(folder, 2 * 4 * weights)  # the network, its average, and at most two moments of each weight
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write whole or not at all. Raises TrainingError when a value is not finite."""
+    """Write whole or not at all. Raises TrainingError when a value is not finite or there is no room."""
+    _check_free(path.parent, sum(value.nbytes for value in checkpoint.tensors.values()))
     bad = [name for name, value in checkpoint.tensors.items() if not value.isfinite().all()]
     if bad:
         raise TrainingError(
             f"{path}: not written, since {len(bad)} tensors are not finite, such as {bad[0]}."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    about = {"step": checkpoint.step, "seconds": checkpoint.seconds, "recipe": checkpoint.recipe}
+    about = {
+        "step": checkpoint.step,
+        "seconds": checkpoint.seconds,
+        "norms": checkpoint.norms,
+        "recipe": checkpoint.recipe,
+    }
     tensors = {name: value.detach().contiguous().cpu() for name, value in checkpoint.tensors.items()}
-    save_file(tensors, partial, {"clearair": json.dumps(about)})
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, partial, {"clearair": json.dumps(about)})
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise TrainingError(f"{path}: cannot be written, what was there stays: {error}.") from error
+
+
+def _check_free(folder: Path, needed: int) -> None:
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise TrainingError(
+            f"{folder}: there must be room for {needed / 1e6:,.0f} MB of checkpoints, but only "
+            f"{free / 1e6:,.0f} MB are free; what was there stays."
+        )
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -111,4 +141,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise TrainingError(f"{path}: not a checkpoint that can be resumed ({error}).") from error
-    return Checkpoint(int(about["step"]), about["recipe"], tensors, float(about["seconds"]))
+    return Checkpoint(
+        int(about["step"]), about["recipe"], tensors, float(about["seconds"]), tuple(about.get("norms", ()))
+    )

@@ -21,10 +21,8 @@ from clearair.evaluation.summary import by_kind, inputs
 from clearair.evaluation.validation import Score
 from clearair.perception.protocol import Perceiver
 from clearair.training.board import Board
-from clearair.training.progress import append
+from clearair.training.progress import LOG, append
 from clearair.training.samples import load_samples, save_samples
-
-LOG = "log.jsonl"
 
 
 class Follower:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +20,15 @@ from torch import Tensor, nn
 from clearair.data.pairs import generator_for
 from clearair.errors import TrainingError
 from clearair.training.average import decay_at, update_average
-from clearair.training.checkpoint import capture, save_checkpoint
-from clearair.training.progress import Clock, Meters, log_line
+from clearair.training.checkpoint import capture, check_room, save_checkpoint
+from clearair.training.guard import Guard
+from clearair.training.processes import Processes
+from clearair.training.progress import LOG, Clock, Meters, append, log_line, mend
 from clearair.training.resume import ANNEALED, LATEST, STABLE, last_checkpoint
 from clearair.training.schedule import decay
 from clearair.training.start import load_start
 from clearair.training.stopping import StopSignals
+from clearair.training.tables import write_tables
 
 Network = TypeVar("Network", bound=nn.Module)
 Batch = TypeVar("Batch")
@@ -81,6 +84,8 @@ class Task(Protocol[Network, Batch]):
     """The entry of the settings that describes the network: a run cannot go on with another one."""
     looks: int
     """Updates made with a batch."""
+    processes: Processes
+    """Those that share every batch."""
 
     @property
     def plan(self) -> Plan:
@@ -89,14 +94,23 @@ class Task(Protocol[Network, Batch]):
     def settings(self) -> dict[str, Any]:
         """All that decides what is learned, as plain values; kept in every checkpoint."""
 
-    def load(self) -> None:
-        """Read what is trained on; called once, when it is sure that the run may begin."""
+    def load(self) -> Sequence[str]:
+        """Read what is trained on; called once, when it is sure that the run may begin.
+
+        Returns a line for each thing that was left out.
+        """
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """For the weights that are trained."""
 
     def draw(self, step: int, generator: torch.Generator) -> Batch:
-        """What a step trains on."""
+        """What a step trains on: this process's share of it."""
+
+    def split(self, batch: Batch) -> Sequence[Batch]:
+        """A batch in the equal parts that are learned from one after the other, so that memory suffices."""
+
+    def describe(self, batch: Batch) -> str:
+        """What a batch shows, for a message."""
 
     def compare(self, batch: Batch, generator: torch.Generator) -> Terms:
         """Run the network, and say what its answer costs."""
@@ -151,28 +165,43 @@ def run(
     learning rate falls to zero; what comes of it is kept apart, and a later resume goes on from
     before.
 
-    Raises TrainingError when `out` holds another run or the loss is not finite, and what the task raises.
+    An update whose loss or gradient is not finite, or a spike, is not made, and said.
+
+    Raises TrainingError when `out` holds another run, when there is no room for checkpoints, or when several
+    updates in a row could not be made; and what the task raises.
     """
-    plan, network, settings = task.plan, task.network, task.settings()
-    last = last_checkpoint(out, settings, task.architecture, resume=resume, change=change)
+    plan, network, settings, processes = task.plan, task.network, task.settings(), task.processes
+    last = None
+    if processes.leads:
+        last = last_checkpoint(out, settings, task.architecture, resume=resume, change=change)
+    last = processes.leaders(last)
     if start is not None and last is None:
         load_start(network, start)
     average = copy.deepcopy(network).requires_grad_(False)
     optimizers = task.optimizers()
-    step, spent = 0, 0.0
+    step, spent, guard = 0, 0.0, Guard()
     if last is not None:
         last.restore(network, average, optimizers)
-        step, spent = last.step, last.seconds
-    task.load()
-    out.mkdir(parents=True, exist_ok=True)
-    if watcher is not None:
-        watcher.began(average, step, spent)
+        step, spent, guard = last.step, last.seconds, Guard(last.norms)
+    if processes.leads:
+        check_room(network, out)
+    for line in task.load():
+        report(line)
+    processes.check_alike(network)
+    if processes.leads:
+        out.mkdir(parents=True, exist_ok=True)
+        mend(out / LOG)
+        if watcher is not None:
+            watcher.began(average, step, spent)
     clock, meters = Clock(spent), Meters()
-    saved, saved_at = step, clock.sitting
+    saved, saved_at = step, 0.0
 
     def save(name: str) -> None:
-        _check(meters, step, plan)
-        save_checkpoint(capture(step, settings, network, average, optimizers, clock.seconds), out / name)
+        processes.check_alike(network)
+        if processes.leads:
+            done = capture(step, settings, network, average, optimizers, clock.seconds, tuple(guard.norms))
+            save_checkpoint(done, out / name)
+            write_tables(out)
 
     began = step
     deadline = math.inf if max_minutes is None else 60 * max_minutes
@@ -187,10 +216,11 @@ def run(
     with StopSignals() as signals, ThreadPoolExecutor(1) as drawing:
         try:
             ahead = drawing.submit(draw, step)  # the next batch is drawn while this one is learned from
+            now, asked = 0.0, 0.0  # of the clock that is ahead, so that all processes decide alike
             while step < plan.steps:
                 if step == plan.decay_start:
                     save(STABLE)
-                if fall and name == LATEST and clock.sitting > deadline - fall:
+                if fall and name == LATEST and now > deadline - fall:
                     save(LATEST)
                     name = ANNEALED
                 with clock.loading():
@@ -200,42 +230,54 @@ def run(
                 stepping = True
                 rate = plan.rate(step)
                 if name == ANNEALED:
-                    rate *= decay(1 - (deadline - clock.sitting) / fall)
+                    rate *= decay(1 - (deadline - now) / fall)
                 set_rate(optimizers, plan.learning_rate * rate)
                 for _ in range(task.looks):
-                    meters.add(update(task, batch, optimizers, generator))
-                    update_average(average, network, decay_at(step + 1, plan.ema))
+                    values = update(task, batch, optimizers, generator, guard)
+                    if guard.reason is None:
+                        meters.add(values)
+                        update_average(average, network, decay_at(step + 1, plan.ema))
+                    else:
+                        shown = "; ".join(dict.fromkeys(processes.gathered(task.describe(batch))))
+                        report(f"step {step + 1} left out: {guard.reason}. Its batch: {shown}")
+                        if processes.leads:
+                            append(out / LOG, {"step": step + 1, "left out": guard.reason, "batch": shown})
+                        _check(guard, step, plan)
                 step += 1
                 stepping = False
-                if step % interval == 0 or step == plan.steps:
-                    _check(meters, step, plan)
+                if (step % interval == 0 or step == plan.steps) and processes.leads:
                     left = min(
                         deadline - clock.sitting,
                         (plan.steps - step) * (clock.sitting - clock.rested) / (step - began),
                     )
                     where = {"step": step, "seconds": round(clock.seconds), "left": round(max(0.0, left))}
                     record = where | {"loading": round(clock.share, 3)} | meters.means()
-                    meters.clear()
-                    log_line(out / "log.jsonl", record, report)
+                    log_line(out / LOG, record, report)
                     if watcher is not None:
                         watcher.logged(record)
                         if name == LATEST and step < plan.steps and not signals.asked:
                             with clock.resting():
                                 watcher.paused(average, step, clock.seconds)
-                ended = clock.sitting > deadline
-                if step == plan.steps or ended or signals.asked or clock.sitting - saved_at >= save_seconds:
+                if step % interval == 0:
+                    meters.clear()
+                now, asked = processes.largest(clock.sitting, float(signals.asked))
+                ended = now > deadline
+                # While updates are being left out the checkpoint stays that of before.
+                due = now - saved_at >= save_seconds and not guard.in_a_row
+                if step == plan.steps or ended or asked or due:
                     save(name)
-                    saved, saved_at = step, clock.sitting
-                if ended or signals.asked:
+                    saved, saved_at = step, now
+                if ended or asked:
                     break
         except KeyboardInterrupt:
             # Steps are minutes of work. One that was broken off half way is not saved.
-            if not stepping and saved != step:
+            if not stepping and saved != step and processes.count == 1:
                 save(name)
             raise
-    if watcher is not None:
+    if watcher is not None and processes.leads:
         watcher.ended(average, step, clock.seconds)
-    if signals.asked:
+        write_tables(out)
+    if asked:
         raise Interrupted(average.eval())
     return average.eval()
 
@@ -245,18 +287,31 @@ def update(
     batch: Batch,
     optimizers: list[torch.optim.Optimizer],
     generator: torch.Generator,
+    guard: Guard | None = None,
 ) -> dict[str, Tensor]:
-    """One update of the network. Returns loss, norm of the gradient and terms, without waiting for them."""
-    terms = task.compare(batch, generator)
-    loss = torch.stack(list(terms.minimised.values())).sum()
+    """One update of the network. Returns loss, norm of the gradient and terms, averaged over the processes.
+
+    Waits for none of them, but for the guard, which may leave the update out.
+    """
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    parts = task.split(batch)
+    values: dict[str, Tensor] = {}
+    for part in parts:
+        terms = task.compare(part, generator)
+        loss = torch.stack(list(terms.minimised.values())).sum() / len(parts)
+        loss.backward()  # type: ignore[no-untyped-call]
+        values["loss"] = values.get("loss", 0.0) + loss.detach()
+        for name, value in (terms.minimised | terms.observed).items():
+            values[name] = values.get(name, 0.0) + value.detach() / len(parts)
     trained = [weight for weight in task.network.parameters() if weight.requires_grad]
+    gradients = [weight.grad for weight in trained if weight.grad is not None]
+    task.processes.average([*gradients, *values.values()])
     norm = nn.utils.clip_grad_norm_(trained, task.plan.clip)
-    for optimizer in optimizers:
-        optimizer.step()
-    return {"loss": loss, "gradient": norm, **terms.minimised, **terms.observed}
+    if guard is None or guard.judge(*torch.stack([values["loss"].float(), norm.float()]).tolist()):
+        for optimizer in optimizers:
+            optimizer.step()
+    return {"loss": values.pop("loss"), "gradient": norm, **values}
 
 
 def set_rate(optimizers: list[torch.optim.Optimizer], learning_rate: float) -> None:
@@ -265,9 +320,10 @@ def set_rate(optimizers: list[torch.optim.Optimizer], learning_rate: float) -> N
         group["lr"] = learning_rate
 
 
-def _check(meters: Meters, step: int, plan: Plan) -> None:
-    if not meters.finite:
+def _check(guard: Guard, step: int, plan: Plan) -> None:
+    if guard.lost:
         raise TrainingError(
-            f"The loss is not finite shortly before step {step}; --resume goes on from the last checkpoint, "
-            f"but try a lower learning rate than {plan.learning_rate}."
+            f"Up to step {step + 1}, {guard.in_a_row} updates in a row could not be made: {guard.reason}. "
+            "The last checkpoint is from before them, and --resume goes on from it; but try a lower learning "
+            f"rate than {plan.learning_rate}."
         )

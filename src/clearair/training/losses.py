@@ -33,6 +33,10 @@ class StrongView:
         kernel, gain = (value.to(device, non_blocking=True) for value in (self.kernel, self.gain))
         return StrongView(self.window, kernel, gain)
 
+    def part(self, rows: slice) -> StrongView:
+        """Of some of the images: window and blur are those of the whole batch."""
+        return StrongView(self.window, self.kernel, self.gain[rows])
+
     def weak(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, 3, side, side)."""
         top, left, side = self.window

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+LOG = "log.jsonl"
+"""In a run folder."""
 
 
 def log_line(path: Path, record: dict[str, float], report: Callable[[str], None]) -> None:
@@ -36,6 +40,12 @@ def append(path: Path, record: Mapping[str, Any]) -> None:
     """Append a record to a JSON Lines file."""
     with path.open("a") as log:
         log.write(json.dumps(record) + "\n")
+
+
+def mend(path: Path) -> None:
+    """Take a line that was broken off from the end of a JSON Lines file: a run may be killed at any time."""
+    if path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
+        os.truncate(path, content.rfind(b"\n") + 1)
 
 
 class Clock:
@@ -91,12 +101,6 @@ class Meters:
         """Note the scalars of one update."""
         for name, value in terms.items():
             self._values.setdefault(name, []).append(value.detach())
-
-    @property
-    def finite(self) -> bool:
-        """Whether every value is; waits for the device."""
-        values = [value.float() for values in self._values.values() for value in values]
-        return not values or bool(torch.stack(values).isfinite().all())
 
     def means(self) -> dict[str, float]:
         """Mean of each value; waits for the device."""

@@ -81,6 +81,12 @@ class Recipe:
     stages: tuple[Stage, ...] = ()
     """What follows `batch`, `patch` and `view`, by the step from which on it holds."""
     seed: int = 0
+    accumulate: int = 1
+    """So many parts of a batch are learned from one after the other before a step is made, to save memory.
+    Not part of a run's identity: the sum is the same."""
+    shares: int = 0
+    """Shares of equal size that a batch is drawn in, each from its own seed, so that several processes
+    draw only their own; 0 draws it whole, and every process cuts its share out of that."""
 
     def __post_init__(self) -> None:
         if self.patch > self.view:
@@ -89,6 +95,15 @@ class Recipe:
             raise ConfigError(f"Recipe.pool is a number of steps or 0, got {self.pool}.")
         if self.steps < 1 or self.batch < 1:
             raise ConfigError(f"Recipe needs at least 1 step and 1 pair; got {self.steps} and {self.batch}.")
+        if self.accumulate < 1 or self.shares < 0:
+            raise ConfigError(
+                f"Recipe.accumulate is 1 or more and Recipe.shares 0 or more; got {self.accumulate} and "
+                f"{self.shares}."
+            )
+        for batch in (self.batch, *(stage.batch for stage in self.stages)):
+            for name, parts in (("accumulate", self.accumulate), ("shares", self.shares)):
+                if batch % (parts or 1):
+                    raise ConfigError(f"Recipe.{name} {parts} must divide the batch of {batch}.")
         starts = [0, *(stage.start for stage in self.stages)]
         if sorted(set(starts)) != starts:
             raise ConfigError(

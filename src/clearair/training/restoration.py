@@ -5,6 +5,8 @@ Shapes: B pairs, V = side of the view that is perceived, P = side of the patch t
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 
 from clearair.data.pairs import PairBatch, draw_pairs, generator_for
 from clearair.data.photos import TrainingPhotos, load_training_photos
-from clearair.errors import ConfigError
+from clearair.errors import ConfigError, DataError
 from clearair.network import ClearAIR, Guidance, NetworkConfig
 from clearair.network.compiling import compile_parts
 from clearair.network.overview import THUMBNAIL, Overview, survey
@@ -32,6 +34,7 @@ from clearair.training.losses import (
     spectrum_error,
 )
 from clearair.training.optimizer import make_optimizers
+from clearair.training.processes import ALONE, Processes
 from clearair.training.recipe import Recipe
 
 SIZES = ("quality_dim", "content_dim", "degradation_dim", "region_count")
@@ -54,6 +57,20 @@ class Patches:
     """(B, 3, T / 2, T / 2) the clean views, averaged."""
     origin: tuple[int, int]
     """Where in its view each window begins: down, right."""
+    kinds: tuple[tuple[str, ...], ...] = ()
+    """What is wrong with each view, anywhere."""
+
+    def part(self, rows: slice) -> Patches:
+        """Some of the pairs."""
+        return Patches(
+            self.damaged[rows],
+            self.clean[rows],
+            self.guidance.part(rows),
+            self.overview.part(rows),
+            self.thumbnail[rows],
+            self.origin,
+            self.kinds[rows],
+        )
 
 
 @dataclass(frozen=True)
@@ -62,6 +79,10 @@ class Lesson:
 
     patches: Patches
     view: StrongView | None
+
+    def part(self, rows: slice) -> Lesson:
+        """Of some of the pairs."""
+        return Lesson(self.patches.part(rows), None if self.view is None else self.view.part(rows))
 
 
 class RestorerTask:
@@ -79,7 +100,16 @@ class RestorerTask:
         device: str = "cpu",
         compiled: bool = False,
         photos: TrainingPhotos | None = None,
+        processes: Processes = ALONE,
     ) -> None:
+        for batch in (recipe.batch, *(stage.batch for stage in recipe.stages)):
+            rows = processes.share(batch)
+            if (rows.stop - rows.start) % recipe.accumulate:
+                raise ConfigError(
+                    f"A batch of {batch} cannot be divided into {recipe.accumulate} parts in each of "
+                    f"{processes.count} processes."
+                )
+        self.processes = processes
         # Without guidance nothing needs to see.
         guided = recipe.guided_from < recipe.steps
         self.perceiver = (perceiver or load_compact()).to(device) if guided else None
@@ -106,23 +136,41 @@ class RestorerTask:
         identity = self.perceiver.identity
         return {**self.plan.to_dict(), "perceiver": f"{identity.name} {identity.fingerprint[:12]}"}
 
-    def load(self) -> None:
+    def load(self) -> tuple[str, ...]:
         """Read the photographs, onto the device, unless they were given. Raises DataError without any."""
         if self.photos is None:
-            self.photos = load_training_photos(self.data).to(self.device)
+            photos = load_training_photos(self.data)
+            pairs = [pair.clean for kind in sorted(photos.pairs) for pair in photos.pairs[kind]]
+            sums = [float(photo[:, ::8, ::8].sum()) for photo in (*photos.clean, *pairs)]
+            if not self.processes.alike(math.fsum(sums)):
+                raise DataError(f"{self.data}: not all processes find the same pictures here.")
+            self.photos = photos.to(self.device)
+        return self.photos.left_out
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """Muon and AdamW."""
         return make_optimizers(self.network, self.plan.learning_rate, self.plan.weight_decay)
 
     def draw(self, step: int, generator: torch.Generator) -> Lesson:
-        """Patches and views of them."""
+        """Patches and views of them: this process's share of the batch."""
         assert self.photos is not None, "load() comes first"
-        patches = draw_patches(self.plan, self.photos, self.perceiver, step, generator, self.device)
-        if self.plan.clue_reuse == "off":
+        recipe = self.plan.at(step)
+        rows = self.processes.share(recipe.batch)
+        patches = draw_patches(self.plan, self.photos, self.perceiver, step, generator, self.device, rows)
+        if recipe.clue_reuse == "off":
             return Lesson(patches, None)
-        batch, _, _, side = patches.damaged.shape
-        return Lesson(patches, draw_strong_view(batch, side, generator).to(self.device))
+        view = draw_strong_view(recipe.batch, recipe.patch, generator)
+        return Lesson(patches, view.part(rows).to(self.device))
+
+    def split(self, batch: Lesson) -> list[Lesson]:
+        """In as many parts as the recipe accumulates gradients of."""
+        size = len(batch.patches.damaged) // self.plan.accumulate
+        return [batch.part(slice(k * size, (k + 1) * size)) for k in range(self.plan.accumulate)]
+
+    def describe(self, batch: Lesson) -> str:
+        """The kinds of damage, and how many pictures have them."""
+        count = Counter(" + ".join(kinds) or "nothing" for kinds in batch.patches.kinds)
+        return ", ".join(f"{number} x {kinds}" for kinds, number in count.most_common())
 
     def compare(self, batch: Lesson, generator: torch.Generator) -> Terms:
         """L1, ICRM (eqs. 1, 15-17) and what else the recipe asks for, and the PSNR of the batch."""
@@ -178,21 +226,22 @@ def draw_patches(
     step: int,
     generator: torch.Generator,
     device: str = "cpu",
+    rows: slice = slice(None),
 ) -> Patches:
-    """Damaged views, perceived whole, and the window of each that is restored.
+    """Damaged views, perceived whole, and the window of each that is restored: some rows of the batch.
 
     Views of a pool come again; their windows are new ones.
     """
     recipe = recipe.at(step)
-    views = generator_for(recipe.seed, step % recipe.pool) if recipe.pool else generator
-    pairs = draw_pairs(photos, recipe.mix, recipe.batch, recipe.view, recipe.scales, views)
+    pairs = _draw_rows(recipe, photos, step, generator, rows)
     damaged, clean = pairs.damaged.to(device), pairs.clean.to(device)
     if perceiver is None or step < recipe.guided_from:
         guidance = neutral_guidance(recipe.network, damaged)
     else:
         with torch.autocast(torch.device(device).type, torch.bfloat16):
             guidance = perceiver.perceive(damaged)
-        labels = drop_regions(guidance.labels, guidance.regions, recipe.mask_dropout, generator)
+        dropout = recipe.mask_dropout
+        labels = drop_regions(guidance.labels, guidance.regions, dropout, generator, recipe.batch, rows)
         guidance = replace(guidance, labels=labels)
     overview = survey(damaged, guidance.labels, recipe.network.region_count, recipe.network.stem)
     window = _draw_window(recipe, pairs, generator)
@@ -203,7 +252,28 @@ def draw_patches(
         overview,
         F.adaptive_avg_pool2d(clean, THUMBNAIL // 2),
         window[:2],
+        pairs.kinds,
     )
+
+
+def _draw_rows(
+    recipe: Recipe, photos: TrainingPhotos, step: int, generator: torch.Generator, rows: slice
+) -> PairBatch:
+    """Some rows of a batch, the same whichever process draws them."""
+    number = step % recipe.pool if recipe.pool else step
+    size = recipe.batch // recipe.shares if recipe.shares else recipe.batch
+    first, last, _ = rows.indices(recipe.batch)
+
+    def draw(count: int, source: torch.Generator) -> PairBatch:
+        return draw_pairs(photos, recipe.mix, count, recipe.view, recipe.scales, source)
+
+    if not recipe.shares:
+        whole = draw(size, generator_for(recipe.seed, number) if recipe.pool else generator)
+        return whole.part(rows)
+    begun = range(first // size, -(-last // size))  # the shares that these rows are in
+    drawn = [draw(size, generator_for(recipe.seed, number, share=share)) for share in begun]
+    offset = begun.start * size
+    return PairBatch.joined(drawn).part(slice(first - offset, last - offset))
 
 
 def _draw_window(recipe: Recipe, pairs: PairBatch, generator: torch.Generator) -> tuple[int, int, int, int]:

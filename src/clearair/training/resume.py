@@ -16,7 +16,7 @@ LATEST, STABLE = "latest.safetensors", "stable.safetensors"
 ANNEALED = "annealed.safetensors"
 """A copy whose learning rate fell to zero before its time was up; the run itself goes on from the latest."""
 
-LENGTH = ("steps", "decay_steps")
+FREE = ("steps", "decay_steps", "accumulate")
 """Settings that are not part of a run's identity."""
 
 
@@ -41,7 +41,7 @@ def last_checkpoint(
     theirs, ours = _entries(checkpoint.recipe), _entries(settings)
     # What an older run did not know yet was off, as it is by default.
     changed = [name for name in {**ours, **theirs} if (ours.get(name) or None) != (theirs.get(name) or None)]
-    told = {name: f"{name} {theirs.get(name)} -> {ours.get(name)}" for name in changed if name not in LENGTH}
+    told = {name: f"{name} {theirs.get(name)} -> {ours.get(name)}" for name in changed if name not in FREE}
     if shape := [text for name, text in told.items() if name.startswith(f"{architecture}.")]:
         raise TrainingError(f"{out}: holds a run of another network ({_listed(shape)}).")
     if told and not change:

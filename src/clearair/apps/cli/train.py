@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from clearair.evaluation.validation import Score
     from clearair.network import ClearAIR
     from clearair.training.follower import Follower
+    from clearair.training.processes import Processes
     from clearair.training.restoration import RestorerTask
 
 
@@ -24,6 +26,15 @@ class Saving:
     folder: Path | None
     if_better: bool
     overwrite: bool
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run is computed on."""
+
+    device: str
+    processes: Processes
+    compiled: bool
 
 
 @click.command()
@@ -126,9 +137,9 @@ def train(
         raise click.UsageError("--save-if-better compares restorers: it needs --save and some --views.")
     import torch
 
-    from clearair.data.pack import unpacked
     from clearair.models.saved import check_folder
     from clearair.training.memory import keep_freed_memory
+    from clearair.training.processes import joined
 
     if threads:
         torch.set_num_threads(threads)
@@ -136,28 +147,46 @@ def train(
     torch.backends.cudnn.benchmark = True  # windows have one size for thousands of steps
     if save is not None:
         check_folder(save, overwrite=overwrite or save_if_better)
-    data = unpacked(data, out)
     changes = [*fields, *(word for word in words if "=" in word)]
     changes += [f"steps={steps}"] if steps else []
-    options = {
+    options: dict[str, Any] = {
         "resume": resume,
         "change": change,
         "start": start,
         "max_minutes": max_minutes,
         "anneal_minutes": anneal_minutes,
-        "report": click.echo,
     }
     saving = Saving(save, save_if_better, overwrite)
-    if names == ["perceivers"]:
-        _train_perceivers(device, data, out, changes, save, options)
-        return
     validation = {
         "views": views,
         "minutes": validate_minutes,
         "measure_start": validate_start or save_if_better,
     }
     compiled = device.startswith("cuda") if compiled is None else compiled
-    _train_restorer(names[0], device, compiled, data, out, changes, validation, worth, saving, options)
+    with joined(device) as (processes, device):
+        data = _unpacked(data, out, processes)
+        options["report"] = click.echo if processes.leads else _silent
+        if names == ["perceivers"]:
+            if processes.count > 1:
+                raise click.UsageError("The perceivers are trained by one process.")
+            _train_perceivers(device, data, out, changes, save, options)
+            return
+        how = Machine(device, processes, compiled)
+        _train_restorer(names[0], how, data, out, changes, validation, worth, saving, options)
+
+
+def _silent(line: str) -> None:
+    """What all but the leader of several processes say."""
+
+
+def _unpacked(data: Path, out: Path, processes: Processes) -> Path:
+    """The data folder, made by one process of each machine when it is packed."""
+    from clearair.data.pack import unpacked
+
+    first = os.environ.get("LOCAL_RANK", "0") == "0"
+    folder = unpacked(data, out) if first else data
+    processes.gathered(None)  # the others wait for that
+    return folder if first else unpacked(data, out)
 
 
 def _list() -> None:
@@ -174,8 +203,7 @@ def _list() -> None:
 
 def _train_restorer(
     name: str,
-    device: str,
-    compiled: bool,
+    machine: Machine,
     data: Path,
     out: Path,
     changes: list[str],
@@ -190,14 +218,19 @@ def _train_restorer(
     from clearair.training.recipe import get_recipe
     from clearair.training.restoration import RestorerTask
 
+    processes = machine.processes
     task = RestorerTask(
         override(get_recipe(name), changes),
         data,
         perceiver=chosen_perceiver(),
-        device=device,
-        compiled=compiled,
+        device=machine.device,
+        compiled=machine.compiled,
+        processes=processes,
     )
     follower = None
+    if not processes.leads:
+        run(task, out, **options)
+        return
     if validation["views"] and task.perceiver is not None:
         follower = Follower(out, data, task.perceiver, report=click.echo, **validation)
     elif saving.if_better:
@@ -233,7 +266,7 @@ def _check_rival(task: RestorerTask, saving: Saving) -> None:
 def _tell(network: ClearAIR, task: RestorerTask, follower: Follower, out: Path, *, worth: bool) -> None:
     from clearair.evaluation.shuffle import shuffle
     from clearair.evaluation.summary import Summary
-    from clearair.training.progress import append
+    from clearair.training.progress import LOG, append
 
     assert follower.final is not None
     assert task.perceiver is not None
@@ -241,7 +274,7 @@ def _tell(network: ClearAIR, task: RestorerTask, follower: Follower, out: Path, 
     if worth:
         worths = shuffle(network, task.perceiver, follower.examination.sets)
         summary = replace(summary, worths=tuple(worths))
-        append(out / "log.jsonl", {"worth": summary.to_dict()["worth"]})
+        append(out / LOG, {"worth": summary.to_dict()["worth"]})
     click.echo(summary.table())
 
 
@@ -250,7 +283,7 @@ def _save(
 ) -> None:
     from clearair.evaluation.validation import mean_score
     from clearair.models.saved import save_model
-    from clearair.training.progress import append
+    from clearair.training.progress import LOG, append
 
     assert saving.folder is not None
     told = ""
@@ -261,7 +294,7 @@ def _save(
         before, after = mean_score(rival).psnr, mean_score(follower.final).psnr
         better = after > before
         record = {"saved": better, "against": against, "gain": round(after - before, 3)}
-        append(out / "log.jsonl", record)
+        append(out / LOG, record)
         told = f" (mean PSNR {after:.3f} dB, {after - before:+.3f} against {against})"
         if not better:
             click.echo(f"not saved{told}; the weights are in {out}.")

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from clearair.data.degradations import KINDS
 from clearair.data.pairs import generator_for
 from clearair.perception.compact.calibration import calibrate
 from clearair.perception.compact.exams import draw_exams, importance
@@ -18,12 +19,14 @@ from clearair.perception.compact.weights import load_eyes, save_eyes
 from clearair.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from clearair.training.loop import Terms
 from clearair.training.optimizer import Muon
+from clearair.training.processes import ALONE
 
 
 class PerceiverTask:
     """Eyes learn to say what was done to a picture, how much of it, and where one region ends."""
 
     architecture = "eyes"
+    processes = ALONE
 
     def __init__(self, recipe: PerceiverRecipe, data: Path, *, device: str = "cpu") -> None:
         self.plan = recipe
@@ -41,11 +44,12 @@ class PerceiverTask:
         """The recipe."""
         return self.plan.to_dict()
 
-    def load(self) -> None:
+    def load(self) -> tuple[str, ...]:
         """Read the photographs. Raises DataError without any."""
         self.photos, self.pairs = load_photos(self.data)
         if self.plan.only_regions:
             self.photos, self.pairs = [photo for photo in self.photos if photo.maps is not None], []
+        return ()
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """Muon for convolutions, AdamW for the rest."""
@@ -58,6 +62,15 @@ class PerceiverTask:
     def draw(self, step: int, generator: torch.Generator) -> Batch:
         """Damaged pictures."""
         return draw_batch(self.photos, self.pairs, self.plan, generator).to(self.device)
+
+    def split(self, batch: Batch) -> list[Batch]:
+        """Whole: pictures are normalised with those they are seen with, and twins are compared."""
+        return [batch]
+
+    def describe(self, batch: Batch) -> str:
+        """The kinds of damage, and how many pictures have them."""
+        count = {kind: int(batch.kinds[:, index].sum()) for index, kind in enumerate(KINDS)}
+        return ", ".join(f"{number} x {kind}" for kind, number in count.items() if number)
 
     def compare(self, batch: Batch, generator: torch.Generator) -> Terms:
         """Look at a batch in views drawn anew, and compare with what is known about it."""

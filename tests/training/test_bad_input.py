@@ -1,0 +1,147 @@
+"""What a data folder, a disk or another run can do to a training: one clear line, and nothing lost."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+import torch
+from click.testing import CliRunner
+from matrix import MatrixTask, Plan
+from torch import nn
+
+from clearair.apps.cli.program import cli
+from clearair.errors import ClearAirError, TrainingError
+from clearair.training.checkpoint import Checkpoint, check_room, load_checkpoint, save_checkpoint
+from clearair.training.loop import run
+from clearair.training.resume import LATEST
+
+TINY = ("--set", "batch=1", "patch=32", "view=32", "warmup=1")
+
+
+def train(data: Path, out: Path, *arguments: object) -> str:
+    """The output of a run of two steps; errors are raised."""
+    words = ["train", "smoke", *TINY, "--data", data, "--out", out, "--threads", 1, "--views", 0]
+    words += ["--steps", 2, *arguments]
+    result = CliRunner().invoke(cli, [str(word) for word in words], standalone_mode=False)
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
+def refused(data: Path, out: Path, *arguments: object) -> str:
+    """The one line that a run ends with, whose exit code is 1."""
+    with pytest.raises(ClearAirError) as error:
+        train(data, out, *arguments)
+    assert error.value.exit_code == 1
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def write(path: Path, side: int = 16) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(len(str(path))).integers(0, 255, (side, side, 3), np.uint8)
+    pyvips.Image.new_from_array(pixels).write_to_file(str(path))
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """130 pictures, of which 7 are held out."""
+    for index in range(130):
+        write(tmp_path / "data/train/clean" / f"{index:03}.png")
+    return tmp_path / "data"
+
+
+def test_a_corrupt_picture_is_named_left_out_and_counted(many, tmp_path):
+    (many / "train/clean/051.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    output = train(many, tmp_path / "run")
+    assert "051.png" in output
+    assert "1 of 123 pictures cannot be read and are left out." in output
+    assert load_checkpoint(tmp_path / "run" / LATEST).step == 2
+
+
+def test_more_than_one_corrupt_picture_in_a_hundred_stops(many, tmp_path):
+    for index in (51, 52):
+        (many / f"train/clean/0{index}.png").write_bytes(b"broken")
+    line = refused(many, tmp_path / "run")
+    assert "2 of 123 pictures cannot be read, more than 1%" in line
+    assert "051.png" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_pairs_that_are_not_equal_are_named(many, tmp_path):
+    for index in range(4):
+        write(many / f"train/rain/set/input/{index}.png")
+        write(many / f"train/rain/set/target/{index}.png", side=16 if index != 2 else 20)
+    line = refused(many, tmp_path / "run")
+    assert "input/2.png" in line
+    assert "16 x 16 and 20 x 20 px" in line
+    (many / "train/rain/set/target/2.png").unlink()
+    assert "input/2.png: needs exactly one picture" in refused(many, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_that_are_not_there_are_named_and_a_run_is_kept(many, tmp_path):
+    assert "nowhere/train/clean: no pictures" in refused(tmp_path / "nowhere", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    train(many, tmp_path / "run")
+    before = (tmp_path / "run" / LATEST).read_bytes()
+    refused(tmp_path / "nowhere", tmp_path / "run", "--resume", "--steps", 4)
+    assert (tmp_path / "run" / LATEST).read_bytes() == before
+
+
+def test_a_checkpoint_of_another_recipe_is_refused_and_kept(many, tmp_path):
+    train(many, tmp_path / "run")
+    before = (tmp_path / "run" / LATEST).read_bytes()
+    line = refused(many, tmp_path / "run", "--resume", "--set", "learning_rate=1e-4")
+    assert "other settings (learning_rate 0.0015 -> 0.0001); --change" in line
+    assert "another network" in refused(many, tmp_path / "run", "--resume", "network.prompts=5")
+    assert (tmp_path / "run" / LATEST).read_bytes() == before
+
+
+@contextmanager
+def smallest_files(size: int) -> Iterator[None]:
+    """No file can be written beyond so many bytes, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_is_full_keeps_the_checkpoint_of_before(tmp_path):
+    plan = Plan(decay_steps=0, matrix={"side": 100})
+    run(MatrixTask(plan), tmp_path, max_minutes=0, report=lambda line: None)
+    before = (tmp_path / LATEST).read_bytes()
+    with smallest_files(50_000), pytest.raises(TrainingError, match=f"{LATEST}: cannot be written") as error:
+        run(MatrixTask(plan), tmp_path, resume=True, report=lambda line: None)
+    assert error.value.exit_code == 1
+    assert "\n" not in str(error.value)
+    assert (tmp_path / LATEST).read_bytes() == before
+    assert not list(tmp_path.glob("*.partial"))
+    run(MatrixTask(plan), tmp_path, resume=True, report=lambda line: None)
+    assert load_checkpoint(tmp_path / LATEST).step == plan.steps
+
+
+def test_too_little_room_is_said_before_anything_is_trained_or_written(tmp_path):
+    with pytest.raises(TrainingError, match=r"room for 320,003,200 MB of checkpoints, but only"):
+        check_room(nn.Linear(100_000, 100_000_000, device="meta"), tmp_path / "new" / "run")
+    huge = Checkpoint(1, {}, {"network.weight": torch.zeros(1).expand(10**15)}, 0.0)
+    with pytest.raises(TrainingError, match="must be room"):
+        save_checkpoint(huge, tmp_path / LATEST)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_log_whose_last_line_was_broken_off_is_mended(tmp_path):
+    run(MatrixTask(), tmp_path, max_minutes=0, interval=1, report=lambda line: None)
+    whole = (tmp_path / "log.jsonl").read_text()
+    (tmp_path / "log.jsonl").write_text(whole + '{"step": 2, "lo')
+    run(MatrixTask(), tmp_path, resume=True, interval=1, report=lambda line: None)
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert [line[:10] for line in lines] == [f'{{"step": {step}'[:10] for step in range(1, 13)]
