@@ -144,10 +144,11 @@ class Restorer:
         _check_strength(strength)
         side = self.side
         notes = photo.notes
+        percepts: Percepts | None = None
         while True:
             try:
                 with memory_errors():
-                    percepts = self.perceive(photo)
+                    percepts = percepts or self.perceive(photo)
                     if strength == 0:
                         return photo, percepts
                     pixels = self._restore_pixels(photo, percepts, side, strength, keep_tone, on_tile)
@@ -157,7 +158,8 @@ class Restorer:
                 if smaller is None:
                     width, height = photo.size
                     raise OutOfMemoryError(
-                        f"{photo.name}: there is not enough memory for {width} x {height} px, nor for tiles."
+                        f"{photo.name}: there is not enough memory for {width} x {height} px, not even in tiles of "
+                        f"{side} px. Close other programs, raise the limit (ulimit -v), or make it smaller first."
                     ) from error
                 side = smaller
                 notes = (*photo.notes, f"restored in tiles of {side} px: memory is too short for larger ones")

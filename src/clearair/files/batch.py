@@ -12,6 +12,7 @@ from typing import Any
 from clearair.errors import ClearAirError, OutputError, UsageError
 from clearair.files.outputs import Job, check_file, make_folder
 from clearair.image import DEFAULT_MAX_PIXELS, Photo, exists, read_photo, write_photo
+from clearair.memory import is_shortage
 
 Process = Callable[[Photo], tuple[Photo, dict[str, Any]]]
 """Restores one photo, and says what was found in it as plain values for JSON."""
@@ -65,7 +66,7 @@ def run(
 
     A record is yielded once its file is written, which is after the next one was restored; `on_done` gets it
     at once, from the thread that wrote. `on_start` is called before `process`. When the iteration is broken
-    off, a write under way is finished.
+    off, a write under way is finished. What finds no memory beside other work is tried once more after it.
     """
     if overwrite and resume:
         raise UsageError("--overwrite and --resume contradict each other: redo what is there, or skip it?")
@@ -73,21 +74,30 @@ def run(
     def read(job: Job) -> _Step:
         return _guarded(_Step(job), lambda step: _read(step, overwrite, resume, max_pixels, salvage))
 
-    def write(step: _Step) -> Record:
-        step = _guarded(step, lambda step: _write(step, overwrite, strip_metadata, quality))
-        record = step.record()
-        if on_done:
-            on_done(record)
-        return record
+    def write(step: _Step, *, alone: bool = False) -> _Step:
+        if step.error is None:
+            step = _guarded(step, lambda step: _write(step, overwrite, strip_metadata, quality))
+        if on_done and (alone or not step.short_of_memory):
+            on_done(step.record())
+        return step
 
     def restore(step: _Step) -> _Step:
-        if step.photo is None:
-            return step
-        if on_start:
-            on_start(step.job)
-        return _guarded(step, lambda step: _restore(step, process))
+        if step.photo is not None:
+            if on_start:
+                on_start(step.job)
+            step = _guarded(step, lambda step: _restore(step, process))
+        if step.error is not None:  # reading had its second try, restoring has tried smaller tiles
+            step.photo, step.short_of_memory = None, False
+        return step
 
-    return _pipeline(jobs, read, restore, write)
+    def finish(leaving: Future[_Step]) -> Record:
+        step = leaving.result()
+        if step.short_of_memory:
+            step.error = None
+            step = write(step, alone=True)
+        return step.record()
+
+    return _pipeline(jobs, read, restore, write, finish)
 
 
 @dataclass
@@ -103,6 +113,8 @@ class _Step:
     error: str | None = None
     skipped: bool = False
     written: bool = False
+    short_of_memory: bool = False
+    """Whether the last stage failed for that; its photo is kept then, for another try."""
 
     def record(self) -> Record:
         width, height = self.size or (None, None)
@@ -124,42 +136,76 @@ def _pipeline(
     jobs: Sequence[Job],
     read: Callable[[Job], _Step],
     restore: Callable[[_Step], _Step],
-    write: Callable[[_Step], Record],
+    write: Callable[[_Step], _Step],
+    finish: Callable[[Future[_Step]], Record],
 ) -> Iterator[Record]:
-    reader, writer = ThreadPoolExecutor(1, "clearair-read"), ThreadPoolExecutor(1, "clearair-write")
+    reader, writer = _Worker("clearair-read"), _Worker("clearair-write")
     try:
-        coming: Future[_Step] | None = reader.submit(read, jobs[0]) if jobs else None
-        leaving: Future[Record] | None = None
-        for following in [*jobs[1:], None]:
+        coming = reader.submit(read, jobs[0]) if jobs else None
+        leaving: Future[_Step] | None = None
+        for job, following in zip(jobs, [*jobs[1:], None], strict=True):
             if coming is None:
                 return
             step = coming.result()
+            if step.short_of_memory:
+                if leaving is not None:
+                    yield finish(leaving)
+                    leaving = None
+                step = read(job)
             coming = reader.submit(read, following) if following else None
             step = restore(step)
             if leaving is not None:
-                yield leaving.result()
+                yield finish(leaving)
             leaving = writer.submit(write, step)
             del step  # the writer has it; a second reference would keep its pixels until the next one comes
         if leaving is not None:
-            yield leaving.result()
+            yield finish(leaving)
     finally:
-        reader.shutdown(cancel_futures=True)
+        reader.shutdown()
         writer.shutdown()
+
+
+class _Worker:
+    """A thread that works for its owner; where memory is too short for a thread, the owner works himself."""
+
+    def __init__(self, name: str) -> None:
+        self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(1, name)
+        try:
+            self._pool.submit(int)  # starts the thread
+        except RuntimeError:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+    def submit(self, work: Callable[[Any], _Step], item: Any) -> Future[_Step]:
+        if self._pool is not None:
+            return self._pool.submit(work, item)
+        done: Future[_Step] = Future()
+        done.set_result(work(item))
+        return done
+
+    def shutdown(self) -> None:
+        """Finish what is under way; what waits is given up."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
 
 def _guarded(step: _Step, stage: Callable[[_Step], None]) -> _Step:
     """Run one stage; what goes wrong with one file ends in its record."""
     start = time.perf_counter()
+    step.short_of_memory = False
     try:
         stage(step)
-    except ClearAirError as error:
-        step.error = str(error)
-    except MemoryError:
-        step.error = f"{step.job.source}: there is not enough memory for it."
     except Exception as error:
-        _log.exception("%s: unexpected error", step.job.source)
-        step.error = f"{step.job.source}: unexpected {type(error).__name__}: {error}"
-    if step.error is not None:
+        if isinstance(error, ClearAirError):
+            step.short_of_memory = isinstance(error, MemoryError)
+            step.error = str(error)
+        elif is_shortage(error):
+            step.short_of_memory = True
+            step.error = f"{step.job.source}: there is not enough memory for it."
+        else:
+            _log.exception("%s: unexpected error", step.job.source)
+            step.error = f"{step.job.source}: unexpected {type(error).__name__}: {error}"
+    if step.error is not None and not step.short_of_memory:
         step.photo = None
     step.seconds += time.perf_counter() - start
     return step

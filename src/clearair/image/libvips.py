@@ -5,6 +5,12 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from clearair.errors import OutOfMemoryError
+from clearair.memory import has_room, keep_to_limit
+
+_OWN_ROOM = 64 << 20
+"""Bytes that libvips and its codecs take beside whole pictures: stacks, tables, rows."""
+
 
 @cache
 def libvips() -> Any:
@@ -21,7 +27,26 @@ def libvips() -> Any:
     # libvips quotes bytes of damaged files in its messages; pyvips insists on UTF-8 and would raise instead.
     pyvips._to_string = pyvips.error._to_string = decode
     pyvips.cache_set_max(0)  # its cache would keep the last hundred pictures in memory
+    if keep_to_limit():
+        pyvips.concurrency_set(1)  # a thread more is a stack more
     return pyvips
+
+
+def require_room(size: int, name: str, what: str) -> None:
+    """Raise OutOfMemoryError when libvips would not have room for pictures of `size` bytes.
+
+    It must be asked beforehand: where GLib lacks memory it ends the process.
+    """
+    if not has_room(size + _OWN_ROOM):
+        raise no_room(name, what)
+
+
+def no_room(name: str, what: str) -> OutOfMemoryError:
+    """The error of a picture that memory is too short to decode or encode."""
+    return OutOfMemoryError(
+        f"{name}: there is not enough memory to {what} it, which no option changes. Close other programs or "
+        "raise the limit (ulimit -v), or make the picture smaller first."
+    )
 
 
 def explain(error: Exception) -> str:

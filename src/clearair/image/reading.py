@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from clearair.errors import ImageError, UsageError
+from clearair.errors import ClearAirError, ImageError, OutOfMemoryError, UsageError
 from clearair.image import avif, bmp, formats, jpeg, png, tiff, webp
 from clearair.image.damage.jpeg import find_remark, has_hole, lacks_scans
-from clearair.image.libvips import explain, forget_remarks, libvips, quote, remarks
+from clearair.image.libvips import explain, forget_remarks, libvips, no_room, quote, remarks, require_room
 from clearair.image.metadata import Metadata
 from clearair.image.photo import Photo, Pixels, turn_upright
+from clearair.memory import is_shortage
 
 DEFAULT_MAX_PIXELS = 300_000_000
 """Larger pictures are refused before they are decoded: no camera of today makes 300 megapixels."""
@@ -30,6 +31,9 @@ _METADATA_READERS: dict[str, Callable[[bytes], Metadata]] = {
     "webp": webp.read_metadata,
 }
 _DTYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
+_SAMPLE_SIZES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int": 4, "float": 4}
+_COPIES = 3
+"""So many pictures are in memory while one is decoded: with its codec, and as rows and columns change."""
 _BYTES_A_PIXEL = 16  # RGBA float, the most that is read
 _SPARE_BYTES = 64 << 20  # what a small picture may carry beside its pixels
 
@@ -45,7 +49,8 @@ def read_photo(
 
     `name` is what messages call it (default: the path). The decode is complete when this returns: a damaged
     file raises instead of giving grey pixels, unless `salvage` asks for what can be decoded of it, with a
-    note. Raises ImageError naming the file, what is wrong and what to do.
+    note. Raises ImageError naming the file, what is wrong and what to do, and OutOfMemoryError where memory is
+    too short for it.
     """
     _check_limit(max_pixels)
     if not isinstance(source, bytes | str | os.PathLike):
@@ -54,9 +59,19 @@ def read_photo(
     if path is not None and "\0" in str(path):
         raise ImageError(f"{str(path)!r}: a path cannot hold a NUL character.")
     name = name or (str(path) if path else "standard input")
+    try:
+        return _read_source(source, path, name, max_pixels, salvage)
+    except OutOfMemoryError:
+        raise
+    except MemoryError as error:
+        raise no_room(name, "decode") from error
+
+
+def _read_source(source: Path | str | bytes, path: Path | None, name: str, max_pixels: int, salvage: bool) -> Photo:
     data = source if isinstance(source, bytes) else _read_file(Path(source), name, max_pixels)
     kind = _recognise(data, name, path)
     file = _Content(data, kind, name, path)
+    require_room(0, name, "decode")
     try:
         return _read_whole(file, max_pixels)
     except _DamageError as error:
@@ -104,9 +119,15 @@ def _read_whole_jpeg(file: _Content, max_pixels: int) -> Photo:
         except _DamageError as error:
             return str(error)
         except libvips().Error as error:
-            return _damaged(file.name, "jpeg", explain(error))
+            broken = _broken(data, file.name, "jpeg", error)
+            if isinstance(broken, MemoryError):
+                raise broken from error
+            return str(broken)
         # What is wrong in the last rows comes too late for an error.
-        return _damaged(file.name, "jpeg", quote(remarks())) if remarks() else None
+        said = remarks()
+        if is_shortage(said):
+            raise no_room(file.name, "decode")
+        return _damaged(file.name, "jpeg", quote(said)) if said else None
 
     data = file.data
     try:
@@ -244,6 +265,8 @@ def _open(data: bytes, kind: str, name: str, max_pixels: int, fail_on: str, page
     except vips.Error as error:
         raise _broken(data, name, kind, error) from error
     _refuse_large(image.width, image.height, name, max_pixels)
+    size = image.width * image.height * image.bands * _SAMPLE_SIZES.get(image.format, 8)
+    require_room(_COPIES * size, name, "decode")
     primary = _field(image, "heif-primary", 0)
     if page is None and primary:
         return _open(data, kind, name, max_pixels, fail_on, page=primary)
@@ -273,9 +296,9 @@ def _decode(image: Any, data: bytes, kind: str, name: str) -> Pixels:
     return np.frombuffer(memory, _DTYPES[image.format]).reshape(image.height, image.width, image.bands)
 
 
-def _broken(data: bytes, name: str, kind: str, error: Exception) -> ImageError:
-    if "out of memory" in str(getattr(error, "detail", "")):
-        return ImageError(f"{name}: there is not enough memory to decode it.")
+def _broken(data: bytes, name: str, kind: str, error: Exception) -> ClearAirError:
+    if is_shortage(getattr(error, "detail", "")):
+        return no_room(name, "decode")
     if kind == "tiff" and (what := tiff.unsupported(data)):
         return ImageError(f"{name}: {what} TIFF is not supported. Save it as a plain one first.")
     return _DamageError(_damaged(name, kind, explain(error)))

@@ -11,17 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from clearair.errors import OutputError
+from clearair.errors import OutOfMemoryError, OutputError
 from clearair.image import jpeg, png, tiff, webp
 from clearair.image.formats import FORMATS, WRITABLE_SUFFIXES, Format, format_of_suffix, output_format
-from clearair.image.libvips import explain, libvips
+from clearair.image.libvips import explain, libvips, no_room, require_room
 from clearair.image.metadata import Metadata
 from clearair.image.photo import Photo, Pixels, to_depth, turn_stored
+from clearair.memory import is_shortage
 
 QUALITY = {"jpeg": 95, "webp": 98, "avif": 90}
 """Default quality of the lossy formats, 1 to 100: a second compression must not show."""
 
 _TURNED_BY_TAG = ("jpeg", "png", "tiff", "webp")
+_COPIES = {"avif": 20}
+"""So many pictures codecs hold while they encode one; where not said, 3."""
 _VIPS_TYPES = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 
 
@@ -65,8 +68,8 @@ def encode_photo(
 
     Where the format stays, the pixels are stored turned as in the source and EXIF keeps its orientation tag;
     where it changes or EXIF is stripped they are stored upright with tag 1, as viewers look for the tag in
-    some formats only. Raises OutputError when the format cannot hold the photo; `name` is what the message
-    calls it.
+    some formats only. Raises OutputError when the format cannot hold the photo, OutOfMemoryError where memory
+    is too short for it; `name` is what the message calls it.
     """
     kind = format or output_format(photo.format)
     if not _is_writable(kind):
@@ -75,10 +78,17 @@ def encode_photo(
     _refuse_unfit(photo, FORMATS[kind], name)
     metadata = _metadata_for(photo, kind, strip_metadata)
     orientation = metadata.orientation if kind in _TURNED_BY_TAG else 1
-    pixels = turn_stored(_bands_for(photo, kind), orientation)
     try:
+        pixels = turn_stored(_bands_for(photo, kind), orientation)
+        require_room(_COPIES.get(kind, 3) * pixels.nbytes, name, "encode")
         return _encode(pixels, photo, kind, metadata, quality or QUALITY.get(kind, 0))
+    except OutOfMemoryError:
+        raise
+    except MemoryError as error:
+        raise no_room(name, "encode") from error
     except libvips().Error as error:
+        if is_shortage(error.detail):
+            raise no_room(name, "encode") from error
         raise OutputError(f"{name}: cannot be encoded as {kind}{explain(error)}.") from error
 
 

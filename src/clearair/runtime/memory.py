@@ -12,15 +12,7 @@ from typing import Any
 
 import torch
 
-_SIGNS = (
-    "can't allocate memory",
-    "not enough memory",
-    "bad_alloc",
-    "out of memory",
-    "could not create a primitive",
-)
-"""What the RuntimeErrors of its allocators say, of the CPU's, of MPS and of oneDNN."""
-
+from clearair.memory import is_shortage
 
 @contextmanager
 def memory_errors() -> Iterator[None]:
@@ -33,7 +25,7 @@ def memory_errors() -> Iterator[None]:
     except torch.cuda.OutOfMemoryError as error:
         raise MemoryError("the GPU has too little memory") from error
     except RuntimeError as error:
-        if any(sign in str(error) for sign in _SIGNS):
+        if is_shortage(error):
             raise MemoryError("there is too little memory") from error
         raise
 

@@ -11,6 +11,7 @@ import click
 from clearair.apps.cli.lines import say
 from clearair.apps.cli.options import chosen_perceiver, max_pixels_option, perceiver_options
 from clearair.errors import ClearAirError, ImageError
+from clearair.memory import require_pytorch_room
 
 _LIKELY = 0.5  # degradations from this probability on are named in the text
 
@@ -41,6 +42,8 @@ def inspect(
     from clearair.files.finding import find_images
     from clearair.files.outputs import Job, check_file, make_folder, plan_outputs
     from clearair.image import read_photo, write_photo
+
+    require_pytorch_room()
     from clearair.perception import load_compact
 
     found = find_images(paths, out=overlay)

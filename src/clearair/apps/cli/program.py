@@ -22,6 +22,7 @@ from clearair.apps.cli.report import report
 from clearair.apps.cli.restore import restore
 from clearair.apps.cli.train import train
 from clearair.errors import ClearAirError
+from clearair.memory import NOT_TO_BEGIN_WITH, is_shortage
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, 128 + SIGINT."""
@@ -66,9 +67,6 @@ def _run() -> int:
     except ClearAirError as error:
         say(f"clearair: {error}", err=True)
         return error.exit_code
-    except MemoryError:
-        say("clearair: there is not enough memory.", err=True)
-        return 1
     except click.Abort as abort:
         terminated = isinstance(abort.__cause__, _Terminated)
         say("clearair: terminated" if terminated else "clearair: interrupted", err=True)
@@ -80,3 +78,8 @@ def _run() -> int:
         # Whoever read our output has left; Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if not is_shortage(error):
+            raise
+        say(f"clearair: {NOT_TO_BEGIN_WITH}", err=True)
+        return 1

@@ -21,6 +21,7 @@ from clearair.apps.cli.options import (
     salvage_option,
 )
 from clearair.errors import UsageError
+from clearair.memory import require_pytorch_room
 
 if TYPE_CHECKING:
     from clearair import Restorer
@@ -169,6 +170,7 @@ def _load(model: str, device: Any, precision: Any, tile: Any) -> Restorer:
     # PyTorch's convolutions keep what they prepared for each of up to 1024 shapes, which over pictures of
     # many sizes only grows. The limit is read when PyTorch is loaded, here and not before.
     os.environ.setdefault("LRU_CACHE_CAPACITY", "1")
+    require_pytorch_room()
     from clearair import Restorer
 
     return Restorer.from_pretrained(

@@ -1,0 +1,82 @@
+"""Memory that is short: how to know it beforehand, and by what is said afterwards. Needs no PyTorch."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import sys
+from typing import Any
+
+from clearair.errors import OutOfMemoryError
+
+_SIGNS = (
+    "allocate memory",
+    "alloc_cpu",
+    "bad_alloc",
+    "enough memory",
+    "out of memory",
+    "could not create a primitive",
+    "could not execute a primitive",
+    "failed to map segment",
+    "start new thread",
+    "creating thread",
+    "insufficient memory",
+    "memory allocation",
+    "failed to allocate",
+    "bufferpool",
+)
+"""What is said for want of memory, in lower case: by PyTorch's allocators and oneDNN, by the loader of shared
+libraries, by Python and GLib where a thread finds no room for its stack, by libvips and its codecs."""
+
+_PYTORCH = 700 << 20
+"""Bytes of addresses that PyTorch takes with its first convolution (2.13 on Linux), and a few more."""
+
+NOT_TO_BEGIN_WITH = (
+    "there is not enough memory to begin with: PyTorch alone takes 0.7 GB. "
+    "Close other programs or raise the limit (ulimit -v)."
+)
+
+_ARENAS, _MAP_FROM = -8, -3
+"""M_ARENA_MAX and M_MMAP_THRESHOLD of glibc's mallopt."""
+
+
+def is_shortage(said: object) -> bool:
+    """Whether an error, or what a library said, comes of too little memory."""
+    return isinstance(said, MemoryError) or any(sign in str(said).lower() for sign in _SIGNS)
+
+
+def has_room(size: int) -> bool:
+    """Whether `size` bytes can be had; they are asked for, not used, which costs nothing."""
+    try:
+        # An anonymous map; Windows knows no other kind, and no flags.
+        private = {} if sys.platform == "win32" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
+        mmap.mmap(-1, size, **private).close()
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def require_pytorch_room() -> None:
+    """Raise OutOfMemoryError where PyTorch could not be loaded: it may end the process instead of failing."""
+    keep_to_limit()
+    if "torch" not in sys.modules and not has_room(_PYTORCH):
+        raise OutOfMemoryError(NOT_TO_BEGIN_WITH)
+
+
+def keep_to_limit() -> bool:
+    """Where the address space is limited (`ulimit -v`), spend little of it; whether it is.
+
+    glibc reserves 64 to 128 MB of addresses for the heap of each thread, used or not, and keeps those of freed
+    tensors. Here threads share a heap, and what is larger than 1 MB goes back at once.
+    """
+    if sys.platform == "win32":
+        return False
+    import resource
+
+    if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+        return False
+    mallopt: Any = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_ARENAS, 1)
+        mallopt(_MAP_FROM, 1 << 20)
+    return True

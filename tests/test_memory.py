@@ -1,0 +1,122 @@
+"""Where memory is too short: smaller tiles, or one line that says what helps. Each run has a process of its own."""
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from skimage import data
+
+from clearair.image import Photo, read_photo, write_photo
+from clearair.memory import has_room, is_shortage
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+
+READ_AND_WRITE_BELOW_MANY_LIMITS = """
+    import os, resource, sys
+    from clearair.errors import OutOfMemoryError
+    from clearair.image import encode_photo, read_photo
+
+    def addresses():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[0]) * resource.getpagesize()
+
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 40, -1))  # before the first look at it
+    for spare in (1, 5, 20, 40, 70, 90, 120, 160, 240, 400):
+        if pid := os.fork():
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            print(spare, code)
+            continue
+        resource.setrlimit(resource.RLIMIT_AS, (addresses() + (spare << 20), -1))
+        try:
+            encode_photo(read_photo(sys.argv[1]))
+        except OutOfMemoryError as error:
+            assert "ulimit -v" in str(error)
+            os._exit(10)
+        except BaseException as error:
+            print(repr(error))
+            os._exit(20)
+        os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".avif"])
+def test_a_picture_that_finds_no_memory_is_not_called_damaged(tmp_path, suffix):
+    path = tmp_path / f"photo{suffix}"
+    write_photo(Photo(np.tile(data.coffee(), (3, 3, 1))), path)
+    program = textwrap.dedent(READ_AND_WRITE_BELOW_MANY_LIMITS)
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True)
+    codes = [int(line.split()[1]) for line in done.stdout.splitlines() if line.count(" ") == 1]
+    assert len(codes) == 10, done.stdout + done.stderr
+    assert set(codes) == {0, 10}, done.stdout + done.stderr
+    assert codes == sorted(codes, reverse=True)  # what fits does so below every higher limit
+
+
+RESTORE_WITH_A_LARGE_NEIGHBOUR = """
+    import resource, sys
+    from pathlib import Path
+    import numpy as np
+    from clearair.files.batch import run
+    from clearair.files.finding import find_images
+    from clearair.files.outputs import plan_outputs
+    from clearair.image import read_photo
+
+    def addresses():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[0]) * resource.getpagesize()
+
+    def process(photo):
+        room = np.empty(limit - addresses() - (20 << 20), np.uint8)  # as the network takes all there is
+        time.sleep(0.5)
+        return photo, {}
+
+    import time
+    read_photo(sys.argv[1] + "/a.png")
+    limit = addresses() + (400 << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, -1))
+    for record in run(plan_outputs(find_images(sys.argv[1])), process):
+        print(record.error)
+"""
+
+
+def test_what_finds_no_memory_beside_another_picture_is_done_after_it(tmp_path):
+    for name in "abcd":
+        write_photo(Photo(data.coffee()), tmp_path / f"{name}.png")
+    program = textwrap.dedent(RESTORE_WITH_A_LARGE_NEIGHBOUR)
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["None"] * 4, done.stdout + done.stderr
+
+
+def restored(folder, megabytes: int) -> subprocess.CompletedProcess[str]:
+    limit = f"ulimit -v {megabytes * 1024}; exec {sys.executable} -m clearair restore photo.jpg -o out --tile off"
+    return subprocess.run(["bash", "-c", limit], cwd=folder, capture_output=True, text=True)
+
+
+def test_a_whole_picture_that_finds_no_memory_is_restored_in_tiles(tmp_path):
+    write_photo(Photo(np.ascontiguousarray(np.tile(data.coffee(), (2, 2, 1))[:700, :700])), tmp_path / "photo.jpg")
+    done = restored(tmp_path, 1150)
+    assert done.returncode == 0, done.stderr
+    assert "photo.jpg: restored in tiles of" in done.stderr
+    assert read_photo(tmp_path / "out" / "photo.jpg").size == (700, 700)
+
+
+@pytest.mark.parametrize("megabytes", [150, 500, 800, 900, 1000])
+def test_too_little_memory_for_anything_is_one_line_with_the_remedy(tmp_path, megabytes):
+    write_photo(Photo(data.coffee()), tmp_path / "photo.jpg")
+    done = restored(tmp_path, megabytes)
+    assert done.returncode == 1, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "not enough memory" in line
+    assert "ulimit -v" in line
+    assert not (tmp_path / "out" / "photo.jpg").exists()
+
+
+def test_room_is_there_or_not():
+    assert has_room(1 << 20)
+    assert not has_room(1 << 60)
+
+
+def test_an_error_of_another_kind_is_no_shortage():
+    assert not is_shortage(ValueError("a premature end"))
+    assert is_shortage(MemoryError())
