@@ -1,4 +1,4 @@
-"""Where memory is too short: smaller tiles, or one line that says what helps. Each run has a process of its own."""
+"""Where memory is too short: smaller tiles, or one line that says what helps; each run is a process."""
 
 import subprocess
 import sys
@@ -89,12 +89,16 @@ def test_what_finds_no_memory_beside_another_picture_is_done_after_it(tmp_path):
 
 
 def restored(folder, megabytes: int) -> subprocess.CompletedProcess[str]:
-    limit = f"ulimit -v {megabytes * 1024}; exec {sys.executable} -m clearair restore photo.jpg -o out --tile off"
+    limit = (
+        f"ulimit -v {megabytes * 1024}; exec {sys.executable} -m clearair restore photo.jpg -o out --tile off"
+    )
     return subprocess.run(["bash", "-c", limit], cwd=folder, capture_output=True, text=True)
 
 
 def test_a_whole_picture_that_finds_no_memory_is_restored_in_tiles(tmp_path):
-    write_photo(Photo(np.ascontiguousarray(np.tile(data.coffee(), (2, 2, 1))[:700, :700])), tmp_path / "photo.jpg")
+    write_photo(
+        Photo(np.ascontiguousarray(np.tile(data.coffee(), (2, 2, 1))[:700, :700])), tmp_path / "photo.jpg"
+    )
     done = restored(tmp_path, 1150)
     assert done.returncode == 0, done.stderr
     assert "photo.jpg: restored in tiles of" in done.stderr

@@ -66,8 +66,8 @@ def require_pytorch_room() -> None:
 def keep_to_limit() -> bool:
     """Where the address space is limited (`ulimit -v`), spend little of it; whether it is.
 
-    glibc reserves 64 to 128 MB of addresses for the heap of each thread, used or not, and keeps those of freed
-    tensors. Here threads share a heap, and what is larger than 1 MB goes back at once.
+    glibc reserves 64 to 128 MB of addresses for the heap of each thread, used or not, and keeps those of
+    freed tensors. Here threads share a heap, and what is larger than 1 MB goes back at once.
     """
     if sys.platform == "win32":
         return False

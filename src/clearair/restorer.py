@@ -158,8 +158,9 @@ class Restorer:
                 if smaller is None:
                     width, height = photo.size
                     raise OutOfMemoryError(
-                        f"{photo.name}: there is not enough memory for {width} x {height} px, not even in tiles of "
-                        f"{side} px. Close other programs, raise the limit (ulimit -v), or make it smaller first."
+                        f"{photo.name}: there is not enough memory for {width} x {height} px, not even in "
+                        f"tiles of {side} px. Close other programs, raise the limit (ulimit -v), or make it "
+                        "smaller first."
                     ) from error
                 side = smaller
                 notes = (*photo.notes, f"restored in tiles of {side} px: memory is too short for larger ones")

@@ -49,8 +49,8 @@ def read_photo(
 
     `name` is what messages call it (default: the path). The decode is complete when this returns: a damaged
     file raises instead of giving grey pixels, unless `salvage` asks for what can be decoded of it, with a
-    note. Raises ImageError naming the file, what is wrong and what to do, and OutOfMemoryError where memory is
-    too short for it.
+    note. Raises ImageError naming the file, what is wrong and what to do, and OutOfMemoryError where memory
+    is too short for it.
     """
     _check_limit(max_pixels)
     if not isinstance(source, bytes | str | os.PathLike):
@@ -67,7 +67,9 @@ def read_photo(
         raise no_room(name, "decode") from error
 
 
-def _read_source(source: Path | str | bytes, path: Path | None, name: str, max_pixels: int, salvage: bool) -> Photo:
+def _read_source(
+    source: Path | str | bytes, path: Path | None, name: str, max_pixels: int, salvage: bool
+) -> Photo:
     data = source if isinstance(source, bytes) else _read_file(Path(source), name, max_pixels)
     kind = _recognise(data, name, path)
     file = _Content(data, kind, name, path)

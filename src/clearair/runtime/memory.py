@@ -14,6 +14,7 @@ import torch
 
 from clearair.memory import is_shortage
 
+
 @contextmanager
 def memory_errors() -> Iterator[None]:
     """Raise MemoryError where PyTorch raises an error of its own for want of memory."""
