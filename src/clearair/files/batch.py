@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -143,7 +144,7 @@ def _pipeline(
     try:
         coming = reader.submit(read, jobs[0]) if jobs else None
         leaving: Future[_Step] | None = None
-        for job, following in zip(jobs, [*jobs[1:], None], strict=True):
+        for job, following in itertools.zip_longest(jobs, jobs[1:]):
             if coming is None:
                 return
             step = coming.result()
@@ -161,7 +162,7 @@ def _pipeline(
         if leaving is not None:
             yield finish(leaving)
     finally:
-        reader.shutdown()
+        reader.shutdown(give_up=True)
         writer.shutdown()
 
 
@@ -183,10 +184,10 @@ class _Worker:
         done.set_result(work(item))
         return done
 
-    def shutdown(self) -> None:
-        """Finish what is under way; what waits is given up."""
+    def shutdown(self, *, give_up: bool = False) -> None:
+        """Finish what was submitted; what has not begun may be given up."""
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+            self._pool.shutdown(cancel_futures=give_up)
 
 
 def _guarded(step: _Step, stage: Callable[[_Step], None]) -> _Step:
