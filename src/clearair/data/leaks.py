@@ -22,7 +22,7 @@ from clearair.data.looks import SYMMETRIES, Look, gaussian, turned
 
 ALIKE = 0.93
 """Correlation of thumbnails that makes a candidate."""
-MATCH = 0.93
+MATCH = 0.92
 """Similarity of descriptions that makes a match."""
 AGREEING = 4
 """Matches that must agree on place and scale to make a candidate."""

@@ -24,7 +24,7 @@ from clearair.image import read_photo, to_depth
 LONG_SIDE = 320
 """Longer side that every picture is looked at with."""
 THUMBNAIL = 20
-FEATURES = 160
+FEATURES = 260
 """Of each picture, at its strongest blobs."""
 SIGMAS = tuple(1.6 * 2 ** (k / 3) for k in range(13))
 GRID = 12
