@@ -117,6 +117,7 @@ def joined(device: str) -> Iterator[tuple[Processes, str]]:
     with _others_may_end():
         dist.init_process_group(backend, timeout=PATIENCE)
     yield Processes(dist.get_rank(), dist.get_world_size()), device
+    dist.barrier()  # who leaves first would tear down what the others still talk through
     dist.destroy_process_group()  # after an error the others may be waiting, and so would this
 
 
