@@ -346,6 +346,12 @@ def with_tag(content: bytes, number: int, value: int) -> bytes:
     return content[: at + 8] + struct.pack("<H", value) + content[at + 10 :]
 
 
+def test_a_damaged_file_that_asks_for_absurd_memory_is_called_damaged():
+    content = bytearray(encoded("tiff"))
+    content[4] += 1  # its directory is read a byte off
+    assert "TIFF file is damaged" in refusal(bytes(content))
+
+
 def test_a_valid_tiff_that_is_not_read_is_not_called_damaged():
     plain = tiff_of(COFFEE, photometric="rgb")
     grey = tiff_of(COFFEE[..., 0], photometric="minisblack")
@@ -353,6 +359,7 @@ def test_a_valid_tiff_that_is_not_read_is_not_called_damaged():
     for content, what in (
         (with_tag(grey, 258, 12), "12-bit"),
         (with_tag(plain, 259, 34925), "LZMA-compressed"),
+        (with_tag(plain, 259, 50000), "Zstandard-compressed"),
         (with_tag(plain, 259, 6), "old-style JPEG-compressed"),
         (tiff_of(COFFEE / 255, photometric="rgb"), "64-bit float"),
         (tiff_of(COFFEE, photometric="cielab"), "8-bit Lab"),
@@ -362,8 +369,9 @@ def test_a_valid_tiff_that_is_not_read_is_not_called_damaged():
         assert f"photo: {what} TIFF is not supported" in refusal(content, name="photo")
 
 
-def test_integers_of_32_bits_are_refused():
-    assert "int samples" in refusal(encoded("tiff", np.arange(600, dtype=np.int32).reshape(20, 30)))
+def test_a_damaged_tiff_of_a_compression_that_is_read_is_called_damaged():
+    content = with_tag(tiff_of(COFFEE, photometric="rgb"), 259, 50001)  # its pixels are no WebP
+    assert "TIFF file is damaged" in refusal(content)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -385,3 +385,50 @@ def test_colours_multiplied_by_their_alpha_are_read_and_written_as_they_are(dept
     with tifffile.TiffFile(io.BytesIO(written)) as tiff:
         assert tiff.pages[0].extrasamples == (tifffile.EXTRASAMPLE.UNASSALPHA,)
     assert np.array_equal(read_photo(written).pixels, photo.pixels)
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (np.array([0, 1, 127], np.int8), np.array([0, 2, 255], np.uint8)),
+        (np.array([-128, 0, 127], np.int8), np.array([0, 128, 255], np.uint8)),
+        (np.array([0, 16384, 32767], np.int16), np.array([0, 32769, 65535], np.uint16)),
+        (np.array([-32768, 0, 32767], np.int16), np.array([0, 32768, 65535], np.uint16)),
+        (np.array([0, 1 << 31, (1 << 32) - 1], np.uint32), np.array([0, 32768, 65535], np.uint16)),
+        (np.array([0, 4095, 65535], np.uint32), np.array([0, 4095, 65535], np.uint16)),
+        (np.array([-(1 << 31), 0, (1 << 31) - 1], np.int32), np.array([0, 32768, 65535], np.uint16)),
+    ],
+)
+def test_other_integers_of_a_tiff_become_those_of_a_photo(stored, expected):
+    tifffile = pytest.importorskip("tifffile")
+    for shape, meaning in (((1, 3), "minisblack"), ((3, 1, 3), "rgb")):
+        file = io.BytesIO()
+        values = np.broadcast_to(stored if meaning == "minisblack" else stored[:, None, None], shape)
+        tifffile.imwrite(file, np.ascontiguousarray(values), photometric=meaning)
+        photo = read_photo(file.getvalue())
+        assert photo.pixels.dtype == expected.dtype
+        assert photo.pixels[..., 0].ravel().tolist() == expected.tolist()
+        assert photo.grey == (meaning == "minisblack")
+        assert "integers are written as unsigned" in photo.notes[0]
+        np.testing.assert_array_equal(read_photo(encode_photo(photo)).pixels, photo.pixels)
+
+
+@pytest.mark.parametrize("space", ["lab", "labs", "xyz"])
+def test_colours_of_no_screen_become_srgb(space):
+    import pyvips
+
+    rgb = pyvips.Image.new_from_array(coffee()).copy(interpretation="srgb")
+    photo = read_photo(bytes(rgb.colourspace(space).tiffsave_buffer()))
+    assert photo.pixels.dtype == np.uint16
+    assert np.abs(photo.pixels / 257 - coffee()).mean() < 1
+    assert "was converted to sRGB" in photo.notes[0]
+
+
+@pytest.mark.parametrize("packing", ["none", "lzw", "deflate", "packbits", "webp", "jpeg"])
+@pytest.mark.parametrize("tiled", [False, True])
+def test_a_tiff_of_any_packing_that_libvips_knows_is_read(packing, tiled):
+    import pyvips
+
+    rgb = pyvips.Image.new_from_array(coffee()).copy(interpretation="srgb")
+    photo = read_photo(bytes(rgb.tiffsave_buffer(compression=packing, tile=tiled, Q=95, lossless=True)))
+    assert np.abs(photo.pixels.astype(int) - coffee()).max() <= (40 if packing == "jpeg" else 0)

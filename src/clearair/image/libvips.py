@@ -6,8 +6,9 @@ from functools import cache
 from typing import Any
 
 from clearair.errors import OutOfMemoryError
-from clearair.memory import has_room, keep_to_limit
+from clearair.memory import has_room, is_shortage, keep_to_limit
 
+_PLENTY = 1 << 30
 _OWN_ROOM = 64 << 20
 """Bytes that libvips and its codecs take beside whole pictures: stacks, tables, rows."""
 
@@ -39,6 +40,14 @@ def require_room(size: int, name: str, what: str) -> None:
     """
     if not has_room(size + _OWN_ROOM):
         raise no_room(name, what)
+
+
+def lacks_memory(said: object) -> bool:
+    """Whether a decoder's complaint comes of too little memory.
+
+    A damaged file may ask for an absurd amount: where there is plenty, the fault is the file's.
+    """
+    return is_shortage(said) and not has_room(_PLENTY)
 
 
 def no_room(name: str, what: str) -> OutOfMemoryError:

@@ -13,10 +13,18 @@ import numpy as np
 from clearair.errors import ClearAirError, ImageError, OutOfMemoryError, UsageError
 from clearair.image import avif, bmp, formats, jpeg, png, tiff, webp
 from clearair.image.damage.jpeg import find_remark, has_hole, lacks_scans
-from clearair.image.libvips import explain, forget_remarks, libvips, no_room, quote, remarks, require_room
+from clearair.image.libvips import (
+    explain,
+    forget_remarks,
+    lacks_memory,
+    libvips,
+    no_room,
+    quote,
+    remarks,
+    require_room,
+)
 from clearair.image.metadata import Metadata
-from clearair.image.photo import Photo, Pixels, turn_upright
-from clearair.memory import is_shortage
+from clearair.image.photo import DEPTHS, Photo, Pixels, turn_upright
 
 DEFAULT_MAX_PIXELS = 300_000_000
 """Larger pictures are refused before they are decoded: no camera of today makes 300 megapixels."""
@@ -30,8 +38,17 @@ _METADATA_READERS: dict[str, Callable[[bytes], Metadata]] = {
     "tiff": tiff.read_metadata,
     "webp": webp.read_metadata,
 }
-_DTYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
-_SAMPLE_SIZES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int": 4, "float": 4}
+_DTYPES: dict[str, Any] = {
+    "uchar": np.uint8, "ushort": np.uint16, "float": np.float32,
+    "char": np.int8, "short": np.int16, "uint": np.uint32, "int": np.int32,
+}  # fmt: skip
+_LIMITS = {
+    "int8": (-128, 127),
+    "int16": (-32768, 32767),
+    "int32": (-(1 << 31), (1 << 31) - 1),
+    "uint32": (0, (1 << 32) - 1),
+}
+"""Lowest and highest of the integers that only TIFF has."""
 _COPIES = 3
 """So many pictures are in memory while one is decoded: with its codec, and as rows and columns change."""
 _BYTES_A_PIXEL = 16  # RGBA float, the most that is read
@@ -127,7 +144,7 @@ def _read_whole_jpeg(file: _Content, max_pixels: int) -> Photo:
             return str(broken)
         # What is wrong in the last rows comes too late for an error.
         said = remarks()
-        if is_shortage(said):
+        if lacks_memory(said):
             raise no_room(file.name, "decode")
         return _damaged(file.name, "jpeg", quote(said)) if said else None
 
@@ -160,7 +177,7 @@ def _read(file: _Content, max_pixels: int, fail_on: str) -> Photo:
     metadata = _read_metadata(data, kind, image)
     notes = _notes(data, kind, image)
     image, metadata, colour_notes = _in_rgb(image, metadata, name)
-    stored = _decode(image, data, kind, name)
+    stored, sample_notes = _with_photo_samples(_decode(image, data, kind, name))
     colour, alpha, value_range = _split(stored, name)
     orientation = metadata.orientation
     pixels = turn_upright(colour, orientation)
@@ -170,7 +187,7 @@ def _read(file: _Content, max_pixels: int, fail_on: str) -> Photo:
         grey=pixels.shape[2] == 1,
         format=kind,
         name=name,
-        notes=(*notes, *colour_notes, *_range_notes(value_range)),
+        notes=(*notes, *colour_notes, *sample_notes, *_range_notes(value_range)),
         path=file.path,
         metadata=metadata,
         bits=_bits(image, pixels.dtype),
@@ -267,7 +284,7 @@ def _open(data: bytes, kind: str, name: str, max_pixels: int, fail_on: str, page
     except vips.Error as error:
         raise _broken(data, name, kind, error) from error
     _refuse_large(image.width, image.height, name, max_pixels)
-    size = image.width * image.height * image.bands * _SAMPLE_SIZES.get(image.format, 8)
+    size = image.width * image.height * image.bands * np.dtype(_DTYPES.get(image.format, np.float64)).itemsize
     require_room(_COPIES * size, name, "decode")
     primary = _field(image, "heif-primary", 0)
     if page is None and primary:
@@ -285,11 +302,9 @@ def _refuse_large(width: int, height: int, name: str, max_pixels: int) -> None:
 
 def _decode(image: Any, data: bytes, kind: str, name: str) -> Pixels:
     """Decode every pixel, (H, W, bands) as stored."""
-    if image.format == "double":
-        image = image.cast("float")
     if image.format not in _DTYPES:
         raise ImageError(
-            f"{name}: {image.format} samples cannot be restored. Save it with 8 or 16 bits a channel."
+            f"{name}: {image.format} samples are not supported. Save it with 8 or 16 bits a channel."
         )
     try:
         memory = image.write_to_memory()
@@ -298,10 +313,30 @@ def _decode(image: Any, data: bytes, kind: str, name: str) -> Pixels:
     return np.frombuffer(memory, _DTYPES[image.format]).reshape(image.height, image.width, image.bands)
 
 
+def _with_photo_samples(stored: Pixels) -> tuple[Pixels, tuple[str, ...]]:
+    """Bring signed and 32-bit integers, of any shape, to the unsigned ones of 8 or 16 bits that photos have.
+
+    Black is 0, or the smallest integer of its kind where a sample is negative; white is the largest one,
+    except that integers of 32 bits none of which needs more than 16 are taken for those of 16.
+    """
+    kind = stored.dtype
+    if kind in DEPTHS:
+        return stored, ()
+    depth = np.dtype(np.uint8 if kind.itemsize == 1 else np.uint16)
+    lowest, highest = _LIMITS[kind.name]
+    room = 255 if kind.itemsize == 1 else 65535
+    black = lowest if stored.min() < 0 else 0
+    white = room if black == 0 and kind.itemsize == 4 and stored.max() <= room else highest
+    scaled = (stored.astype(np.float64) - black) * (room / (white - black)) + 0.5
+    what = f"{'signed ' if lowest < 0 else ''}{8 * kind.itemsize}-bit integers"
+    return scaled.astype(depth), (f"{what} are written as unsigned {8 * depth.itemsize}-bit ones",)
+
+
 def _broken(data: bytes, name: str, kind: str, error: Exception) -> ClearAirError:
-    if is_shortage(getattr(error, "detail", "")):
+    if lacks_memory(getattr(error, "detail", "")):
         return no_room(name, "decode")
-    if kind == "tiff" and (what := tiff.unsupported(data)):
+    lacking = any(sign in str(error) for sign in ("not configured", "not implemented"))
+    if kind == "tiff" and (what := tiff.unsupported(data, lacks_codec=lacking)):
         return ImageError(f"{name}: {what} TIFF is not supported. Save it as a plain one first.")
     return _DamageError(_damaged(name, kind, explain(error)))
 
@@ -322,7 +357,7 @@ def _read_metadata(data: bytes, kind: str, image: Any) -> Metadata:
 
 
 def _in_rgb(image: Any, metadata: Metadata, name: str) -> tuple[Any, Metadata, tuple[str, ...]]:
-    """Bring CMYK and Lab to sRGB; RGB and grey stay in their own profile."""
+    """Bring CMYK, Lab and XYZ to sRGB; RGB and grey stay in their own profile."""
     colours = str(image.interpretation)
     try:
         if colours == "cmyk":
@@ -330,9 +365,10 @@ def _in_rgb(image: Any, metadata: Metadata, name: str) -> tuple[Any, Metadata, t
             image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=depth)
             profile = bytes(image.get("icc-profile-data"))
             return image, replace(metadata, icc=profile), ("CMYK was converted to sRGB",)
-        if colours in ("lab", "labs", "labq"):
+        if colours in ("lab", "labs", "labq", "xyz"):
             image = image.colourspace("rgb16")
-            return image, replace(metadata, icc=None), ("Lab was converted to sRGB with 16 bits",)
+            space = "XYZ" if colours == "xyz" else "Lab"
+            return image, replace(metadata, icc=None), (f"{space} was converted to sRGB with 16 bits",)
     except libvips().Error as error:
         raise ImageError(f"{name}: its colours cannot be converted to RGB{explain(error)}.") from error
     return image, metadata, ()
@@ -370,8 +406,6 @@ def _notes(data: bytes, kind: str, image: Any) -> tuple[str, ...]:
         notes.append("palette colours are written as RGB")
     elif bits < 8 and image.format == "uchar":
         notes.append(f"{bits}-bit values are written as 8-bit")
-    if image.format == "double":
-        notes.append("64-bit floats are written as 32-bit floats")
     return tuple(notes)
 
 

@@ -55,8 +55,11 @@ def is_camera_raw(data: bytes) -> bool:
     return _DNG_VERSION in tags or bool(kind and kind[0] & 1)
 
 
-def unsupported(data: bytes) -> str | None:
-    """Say what kind of TIFF this is when it is a valid one of a kind that libvips does not read, or None."""
+def unsupported(data: bytes, *, lacks_codec: bool) -> str | None:
+    """Say what kind of TIFF this is when it is a valid one of a kind that libvips does not read, or None.
+
+    `lacks_codec` is whether libvips complained of a compression that it was built without.
+    """
     tags = tiff_tags.read_directory(data).tags
 
     def values(number: int, default: int) -> tuple[int, ...]:
@@ -67,10 +70,10 @@ def unsupported(data: bytes) -> str | None:
         return "complex-number"
     if values(_SAMPLE_FORMAT, 1)[0] == 3 and bits == 64:
         return "64-bit float"
-    if bits not in (1, 2, 4, 8, 16, 32):
+    if 0 < bits <= 64 and bits not in (1, 2, 4, 8, 16, 32):
         return f"{bits}-bit"
-    if packing in _UNREAD:
-        return f"{_UNREAD[packing]}-compressed"
+    if lacks_codec:
+        return f"{_UNREAD.get(packing, 'strangely')}-compressed"
     if values(_PHOTOMETRIC, 2)[0] in _LAB and bits == 8:
         return "8-bit Lab"
     if values(_PLANAR, 1)[0] == 2 and _TILE_WIDTH in tags:
