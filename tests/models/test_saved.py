@@ -94,7 +94,7 @@ def test_every_kind_of_misfit_is_listed_at_once(folder):
     change_weights(folder, change)
     with pytest.raises(ModelError) as error:
         load_model(folder)
-    for part in ("missing: extraction.weight", "unknown: foreign", "reconstruction.weight is (2,)"):
+    for part in ("missing: extraction.weight", "unexpected: foreign", "reconstruction.weight is (2,)"):
         assert part in str(error.value)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from clearair.models.stamp import PerceiverStamp
 from clearair.network import ClearAIR, NetworkConfig
 from clearair.perception import load_compact
 from clearair.perception.protocol import Perceiver
+from clearair.weights import check_fit
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 FORMAT_VERSION = 1
@@ -102,8 +102,7 @@ def load_model(name_or_path: str | Path) -> SavedModel:
     weights = _read_weights(folder / WEIGHTS)
     with torch.device("meta"):  # shapes only: nothing is allocated for weights that may not fit
         expected = ClearAIR(network).state_dict()
-    _check_fit(weights, expected, folder / WEIGHTS)
-    _check_finite(weights, folder / WEIGHTS)
+    check_fit(weights, expected, folder / WEIGHTS, f"its {CONFIG}")
     return SavedModel(str(name_or_path), network, weights, perceivers)
 
 
@@ -158,27 +157,6 @@ def _check_sizes(network: NetworkConfig, perceivers: PerceiverStamp, path: Path)
             raise ModelError(f"{path}: {name} of the network is {ours}, that of its perceivers {theirs}.")
 
 
-def _check_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
-    unfit = [
-        f"{name} is {tuple(weights[name].shape)} instead of {tuple(expected[name].shape)}"
-        for name in sorted(set(expected) & set(weights))
-        if weights[name].shape != expected[name].shape
-    ]
-    problems = {
-        "missing": sorted(set(expected) - set(weights)),
-        "unknown": sorted(set(weights) - set(expected)),
-        "of the wrong shape": unfit,
-    }
-    told = [f"{len(names)} tensors {what}: {_listed(names)}" for what, names in problems.items() if names]
-    if told:
-        raise ModelError(f"{path}: does not fit its {CONFIG}: {'; '.join(told)}.")
-
-
-def _check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
-    if bad := sorted(name for name, value in weights.items() if not value.isfinite().all()):
-        raise ModelError(f"{path}: {len(bad)} tensors are not finite: {_listed(bad)}.")
-
-
-def _listed(names: list[str], most: int = 5) -> str:
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest
+def _check_finite(weights: dict[str, Tensor], path: Path) -> None:
+    if bad := [name for name, value in weights.items() if not value.isfinite().all()]:
+        raise ModelError(f"{path}: {len(bad)} tensors are not finite, such as {bad[0]}.")

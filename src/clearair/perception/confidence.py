@@ -5,7 +5,7 @@ Shapes: B images, K kinds of degradation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-TONE_KINDS = ("haze", "lowlight", "rain", "snow")
-"""Kinds that change exposure, colour or contrast as a whole; rain and snow do by the veil they melt into."""
+TONE_RAMPS = {"haze": (0.75, 0.92), "lowlight": (0.945, 0.97), "rain": (0.8, 0.95), "snow": (0.8, 0.95)}
+"""Kinds that change exposure, colour or contrast as a whole; rain and snow do by the veil they melt into.
+
+The probability of each up to which the tone stays, and from which on it is corrected in full. A night scene
+and a photo of a scene in too little light differ least of all, so the perceiver must be surest there.
+"""
 ONLY_TONE = ("haze", "lowlight")
 """Those of them that are nothing else. Some pictures are meant to look so: in doubt they are left alone."""
-TONE_RAMPS = {"haze": (0.75, 0.92), "lowlight": (0.945, 0.97), "rain": (0.8, 0.95), "snow": (0.8, 0.95)}
-"""Probability of each up to which the tone stays, and from which on it is corrected in full. A night scene
-and a photo of a scene in too little light differ least of all, so the perceiver must be surest there."""
 TONE_WORDS = ("hazy", "low-light", "rainy", "snowy")
 """The same in DA-CLIP's words. Their probabilities share out one between ten kinds of damage, so they
 say which, and never whether: such a perceiver leaves the hand free."""
@@ -43,7 +44,7 @@ def tone_share(probabilities: Floats, names: Sequence[str]) -> Floats:
     if share_out(names):
         together = probabilities[:, [name in TONE_WORDS for name in names]].sum(axis=1, keepdims=True)
         return _ramp(together, WORDS_RAMP)
-    return _surest(probabilities, names, TONE_KINDS)
+    return _surest(probabilities, names, TONE_RAMPS)
 
 
 def change_share(probabilities: Floats, names: Sequence[str]) -> Floats:
@@ -81,7 +82,7 @@ def share_out(names: Sequence[str]) -> bool:
     return not set(names).isdisjoint(TONE_WORDS)
 
 
-def _surest(probabilities: Floats, names: Sequence[str], kinds: Sequence[str]) -> Floats:
+def _surest(probabilities: Floats, names: Sequence[str], kinds: Collection[str]) -> Floats:
     """The largest share that one of these kinds of tone allows, (B, K) -> (B,)."""
     share = np.zeros(len(probabilities), np.float32)
     for column, name in enumerate(names):
