@@ -22,7 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.degradations.rain import draw_rain
-from clearair.data.photos import find_pairs, load_pixels
+from clearair.data.photos import find_pairs
+from clearair.data.pixels import load_pixels
 from clearair.data.scenes import find_scenes, load_scene
 from clearair.data.splits import split
 

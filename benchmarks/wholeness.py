@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from clearair import Restorer
 from clearair.data.degradations import CDD11, KINDS, degrade
-from clearair.data.photos import find_photos, load_pixels
+from clearair.data.photos import find_photos
+from clearair.data.pixels import load_pixels
 from clearair.data.splits import split
 from clearair.data.validation import ValidationSet, validation_sets
 from clearair.evaluation.artifacts import PERIODS, Floats, frame, lattice

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from clearair.apps.cli.program import cli
 from clearair.data.pack import pack, unpacked
-from clearair.data.photos import find_pairs, find_photos, load_pixels, load_training_photos
+from clearair.data.photos import find_pairs, find_photos, load_training_photos
+from clearair.data.pixels import load_pixels
 from clearair.data.splits import TWINS, UNUSUAL, split
 from clearair.data.validation import validation_sets
 from clearair.errors import DataError, OutputError, UsageError

@@ -6,8 +6,8 @@ import pyvips
 import torch
 
 from clearair.data.pairs import Mix, draw_pairs, generator_for
-from clearair.data.photos import Scene, TrainingPhotos
-from clearair.data.scenes import fill_holes, find_scenes, load_scene
+from clearair.data.photos import TrainingPhotos
+from clearair.data.scenes import Scene, fill_holes, find_scenes, load_scene
 from clearair.errors import DataError
 
 

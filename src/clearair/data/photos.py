@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from clearair.data.pixels import load_pixels
+from clearair.data.scenes import Scene, find_scenes, load_scene
+from clearair.data.shakes import load_shakes
 from clearair.data.splits import split
 from clearair.errors import DataError, ImageError
-from clearair.image import SUFFIXES, read_photo
-from clearair.image.libvips import libvips
-from clearair.image.pillow import read_with_pillow
+from clearair.image import SUFFIXES
 
 File = TypeVar("File")
 Loaded = TypeVar("Loaded")
@@ -35,16 +34,6 @@ class Pair:
 
     damaged: Tensor
     clean: Tensor
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A photograph and how far away everything in it is."""
-
-    photo: Tensor
-    """(3, H, W) uint8."""
-    depth: Tensor
-    """(1, H, W) uint8: distance, 255 is the farthest; 0 nowhere."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +97,6 @@ def load_training_photos(data: Path) -> TrainingPhotos:
     Raises DataError when there are no clean photographs, when the halves of a pair differ in size, and when
     more than 1 % of the pictures cannot be read.
     """
-    from clearair.data.scenes import find_scenes, load_scene
-    from clearair.data.shakes import load_shakes
-
     clean, _ = split(find_photos(data / "train" / "clean"), "clean")
     files = {kind: split(find_pairs(data, kind), kind)[0] for kind in ("lowlight", "rain")}
     depths = find_scenes(data)
@@ -147,22 +133,3 @@ def _load_pair(paths: tuple[Path, Path]) -> Pair:
         sizes = " and ".join(f"{width} x {height}" for _, height, width in (damaged.shape, clean.shape))
         raise DataError(f"{paths[0]}: its size and that of {paths[1]} differ: {sizes} px.")
     return Pair(damaged, clean)
-
-
-def load_pixels(path: Path) -> Tensor:
-    """A picture as (3, H, W) uint8, read by libvips or, where that is not installed, by Pillow.
-
-    Raises ImageError.
-    """
-    pixels = read_photo(path).pixels if has_libvips() else read_with_pillow(path)
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-
-
-@cache
-def has_libvips() -> bool:
-    """Whether pictures can be read by libvips; else Pillow reads them."""
-    try:
-        libvips()
-    except (ImportError, OSError):  # pyvips, or the library that it opens
-        return False
-    return True

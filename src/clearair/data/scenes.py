@@ -6,6 +6,7 @@ was measured. A set whose name ends in `disparity` holds what is proportional to
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clearair.data.photos import Scene, has_libvips, load_pixels
+from clearair.data.pixels import has_libvips, load_pixels
 from clearair.errors import DataError
 from clearair.image.libvips import libvips
 
@@ -22,6 +23,16 @@ FARTHEST = 0.99
 """Quantile of the measured depths that counts as the farthest: beyond it lie errors."""
 BORDER = 0.03
 """Share of a side that is cut off: depth cameras see less there than the camera beside them."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A photograph and how far away everything in it is."""
+
+    photo: Tensor
+    """(3, H, W) uint8."""
+    depth: Tensor
+    """(1, H, W) uint8: distance, 255 is the farthest; 0 nowhere."""
 
 
 def find_scenes(data: Path) -> list[tuple[Path, Path]]:

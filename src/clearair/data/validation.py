@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.degradations import CDD11, KINDS, degrade, degrade_in_parts
-from clearair.data.photos import find_pairs, find_photos, load_pixels
+from clearair.data.photos import find_pairs, find_photos
+from clearair.data.pixels import load_pixels
 from clearair.data.splits import split
 from clearair.errors import DataError, UsageError
 

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from clearair.data.appearance import draw_appearance
 from clearair.data.degradations import CDD11, KINDS, degrade_in_parts
-from clearair.data.photos import find_pairs, find_photos, load_pixels
+from clearair.data.photos import find_pairs, find_photos
+from clearair.data.pixels import load_pixels
 from clearair.data.splits import split
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.views import far_view, near_crops, near_grid

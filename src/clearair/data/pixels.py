@@ -1,0 +1,33 @@
+"""Reads a picture for training: by libvips or, on a machine without it, by Pillow."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clearair.image import read_photo
+from clearair.image.libvips import libvips
+from clearair.image.pillow import read_with_pillow
+
+
+def load_pixels(path: Path) -> Tensor:
+    """A picture as (3, H, W) uint8, read by libvips or, where that is not installed, by Pillow.
+
+    Raises ImageError.
+    """
+    pixels = read_photo(path).pixels if has_libvips() else read_with_pillow(path)
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+@cache
+def has_libvips() -> bool:
+    """Whether pictures can be read by libvips; else Pillow reads them."""
+    try:
+        libvips()
+    except (ImportError, OSError):  # pyvips, or the library that it opens
+        return False
+    return True
