@@ -28,8 +28,10 @@ from clearair.perception.compact.lessons import PerceiverRecipe, Photo, draw_bat
 
 Image = NDArray[np.uint8]
 
-TABLES = ("named", "calibration", "score", "severity", "mixtures", "dark", "regions", "time")
+TABLES = ("named", "visible", "calibration", "score", "severity", "mixtures", "dark", "regions", "time")
 """What is measured, in this order."""
+STRONG, FAINT = 20, 26
+"""PSNR in dB below which damage is strong, and above which it is faint."""
 
 
 def main() -> None:
@@ -53,6 +55,7 @@ def main() -> None:
     mapped = [(photo.clean, photo.maps) for photo in photos if photo.maps is not None]
     reports: dict[str, Callable[[], None]] = {
         "named": lambda: report_named(perceiver, clean, options.draws),
+        "visible": lambda: report_visible(perceiver, clean, options.draws),
         "calibration": lambda: report_calibration(perceiver, photos, options.draws),
         "score": lambda: report_what_and_how(perceiver, clean, options.draws),
         "severity": lambda: report_severity(perceiver, clean[::3]),
@@ -98,6 +101,21 @@ def report_named(perceiver: CompactPerceiver, photos: list[torch.Tensor], draws:
             columns = [KINDS.index("lowlight")] if "no low light" in name else range(len(KINDS))
             rates.append(np.mean([p[columns].max() <= 0.5 for p in found]))
         print(f"| {name} | " + " | ".join(f"{rate:.3f}" for rate in rates) + " |")
+
+
+def report_visible(perceiver: CompactPerceiver, photos: list[torch.Tensor], draws: int) -> None:
+    """How often a kind is named in whole pictures, by how far the damage takes them from the clean ones."""
+    print(f"\nWhole pictures, by PSNR to the clean ones; below {STRONG} dB, to {FAINT}, above:")
+    table("kind", "strong", "named", "middling", "named", "faint", "named")
+    for column, kind in enumerate(KINDS):
+        bins: list[list[bool]] = [[], [], []]
+        for seed, photo in enumerate(photos * draws):
+            image, _ = damage(photo, (kind,), seed)
+            found = perceiver.perceive_image(image).probabilities
+            ratio = peak_ratio(image, photo)
+            bins[(ratio >= STRONG) + (ratio > FAINT)].append(found[column] > 0.5 and found.argmax() == column)
+        cells = (f"{len(each)} | {np.mean(each):.3f}" if each else "0 | " for each in bins)
+        print(f"| {kind} | " + " | ".join(cells) + " |")
 
 
 def report_calibration(perceiver: CompactPerceiver, photos: list[Photo], draws: int) -> None:
