@@ -18,6 +18,7 @@ from skimage import data
 
 from clearair.errors import ImageError, UsageError
 from clearair.image import DEFAULT_MAX_PIXELS, FORMATS, SUFFIXES, encode_photo, output_format, read_photo
+from clearair.image.libvips import libvips
 
 COFFEE = data.coffee()[:120, :160]
 
@@ -192,6 +193,7 @@ def test_a_png_with_a_wrong_checksum_is_an_error(chunk):
     file = io.BytesIO()
     Image.fromarray(COFFEE).quantize(16).save(file, "png")
     content = with_checksum_off(file.getvalue(), chunk)
+    assert (said_by_libvips(content) == "") == (chunk != b"IDAT")  # it checks the pixels only
     assert f"checksum of its {chunk.decode()} chunk" in refusal(content)
 
 
@@ -352,6 +354,15 @@ def test_a_damaged_file_that_asks_for_absurd_memory_is_called_damaged():
     assert "TIFF file is damaged" in refusal(bytes(content))
 
 
+def said_by_libvips(content: bytes) -> str:
+    """What plain libvips says of a file; nothing when it takes it for a picture."""
+    try:
+        libvips().Image.new_from_buffer(content, "").avg()
+    except libvips().Error as error:
+        return str(error)
+    return ""
+
+
 def test_a_valid_tiff_that_is_not_read_is_not_called_damaged():
     plain = tiff_of(COFFEE, photometric="rgb")
     grey = tiff_of(COFFEE[..., 0], photometric="minisblack")
@@ -367,6 +378,7 @@ def test_a_valid_tiff_that_is_not_read_is_not_called_damaged():
         (tiff_of(COFFEE[..., 0].astype(np.complex64), photometric="minisblack"), "complex-number"),
     ):
         assert f"photo: {what} TIFF is not supported" in refusal(content, name="photo")
+        assert what not in said_by_libvips(content)
 
 
 def test_a_damaged_tiff_of_a_compression_that_is_read_is_called_damaged():

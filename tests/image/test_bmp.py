@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+import pyvips
 from PIL import Image
 from skimage import data
 
@@ -23,6 +24,8 @@ def bmp_of(image: Image.Image) -> bytes:
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "1"])
 def test_a_bitmap_has_the_pixels_that_another_reader_sees(mode):
     image = Image.fromarray(COFFEE).convert(mode)
+    with pytest.raises(pyvips.Error, match="not in a known format"):
+        pyvips.Image.new_from_buffer(bmp_of(image), "")
     photo = read_photo(bmp_of(image))
     assert np.array_equal(photo.pixels, np.asarray(image.convert("RGB")))
     assert photo.alpha is None

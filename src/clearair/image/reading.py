@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clearair.errors import ClearAirError, ImageError, OutOfMemoryError, UsageError
-from clearair.image import avif, bmp, formats, jpeg, png, tiff, webp
+from clearair.image import bmp, formats
 from clearair.image.damage.jpeg import find_remark, has_hole, lacks_scans
 from clearair.image.libvips import (
     explain,
@@ -23,7 +23,7 @@ from clearair.image.libvips import (
     remarks,
     require_room,
 )
-from clearair.image.metadata import Metadata
+from clearair.image.metadata import Metadata, avif, jpeg, png, tiff, webp
 from clearair.image.photo import DEPTHS, Photo, Pixels, turn_upright
 
 DEFAULT_MAX_PIXELS = 300_000_000
@@ -32,12 +32,12 @@ DEFAULT_MAX_PIXELS = 300_000_000
 _LOADERS = {"jpeg": "jpeg", "png": "png", "tiff": "tiff", "webp": "webp", "avif": "heif", "gif": "gif"}
 _STRICT = {"tiff": "error"}
 """What libvips is to take as damage, where "truncated" is not enough: that passes over a missing strip."""
-_METADATA_READERS: dict[str, Callable[[bytes], Metadata]] = {
-    "jpeg": jpeg.read_metadata,
-    "png": png.read_metadata,
-    "tiff": tiff.read_metadata,
-    "webp": webp.read_metadata,
+_COMPLETED: dict[str, Callable[[Metadata, bytes], Metadata]] = {
+    "jpeg": jpeg.completed,
+    "png": png.completed,
+    "tiff": tiff.completed,
 }
+_EXTRA_FIELDS = ("iptc-data", "photoshop-data")
 _DTYPES: dict[str, Any] = {
     "uchar": np.uint8, "ushort": np.uint16, "float": np.float32,
     "char": np.int8, "short": np.int16, "uint": np.uint32, "int": np.int32,
@@ -346,14 +346,20 @@ def _damaged(name: str, kind: str, why: str) -> str:
 
 
 def _read_metadata(data: bytes, kind: str, image: Any) -> Metadata:
-    if kind in _METADATA_READERS:
-        return _METADATA_READERS[kind](data)
-    exif = bytes(_field(image, "exif-data", b"")).removeprefix(b"Exif\0\0")
+    def field(name: str) -> bytes | None:
+        return bytes(_field(image, name, b"")) or None
+
     metadata = Metadata(
-        icc=_field(image, "icc-profile-data", None), exif=exif or None, xmp=_field(image, "xmp-data", None)
+        icc=field("icc-profile-data"),
+        exif=(field("exif-data") or b"").removeprefix(b"Exif\0\0") or None,
+        xmp=field("xmp-data"),
+        density=(image.xres, image.yres) if image.get_typeof("resolution-unit") else None,
+        extras=tuple((name, body) for name in _EXTRA_FIELDS if (body := field(name))),
     )
-    # The decoder has turned the pixels already, as HEIF keeps the turn outside EXIF.
-    return metadata.upright()
+    if kind in _COMPLETED:
+        return _COMPLETED[kind](metadata, data)
+    # The decoder of HEIF has turned the pixels already, as such files keep the turn outside EXIF.
+    return metadata.upright() if kind == "avif" else metadata
 
 
 def _in_rgb(image: Any, metadata: Metadata, name: str) -> tuple[Any, Metadata, tuple[str, ...]]:

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from clearair.errors import OutOfMemoryError, OutputError
-from clearair.image import jpeg, png, tiff, webp
 from clearair.image.formats import FORMATS, WRITABLE_SUFFIXES, Format, format_of_suffix, output_format
 from clearair.image.libvips import explain, libvips, no_room, require_room
-from clearair.image.metadata import Metadata
+from clearair.image.metadata import Metadata, avif, jpeg, png, tiff, webp
 from clearair.image.photo import Photo, Pixels, to_depth, turn_stored
 from clearair.memory import is_shortage
 
@@ -239,39 +238,60 @@ def _encode(pixels: Pixels, photo: Photo, kind: str, metadata: Metadata, quality
     if kind == "png":
         return png.with_metadata(image.pngsave_buffer(filter="paeth", keep="none"), metadata)
     if kind == "tiff":
-        return tiff.with_metadata(_encode_tiff(image, photo, pixels.dtype == np.float32), metadata)
+        return tiff.with_metadata(_encode_tiff(image, photo, metadata), metadata)
     if kind == "webp":
-        lossless = photo.compression == "lossless"
-        # WebP always halves its chroma unless lossless; the sharper way of doing so costs a little time.
-        data = image.webpsave_buffer(
-            Q=quality, smart_subsample=True, lossless=lossless, exact=True, alpha_q=100, keep="none"
-        )
-        return webp.with_metadata(data, metadata, width=width, height=height, alpha=bands in (2, 4))
-    return _encode_avif(image, photo, metadata, quality)
+        data = _encode_webp(image, photo, metadata, quality)
+        return webp.with_exif(data, metadata.exif) if metadata.exif else data
+    data = _encode_avif(image, photo, metadata, quality)
+    return avif.with_exif(data, metadata.exif) if metadata.exif else data
 
 
-def _encode_tiff(image: Any, photo: Photo, is_float: bool) -> bytes:
+def _encode_tiff(image: Any, photo: Photo, metadata: Metadata) -> bytes:
     packing = (photo.compression if photo.format == "tiff" else "") or "deflate"
     # Differences of neighbours pack better, but only for integers.
-    predictor = "none" if is_float or packing == "none" else "horizontal"
-    return bytes(image.tiffsave_buffer(compression=packing, predictor=predictor, keep="none"))
+    predictor = "none" if image.format == "float" or packing == "none" else "horizontal"
+    image = _with_fields(image, metadata)
+    return bytes(image.tiffsave_buffer(compression=packing, predictor=predictor, keep="xmp"))
+
+
+def _encode_webp(image: Any, photo: Photo, metadata: Metadata, quality: int) -> bytes:
+    # WebP always halves its chroma unless lossless; the sharper way of doing so costs a little time.
+    return bytes(
+        _with_fields(image, metadata).webpsave_buffer(
+            Q=quality,
+            smart_subsample=True,
+            lossless=photo.compression == "lossless",
+            exact=True,
+            alpha_q=100,
+            keep=_kept(metadata),
+        )
+    )
 
 
 def _encode_avif(image: Any, photo: Photo, metadata: Metadata, quality: int) -> bytes:
-    image = image.copy()
-    types = libvips().GValue
-    for name, value in (
-        ("icc-profile-data", metadata.icc),
-        ("exif-data", b"Exif\0\0" + metadata.exif if metadata.exif else None),
-        ("xmp-data", metadata.xmp),
-    ):
-        if value:
-            image.set_type(types.blob_type, name, value)
     bits = 8 if image.format == "uchar" else min(photo.bits, 12)
-    # AVIF codes transparency like a colour; only a lossless file keeps it as it was.
-    lossless = _is_translucent(photo)
     return bytes(
-        image.heifsave_buffer(
-            Q=quality, compression="av1", bitdepth=bits, lossless=lossless, subsample_mode="off", keep="all"
+        _with_fields(image, metadata).heifsave_buffer(
+            Q=quality,
+            compression="av1",
+            bitdepth=bits,
+            # AVIF codes transparency like a colour; only a lossless file keeps it as it was.
+            lossless=_is_translucent(photo),
+            subsample_mode="off",
+            keep=_kept(metadata),
         )
     )
+
+
+def _with_fields(image: Any, metadata: Metadata) -> Any:
+    """A copy of a libvips image with the profile and XMP for it to write."""
+    image = image.copy()
+    for name, value in (("icc-profile-data", metadata.icc), ("xmp-data", metadata.xmp)):
+        if value:
+            image.set_type(libvips().GValue.blob_type, name, value)
+    return image
+
+
+def _kept(metadata: Metadata) -> str:
+    """What libvips is to write; EXIF only for a place that the true one is put in."""
+    return "icc,xmp,exif" if metadata.exif else "icc,xmp"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from skimage import data
 
 from clearair.image import read_photo
-from clearair.image.tiff_tags import (
+from clearair.image.metadata.directories import (
     EXIF_IFD,
     ORIENTATION,
     Directory,

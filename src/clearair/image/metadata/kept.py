@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from clearair.image import tiff_tags
+from clearair.image.metadata import directories
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,16 @@ class Metadata:
     @property
     def orientation(self) -> int:
         """The EXIF orientation, 1 to 8; 1 = stored upright."""
-        return tiff_tags.read_orientation(self.exif) if self.exif else 1
+        return directories.read_orientation(self.exif) if self.exif else 1
 
     def upright(self) -> Metadata:
         """The same for pixels that are now stored upright."""
-        exif = tiff_tags.with_orientation(self.exif, 1) if self.exif else None
+        exif = directories.with_orientation(self.exif, 1) if self.exif else None
         return replace(self, exif=exif, xmp=_upright_xmp(self.xmp) if self.xmp else None)
 
     def without_thumbnail(self) -> Metadata:
         """The same without the embedded preview, which would still show the unrestored picture."""
-        return replace(self, exif=tiff_tags.without_thumbnail(self.exif)) if self.exif else self
+        return replace(self, exif=directories.without_thumbnail(self.exif)) if self.exif else self
 
     def colour_only(self) -> Metadata:
         """Only what is needed to show and print the pixels as before: the colour profile and the density."""

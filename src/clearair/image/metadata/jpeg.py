@@ -1,11 +1,12 @@
-"""The segments of a JPEG file that are not pixels (JFIF; EXIF 2.32, 4.5.4; XMP part 3; ICC.1 annex B.4)."""
+"""The segments of a JPEG file that libvips loses (JFIF; EXIF 2.32, 4.5.4; XMP part 3; ICC.1 annex B.4)."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 
-from clearair.image.metadata import Metadata
+from clearair.image.metadata.kept import Metadata
 
 _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -13,36 +14,30 @@ _LONG_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _ICC = b"ICC_PROFILE\0"
 _MPF = b"MPF\0"
 _SEGMENT_ROOM = 65533
-_SOS, _COM, _APP0, _APP1, _APP2, _APP13, _APP14, _APP15 = 0xDA, 0xFE, 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
+_SOS, _COM, _APP0, _APP1, _APP2, _APP13 = 0xDA, 0xFE, 0xE0, 0xE1, 0xE2, 0xED
 
 
-def read_metadata(data: bytes) -> Metadata:
-    """Collect the metadata of a JPEG file."""
-    density = exif = xmp = None
-    profile: dict[int, bytes] = {}
+def completed(metadata: Metadata, data: bytes) -> Metadata:
+    """Add to what libvips read from the JPEG file `data` what it passed over."""
+    density = xmp = None
     extras: list[tuple[str, bytes]] = []
-    for marker, _, body in _segments(data):
+    for marker, body in _segments(data):
         if marker == _APP0 and body.startswith(b"JFIF\0"):
             density = _density(body)
-        elif marker == _APP1 and body.startswith(_EXIF):
-            exif = exif or body[len(_EXIF) :]
         elif marker == _APP1 and body.startswith(_XMP):
             xmp = xmp or body[len(_XMP) :]
-        elif marker == _APP2 and body.startswith(_ICC) and len(body) > 14:
-            profile[body[12]] = body[14:]
         elif marker in (_APP13, _COM) or (marker == _APP1 and body.startswith(_LONG_XMP)):
             extras.append((f"{marker:02x}", body))
-    icc = b"".join(profile[number] for number in sorted(profile)) or None
-    return Metadata(icc=icc, exif=exif, xmp=xmp, density=density, extras=tuple(extras))
+    return replace(metadata, xmp=xmp, density=density, extras=tuple(extras))
 
 
 def holds_more_pictures(data: bytes) -> bool:
     """Whether further pictures (an HDR gain map, a depth map, a large preview) follow the first one."""
-    return any(marker == _APP2 and body.startswith(_MPF) for marker, _, body in _segments(data))
+    return any(marker == _APP2 and body.startswith(_MPF) for marker, body in _segments(data))
 
 
 def with_metadata(data: bytes, metadata: Metadata) -> bytes:
-    """Return the JPEG file `data` with `metadata` in place of its own.
+    """Return the JPEG file `data`, which has none, with `metadata`.
 
     EXIF or XMP that does not fit a segment (64 kB) is left out; `unfit` names it.
     """
@@ -54,15 +49,7 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
         head.append(_segment(_APP1, _XMP + metadata.xmp))
     head += [_segment(int(name, 16), body) for name, body in metadata.extras]
     head += _profile_segments(metadata.icc) if metadata.icc else []
-    kept_from = 2
-    kept: list[bytes] = []
-    for marker, at, body in _segments(data):
-        end = at + 4 + len(body)
-        # Adobe's APP14 says how the colours are coded, which belongs to the pixels.
-        if marker == _APP14 or not (_APP0 <= marker <= _APP15 or marker == _COM):
-            kept.append(data[at:end])
-        kept_from = end
-    return b"".join([data[:2], *head, *kept, data[kept_from:]])
+    return b"".join([data[:2], *head, data[2:]])
 
 
 def unfit(metadata: Metadata) -> tuple[str, ...]:
@@ -72,20 +59,18 @@ def unfit(metadata: Metadata) -> tuple[str, ...]:
     return tuple(name for name, long in (("EXIF", long_exif), ("XMP", long_xmp)) if long)
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """(marker, offset, body) of every segment before the pixels."""
+def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(marker, body) of every segment before the pixels."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker == 0xFF:  # a fill byte
             at += 1
             continue
-        if marker == _SOS:
-            return
         length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if length < 2:
+        if marker == _SOS or length < 2:
             return
-        yield marker, at, data[at + 4 : at + 2 + length]
+        yield marker, data[at + 4 : at + 2 + length]
         at += 2 + length
 
 

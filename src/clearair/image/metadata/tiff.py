@@ -1,12 +1,12 @@
-"""The tags of a TIFF file that are not pixels; its EXIF is spread over the first directory and two more."""
+"""The tags of a TIFF file that libvips loses; its EXIF is spread over the first directory and two more."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from clearair.image import tiff_tags
-from clearair.image.metadata import Metadata
-from clearair.image.tiff_tags import Directory, Tag
+from clearair.image.metadata import directories
+from clearair.image.metadata.directories import Directory, Tag
+from clearair.image.metadata.kept import Metadata
 
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _COMPRESSION, _SUBFILE_TYPE, _DNG_VERSION = 259, 254, 50706
@@ -17,40 +17,35 @@ _UNREAD = {
     50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
 }  # fmt: skip
 """Compressions that a build of libvips may lack."""
-_XMP, _ICC = 700, 34675
-_EXTRAS = {"IPTC": 33723, "Photoshop": 34377}
+_ICC = 34675
+_EXTRAS = {"iptc-data": 33723, "photoshop-data": 34377}
+"""By the name of libvips' field."""
 _DESCRIPTIVE = {
     269, 270, 271, 272, 285, 305, 306, 315, 316, 18246, 18249, 33432, 40091, 40092, 40093, 40094, 40095,
-    tiff_tags.ORIENTATION,
+    directories.ORIENTATION,
 }  # fmt: skip
 """Tags of the first directory that describe the photo (maker, date, author, rating), not how it is stored."""
 _LOSSLESS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 50000: "zstd"}
 
 
-def read_metadata(data: bytes) -> Metadata:
-    """Collect the metadata of a TIFF file, classic or BigTIFF."""
-    directory = tiff_tags.read_directory(data)
+def completed(metadata: Metadata, data: bytes) -> Metadata:
+    """Add to what libvips read from the TIFF file `data`, classic or BigTIFF, what it passed over."""
+    directory = directories.read_directory(data)
     described = {number: tag for number, tag in directory.tags.items() if number in _DESCRIPTIVE}
-    exif = tiff_tags.build_block(Directory(described, directory.children))
-    extras = tuple((name, directory.tags[tag].data) for name, tag in _EXTRAS.items() if tag in directory.tags)
-    return Metadata(
-        icc=_data(directory, _ICC),
-        exif=exif if described or directory.children else None,
-        xmp=_data(directory, _XMP),
-        density=_density(directory),
-        extras=extras,
-    )
+    exif = directories.build_block(Directory(described, directory.children))
+    extras = tuple((name, _in_order(body)) for name, body in metadata.extras)
+    return replace(metadata, exif=exif if described or directory.children else None, extras=extras)
 
 
 def compression(data: bytes) -> str:
     """Name a lossless compression for the restored file: the source's own, else deflate."""
-    tag = tiff_tags.read_directory(data).tags.get(_COMPRESSION)
+    tag = directories.read_directory(data).tags.get(_COMPRESSION)
     return _LOSSLESS.get(next(iter(tag.integers()), 0) if tag else 0, "deflate")
 
 
 def is_camera_raw(data: bytes) -> bool:
     """Whether the file is a digital negative, or starts with a reduced picture as camera raw files do."""
-    tags = tiff_tags.read_directory(data).tags
+    tags = directories.read_directory(data).tags
     kind = tags[_SUBFILE_TYPE].integers() if _SUBFILE_TYPE in tags else ()
     return _DNG_VERSION in tags or bool(kind and kind[0] & 1)
 
@@ -60,7 +55,7 @@ def unsupported(data: bytes, *, lacks_codec: bool) -> str | None:
 
     `lacks_codec` is whether libvips complained of a compression that it was built without.
     """
-    tags = tiff_tags.read_directory(data).tags
+    tags = directories.read_directory(data).tags
 
     def values(number: int, default: int) -> tuple[int, ...]:
         return (tuple(tags[number].integers()) if number in tags else ()) or (default,)
@@ -82,38 +77,28 @@ def unsupported(data: bytes, *, lacks_codec: bool) -> str | None:
 
 
 def with_metadata(data: bytes, metadata: Metadata) -> bytes:
-    """Return the one-page, little-endian classic TIFF file `data` with `metadata` added."""
-    pixels = tiff_tags.read_directory(data)
-    described = tiff_tags.read_directory(metadata.exif) if metadata.exif else Directory()
+    """Return the one-page, little-endian classic TIFF file `data`, which has the XMP, with all `metadata`."""
+    pixels = directories.read_directory(data)
+    described = directories.read_directory(metadata.exif) if metadata.exif else Directory()
     tags = {**pixels.tags}
     # Writers put a density of their own invention where none is known.
-    for number in (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, tiff_tags.ORIENTATION):
+    for number in (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, directories.ORIENTATION):
         tags.pop(number, None)
     tags |= {number: tag for number, tag in described.tags.items() if number in _DESCRIPTIVE}
-    if tiff_tags.ORIENTATION in tags:  # readers refuse a file whose orientation makes no sense
-        tags[tiff_tags.ORIENTATION] = Tag.short(metadata.orientation)
+    if directories.ORIENTATION in tags:  # readers refuse a file whose orientation makes no sense
+        tags[directories.ORIENTATION] = Tag.short(metadata.orientation)
     if metadata.density:
-        across, down = (value * 25.4 for value in metadata.density)
+        # libvips reads single precision, which would make 300.000002 of 300.
+        across, down = (round(value * 25.4, 4) for value in metadata.density)
         tags |= {_X_RESOLUTION: Tag.rational(across), _Y_RESOLUTION: Tag.rational(down)}
         tags[_RESOLUTION_UNIT] = Tag.short(2)
-    if metadata.xmp:
-        tags[_XMP] = Tag.opaque(metadata.xmp, kind=1)
     if metadata.icc:
         tags[_ICC] = Tag.opaque(metadata.icc)
     tags |= {_EXTRAS[name]: Tag.opaque(body) for name, body in metadata.extras}
-    return tiff_tags.replace_first_directory(data, replace(described, tags=tags))
+    return directories.replace_first_directory(data, replace(described, tags=tags))
 
 
-def _data(directory: Directory, number: int) -> bytes | None:
-    tag = directory.tags.get(number)
-    return tag.data if tag else None
-
-
-def _density(directory: Directory) -> tuple[float, float] | None:
-    unit = directory.tags.get(_RESOLUTION_UNIT, Tag.short(2)).number()
-    across, down = (
-        directory.tags[number].number() if number in directory.tags else None
-        for number in (_X_RESOLUTION, _Y_RESOLUTION)
-    )
-    per_mm = {2.0: 1 / 25.4, 3.0: 1 / 10}.get(unit or 0)
-    return (across * per_mm, down * per_mm) if per_mm and across and down else None
+def _in_order(body: bytes) -> bytes:
+    """IPTC, which some big-endian files call numbers of four bytes: libtiff turns these round."""
+    turned = body[3:4] == b"\x1c" != body[:1]
+    return b"".join(body[at : at + 4][::-1] for at in range(0, len(body), 4)) if turned else body

@@ -52,13 +52,6 @@ class Tag:
         code = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}.get(self.kind)
         return struct.unpack(f"<{self.count}{code}", self.data) if code else ()
 
-    def number(self) -> float | None:
-        """The first value of an unsigned rational, short or long tag."""
-        if self.kind == 5 and self.count:
-            top, bottom = struct.unpack_from("<II", self.data)
-            return top / bottom if bottom else None
-        return next(iter(map(float, self.integers())), None)
-
 
 @dataclass(frozen=True)
 class Directory:

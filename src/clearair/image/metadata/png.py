@@ -1,12 +1,13 @@
-"""The chunks of a PNG file that are not pixels (PNG third edition, section 11.3)."""
+"""The chunks of a PNG file that libvips loses (PNG third edition, section 11.3)."""
 
 from __future__ import annotations
 
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 
-from clearair.image.metadata import Metadata
+from clearair.image.metadata.kept import Metadata
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP = b"XML:com.adobe.xmp\0"
@@ -15,23 +16,19 @@ _PIXELS = {"IHDR", "PLTE", "tRNS", "IDAT", "IEND"}
 _MAX_PROFILE = 64 << 20
 
 
-def read_metadata(data: bytes) -> Metadata:
-    """Collect the metadata of a PNG file."""
-    icc = exif = xmp = density = None
+def completed(metadata: Metadata, data: bytes) -> Metadata:
+    """Add to what libvips read from the PNG file `data` what it passed over."""
+    icc, density = metadata.icc, None
     extras: list[tuple[str, bytes]] = []
     for name, body in _chunks(data):
         if name == "iCCP":
-            icc = _read_profile(body)
-        elif name == "eXIf":
-            exif = body.removeprefix(b"Exif\0\0")
+            icc = icc or _read_profile(body)
         elif name == "pHYs" and len(body) == 9:
             across, down, unit = struct.unpack(">IIB", body)
             density = (across / 1000, down / 1000) if unit == 1 else None
-        elif name == "iTXt" and body.startswith(_XMP):
-            xmp = _read_xmp(body)
-        elif name in _KEPT:
+        elif name in _KEPT and not body.startswith(_XMP):
             extras.append((name, body))
-    return Metadata(icc=icc, exif=exif, xmp=xmp, density=density, extras=tuple(extras))
+    return replace(metadata, icc=icc, density=density, extras=tuple(extras))
 
 
 def count_frames(data: bytes) -> int:
@@ -88,20 +85,9 @@ def _chunk(name: str, body: bytes) -> bytes:
 
 
 def _read_profile(body: bytes) -> bytes | None:
-    _, _, rest = body.partition(b"\0")
-    return _inflate(rest[1:])
-
-
-def _read_xmp(body: bytes) -> bytes | None:
-    """The text of an iTXt chunk: compression flag and method, language, translated keyword, text."""
-    compressed, rest = body[len(_XMP) : len(_XMP) + 1], body[len(_XMP) + 2 :]
-    text = rest.split(b"\0", 2)[-1]
-    return _inflate(text) if compressed == b"\1" else text
-
-
-def _inflate(data: bytes) -> bytes | None:
+    """The content of an iCCP chunk: a name, how it is packed, and the profile."""
     unpacker = zlib.decompressobj()
     try:
-        return unpacker.decompress(data, _MAX_PROFILE) or None
+        return unpacker.decompress(body.partition(b"\0")[2][1:], _MAX_PROFILE) or None
     except zlib.error:
         return None

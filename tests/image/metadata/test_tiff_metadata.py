@@ -1,0 +1,109 @@
+"""What plain libvips loses of a TIFF, beside what is kept of it."""
+
+import io
+import struct
+
+import pytest
+import pyvips
+from PIL import Image
+
+from clearair.errors import ImageError
+from clearair.image import Metadata, Photo, encode_photo, read_photo
+from clearair.image.metadata.directories import (
+    EXIF_IFD,
+    Directory,
+    Tag,
+    read_directory,
+    replace_first_directory,
+)
+
+ARTIST, COPYRIGHT, IPTC, PHOTOSHOP = 315, 33432, 33723, 34377
+
+
+@pytest.fixture
+def described(saved):
+    """A file with EXIF, a copyright and blocks of IPTC and Photoshop."""
+    content = saved("tiff")
+    tags = {
+        **read_directory(content).tags,
+        ARTIST: Tag.opaque(b"someone\0", kind=2),
+        COPYRIGHT: Tag.opaque(b"(c) someone\0", kind=2),
+        IPTC: Tag.opaque(b"\x1c\x02\x05\0\x01H"),
+        PHOTOSHOP: Tag.opaque(b"8BIM\x04\x04\0\0\0\0\0\0"),
+    }
+    details = Directory({0x9003: Tag.opaque(b"2020:02:03 04:05:06\0", kind=2)})
+    return replace_first_directory(content, Directory(tags, {EXIF_IFD: details}))
+
+
+def test_libvips_loses_exif_and_the_tags_of_the_first_directory(described, by_libvips_alone):
+    before, alone, ours = (
+        read_directory(each)
+        for each in (described, by_libvips_alone(described, "tiff"), encode_photo(read_photo(described)))
+    )
+    assert not alone.children
+    assert not {ARTIST, COPYRIGHT} & set(alone.tags)
+    assert ours.children == before.children
+    assert all(ours.tags[tag] == before.tags[tag] for tag in (ARTIST, COPYRIGHT))
+
+
+def test_libvips_writes_a_part_of_iptc_only(described, by_libvips_alone):
+    alone = read_directory(by_libvips_alone(described, "tiff")).tags
+    assert len(alone[IPTC].data) < len(read_directory(described).tags[IPTC].data)
+    ours = read_directory(encode_photo(read_photo(described))).tags
+    assert (ours[IPTC].data, ours[PHOTOSHOP].data) == (b"\x1c\x02\x05\0\x01H", b"8BIM\x04\x04\0\0\0\0\0\0")
+
+
+def test_libvips_turns_iptc_round_that_a_big_endian_file_calls_numbers(coffee):
+    tifffile = pytest.importorskip("tifffile")
+    block = b"\x1c\x02\x05\0\x02Hi\0"
+    file = io.BytesIO()
+    numbers = struct.unpack(">2I", block)
+    tifffile.imwrite(file, coffee, byteorder=">", metadata=None, extratags=[(IPTC, 4, 2, numbers, True)])
+    assert pyvips.Image.new_from_buffer(file.getvalue(), "").get("iptc-data") == b"\0\x05\x02\x1c\0iH\x02"
+    assert read_directory(encode_photo(read_photo(file.getvalue()))).tags[IPTC].data == block
+
+
+def test_libvips_makes_up_a_resolution(saved, by_libvips_alone):
+    content = saved("tiff")
+    alone, ours = (
+        Image.open(io.BytesIO(each))
+        for each in (by_libvips_alone(content, "tiff"), encode_photo(read_photo(content)))
+    )
+    assert {282, 283} <= set(alone.tag_v2)
+    assert not {282, 283, 296} & set(ours.tag_v2)
+
+
+@pytest.mark.parametrize("resolution", [300, 72.27, 1200])
+def test_a_resolution_is_written_as_it_was_read(saved, resolution):
+    content = saved("tiff", dpi=(resolution, 150))
+    written = Image.open(io.BytesIO(encode_photo(read_photo(content))))
+    assert (written.tag_v2[282], written.tag_v2[283]) == (resolution, 150)
+
+
+def test_libvips_drops_an_rgb_profile_of_a_grey_picture(saved, by_libvips_alone, coffee, srgb):
+    content = saved("tiff", coffee[..., 0], icc_profile=srgb)
+    assert "icc_profile" not in Image.open(io.BytesIO(by_libvips_alone(content, "tiff"))).info
+    written = Image.open(io.BytesIO(encode_photo(read_photo(content))))
+    assert (written.mode, written.info["icc_profile"]) == ("L", srgb)
+
+
+@pytest.mark.parametrize("packing", ["raw", "tiff_lzw", "tiff_adobe_deflate"])
+def test_libvips_does_not_say_how_the_file_was_packed(saved, packing):
+    content = saved("tiff", compression=packing)
+    fields = pyvips.Image.new_from_buffer(content, "").get_fields()
+    assert not [name for name in fields if "compress" in name]
+    assert Image.open(io.BytesIO(encode_photo(read_photo(content)))).info["compression"] == packing
+
+
+@pytest.mark.parametrize("tags", [{50706: b"\1\4\0\0"}, {254: 1}])
+def test_libvips_takes_the_preview_in_a_camera_raw_file_for_the_picture(saved, tags):
+    content = saved("tiff", tiffinfo=tags)
+    assert pyvips.Image.new_from_buffer(content, "").avg() > 0
+    with pytest.raises(ImageError, match="camera raw"):
+        read_photo(content)
+
+
+def test_an_orientation_without_sense_is_written_as_upright(coffee):
+    block = b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHIHH", 274, 3, 1, 77, 0) + bytes(4)
+    written = encode_photo(Photo(coffee, format="tiff", metadata=Metadata(exif=block)))
+    assert read_directory(written).tags[274].integers() == (1,)
