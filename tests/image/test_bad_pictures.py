@@ -193,7 +193,7 @@ def test_a_png_with_a_wrong_checksum_is_an_error(chunk):
     file = io.BytesIO()
     Image.fromarray(COFFEE).quantize(16).save(file, "png")
     content = with_checksum_off(file.getvalue(), chunk)
-    assert (said_by_libvips(content) == "") == (chunk != b"IDAT")  # it checks the pixels only
+    assert said_by_libvips(content) == ""
     assert f"checksum of its {chunk.decode()} chunk" in refusal(content)
 
 
@@ -357,7 +357,7 @@ def test_a_damaged_file_that_asks_for_absurd_memory_is_called_damaged():
 def said_by_libvips(content: bytes) -> str:
     """What plain libvips says of a file; nothing when it takes it for a picture."""
     try:
-        libvips().Image.new_from_buffer(content, "").avg()
+        libvips().Image.new_from_buffer(content, "", fail_on="truncated").avg()
     except libvips().Error as error:
         return str(error)
     return ""
