@@ -87,6 +87,32 @@ def test_standard_input_goes_to_standard_output(folder, model):
     assert b"standard input" in broken.stderr
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")  # noqa: PTH110
+def test_standard_input_without_an_end_is_refused_by_its_start(model):
+    with open("/dev/zero", "rb") as endless:  # noqa: PTH123
+        done = run("restore", "-", "--model", model, stdin=endless, timeout=120)
+    assert (done.returncode, done.stderr) == (1, b"clearair: standard input: not a picture.\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs terminals")
+def test_a_picture_is_not_written_to_a_terminal(folder, model):
+    _, terminal = os.openpty()
+    command = [sys.executable, "-m", "clearair", "restore", "-", "--model", str(model)]
+    with (folder / "photo.jpg").open("rb") as photo:
+        done = subprocess.run(command, stdin=photo, stdout=terminal, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert b"> better.jpg" in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
+@pytest.mark.parametrize("path", ["photo.jpg", "-"])
+def test_a_full_disk_behind_standard_output_is_one_line(folder, model, path):
+    command = f"exec {sys.executable} -m clearair restore {path} --model {model} < photo.jpg > /dev/full"
+    done = subprocess.run(["bash", "-c", command], cwd=folder, stderr=subprocess.PIPE)
+    line = b"clearair: standard output: cannot be written: No space left on device.\n"
+    assert (done.returncode, done.stderr) == (1, line)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -45,6 +45,14 @@ def test_each_picture_comes_once(folder):
     assert names(find(given_twice), folder) == ["b.png", "a.jpg", "sub/a.jpg"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_and_what_it_leads_to_are_both_found(folder):
+    (folder / "sub" / "link.jpg").symlink_to(folder / "a.jpg")
+    (folder / "other").symlink_to(folder / "sub")
+    given = [folder, folder / "other" / "link.jpg"]  # which is sub/link.jpg again
+    assert names(find(given), folder) == ["a.jpg", "b.png", "sub/a.jpg", "sub/link.jpg"]
+
+
 def test_files_named_themselves_are_taken_as_they_are(folder):
     named = [folder / "notes.txt", folder / "gone.jpg", folder / ".hidden.jpg", folder / "b.restored.png"]
     assert [source.path for source in find(named)] == named

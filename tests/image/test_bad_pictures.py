@@ -276,6 +276,12 @@ def test_a_folder_and_a_missing_file(tmp_path):
     assert refusal(tmp_path / "gone.jpg") == f"{tmp_path / 'gone.jpg'}: no such file."
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_to_nothing(tmp_path):
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "gone.jpg")
+    assert refusal(tmp_path / "link.jpg") == f"{tmp_path / 'link.jpg'}: a link to a file that is not there."
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions there work otherwise")
 def test_a_file_that_may_not_be_read(tmp_path):
     path = tmp_path / "private.jpg"

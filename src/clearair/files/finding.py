@@ -68,7 +68,8 @@ def find_images(paths: Paths, *, suffix: str = ".restored", out: Path | None = N
         search.look(given)
     first: dict[Path, Source] = {}
     for source in search.sources:
-        first.setdefault(_real(source.path), source)
+        # A link is a picture of its own: whoever looks for it among the results must find it there.
+        first.setdefault(_real(source.path.parent) / source.path.name, source)
     unique = list(first.values())
     originals = {(_real(source.path.parent), source.path.stem) for source in unique}
     sources = tuple(source for source in unique if _original_of(source.path, suffix) not in originals)

@@ -249,7 +249,8 @@ def _read_file(path: Path, name: str, max_pixels: int) -> bytes:
             file.seek(0)
             return file.read()
     except FileNotFoundError as error:
-        raise ImageError(f"{name}: no such file.") from error
+        what = "a link to a file that is not there" if path.is_symlink() else "no such file"
+        raise ImageError(f"{name}: {what}.") from error
     except OSError as error:
         raise ImageError(f"{name}: cannot be read: {error.strerror or error}.") from error
 

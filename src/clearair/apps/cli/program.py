@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -28,6 +29,8 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, 128 + SIGINT."""
 TERMINATED = 143
 """Exit code after `kill`, 128 + SIGTERM."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What goes wrong where standard output leads to a file."""
 
 
 class _Terminated(KeyboardInterrupt):
@@ -75,11 +78,19 @@ def _run() -> int:
         error.show()
         return error.exit_code
     except BrokenPipeError:
-        # Whoever read our output has left; Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()  # whoever read it has left
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+            say(f"clearair: standard output: cannot be written: {os.strerror(error.errno)}.", err=True)
+            _forget_output()
+            return 1
         if not is_shortage(error):
             raise
         say(f"clearair: {NOT_TO_BEGIN_WITH}", err=True)
         return 1
+
+
+def _forget_output() -> None:
+    """Python would complain once more when it closes stdout."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -20,7 +20,7 @@ from clearair.apps.cli.options import (
     perceiver_options,
     salvage_option,
 )
-from clearair.errors import UsageError
+from clearair.errors import ImageError, UsageError
 from clearair.memory import require_pytorch_room
 
 if TYPE_CHECKING:
@@ -123,6 +123,10 @@ def restore(
             raise UsageError(
                 "`-` is one picture to standard output: no other PATH and no options about files."
             )
+        if sys.stdin is None or sys.stdout is None:
+            raise UsageError("`-` needs a standard input and a standard output; one of them is closed.")
+        if sys.stdin.isatty() or sys.stdout.isatty():
+            raise UsageError("`-` reads and writes a picture: clearair restore - < photo.jpg > better.jpg")
         restorer = _load(model, device, precision, tile)
         _restore_stream(restorer, strength, keep_tone, kind, strip_metadata, max_pixels, salvage, quiet)
         return
@@ -190,11 +194,22 @@ def _restore_stream(
 ) -> None:
     from clearair.image import encode_photo, read_photo
 
-    photo = read_photo(sys.stdin.buffer.read(), max_pixels=max_pixels, salvage=salvage)
+    photo = read_photo(_read_standard_input(), max_pixels=max_pixels, salvage=salvage)
     restored, _ = restorer.restore_photo(photo, strength=strength, keep_tone=keep_tone)
     if not quiet:
         _remark(photo.name, restored.notes)
     sys.stdout.buffer.write(encode_photo(restored, kind, strip_metadata=strip_metadata))
+
+
+def _read_standard_input() -> bytes:
+    """All of it when it starts like a picture, else only the start: it need not have an end."""
+    from clearair.image.formats import HEAD_BYTES, sniff
+
+    try:
+        head = sys.stdin.buffer.read(HEAD_BYTES)
+        return head + sys.stdin.buffer.read() if sniff(head) else head
+    except OSError as error:
+        raise ImageError(f"standard input: cannot be read: {error.strerror}.") from error
 
 
 def _tell(record: Record, quiet: bool) -> None:
