@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from clearair.ablation.budget import Budget
 from clearair.ablation.runs import Ablation, Bench, read_result, run_ablation
 from clearair.apps.cli.program import cli
-from clearair.errors import ConfigError, TrainingError, UsageError
+from clearair.errors import ConfigError, OutputError, TrainingError, UsageError
 from clearair.training.checkpoint import load_checkpoint
 from clearair.training.loop import Interrupted, run
 from clearair.training.overrides import override
@@ -167,6 +167,14 @@ def test_what_is_missing_is_said(words):
     result = CliRunner().invoke(cli, words)
     assert result.exit_code == 2
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("name", ["table.md", "table.json"])
+def test_a_file_of_something_else_is_not_replaced_by_a_table(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputError, match=f"{name}: exists already"):
+        ablate(tmp_path, tmp_path)
+    assert (tmp_path / name).read_text() == "mine"
 
 
 def test_the_list_shows_families_with_their_variants():

@@ -66,12 +66,12 @@ def ablate(
     import torch
 
     from clearair.ablation.budget import read_budget
-    from clearair.ablation.runs import Ablation, Bench, run_ablation
+    from clearair.ablation.runs import RESULT, Ablation, Bench, run_ablation
     from clearair.ablation.table import grid, to_dict
     from clearair.data.pack import unpacked
-    from clearair.errors import UsageError
+    from clearair.errors import OutputError, UsageError
     from clearair.files.outputs import make_folder
-    from clearair.image import write_atomically
+    from clearair.image import exists, write_atomically
     from clearair.training.overrides import meant, override
     from clearair.training.recipe import get_recipe
 
@@ -91,6 +91,9 @@ def ablate(
         start,
     )
     ablation.variants(only)
+    for table in (out / "table.md", out / "table.json"):
+        if exists(table) and not any(out.glob(f"*/{RESULT}")):
+            raise OutputError(f"{table}: exists already, and not from an ablation; choose another --out.")
     make_folder(out)
     bench = Bench(unpacked(data, out), chosen_perceiver(), device)
     notes = [f"changed for all: {change}" for change in changes]

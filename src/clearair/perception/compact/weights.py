@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from clearair.errors import ConfigError, ModelError
+from clearair.image import write_atomically
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
 
@@ -26,8 +27,9 @@ def save_eyes(eyes: CompactEyes, folder: Path) -> None:
     """Write a network without batch normalisation (see `folded`) as float16."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.to(torch.float16).contiguous() for name, value in eyes.state_dict().items()}
-    (folder / WEIGHTS).write_bytes(save(weights))
-    (folder / CONFIG).write_text(json.dumps(eyes.config.to_dict(), indent=2) + "\n")
+    config = json.dumps(eyes.config.to_dict(), indent=2) + "\n"
+    write_atomically(folder / WEIGHTS, save(weights), overwrite=True)
+    write_atomically(folder / CONFIG, config.encode(), overwrite=True)
 
 
 def load_eyes(folder: Path) -> CompactEyes:
