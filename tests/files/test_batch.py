@@ -113,6 +113,15 @@ def test_an_impossible_output_is_found_out_before_the_work(tmp_path):
     assert not worked
 
 
+def test_what_the_format_cannot_hold_is_found_out_before_the_work(tmp_path):
+    alpha = np.full(PHOTO.pixels.shape[:2], 7, np.uint8)
+    write_photo(Photo(PHOTO.pixels, alpha=alpha), tmp_path / "a.png")
+    worked = []
+    (record,) = run([Job(tmp_path / "a.png", tmp_path / "a.jpg")], lambda photo: worked.append(photo))
+    assert "a.jpg: jpeg cannot hold the picture's transparency" in record.error
+    assert not worked
+
+
 def test_an_interruption_leaves_only_whole_files(folder):
     seen = []
 

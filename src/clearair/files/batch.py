@@ -12,7 +12,15 @@ from typing import Any
 
 from clearair.errors import ClearAirError, OutputError, UsageError
 from clearair.files.outputs import Job, check_file, make_folder
-from clearair.image import DEFAULT_MAX_PIXELS, Photo, exists, read_photo, write_photo
+from clearair.image import (
+    DEFAULT_MAX_PIXELS,
+    Photo,
+    exists,
+    format_of_suffix,
+    read_photo,
+    refuse_unfit,
+    write_photo,
+)
 from clearair.memory import is_shortage
 
 Process = Callable[[Photo], tuple[Photo, dict[str, Any]]]
@@ -223,8 +231,10 @@ def _read(step: _Step, overwrite: bool, resume: bool, max_pixels: int, salvage: 
         step.skipped = True
         return
     check_file(target, inputs=[step.job.source], overwrite=overwrite, make_folder=True)
-    step.photo = read_photo(step.job.source, max_pixels=max_pixels, salvage=salvage)
-    step.size, step.notes = step.photo.size, step.photo.notes
+    photo = read_photo(step.job.source, max_pixels=max_pixels, salvage=salvage)
+    step.size, step.notes = photo.size, photo.notes
+    refuse_unfit(photo, format_of_suffix(target) or photo.format, str(target))
+    step.photo = photo
 
 
 def _restore(step: _Step, process: Process) -> None:

@@ -16,7 +16,14 @@ from clearair.image.formats import (
 from clearair.image.metadata import Metadata
 from clearair.image.photo import Photo, to_depth
 from clearair.image.reading import DEFAULT_MAX_PIXELS, read_photo
-from clearair.image.writing import encode_photo, exists, losses, write_atomically, write_photo
+from clearair.image.writing import (
+    encode_photo,
+    exists,
+    losses,
+    refuse_unfit,
+    write_atomically,
+    write_photo,
+)
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -32,6 +39,7 @@ __all__ = [
     "losses",
     "output_format",
     "read_photo",
+    "refuse_unfit",
     "to_depth",
     "write_atomically",
     "write_photo",

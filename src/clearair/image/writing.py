@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from clearair.errors import OutOfMemoryError, OutputError
-from clearair.image.formats import FORMATS, WRITABLE_SUFFIXES, Format, format_of_suffix, output_format
+from clearair.image.formats import FORMATS, WRITABLE_SUFFIXES, format_of_suffix, output_format
 from clearair.image.libvips import explain, libvips, no_room, require_room
 from clearair.image.metadata import Metadata, avif, jpeg, png, tiff, webp
 from clearair.image.photo import Photo, Pixels, to_depth, turn_stored
@@ -74,7 +74,7 @@ def encode_photo(
     if not _is_writable(kind):
         raise OutputError(f"{name or photo.name}: {kind} cannot be written.")
     name = name or photo.name
-    _refuse_unfit(photo, FORMATS[kind], name)
+    refuse_unfit(photo, kind, name)
     metadata = _metadata_for(photo, kind, strip_metadata)
     orientation = metadata.orientation if kind in _TURNED_BY_TAG else 1
     try:
@@ -101,6 +101,18 @@ def losses(photo: Photo, format: str, *, strip_metadata: bool = False) -> tuple[
     if format == "jpeg" and not strip_metadata:
         notes += [f"{what} is too long for a JPEG and was left out" for what in jpeg.unfit(photo.metadata)]
     return tuple(notes)
+
+
+def refuse_unfit(photo: Photo, format: str, name: str) -> None:
+    """Raise OutputError, calling the file `name`, when `format` cannot hold a picture like `photo`."""
+    room = FORMATS[format].max_side
+    if max(photo.size) > room:
+        raise OutputError(
+            f"{name}: {photo.size[0]} x {photo.size[1]} px, but a side in {format} has at most {room}; "
+            "use --format png or tiff."
+        )
+    if not FORMATS[format].alpha and _is_translucent(photo):
+        raise OutputError(f"{name}: {format} cannot hold the picture's transparency; use --format png.")
 
 
 def exists(target: Path) -> bool:
@@ -172,16 +184,6 @@ def _reason(error: OSError) -> str:
 
 def _is_writable(kind: str) -> bool:
     return kind in FORMATS and FORMATS[kind].writable
-
-
-def _refuse_unfit(photo: Photo, kind: Format, name: str) -> None:
-    if max(photo.size) > kind.max_side:
-        raise OutputError(
-            f"{name}: {photo.size[0]} x {photo.size[1]} px, but a side in {kind.name} has at most "
-            f"{kind.max_side}; use --format png or tiff."
-        )
-    if not kind.alpha and _is_translucent(photo):
-        raise OutputError(f"{name}: {kind.name} cannot hold the picture's transparency; use --format png.")
 
 
 def _is_translucent(photo: Photo) -> bool:

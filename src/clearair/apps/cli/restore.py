@@ -192,9 +192,10 @@ def _restore_stream(
     salvage: bool,
     quiet: bool,
 ) -> None:
-    from clearair.image import encode_photo, read_photo
+    from clearair.image import encode_photo, output_format, read_photo, refuse_unfit
 
     photo = read_photo(_read_standard_input(), max_pixels=max_pixels, salvage=salvage)
+    refuse_unfit(photo, kind or output_format(photo.format), photo.name)
     restored, _ = restorer.restore_photo(photo, strength=strength, keep_tone=keep_tone)
     if not quiet:
         _remark(photo.name, restored.notes)
