@@ -129,7 +129,7 @@ def test_a_turned_photo_is_restored_upright_and_shown_as_before(kind, orientatio
     assert read_photo(result).metadata.exif == photo.metadata.exif
 
 
-@pytest.mark.parametrize("target", CARRIERS)
+@pytest.mark.parametrize("target", [*CARRIERS, "avif"])
 @pytest.mark.parametrize("kind", CARRIERS)
 def test_metadata_survive_also_into_another_format(kind, target):
     source = file_with_everything(kind)
@@ -329,6 +329,7 @@ def test_avif_keeps_alpha_and_what_libvips_can_carry():
     again = read_photo(encode_photo(Photo(coffee(), alpha=alpha, format="avif", metadata=photo.metadata)))
     assert np.array_equal(again.alpha, alpha)
     assert again.metadata.icc == ICC
+    assert again.metadata.exif == photo.metadata.exif
     assert read_directory(again.metadata.exif).tags[0x010F].data == b"Maker\0"
 
 

@@ -36,6 +36,7 @@ _COMPLETED: dict[str, Callable[[Metadata, bytes], Metadata]] = {
     "jpeg": jpeg.completed,
     "png": png.completed,
     "tiff": tiff.completed,
+    "webp": webp.completed,
 }
 _EXTRA_FIELDS = ("iptc-data", "photoshop-data")
 _DTYPES: dict[str, Any] = {
@@ -359,8 +360,8 @@ def _read_metadata(data: bytes, kind: str, image: Any) -> Metadata:
     )
     if kind in _COMPLETED:
         return _COMPLETED[kind](metadata, data)
-    # The decoder of HEIF has turned the pixels already, as such files keep the turn outside EXIF.
-    return metadata.upright() if kind == "avif" else metadata
+    # The decoder has turned the pixels already, as HEIF keeps the turn outside EXIF.
+    return metadata.upright()
 
 
 def _in_rgb(image: Any, metadata: Metadata, name: str) -> tuple[Any, Metadata, tuple[str, ...]]:

@@ -98,6 +98,13 @@ def test_libvips_drops_an_rgb_profile_of_a_grey_picture(saved, by_libvips_alone,
     assert (written.mode, written.info["icc_profile"]) == ("L", srgb)
 
 
+def test_libvips_cuts_a_profile_of_more_than_a_hundred_segments(coffee, srgb):
+    profile = srgb + bytes(6_600_000)
+    content = encode_photo(Photo(coffee, format="jpeg", metadata=Metadata(icc=profile)))
+    assert len(pyvips.Image.new_from_buffer(content, "").get("icc-profile-data")) < len(profile)
+    assert read_photo(content).metadata.icc == profile
+
+
 def test_libvips_does_not_say_that_more_pictures_follow(saved):
     content = starting_with(saved("jpeg"), segment(0xE2, b"MPF\0II*\0\x08\0\0\0"))
     fields = pyvips.Image.new_from_buffer(content, "").get_fields()

@@ -34,6 +34,13 @@ def test_libvips_drops_an_rgb_profile_of_a_grey_picture(saved, coffee, srgb):
     assert (written.mode, written.info["icc_profile"]) == ("L", srgb)
 
 
+def test_libvips_cuts_a_profile_where_it_says_that_it_ends(coffee, srgb):
+    profile = srgb + b"and more"
+    content = encode_photo(Photo(coffee, metadata=Metadata(icc=profile)))
+    assert pyvips.Image.new_from_buffer(content, "").get("icc-profile-data") == srgb
+    assert read_photo(content).metadata.icc == profile
+
+
 def test_libvips_makes_up_a_resolution(saved, by_libvips_alone):
     content = saved("png")
     assert "dpi" in opened(by_libvips_alone(content, "png")).info
@@ -74,6 +81,32 @@ def test_libvips_writes_xmp_where_no_reader_looks_for_it(saved, by_libvips_alone
     content = saved("png", pnginfo=info)
     assert b"iTXtXML:com.adobe.xmp" not in by_libvips_alone(content, "png")
     assert b"iTXtXML:com.adobe.xmp\0\0\0\0\0" + XMP in encode_photo(read_photo(content))
+
+
+def with_last_words(content: bytes) -> bytes:
+    """The same file with its EXIF and XMP behind the pixels, where some programs put them."""
+    chunks, at = [], 8
+    while at < len(content):
+        length = int.from_bytes(content[at : at + 4], "big")
+        chunks.append(content[at : at + 12 + length])
+        at += 12 + length
+    late = [chunk for chunk in chunks if chunk[4:8] in (b"eXIf", b"iTXt")]
+    return content[:8] + b"".join([*(chunk for chunk in chunks[:-1] if chunk not in late), *late, chunks[-1]])
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_libvips_does_not_look_behind_the_pixels(saved, exif, packed):
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", XMP.decode(), zip=packed)
+    before = saved("png", pnginfo=info, exif=exif)
+    content = with_last_words(before)
+    assert content.index(b"IDAT") < content.index(b"eXIf")
+    image = pyvips.Image.new_from_buffer(content, "")
+    assert not image.get_typeof("exif-data")
+    assert not image.get_typeof("xmp-data")
+    metadata = read_photo(content).metadata
+    assert (metadata.exif, metadata.xmp) == (exif, XMP)
+    assert metadata == read_photo(before).metadata
 
 
 def test_libvips_rebuilds_exif(saved, by_libvips_alone, exif):

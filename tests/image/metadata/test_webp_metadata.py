@@ -16,6 +16,14 @@ def test_libvips_rebuilds_exif(saved, by_libvips_alone, exif):
     assert Image.open(io.BytesIO(encode_photo(read_photo(content)))).info["exif"] == exif
 
 
+def test_libvips_passes_over_what_the_header_does_not_announce(saved, exif, srgb):
+    content = bytearray(saved("webp", exif=exif, icc_profile=srgb, xmp=b"<x/>"))
+    content[content.index(b"VP8X") + 8] = 0
+    fields = pyvips.Image.new_from_buffer(bytes(content), "").get_fields()
+    assert not {"exif-data", "icc-profile-data", "xmp-data"} & set(fields)
+    assert read_photo(bytes(content)).metadata == Metadata(icc=srgb, exif=exif, xmp=b"<x/>")
+
+
 @pytest.mark.parametrize("alpha", [False, True])
 def test_only_exif_of_any_length_is_enough(coffee, alpha):
     for exif in (b"II*\0", b"II*\0" + bytes(100_001)):

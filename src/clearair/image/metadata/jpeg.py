@@ -18,17 +18,21 @@ _SOS, _COM, _APP0, _APP1, _APP2, _APP13 = 0xDA, 0xFE, 0xE0, 0xE1, 0xE2, 0xED
 
 
 def completed(metadata: Metadata, data: bytes) -> Metadata:
-    """Add to what libvips read from the JPEG file `data` what it passed over."""
+    """Put into what libvips read from the JPEG file `data` what it passes over or cuts."""
     density = xmp = None
+    profile: dict[int, bytes] = {}
     extras: list[tuple[str, bytes]] = []
     for marker, body in _segments(data):
         if marker == _APP0 and body.startswith(b"JFIF\0"):
             density = _density(body)
         elif marker == _APP1 and body.startswith(_XMP):
             xmp = xmp or body[len(_XMP) :]
+        elif marker == _APP2 and body.startswith(_ICC) and len(body) > 14:
+            profile[body[12]] = body[14:]
         elif marker in (_APP13, _COM) or (marker == _APP1 and body.startswith(_LONG_XMP)):
             extras.append((f"{marker:02x}", body))
-    return replace(metadata, xmp=xmp, density=density, extras=tuple(extras))
+    icc = b"".join(profile[number] for number in sorted(profile)) or None
+    return replace(metadata, icc=icc, xmp=xmp, density=density, extras=tuple(extras))
 
 
 def holds_more_pictures(data: bytes) -> bool:

@@ -17,18 +17,22 @@ _MAX_PROFILE = 64 << 20
 
 
 def completed(metadata: Metadata, data: bytes) -> Metadata:
-    """Add to what libvips read from the PNG file `data` what it passed over."""
-    icc, density = metadata.icc, None
+    """Put into what libvips read from the PNG file `data` what it passes over or cuts."""
+    icc = exif = xmp = density = None
     extras: list[tuple[str, bytes]] = []
     for name, body in _chunks(data):
         if name == "iCCP":
-            icc = icc or _read_profile(body)
+            icc = _inflate(body.partition(b"\0")[2][1:])
+        elif name == "eXIf":
+            exif = body.removeprefix(b"Exif\0\0")
+        elif name == "iTXt" and body.startswith(_XMP):
+            xmp = _read_xmp(body)
         elif name == "pHYs" and len(body) == 9:
             across, down, unit = struct.unpack(">IIB", body)
             density = (across / 1000, down / 1000) if unit == 1 else None
-        elif name in _KEPT and not body.startswith(_XMP):
+        elif name in _KEPT:
             extras.append((name, body))
-    return replace(metadata, icc=icc, density=density, extras=tuple(extras))
+    return replace(metadata, icc=icc, exif=exif, xmp=xmp, density=density, extras=tuple(extras))
 
 
 def count_frames(data: bytes) -> int:
@@ -84,10 +88,16 @@ def _chunk(name: str, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))
 
 
-def _read_profile(body: bytes) -> bytes | None:
-    """The content of an iCCP chunk: a name, how it is packed, and the profile."""
+def _read_xmp(body: bytes) -> bytes | None:
+    """The text of an iTXt chunk: compression flag and method, language, translated keyword, text."""
+    compressed, rest = body[len(_XMP) : len(_XMP) + 1], body[len(_XMP) + 2 :]
+    text = rest.split(b"\0", 2)[-1]
+    return _inflate(text) if compressed == b"\1" else text
+
+
+def _inflate(data: bytes) -> bytes | None:
     unpacker = zlib.decompressobj()
     try:
-        return unpacker.decompress(body.partition(b"\0")[2][1:], _MAX_PROFILE) or None
+        return unpacker.decompress(data, _MAX_PROFILE) or None
     except zlib.error:
         return None

@@ -29,7 +29,7 @@ _LOSSLESS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 50000: "zstd"}
 
 
 def completed(metadata: Metadata, data: bytes) -> Metadata:
-    """Add to what libvips read from the TIFF file `data`, classic or BigTIFF, what it passed over."""
+    """Put into what libvips read from the TIFF file `data`, classic or BigTIFF, what it passes over."""
     directory = directories.read_directory(data)
     described = {number: tag for number, tag in directory.tags.items() if number in _DESCRIPTIVE}
     exif = directories.build_block(Directory(described, directory.children))

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
+
+from clearair.image.metadata.kept import Metadata
+
+
+def completed(metadata: Metadata, data: bytes) -> Metadata:
+    """Put into what libvips read from the WebP file `data` what its header does not announce."""
+    chunks = dict(_chunks(data))
+    exif = chunks.get(b"EXIF", b"").removeprefix(b"Exif\0\0")
+    return replace(metadata, icc=chunks.get(b"ICCP"), exif=exif or None, xmp=chunks.get(b"XMP "))
 
 
 def is_lossless(data: bytes) -> bool:
