@@ -43,9 +43,9 @@ def with_exif(data: bytes, exif: bytes) -> bytes:
     places, kind = data.index(b"iloc") + 4, data.index(b"Exif", data.index(b"iinf"))
     if data[places : places + 6] != b"\0\0\0\0\x44\x40":  # version 0; offsets and lengths of four bytes
         return data
-    at = places + 8
-    while data[at : at + 2] != data[kind - 4 : kind - 2]:  # the item's number
-        at += 18
+    number, count = data[kind - 4 : kind - 2], int.from_bytes(data[places + 6 : places + 8], "big")
+    entries = range(places + 8, places + 8 + 18 * count, 18)
+    at = next(at for at in entries if data[at : at + 2] == number)
     body = bytes(4) + exif  # no offset to the byte order mark
     edited = bytearray(data)
     struct.pack_into(">IHII", edited, at + 4, 0, 1, len(data) + 8, len(body))
