@@ -286,14 +286,18 @@ def _encode_avif(image: Any, photo: Photo, metadata: Metadata, quality: int) -> 
 
 
 def _with_fields(image: Any, metadata: Metadata) -> Any:
-    """A copy of a libvips image with the profile and XMP for it to write."""
+    """A copy of a libvips image with what libvips is to write."""
     image = image.copy()
-    for name, value in (("icc-profile-data", metadata.icc), ("xmp-data", metadata.xmp)):
+    for name, value in (
+        ("icc-profile-data", metadata.icc),
+        ("exif-data", b"Exif\0\0" + metadata.exif if metadata.exif else None),
+        ("xmp-data", metadata.xmp),
+    ):
         if value:
             image.set_type(libvips().GValue.blob_type, name, value)
     return image
 
 
 def _kept(metadata: Metadata) -> str:
-    """What libvips is to write; EXIF only for a place that the true one is put in."""
+    """Without EXIF it is not to make one up."""
     return "icc,xmp,exif" if metadata.exif else "icc,xmp"
