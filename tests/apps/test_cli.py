@@ -104,6 +104,14 @@ def test_a_picture_is_not_written_to_a_terminal(folder, model):
     assert b"> better.jpg" in done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="runs a Unix shell")
+@pytest.mark.parametrize("path", ["photo.jpg", "-"])
+def test_an_output_that_nobody_reads_ends_the_run_without_a_word(folder, model, path):
+    command = f"{sys.executable} -m clearair restore {path} --model {model} < photo.jpg | true"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=folder, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
 @pytest.mark.parametrize("path", ["photo.jpg", "-"])
 def test_a_full_disk_behind_standard_output_is_one_line(folder, model, path):

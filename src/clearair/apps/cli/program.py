@@ -78,8 +78,8 @@ def _run() -> int:
         error.show()
         return error.exit_code
     except BrokenPipeError:
-        _forget_output()  # whoever read it has left
-        return 0
+        _forget_output()  # whoever read it has left, and click ends with 1 where it finds that out
+        return 1
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
             say(f"clearair: standard output: cannot be written: {os.strerror(error.errno)}.", err=True)
