@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clearair.perception.percepts import label_areas
+
 STEPS = 8
 """Windows begin at multiples of this part of their side."""
 SAMPLES = 4
@@ -40,19 +42,11 @@ def region_windows(labels: NDArray[Any], least: int) -> dict[int, Window]:
     region: of equally good places, the one nearest to the region's centre.
     """
     windows = {}
-    for label, area in enumerate(_areas(labels)):
+    for label, area in enumerate(label_areas(labels, int(labels.max()) + 1)):
         if area:
             side = min(*labels.shape, max(least, math.ceil(math.sqrt(area))))
             windows[label] = _best(labels, label, side)
     return windows
-
-
-def _areas(labels: NDArray[Any]) -> NDArray[np.int64]:
-    """(H, W) -> (N,) pixels of each label, in strips: `bincount` makes 8 bytes of every label."""
-    areas = np.zeros(int(labels.max()) + 1, np.int64)
-    for top in range(0, len(labels), 256):
-        areas += np.bincount(labels[top : top + 256].ravel(), minlength=len(areas))
-    return areas
 
 
 def _best(labels: NDArray[Any], label: int, side: int) -> Window:
