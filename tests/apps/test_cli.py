@@ -69,6 +69,13 @@ def test_a_photo_is_restored_beside_itself_and_reported(folder, model):
     assert record["found"]["degradations"]
 
 
+def test_a_report_may_lie_in_the_folder_that_the_results_make(folder, model):
+    (folder / "photo.jpg").write_bytes(b"")  # so that no result makes it
+    options = ["-o", "out", "--report", "out/report.json", "--model", model]
+    assert run("restore", "photo.jpg", *options, cwd=folder).returncode == 1
+    assert json.loads((folder / "out" / "report.json").read_text())[0]["error"]
+
+
 def test_a_bad_file_is_one_line_and_the_rest_is_done(folder, model):
     (folder / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     done = run("restore", "bad.png", "photo.jpg", "-o", "out", "--model", model, cwd=folder)
@@ -142,7 +149,8 @@ def test_a_full_disk_behind_standard_output_is_one_line(folder, model, path):
         (["degrade", "missing.jpg", "-o", "new/x.png", "--with", "rain"], 1, "its folder does not exist"),
         (["degrade", "missing.jpg", "-o", "x.gif", "--with", "rain"], 2, "x.gif"),
         (["restore", "photo.jpg", "-o", "out", "--report", "photo.jpg", "--overwrite"], 2, "input"),
-        (["restore", "photo.jpg", "-o", "out", "--report", "out/photo.jpg"], 1, "its folder"),
+        (["restore", "photo.jpg", "-o", "out", "--report", "out/photo.jpg"], 2, "result"),
+        (["restore", "photo.jpg", "-o", "out", "--report", "other/r.json"], 1, "its folder does not exist"),
         (["restore", "photo.jpg", "--report", "photo.restored.jpg"], 2, "result"),
         (["restore", "photo.jpg", "--report", "there.json"], 1, "there.json: exists already"),
         (["restore", "photo.jpg", "--report", "new/r.json"], 1, "its folder does not exist"),

@@ -136,7 +136,7 @@ def restore(
     found = find_images(paths, suffix=suffix, out=output)
     jobs = plan_outputs(found, output, suffix=suffix, format=kind)
     if report is not None:
-        _check_report(report, jobs, overwrite)
+        _check_report(report, jobs, overwrite, output)
     if not quiet and (remark := found.remark()):
         say(f"clearair: {remark}", err=True)
     restorer = _load(model, device, precision, tile)
@@ -227,17 +227,20 @@ def _remark(name: str, notes: Iterable[str]) -> None:
         say(f"{name}: {note}", err=True)
 
 
-def _check_report(path: Path, jobs: Sequence[Job], overwrite: bool) -> None:
+def _check_report(path: Path, jobs: Sequence[Job], overwrite: bool, out: Path | None) -> None:
     """Find out before the work, not after, that the report has no place of its own."""
     from clearair.files.outputs import check_file, is_same_file
 
-    check_file(path, inputs=[job.source for job in jobs], overwrite=overwrite)
+    made = out in path.parents  # as the results' folder is
+    check_file(path, inputs=[job.source for job in jobs], overwrite=overwrite, make_folder=made)
     if any(is_same_file(path, job.target) for job in jobs):
         raise UsageError(f"--report {path}: is the name of a result. Choose another one.")
 
 
 def _write_report(path: Path, records: list[Record], overwrite: bool) -> None:
+    from clearair.files.outputs import make_folder
     from clearair.image import write_atomically
 
+    make_folder(path.parent)  # where no result has made it
     text = json.dumps([record.to_dict() for record in records], indent=2)
     write_atomically(path, (text + "\n").encode(), overwrite=overwrite)
