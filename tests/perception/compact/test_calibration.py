@@ -21,7 +21,7 @@ def draws(count: int = 40_000) -> tuple[torch.Tensor, torch.Tensor]:
 
 def fit(head: tuple[torch.Tensor, torch.Tensor], importance: float = 1.0, counts: torch.Tensor | None = None):
     embeddings, present = draws()
-    counts = torch.ones(len(embeddings)) if counts is None else counts
+    counts = torch.ones(len(embeddings), 2) if counts is None else counts
     return fit_head(embeddings, present, counts, head, torch.tensor([importance, 1.0]))
 
 
@@ -47,7 +47,7 @@ def test_importance_makes_one_kind_more_likely_and_leaves_the_other():
 def test_a_picture_that_counts_nothing_changes_nothing():
     embeddings, present = draws()
     wrong = ~present
-    counts = torch.cat([torch.ones(len(embeddings)), torch.zeros(len(embeddings))])
+    counts = torch.cat([torch.ones(len(embeddings), 2), torch.zeros(len(embeddings), 2)])
     weight, _ = fit_head(
         embeddings.repeat(2, 1), torch.cat([present, wrong]), counts, (WEIGHT, BIAS), torch.ones(2)
     )
@@ -56,7 +56,7 @@ def test_a_picture_that_counts_nothing_changes_nothing():
 
 def test_a_kind_never_seen_stays_finite():
     present = torch.tensor([[True, False]]).expand(30, 2)
-    weight, bias = fit_head(torch.randn(30, 3), present, torch.ones(30), (WEIGHT, BIAS), torch.ones(2))
+    weight, bias = fit_head(torch.randn(30, 3), present, torch.ones(30, 2), (WEIGHT, BIAS), torch.ones(2))
     assert weight.isfinite().all()
     assert bias.isfinite().all()
 
@@ -85,3 +85,17 @@ def test_pictures_that_count_more_decide():
     with torch.no_grad():
         mean = eyes.kind_logits(eyes(images).degradation).sigmoid().mean()
     assert abs(float(mean) - 0.9) < 0.05
+
+
+def test_a_picture_may_count_more_for_one_kind_alone():
+    torch.manual_seed(0)
+    eyes = CompactEyes(EyesConfig(far_pixels=1024)).eval()
+    images = torch.rand(8, 3, 48, 48)
+    dark, light = torch.ones(8, 8, dtype=torch.bool), torch.zeros(8, 8, dtype=torch.bool)
+    calibrate(eyes, [Exam(images, dark, 9.0, "haze"), Exam(images, light)])
+    with torch.no_grad():
+        mean = eyes.kind_logits(eyes(images).degradation).sigmoid().mean(0)
+    haze = eyes.config.kinds.index("haze")
+    assert abs(float(mean[haze]) - 0.9) < 0.05
+    others = torch.cat([mean[:haze], mean[haze + 1 :]])
+    torch.testing.assert_close(others, torch.full_like(others, 0.5), atol=0.05, rtol=0)

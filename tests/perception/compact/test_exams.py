@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import skimage.data
 import torch
 
 from clearair.data.degradations import KINDS
 from clearair.perception.compact.exams import (
     DAMAGES,
+    MIST,
+    MIST_VIEW,
+    MIST_WHOLE,
     NIGHT_VIEW,
     NIGHT_WHOLE,
     REAL_DARK,
+    dark_channel,
     draw_exams,
     importance,
 )
@@ -26,24 +31,41 @@ def photo() -> torch.Tensor:
 
 
 def exams():
-    day, night = Photo(photo()), Photo(photo() // 4)
+    day, night, pale = Photo(photo()), Photo(photo() // 4), Photo(128 + photo() // 2)
     pair = Photo(photo(), dark=photo() // 8)
-    return list(draw_exams([day, night], [pair], RECIPE, range(2)))
+    return list(draw_exams([day, night, pale], [pair], RECIPE, range(2)))
 
 
 def test_scenes_that_are_meant_to_be_dark_are_right_and_count_most():
-    nights = [exam for exam in exams() if exam.weight in (NIGHT_WHOLE, NIGHT_VIEW)]
-    assert len(nights) == 3  # whole with its mirror image, and two views
-    assert not any(exam.kinds.any() for exam in nights)
+    nights = [exam for exam in exams() if exam.about == "lowlight" and not exam.kinds.any()]
+    # Whole with its mirror image, and two views.
+    assert [exam.weight for exam in nights] == [NIGHT_WHOLE, NIGHT_VIEW, NIGHT_VIEW]
     assert torch.equal(nights[0].images[0], nights[0].images[1].flip(2))
     assert max(float(exam.images.mean()) for exam in nights) < 70 / 255
+
+
+def test_scenes_that_are_meant_to_be_pale_are_right_and_count_for_haze():
+    pale = [exam for exam in exams() if exam.about == "haze"]
+    assert [exam.weight for exam in pale] == [MIST_WHOLE, MIST_VIEW, MIST_VIEW]
+    assert not any(exam.kinds.any() for exam in pale)
+    assert min(float(exam.images.mean()) for exam in pale) > 0.5
+
+
+def test_the_dark_channel_is_the_darkest_value_around_a_place():
+    images = torch.full((1, 3, 64, 80), 0.8)
+    images[0, 1, 20, 30] = 0.1
+    channel = dark_channel(images)
+    assert float(channel.min()) == pytest.approx(0.1)
+    assert float(channel.max()) == pytest.approx(0.8)
+    assert (channel < 0.5).sum() <= 4  # seen from at most two windows each way
+    assert dark_channel(images / 4).mean() < MIST < channel.mean()
 
 
 def test_a_real_pair_is_low_light_on_one_side_only():
     dark, light = next(
         (first, second)
         for first, second in zip(exams(), exams()[1:], strict=False)
-        if first.weight == REAL_DARK
+        if first.weight == REAL_DARK and first.kinds.any()
     )
     assert [kind for kind, there in zip(KINDS, dark.kinds[0], strict=True) if there] == ["lowlight"]
     assert not light.kinds.any()
@@ -51,8 +73,8 @@ def test_a_real_pair_is_low_light_on_one_side_only():
 
 
 def test_every_photo_is_shown_as_it_is_with_another_look_and_damaged():
-    shown = exams()[-2 * (2 + DAMAGES) :]
-    for first in (0, 2 + DAMAGES):
+    shown = exams()[-3 * (2 + DAMAGES) :]
+    for first in range(0, len(shown), 2 + DAMAGES):
         right, look, *damaged = shown[first : first + 2 + DAMAGES]
         assert not right.kinds.any()
         assert not look.kinds.any()

@@ -9,7 +9,7 @@ Shapes: N pictures, K kinds, D entries of the degradation embedding.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +32,8 @@ class Exam:
     """(B, K) bool; all False where nothing is."""
     weight: float = 1.0
     """How much each counts."""
+    about: str | None = None
+    """The kind that the weight is for, of all others it counts once; None: of every kind."""
 
 
 def fit_head(
@@ -39,11 +41,11 @@ def fit_head(
 ) -> tuple[Tensor, Tensor]:
     """Logistic regression from `embeddings` (N, D) to `present` (N, K) bool: weight (K, D) and bias (K,).
 
-    It begins at `head`. `counts` (N,) weighs pictures, `importance` (K,) says how much more it matters to
+    It begins at `head`. `counts` (N, K) weighs pictures, `importance` (K,) says how much more it matters to
     find a kind than to be silent.
     """
     weight, bias = (part.clone().requires_grad_() for part in head)
-    counts = (counts / counts.mean())[:, None]
+    counts = counts / counts.mean(dim=0)
     optimizer = torch.optim.LBFGS([weight, bias], max_iter=300, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
@@ -69,7 +71,7 @@ def calibrate(eyes: CompactEyes, exams: Iterable[Exam], importance: Tensor | Non
     for exam in exams:
         embeddings.append(SHARPNESS * eyes(exam.images).degradation)
         present.append(exam.kinds)
-        counts.append(torch.full((len(exam.kinds),), exam.weight))
+        counts.append(_counts(exam, eyes.config.kinds))
     head = eyes.kind_head
     with torch.enable_grad():
         weight, bias = fit_head(
@@ -81,3 +83,9 @@ def calibrate(eyes: CompactEyes, exams: Iterable[Exam], importance: Tensor | Non
         )
     head.weight.copy_(weight)
     head.bias.copy_(bias)
+
+
+def _counts(exam: Exam, kinds: Sequence[str]) -> Tensor:
+    """(B, K): how much each picture counts for each kind."""
+    about = [exam.about in (None, kind) for kind in kinds]
+    return torch.where(torch.tensor(about), exam.weight, 1.0).expand(exam.kinds.shape)

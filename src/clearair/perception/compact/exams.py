@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.appearance import draw_appearance
@@ -24,9 +25,15 @@ from clearair.perception.compact.lessons import (
 
 NIGHT = 70
 """Mean value of 255 below which a photograph that is right shows a dark scene."""
-NIGHT_WHOLE, NIGHT_VIEW, REAL_DARK = 6.0, 3.0, 4.0
-"""How much dark scenes count, whole and in part, and pictures really taken in too little light: they are few,
-and a mistake with one costs more than any other."""
+MIST = 0.36
+"""Mean dark channel above which a photograph that is right shows a pale or misty scene: one in ten does."""
+NIGHT_WHOLE, NIGHT_VIEW, REAL_DARK = 48.0, 24.0, 16.0
+"""How much dark scenes count for low light, whole and in part, and pictures really taken in too little light:
+they are few, and a mistake with one costs more than any other."""
+MIST_WHOLE, MIST_VIEW = 24.0, 12.0
+"""How much misty scenes count for haze, whole and in part."""
+PATCH = 15
+"""Side in pixels of the dark channel's neighbourhood (He et al., CVPR 2009)."""
 IMPORTANCE = {"haze": 2.0, "rain": 1.3, "blur": 2.0}
 """How much more it matters to find these than to be silent: their weak forms look like nothing."""
 DAMAGES = 3
@@ -49,6 +56,7 @@ def draw_exams(
         yield Exam(batch.images, batch.kinds)
     yield from _real_light(pairs)
     yield from _nights(photos, generator_for(recipe.seed, steps.stop))
+    yield from _mists(photos, generator_for(recipe.seed, steps.stop + 2))
     yield from _photographs(photos, generator_for(recipe.seed, steps.stop + 1))
 
 
@@ -56,20 +64,40 @@ def _real_light(pairs: Sequence[Photo]) -> Iterator[Exam]:
     """Scenes in too little light, and the same in enough."""
     for pair in pairs:
         assert pair.dark is not None
-        yield Exam(_picture(pair.dark), named("lowlight"), REAL_DARK)
+        yield Exam(_picture(pair.dark), named("lowlight"), REAL_DARK, "lowlight")
         yield Exam(_picture(pair.clean), named())
 
 
 def _nights(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:
-    """Scenes that are meant to be dark: whole, mirrored, and views."""
+    """Scenes that are meant to be dark."""
+    dark = [photo for photo in photos if photo.clean.float().mean() < NIGHT]
+    return _meant_to_be("lowlight", dark, NIGHT_WHOLE, NIGHT_VIEW, generator)
+
+
+def _mists(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:
+    """Scenes that are meant to be pale or misty."""
+    pale = [photo for photo in photos if dark_channel(_picture(photo.clean)).mean() >= MIST]
+    return _meant_to_be("haze", pale, MIST_WHOLE, MIST_VIEW, generator)
+
+
+def _meant_to_be(
+    kind: str, photos: Sequence[Photo], weight: float, of_views: float, generator: torch.Generator
+) -> Iterator[Exam]:
+    """Photographs that look like a kind of damage and are right: whole, mirrored, and views."""
     for photo in photos:
-        if photo.clean.float().mean() >= NIGHT:
-            continue
         whole = _picture(photo.clean)
-        yield Exam(torch.cat([whole, whole.flip(3)]), named().expand(2, -1), NIGHT_WHOLE)
+        yield Exam(torch.cat([whole, whole.flip(3)]), named().expand(2, -1), weight, kind)
         for side in SIDES:
             view = random_crop(photo, side, SCALES, generator)
-            yield Exam(_picture(view.clean), named(), NIGHT_VIEW)
+            yield Exam(_picture(view.clean), named(), of_views, kind)
+
+
+def dark_channel(images: Tensor) -> Tensor:
+    """The darkest value of any colour around each place (He et al., CVPR 2009), (B, 3, H, W) -> (B, 1, h, w).
+
+    Clear scenes have a dark one almost everywhere, hazy and pale ones a light one.
+    """
+    return -F.max_pool2d(-images.amin(dim=1, keepdim=True), PATCH, stride=PATCH // 2 + 1)
 
 
 def _photographs(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:
