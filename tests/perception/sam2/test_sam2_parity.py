@@ -8,7 +8,9 @@ import torch
 
 from clearair.perception import load_regions
 from clearair.perception.sam2 import MaskSettings
+from clearair.perception.sam2.names import expected_names
 from clearair.perception.sam2.pixels import normalised, to_square
+from clearair.perception.sam2.sizes import read_config, sizes_from_shapes, with_square
 from tests.perception.sam2.conftest import TINY
 from tests.perception.sam2.reference import Reference, standardised
 
@@ -80,6 +82,33 @@ def test_a_dark_image_is_seen_as_a_brighter_one(reference, regions, astronaut):
     found = regions.ask(dark)[0].double()
     assert float((found - expected.flatten(0, 1)).abs().max()) < 10 * LOGITS
     assert float((found - as_it_is.flatten(0, 1)).abs().max()) > 100 * LOGITS
+
+
+TRUNKS = {
+    "tiny": {"embed_dim": 96, "num_heads": 1, "stages": [1, 2, 7, 2], "global_att_blocks": [5, 7, 9]},
+    "small": {"embed_dim": 96, "num_heads": 1, "stages": [1, 2, 11, 2], "global_att_blocks": [7, 10, 13]},
+    "base": {"embed_dim": 112, "num_heads": 2, "stages": [2, 3, 16, 3], "global_att_blocks": [12, 16, 20]},
+    "large": {"embed_dim": 144, "num_heads": 2, "stages": [2, 6, 36, 4], "global_att_blocks": [23, 33, 43]},
+}
+"""What the authors' own configs say of Hiera."""
+
+
+@pytest.mark.parametrize("size", TRUNKS)
+def test_of_a_published_file_shapes_say_what_the_authors_config_does(size):
+    from transformers import Sam2Config, Sam2Model
+
+    windows = [8, 4, 16, 8] if size == "large" else [8, 4, 14, 7]
+    behind = [14, 14] if size == "base" else [7, 7]
+    trunk = TRUNKS[size] | {"window_spec": windows, "window_pos_embed_bkg_spatial_size": behind}
+    channels = [trunk["embed_dim"] * 2**stage for stage in (3, 2, 1, 0)]
+    neck = {"d_model": 256, "backbone_channel_list": channels}
+    stated = with_square(read_config({"model": {"image_encoder": {"trunk": trunk, "neck": neck}}}))
+    with torch.device("meta"):
+        ours = Sam2Model(Sam2Config(**stated)).state_dict()
+        named = expected_names(ours, {"image_encoder.trunk.pos_embed": torch.zeros(1)})
+    told = with_square(sizes_from_shapes(named))
+    one, other = (Sam2Config(**sizes).to_dict() for sizes in (stated, told))
+    assert other == one
 
 
 def test_the_settings_are_those_of_the_authors():
