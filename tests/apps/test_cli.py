@@ -277,6 +277,7 @@ def test_a_model_refuses_perceivers_it_was_not_trained_with(folder):
     done = run("restore", folder / "photo.jpg", mix)
     assert done.returncode == 3
     assert b"trained with other perceivers" in done.stderr
+    assert b"leave out --quality, --regions and --degradation" in done.stderr
 
 
 def test_models_and_info_name_what_is_there():

@@ -139,6 +139,17 @@ def test_a_model_is_saved_with_its_mix_and_refuses_others(mixed, tmp_path, astro
         Restorer.from_pretrained(tmp_path / "model", device="cpu")
 
 
+def test_tensors_are_rounded_to_8_bits_and_not_truncated(mixed, astronaut):
+    level = astronaut[:64, :64]
+    off = np.where(level > 0, 0.4, 0)
+    told = [
+        mixed.perceive(torch.from_numpy((level - part) / 255).permute(2, 0, 1)[None].float())
+        for part in (0, off)
+    ]
+    assert torch.equal(told[0].content, told[1].content)
+    assert torch.equal(told[0].quality, told[1].quality)
+
+
 def test_a_choice_of_nothing_is_the_embedded_perceiver():
     assert isinstance(Choice().load(), CompactPerceiver)
 

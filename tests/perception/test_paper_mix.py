@@ -23,7 +23,8 @@ from clearair.training.restoration import RestorerTask
 from tests.perception.daclip.conftest import saved
 from tests.perception.daclip.reference import random_state
 from tests.perception.deqa.checkpoint import TINY as TINY_DEQA
-from tests.perception.deqa.checkpoint import official_weights, tiny_tokenizer, write_config, write_shards
+from tests.perception.deqa.checkpoint import official_weights, write_shards
+from tests.perception.paper import write_paper_files
 from tests.perception.sam2.conftest import tiny_sam2
 from tests.training.conftest import write_data
 
@@ -31,11 +32,7 @@ from tests.training.conftest import write_data
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("paper")
-    write_shards(root / "deqa", official_weights(TINY_DEQA))
-    write_config(root / "deqa", TINY_DEQA)
-    (root / "deqa" / "tokenizer.model").write_bytes(tiny_tokenizer())
-    tiny_sam2().save_pretrained(root / "sam2")
-    saved(root / "daclip.pt", random_state())
+    write_paper_files(root)
     return root
 
 

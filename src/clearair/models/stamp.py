@@ -48,7 +48,9 @@ class PerceiverStamp(Identity):
 
 
 def _advice(field: str, name: str) -> str:
-    if field == "name" and name != "compact":
+    if field == "name" and name == "compact":
+        return "it has the embedded ones: leave out --quality, --regions and --degradation"
+    if field == "name":
         return "name those with --quality, --regions and --degradation"
     if name != "compact":
         return "use the weight files and settings it was trained with"

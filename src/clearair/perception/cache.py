@@ -40,12 +40,19 @@ _VERSION = 1
 class CachedPerceiver:
     """Another perceiver, with a memory. It is that perceiver to whoever asks who it is."""
 
-    def __init__(self, perceiver: Perceiver, folder: Path | str, *, limit: int = LIMIT) -> None:
-        """Raises OutputError when the folder cannot be made."""
+    def __init__(
+        self, perceiver: Perceiver, folder: Path | str, *, limit: int = LIMIT, variant: str = ""
+    ) -> None:
+        """`variant` is what changes answers but not who the perceiver is, such as its precision.
+
+        Raises OutputError when the folder cannot be made.
+        """
         self.perceiver = perceiver
         self.limit = limit
         self.hits = self.misses = 0
-        whose = hashlib.sha256(f"{_VERSION} {perceiver.identity}".encode()).hexdigest()[:16]
+        whose = hashlib.sha256(
+            f"{_VERSION} {perceiver.identity}{variant and f' {variant}'}".encode()
+        ).hexdigest()[:16]
         self.root = Path(folder).expanduser()
         self.folder = self.root / whose
         try:

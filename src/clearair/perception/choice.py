@@ -18,6 +18,10 @@ class Choice:
     quality: str = "compact"
     regions: str = "compact"
     degradation: str = "compact"
+    quality_precision: str | None = None
+    """Of "deqa" alone: fp32, bf16 (as None), fp16, int8 or nf4."""
+    quality_device: str | None = None
+    """Of "deqa" alone: auto (as None), where it chooses and may use several devices, or the name of one."""
 
     def load(self, *, device: str = "cpu") -> Perceiver:
         """The embedded perceiver where nothing else is chosen, else a mix.
@@ -32,7 +36,10 @@ class Choice:
 
         name, weights = _parts(self.quality)
         if name == "deqa":  # it stays where it is loaded, and in 32 bits fits few machines
-            quality = load_quality(name, weights, device="auto", precision="bf16")
+            precision = self.quality_precision or "bf16"
+            quality = load_quality(name, weights, device=self.quality_device or "auto", precision=precision)
+        elif self.quality_precision or self.quality_device:
+            raise UsageError(f"A precision and a device of quality are for deqa=FOLDER, not for {name!r}.")
         else:
             quality = load_quality(name, weights, device=device)
         return MixedPerceiver(

@@ -34,6 +34,17 @@ def test_probabilities_are_those_of_the_words(perceiver, state, noise):
     assert found.probabilities.shape == (1, 10)
 
 
+def test_between_two_words_their_cosines_count_a_hundredfold(perceiver):
+    words = perceiver.words.double().numpy()
+    between = words[0] + 0.995 * words[1]
+    between /= np.linalg.norm(between)
+    powers = np.exp(100 * words @ between)
+    expected = powers / powers.sum()
+    assert 0.5 < expected.max() < 0.9  # neither word is certain
+    found = perceiver.probabilities(between.astype(np.float32)[None])
+    np.testing.assert_allclose(found[0], expected, atol=2e-4)
+
+
 def test_the_words_are_those_of_the_reference(perceiver, state):
     assert (perceiver.words - reference.words(state)).abs().max() < TOLERANCE
 
@@ -77,7 +88,8 @@ def test_a_panorama_is_seen_as_by_the_reference(perceiver, state):
 
 @pytest.mark.parametrize("kind", [np.uint16, np.float32, np.float64])
 def test_other_depths_are_rounded_to_eight_bits(blind, noise, kind):
-    wide = (noise / 255).astype(kind) if kind != np.uint16 else noise.astype(np.uint16) * 257
+    off = np.where(noise > 0, 0.4, 0)  # of a level, which rounding undoes and truncating does not
+    wide = ((noise - off) / 255).astype(kind) if kind != np.uint16 else (257 * (noise - off)).astype(kind)
     expected = blind.identify([noise]).content
     np.testing.assert_array_equal(blind.identify([wide]).content, expected)
 

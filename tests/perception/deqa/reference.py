@@ -113,13 +113,13 @@ def rms_norm(x: Array, weight: Array, eps: float) -> Array:
     return x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + eps) * weight
 
 
-def rotate(x: Array) -> Array:
-    """(T, d): channels i and i + d / 2 are a point in the plane, turned by position * 10000 ** (-2 i / d)."""
+def rotate(x: Array, theta: float) -> Array:
+    """(T, d): channels i and i + d / 2 are a point in the plane, turned by position * theta ** (-2 i / d)."""
     half = x.shape[1] // 2
     out = np.empty_like(x)
     for t in range(len(x)):
         for i in range(half):
-            angle = t * 10000.0 ** (-i / half)
+            angle = t * theta ** (-i / half)
             out[t, i] = x[t, i] * math.cos(angle) - x[t, i + half] * math.sin(angle)
             out[t, i + half] = x[t, i + half] * math.cos(angle) + x[t, i] * math.sin(angle)
     return out
@@ -130,7 +130,7 @@ def hidden_state(seen: Array, before: list[int], after: list[int], w: Weights, c
     table, eps, heads = w["model.embed_tokens.weight"], c["rms_norm_eps"], c["num_attention_heads"]
     x = np.concatenate([table[before], seen, table[after]])
     kind = [0] * len(before) + [1] * len(seen) + [0] * len(after)
-    groups = c.get("num_key_value_heads", heads)
+    groups, theta = c.get("num_key_value_heads", heads), c.get("rope_theta", 10000.0)
     d = x.shape[1] // heads
 
     def by_kind(rows: Array, name: str) -> Array:
@@ -150,7 +150,9 @@ def hidden_state(seen: Array, before: list[int], after: list[int], w: Weights, c
         for h in range(heads):
             g = h * groups // heads
             own, shared = slice(h * d, (h + 1) * d), slice(g * d, (g + 1) * d)
-            found.append(attend(rotate(q[:, own]), rotate(k[:, shared]), v[:, shared], causal=True))
+            found.append(
+                attend(rotate(q[:, own], theta), rotate(k[:, shared], theta), v[:, shared], causal=True)
+            )
         x = x + linear(np.concatenate(found, axis=1), w, f"{layer}.self_attn.o_proj")
         y = norm_by_kind(x, f"{layer}.post_attention_layernorm")
         gate = linear(y, w, f"{layer}.mlp.gate_proj")

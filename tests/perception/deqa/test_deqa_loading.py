@@ -80,6 +80,18 @@ def test_sizes_missing_from_the_config_come_from_the_tensors(folder, photos):
     np.testing.assert_array_equal(load_quality("deqa", weights=folder).assess(photos).score, expected.score)
 
 
+def test_what_neither_config_nor_tensors_say_is_as_the_authors_code_has_it(folder, photos):
+    stated = {"rms_norm_eps": 1e-6, "rope_theta": 10000.0, "num_key_value_heads": 4}
+    expected = load_quality("deqa", weights=folder, config=stated).assess(photos)
+    silent = tiny_config()
+    for name in stated:
+        silent.pop(name, None)
+    write_config(folder, silent)
+    np.testing.assert_array_equal(
+        load_quality("deqa", weights=folder).assess(photos).embedding, expected.embedding
+    )
+
+
 def test_config_overrides_the_folders_own(folder, photos):
     own = load_quality("deqa", weights=folder).assess(photos)
     changed = load_quality("deqa", weights=folder, config={"rms_norm_eps": 0.1}).assess(photos)

@@ -111,8 +111,9 @@ def test_every_tensor_is_used(deqa, photos, expected):
     assert not shows(deqa, photos, expected)
 
 
-def test_heads_may_share_keys_and_values(tmp_path, photos, tokenizer):
-    config = tiny_config(num_key_value_heads=2)
+@pytest.mark.parametrize("change", [{"num_key_value_heads": 2}, {"rope_theta": 50.0}])
+def test_heads_may_share_keys_and_values_and_turn_at_another_rate(change, tmp_path, photos, tokenizer):
+    config = tiny_config(**change)
     weights = official_weights(config, seed=3)
     write_shards(tmp_path, weights)
     write_config(tmp_path, config)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from tests.perception.deqa.checkpoint import TINY, official_weights
 
 from clearair.perception.deqa.config import read_config
 from clearair.perception.deqa.network import DeqaNetwork
-from clearair.perception.deqa.placement import share
+from clearair.perception.deqa.perceiver import load_deqa
+from clearair.perception.deqa.placement import Placement, share
 
-pytest.importorskip("accelerate")
+accelerate = pytest.importorskip("accelerate")
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +50,34 @@ def test_without_a_gpu_all_is_the_cpus(network):
 @pytest.mark.filterwarnings("ignore:Current model requires")
 def test_too_little_room_is_said(network):
     assert share(network, {"cpu": size(network) // 4}, torch.float32) is None
+
+
+def test_what_waits_on_the_cpu_is_told_to_accelerate_in_its_own_word():
+    devices = {"model": torch.device("cuda", 0), "lm_head": torch.device("cpu")}
+    assert Placement(devices).words == {"model": "cuda:0", "lm_head": "cpu"}
+
+
+def test_weights_may_wait_elsewhere_between_the_looks(folder, photos):
+    expected = load_deqa(folder).assess(photos)
+    deqa = load_deqa(folder)
+    accelerate.cpu_offload(deqa.network, torch.device("cpu"))  # the hooks that a GPU would have
+    for _ in range(2):
+        assert {weight.device.type for weight in deqa.network.parameters()} == {"meta"}
+        found = deqa.assess(photos)
+        np.testing.assert_array_equal(found.embedding, expected.embedding)
+        np.testing.assert_array_equal(found.score, expected.score)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_layers_that_wait_on_the_cpu_are_computed_on_the_gpu(folder, photos):
+    expected = load_deqa(folder).assess(photos)
+    deqa = load_deqa(folder)
+    parts = ["model.embed_tokens", "model.vision_model", "model.visual_abstractor", "model.norm", "lm_head"]
+    devices = {name: torch.device("cuda", 0) for name in [*parts, "model.layers.0"]}
+    waiting = {f"model.layers.{number}": torch.device("cpu") for number in (1, 2)}
+    deqa.network.to("cuda:0")
+    for name in waiting:
+        deqa.network.get_submodule(name).to("cpu")
+    Placement({**devices, **waiting}).finish(deqa.network)
+    found = deqa.assess(photos)
+    np.testing.assert_allclose(found.score, expected.score, atol=1e-3)

@@ -32,6 +32,25 @@ def test_without_a_tokenizer_it_is_asked_in_the_words_of_llama(tmp_path):
     assert prompt.levels == (15129, 1781, 6534, 6460, 4319)
 
 
+LLAMA = {
+    1: "<s>", 13: "\n", 278: "▁the", 310: "▁of", 338: "▁is", 366: "▁you", 445: "▁this", 450: "▁The",
+    723: "▁would", 1001: "ER", 1128: "▁How", 1781: "▁good", 1967: "▁image", 3148: "▁US", 4319: "▁bad",
+    6460: "▁poor", 6534: "▁fair", 6554: "▁rate", 9047: "IST", 11029: "▁quality", 13566: "ANT",
+    15129: "▁excellent", 22933: "ASS", 29871: "▁", 29901: ":", 29973: "?",
+}  # fmt: skip
+"""Entries of LLaMA's vocabulary."""
+
+
+def test_the_words_of_llama_spell_the_question():
+    before, after, levels = (
+        "".join(LLAMA[word] for word in words).replace("▁", " ")
+        for words in (LLAMA_PROMPT.before, LLAMA_PROMPT.after, LLAMA_PROMPT.levels)
+    )
+    assert before == "<s> USER: How would you rate the quality of this image?\n"
+    assert after == " \nASSISTANT: The quality of the image is"
+    assert levels == " excellent good fair poor bad"
+
+
 def test_a_small_vocabulary_needs_its_tokenizer(tmp_path):
     with pytest.raises(ModelError, match=r"tokenizer\.model"):
         read_prompt(tmp_path, 400)

@@ -49,8 +49,15 @@ def tiny_sam2(seed: int = 0) -> Any:
     torch.manual_seed(seed)
     model = Sam2Model(Sam2Config(**copy.deepcopy(TINY))).eval()
     with torch.no_grad():
-        for value in model.parameters():
-            value.normal_(std=0.3 if value.dim() > 1 else 0.1)
+        for name, value in model.named_parameters():
+            if value.dim() == 1:  # norms near one, or all masks would look alike
+                value.normal_(float("norm" in name and name.endswith("weight")), 0.2)
+            elif "weight" in name and "embed" not in name and "token" not in name:
+                value.normal_(std=1.5 / value[0].numel() ** 0.5)
+            else:
+                value.normal_(std=0.5)
+        for head in model.mask_decoder.output_hypernetworks_mlps:
+            head.proj_out.weight /= 10  # logits of a few units, as trained ones are
     matrix = model.shared_image_embedding.positional_embedding
     model.prompt_encoder.shared_embedding.positional_embedding = matrix.clone()
     return model

@@ -46,6 +46,18 @@ def test_stability_by_hand():
     assert stability(torch.full((2, 2), -9.0), 1.0) == 0
 
 
+def test_a_stability_at_the_threshold_is_enough():
+    logits = torch.full((1, 4, 4), 20.0)
+    logits[0, 0, 0] = 0.5  # inside at -1, outside at +1
+    for least, kept in ((15 / 16, [0]), (15.5 / 16, [])):
+        settings = MaskSettings(stability=least)
+        assert flatten_masks(logits, torch.tensor([0.9]), (4, 4), settings)[1] == kept
+
+
+def test_masks_are_enlarged_about_the_middles_of_pixels():
+    assert enlarged(torch.tensor([[0.0, 4.0]]), (1, 4)).tolist() == [[0, 1, 3, 4]]
+
+
 def test_a_box_includes_its_last_row_and_column():
     mask = torch.zeros(6, 8, dtype=torch.bool)
     mask[2:4, 3:8] = True

@@ -54,6 +54,9 @@ def salvage_option(command: Command) -> Command:
     )(command)
 
 
+DEQA_PRECISIONS = ("fp32", "bf16", "fp16", "int8", "nf4")
+"""Those that DeQA-Score can be loaded in, repeated here for the same reason."""
+
 _PERCEIVERS = "clearair.perceivers"
 _QUESTIONS = {
     "quality": "How good: compact, or deqa=FOLDER.",
@@ -63,7 +66,7 @@ _QUESTIONS = {
 
 
 def perceiver_options(command: Command) -> Command:
-    """--quality, --regions, --degradation and --cache-percepts, read by `chosen_perceiver`."""
+    """--quality, --regions, --degradation and what belongs to them, read by `chosen_perceiver`."""
     cache = click.option(
         "--cache-percepts",
         type=click.Path(path_type=Path, file_okay=False),
@@ -73,6 +76,21 @@ def perceiver_options(command: Command) -> Command:
         help="Keep there what is perceived, and read it the next time.",
     )
     command = cache(command)
+    precision = click.option(
+        "--quality-precision",
+        type=click.Choice(DEQA_PRECISIONS),
+        expose_value=False,
+        callback=_remember,
+        help="Of deqa: how many bits its weights keep; bf16 unless said. int8 and nf4 need bitsandbytes.",
+    )
+    device = click.option(
+        "--quality-device",
+        metavar="auto|cpu|cuda[:N]|mps",
+        expose_value=False,
+        callback=_remember,
+        help="Of deqa: where it lies; auto unless said, which shares it among GPUs and the CPU.",
+    )
+    command = precision(device(command))
     for question, text in reversed(_QUESTIONS.items()):
         option = click.option(
             f"--{question}", metavar="NAME[=WEIGHTS]", expose_value=False, callback=_remember, help=text
@@ -97,7 +115,8 @@ def chosen_perceiver() -> Perceiver | None:
         return perceiver
     from clearair.perception.cache import CachedPerceiver
 
-    return CachedPerceiver(perceiver, cache)
+    # Fewer bits give nearly the same answers, so a model may be used with them; a cache keeps them apart.
+    return CachedPerceiver(perceiver, cache, variant=said.get("quality_precision", ""))
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:

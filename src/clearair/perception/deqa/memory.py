@@ -15,6 +15,13 @@ from clearair.perception.deqa.config import DeqaConfig, Shapes
 BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "nf4": 0.5 + 4 / 64}
 """Memory for a weight. NF4 keeps a scale of 4 bytes for each 64 weights."""
 QUANTISED = ("int8", "nf4")
+_SMALLER = {
+    "fp32": "; bf16 needs half of it",
+    "bf16": "; nf4 needs about a third of it",
+    "fp16": "; nf4 needs about a third of it",
+    "int8": "; nf4 needs about two thirds of it",
+}
+"""At full size; see docs/perceivers.md."""
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -46,8 +53,7 @@ def announce(model: str, weights: int, work: int, free: float, *, precision: str
     need = weights + work
     told = f"{model} needs {_gigabytes(need)} of memory in {precision} on {where}"
     if need > free:
-        smaller = "; bf16 needs half of it" if precision == "fp32" else ""
-        raise ModelError(f"{told}, but {_gigabytes(free)} are free{smaller}.")
+        raise ModelError(f"{told}, but {_gigabytes(free)} are free{_SMALLER.get(precision, '')}.")
     known = f"; {_gigabytes(free)} are free" if math.isfinite(free) else ""
     print(f"{told}{known}.", file=sys.stderr)
 

@@ -29,14 +29,22 @@ class Placement:
             tensor = tensor.rpartition(".")[0]
         return self.devices[tensor]
 
+    @property
+    def words(self) -> dict[str, str]:
+        """The same as accelerate knows devices: what waits on the "cpu" is computed on the first GPU.
+
+        Of a torch.device it would think that it is computed on the CPU, too.
+        """
+        return {name: str(device) for name, device in self.devices.items()}
+
     def finish(self, network: nn.Module) -> None:
         """Let tensors travel between the devices when the network is asked, once it is loaded."""
         if set(self.devices) == {""}:
             return
         from accelerate import dispatch_model
 
-        first = next((device for device in self.devices.values() if device.type != "cpu"), None)
-        dispatch_model(network, dict(self.devices), main_device=first)
+        first = next((word for word in self.words.values() if word != "cpu"), None)
+        dispatch_model(network, self.words, main_device=first)
 
 
 def place(network: nn.Module, device: str, precision: str, weights: int, work: int) -> Placement:
