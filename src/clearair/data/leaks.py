@@ -103,7 +103,7 @@ def _matching(train: Sequence[Look], test: Sequence[Look]) -> Iterator[tuple[Loo
         some = test[start : start + 32]
         counts = [len(look.all.descriptions) for look in some]
         theirs, their_first = _owners(counts), _starts(counts)
-        a, b = (ours @ torch.cat([look.all.descriptions for look in some]).T > MATCH).nonzero().T
+        a, b = _matches(ours, torch.cat([look.all.descriptions for look in some]))
         pair = owner[a] * len(some) + theirs[b]
         enough = torch.bincount(pair, minlength=1)[pair] >= AGREEING
         a, b, pair = a[enough], b[enough], pair[enough]
@@ -114,6 +114,18 @@ def _matching(train: Sequence[Look], test: Sequence[Look]) -> Iterator[tuple[Loo
             laid = _agreed(one, other, mine, yours)
             if laid is not None:
                 yield one, other, laid
+
+
+def _matches(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
+    """(K, D), (L, D) -> which of ours (M,) and which of theirs (M,) are alike."""
+    found = [(torch.empty(0, dtype=torch.long),) * 2]
+    for start in range(0, len(ours) if len(theirs) else 0, 256):  # what is compared at once stays in the processor's cache
+        alike = ours[start : start + 256] @ theirs.T
+        rows = (alike.amax(1) > MATCH).nonzero().flatten()  # few; only these are searched through
+        row, column = (alike[rows] > MATCH).nonzero().T
+        found.append((start + rows[row], column))
+    a, b = zip(*found, strict=True)
+    return torch.cat(a), torch.cat(b)
 
 
 def _owners(counts: list[int]) -> Tensor:

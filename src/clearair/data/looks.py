@@ -111,8 +111,10 @@ def _blobs(image: Tensor) -> tuple[Tensor, Tensor]:
     blurred = torch.cat(levels, 1)[0]  # (L, H, W)
     signed = blurred[1:] - blurred[:-1]
     strength = signed.abs()
-    peaks = F.max_pool3d(strength[None, None], 3, 1, 1)[0, 0] == strength
-    peaks &= strength > 0.5
+    # The highest of 3 x 3 positions and 3 levels; in one step, max_pool3d, it takes several times as long.
+    around = F.max_pool2d(strength, 3, 1, 1)
+    around[1:-1] = torch.maximum(torch.maximum(around[:-2], around[2:]), around[1:-1])
+    peaks = (around == strength) & (strength > 0.5)
     peaks[0], peaks[-1] = False, False
     peaks[:, [0, -1]] = False
     peaks[:, :, [0, -1]] = False
