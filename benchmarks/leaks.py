@@ -1,9 +1,9 @@
-"""Plant copies of training photographs among test pictures, and count which of them the search for leaks finds.
+"""Plant copies of training photographs among test pictures, and count which the search for leaks finds.
 
     python benchmarks/leaks.py --data DATA --pictures 40
 
 Copies are turned, mirrored, recompressed, resized and cropped, crops at places drawn from a fixed seed. All
-photographs below DATA/train/clean are searched, so that alarms about others than the copied one are counted, too.
+photographs below DATA/train/clean are searched, so that alarms about others than the copied one count, too.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     photos = find_photos(options.data / "train" / "clean")
-    chosen = [photos[(2 * index + 1) * len(photos) // (2 * options.pictures)] for index in range(options.pictures)]
+    chosen = [
+        photos[(2 * index + 1) * len(photos) // (2 * options.pictures)] for index in range(options.pictures)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         planted = plant(chosen, Path(folder))
         train = [look for path in photos if (look := look_at(path))]

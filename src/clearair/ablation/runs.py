@@ -94,10 +94,10 @@ class Bench:
     _photos: TrainingPhotos | None = field(default=None, init=False)
     _examination: Examination | None = field(default=None, init=False)
 
-    def photos(self) -> TrainingPhotos:
-        """On the device. Raises DataError without any."""
+    def photos(self, sets: Sequence[str]) -> TrainingPhotos:
+        """On the device, with pairs of published sets. Raises DataError without any photographs."""
         if self._photos is None:
-            self._photos = load_training_photos(self.data).to(self.device)
+            self._photos = load_training_photos(self.data, sets).to(self.device)
         return self._photos
 
     def examination(self, views: int) -> Examination:
@@ -143,7 +143,7 @@ def _run_one(
     if (done := read_result(folder / RESULT)) is not None:
         _check_same(done.settings, settings, folder)
         return done
-    task.photos = bench.photos()
+    task.photos = bench.photos(recipe.sets)
     examination = bench.examination(ablation.views)
     follower = Follower(
         folder,

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.degradations import KINDS
+from clearair.data.pairfiles import Pair
 from clearair.data.pairs import Mix, draw_pairs, generator_for
-from clearair.data.photos import Pair, TrainingPhotos, find_pairs, find_photos
+from clearair.data.photos import TrainingPhotos, find_pairs, find_photos
 from clearair.data.pixels import load_pixels
 from clearair.data.scenes import find_scenes, load_scene
 from clearair.data.shakes import load_shakes

@@ -61,6 +61,13 @@ class DataSet:
     """How many pairs or pictures the complete set has."""
     clean: bool = True
     """There is a clean version of each."""
+    damage: tuple[str, ...] = ()
+    """What is wrong with its pictures; empty where their folders say it, or nothing is."""
+
+    @property
+    def paired(self) -> bool:
+        """Whether it has damaged pictures."""
+        return any(layout.inputs is not None for layout in self.layouts)
 
 
 def _photos(*patterns: str) -> tuple[Layout, ...]:
@@ -118,6 +125,7 @@ DATA_SETS = {
                 Layout("../clear/*", "OTS/hazy/*", "scene"),
             ),
             72135,
+            damage=("haze",),
         ),
         DataSet(
             "Rain100L-train",
@@ -128,14 +136,25 @@ DATA_SETS = {
                 Layout("norain-*", "RainTrainL/rain-*", "number"),
             ),
             200,
+            damage=("rain",),
         ),
-        DataSet("GoPro-train", "train", _gopro("train"), 2103),
-        DataSet("LOLv1-train", "train", (Layout("../high/*", "our485/low/*"),), 485),
-        DataSet("Snow100K-train", "train", (Layout("../gt/*", "all/synthetic/*"),), 50000),
+        DataSet("GoPro-train", "train", _gopro("train"), 2103, damage=("blur",)),
+        DataSet("LOLv1-train", "train", (Layout("../high/*", "our485/low/*"),), 485, damage=("lowlight",)),
+        DataSet("Snow100K-train", "train", (Layout("../gt/*", "all/synthetic/*"),), 50000, damage=("snow",)),
         DataSet(
-            "Outdoor-Rain-train", "train", (Layout("../gt/*", "Outdoor-Rain/train/in/*", "frame"),), 9000
+            "Outdoor-Rain-train",
+            "train",
+            (Layout("../gt/*", "Outdoor-Rain/train/in/*", "frame"),),
+            9000,
+            damage=("haze", "rain"),
         ),
-        DataSet("RainDrop-train", "train", (Layout("../gt/*", "train/data/*", "scene"),), 861),
+        DataSet(
+            "RainDrop-train",
+            "train",
+            (Layout("../gt/*", "train/data/*", "scene"),),
+            861,
+            damage=("raindrop",),
+        ),
         DataSet("CDD-11-train", "train", _cdd("train"), 13013),
         DataSet("RainDS-train", "train", _rainds("train"), 450),
         DataSet("CBSD68", "test", _photos("CBSD68/original_png/*", "CBSD68/original/*", "CBSD68/*"), 68),
@@ -188,6 +207,16 @@ DATA_SETS = {
     )
 }
 """By name. A new set is an entry here; a private one needs none, any two folders will do (`pair_folders`)."""
+
+
+_IN_FOLDERS = {"low": "lowlight", "rainstreak": "rain"}
+"""What folders of CDD-11 and RainDS call kinds of damage, where it is not what they are called here."""
+
+
+def damage_of(name: str, item: Item) -> tuple[str, ...]:
+    """What is wrong with a damaged picture of a set."""
+    named = item.name.split("/")[0].split("_")
+    return DATA_SETS[name].damage or tuple(_IN_FOLDERS.get(part, part) for part in named)
 
 
 def find_set(data: Path, data_set: DataSet) -> list[Item]:

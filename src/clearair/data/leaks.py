@@ -119,7 +119,8 @@ def _matching(train: Sequence[Look], test: Sequence[Look]) -> Iterator[tuple[Loo
 def _matches(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
     """(K, D), (L, D) -> which of ours (M,) and which of theirs (M,) are alike."""
     found = [(torch.empty(0, dtype=torch.long),) * 2]
-    for start in range(0, len(ours) if len(theirs) else 0, 256):  # what is compared at once stays in the processor's cache
+    # What is compared at once stays in the processor's cache.
+    for start in range(0, len(ours) if len(theirs) else 0, 256):
         alike = ours[start : start + 256] @ theirs.T
         rows = (alike.amax(1) > MATCH).nonzero().flatten()  # few; only these are searched through
         row, column = (alike[rows] > MATCH).nonzero().T

@@ -20,6 +20,7 @@ from torch import Tensor
 from clearair.data.appearance import draw_appearance
 from clearair.data.degradations import CDD11, KINDS, degrade_in_parts
 from clearair.data.degradations.draws import happening
+from clearair.data.pairfiles import Pair
 from clearair.data.photos import TrainingPhotos
 
 ENLARGED = 1.6
@@ -50,6 +51,8 @@ class Mix:
     """Share of photographs that are given another look first, such as low-key or pale, which is to stay."""
     mixture: float = 0.10
     """Two or more kinds: those of CDD-11, some with noise or JPEG on top."""
+    mixtures: tuple[str, ...] = ()
+    """Only these mixtures, such as "haze+rain", and nothing on top."""
     partial: float = 0.3
     """Share of those damaged pictures in which a part is damaged in that way, the rest in another or not at
     all."""
@@ -57,6 +60,8 @@ class Mix:
     """Share of a kind's draws that take a really damaged photograph instead, where there are any."""
     measured: float = 0.2
     """Share of haze that is drawn on photographs whose depth was measured, where there are any."""
+    own: float = 0.0
+    """Share of all draws that take a pair of the user's own, where there are any."""
     enlarged: dict[str, float] = field(default_factory=lambda: {"haze": 0.2, "lowlight": 0.2})
     """Share of a kind's draws on enlarged photographs, as soft as large ones are; only kinds that ask for no
     detail: others would learn that clean pictures are soft."""
@@ -121,9 +126,8 @@ def draw_pairs(
     depths: dict[int, Tensor] = {}
     for _ in range(batch):
         wanted = _draw_kinds(mix, generator)
-        real = photos.pairs.get(wanted[0], ()) if len(wanted) == 1 else ()
-        if real and _uniform(generator) < mix.real.get(wanted[0], 0.0):
-            pair = real[_index(len(real), generator)]
+        wanted, pair = _draw_real(photos, mix, wanted, generator)
+        if pair is not None:
             both = _view(torch.cat([pair.clean, pair.damaged]), view, (scales[1], scales[1]), generator)
             both = _on_grid(both)
             clean.append(both[:3])
@@ -166,6 +170,23 @@ def draw_pairs(
     return PairBatch((made.image * 255).round_().div_(255), truth, tuple(kinds), cover)
 
 
+def _draw_real(
+    photos: TrainingPhotos, mix: Mix, wanted: tuple[str, ...], generator: torch.Generator
+) -> tuple[tuple[str, ...], Pair | None]:
+    """A pair that is taken instead of drawing the wanted damage, and what is wrong with it; mostly None."""
+    if photos.own and _uniform(generator) < mix.own:
+        return ("own",), photos.own[_index(len(photos.own), generator)]
+    alike = [kinds for kinds in photos.published if kinds == wanted or min(len(kinds), len(wanted)) > 1]
+    if alike:  # of mixtures any that is there
+        kinds = alike[_index(len(alike), generator)]
+        published = photos.published[kinds]
+        return kinds, published[_index(len(published), generator)]
+    real = photos.pairs.get(wanted[0], ()) if len(wanted) == 1 else ()
+    if real and _uniform(generator) < mix.real.get(wanted[0], 0.0):
+        return wanted, real[_index(len(real), generator)]
+    return wanted, None
+
+
 def _source_on(device: torch.device, generator: torch.Generator) -> torch.Generator:
     """The generator itself, or one on the device that continues it: as much a function of seed and step.
 
@@ -195,6 +216,8 @@ def _draw_kinds(mix: Mix, generator: torch.Generator) -> tuple[str, ...]:
         return (names[drawn],)
     if drawn == len(names):
         return ()
+    if mix.mixtures:
+        return tuple(mix.mixtures[_index(len(mix.mixtures), generator)].split("+"))
     several = [kinds for kinds in CDD11 if len(kinds) > 1]
     chosen = several[_index(len(several), generator)]
     roll = _uniform(generator)

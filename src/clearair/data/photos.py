@@ -2,18 +2,21 @@
 
 Layout: `train/clean/**` photographs to damage; `train/lowlight/*/{input,target}` and
 `train/rain/*/{input,target}` pairs, matched by stem; `train/depth` see `scenes`, `train/blur` see `shakes`.
+Published sets lie as their authors lay them out (`layouts`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from clearair.data.layouts import DATA_SETS, find_set
+from clearair.data.pairfiles import MOST_UNREADABLE, Pair, PairFiles, find_published, load_pair
 from clearair.data.pixels import load_pixels
 from clearair.data.scenes import Scene, find_scenes, load_scene
 from clearair.data.shakes import load_shakes
@@ -24,16 +27,8 @@ from clearair.image import SUFFIXES
 File = TypeVar("File")
 Loaded = TypeVar("Loaded")
 
-MOST_UNREADABLE = 0.01
-"""Share of the pictures that may be left out since they cannot be read."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A scene with and without real damage, both (3, H, W) uint8."""
-
-    damaged: Tensor
-    clean: Tensor
+CLEAN_SETS = ("BSD400", "WED")
+"""Published photographs to damage, where `train/clean` is not there."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +45,21 @@ class TrainingPhotos:
     """(N, T, 3) paths of cameras that shook, measured: right, down, share of the time (`shakes`)."""
     left_out: tuple[str, ...] = ()
     """What could not be read, a line each."""
+    published: dict[tuple[str, ...], PairFiles] = field(default_factory=dict)
+    """Pairs of published sets by what is wrong with them, taken instead of damage that is drawn."""
+    own: PairFiles | None = None
+    """Pairs of the user's own, with damage of any kind."""
 
     def to(self, device: torch.device | str) -> TrainingPhotos:
         """Copy to a device, as bytes: what is drawn from them is then made there."""
         return TrainingPhotos(
             tuple(photo.to(device) for photo in self.clean),
-            {
-                kind: tuple(Pair(pair.damaged.to(device), pair.clean.to(device)) for pair in pairs)
-                for kind, pairs in self.pairs.items()
-            },
+            {kind: tuple(pair.to(device) for pair in pairs) for kind, pairs in self.pairs.items()},
             tuple(Scene(scene.photo.to(device), scene.depth.to(device)) for scene in self.scenes),
             None if self.shakes is None else self.shakes.to(device),
             self.left_out,
+            {kinds: pairs.to(device) for kinds, pairs in self.published.items()},
+            None if self.own is None else self.own.to(device),
         )
 
 
@@ -71,6 +69,18 @@ def find_photos(folder: Path) -> list[Path]:
     if not paths:
         raise DataError(f"{folder}: no pictures here; training needs photographs in this folder.")
     return paths
+
+
+def find_clean(data: Path) -> list[Path]:
+    """The photographs to damage: `train/clean`, or where that is not there BSD400 and WED, sorted by path.
+
+    Raises DataError when there are none.
+    """
+    folder = data / "train" / "clean"
+    if folder.is_dir():
+        return find_photos(folder)
+    published = [item.clean for name in CLEAN_SETS for item in find_set(data, DATA_SETS[name])]
+    return sorted(path for path in published if path) or find_photos(folder)
 
 
 def find_pairs(data: Path, kind: str) -> list[tuple[Path, Path]]:
@@ -91,18 +101,27 @@ def find_pairs(data: Path, kind: str) -> list[tuple[Path, Path]]:
     return pairs
 
 
-def load_training_photos(data: Path) -> TrainingPhotos:
+def load_training_photos(
+    data: Path,
+    sets: Sequence[str] = (),
+    own: Sequence[tuple[Path, Path]] = (),
+    tell: Callable[[str], None] = print,
+) -> TrainingPhotos:
     """Read what is not held out (`splits`); pictures that cannot be read are named and left out.
+
+    Pairs of the published `sets` and the user's `own` are read when they are drawn, and `tell` is told of
+    those that cannot be read, and of sets that are not there.
 
     Raises DataError when there are no clean photographs, when the halves of a pair differ in size, and when
     more than 1 % of the pictures cannot be read.
     """
-    clean, _ = split(find_photos(data / "train" / "clean"), "clean")
+    clean, _ = split(find_clean(data), "clean")
+    published = find_published(data, sets, tell)
     files = {kind: split(find_pairs(data, kind), kind)[0] for kind in ("lowlight", "rain")}
     depths = find_scenes(data)
     bad: list[str] = []
     photos = _readable(clean, load_pixels, bad)
-    pairs = {kind: tuple(_readable(these, _load_pair, bad)) for kind, these in files.items()}
+    pairs = {kind: tuple(_readable(these, load_pair, bad)) for kind, these in files.items()}
     scenes = _readable(depths, lambda both: load_scene(*both), bad)
     count = len(clean) + sum(map(len, files.values())) + len(depths)
     if bad and (len(bad) > MOST_UNREADABLE * count or not photos):
@@ -113,7 +132,15 @@ def load_training_photos(data: Path) -> TrainingPhotos:
     left_out = [f"left out: {line}" for line in bad]
     if bad:
         left_out.append(f"{len(bad)} of {count} pictures cannot be read and are left out.")
-    return TrainingPhotos(tuple(photos), pairs, tuple(scenes), load_shakes(data), tuple(left_out))
+    return TrainingPhotos(
+        tuple(photos),
+        pairs,
+        tuple(scenes),
+        load_shakes(data),
+        tuple(left_out),
+        published,
+        PairFiles(own, tell) if own else None,
+    )
 
 
 def _readable(files: Iterable[File], load: Callable[[File], Loaded], bad: list[str]) -> list[Loaded]:
@@ -125,11 +152,3 @@ def _readable(files: Iterable[File], load: Callable[[File], Loaded], bad: list[s
         except ImageError as error:
             bad.append(str(error))
     return loaded
-
-
-def _load_pair(paths: tuple[Path, Path]) -> Pair:
-    damaged, clean = map(load_pixels, paths)
-    if damaged.shape != clean.shape:
-        sizes = " and ".join(f"{width} x {height}" for _, height, width in (damaged.shape, clean.shape))
-        raise DataError(f"{paths[0]}: its size and that of {paths[1]} differ: {sizes} px.")
-    return Pair(damaged, clean)

@@ -17,11 +17,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.degradations import CDD11, KINDS, degrade, degrade_in_parts
-from clearair.data.photos import find_pairs, find_photos
+from clearair.data.photos import find_clean, find_pairs
 from clearair.data.pixels import load_pixels
 from clearair.data.splits import split
 from clearair.errors import DataError, UsageError
 
+OWN = "own pairs"
+"""The set of held-out pairs of the user's own."""
+OWN_STEP = 8
+"""Every so manieth of them is held out, the first included."""
 REAL = {"real lowlight": "lowlight", "real rain": "rain"}
 """Sets of really damaged photographs, and the folder below `train` that holds them."""
 VALIDATION_KINDS = (*KINDS, "mixture", "regional", "clean", *REAL)
@@ -56,7 +60,7 @@ def validation_sets(
         if kind not in VALIDATION_KINDS:
             raise UsageError(f"There is no validation set {kind!r}; known are {', '.join(VALIDATION_KINDS)}.")
     root = data / "train"
-    photos = split(find_photos(root / "clean"), "clean")[1]
+    photos = split(find_clean(data), "clean")[1]
     sets = []
     for kind in wanted:
         if kind in REAL:
@@ -78,8 +82,18 @@ def _made_set(kind: str, photos: Sequence[Path], root: Path, views: int, side: i
         view = _crop(load_pixels(path), side, generator)
         clean.append(view)
         damaged.append(_damage(view[None], kind, index, views, generator)[0])
-        names.append(str(path.relative_to(root)))
+        names.append(_name(path, root))
     return ValidationSet(kind, _on_grid(damaged, side), _on_grid(clean, side), tuple(names))
+
+
+def own_set(pairs: Sequence[tuple[Path, Path]], *, views: int = 12, side: int = 256) -> ValidationSet:
+    """One view of each held-out pair of the user's own, at most `views`."""
+    return _real_set(OWN, pairs, Path(), views, side)
+
+
+def _name(path: Path, root: Path) -> str:
+    """The path below a folder; the whole path of what lies elsewhere."""
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
 def _damage(clean: Tensor, kind: str, index: int, views: int, generator: torch.Generator) -> Tensor:
@@ -105,7 +119,7 @@ def _real_set(
         view = _crop(both, side, _generator(kind, index))
         damaged.append(view[:3])
         clean.append(view[3:])
-        names.append(str(dirty.relative_to(root)))
+        names.append(_name(dirty, root))
     return ValidationSet(kind, _on_grid(damaged, side), _on_grid(clean, side), tuple(names))
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from clearair.data.validation import validation_sets
+from clearair.data.validation import own_set, validation_sets
 from clearair.evaluation.examination import Examination, Examined
 from clearair.evaluation.summary import by_kind, inputs
 from clearair.evaluation.validation import Score
@@ -40,12 +40,14 @@ class Follower:
         views: int,
         minutes: float | None = None,
         measure_start: bool = True,
+        own: Sequence[tuple[Path, Path]] = (),
         report: Callable[[str], None] = print,
     ) -> None:
         self.out = out
         self.views = views
         self.minutes = minutes
         self.measure_start = measure_start
+        self.own = own
         self.report = report
         self.data = data
         self.perceiver = perceiver
@@ -58,7 +60,10 @@ class Follower:
     @cached_property
     def examination(self) -> Examination:
         """The held-out views. Raises DataError without any."""
-        return Examination(self.perceiver, validation_sets(self.data, views=self.views))
+        sets = validation_sets(self.data, views=self.views)
+        if self.own:
+            sets.append(own_set(self.own, views=self.views))
+        return Examination(self.perceiver, sets)
 
     def began(self, average: nn.Module, step: int, seconds: float) -> None:
         """Measure where the run begins, or read it from the log of an earlier sitting."""

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
+from clearair.data.degradations import CDD11
+from clearair.data.layouts import DATA_SETS
 from clearair.data.pairs import Mix
 from clearair.errors import ConfigError
 from clearair.network import BASE, COMPACT, TINY, NetworkConfig
@@ -41,6 +43,8 @@ class Recipe:
     name: str
     network: NetworkConfig
     mix: Mix = field(default_factory=Mix)
+    sets: tuple[str, ...] = ()
+    """Published training sets whose pairs are taken instead of damage that is drawn, where they are there."""
     steps: int = 20_000
     """Length of the run. Not part of its identity: a run may be resumed with another length."""
     decay_steps: int = 600
@@ -91,6 +95,13 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.patch > self.view:
             raise ConfigError(f"Recipe.patch {self.patch} must fit into Recipe.view {self.view}.")
+        for name in self.sets:
+            known = [each.name for each in DATA_SETS.values() if each.part == "train" and each.paired]
+            if name not in known:
+                raise ConfigError(
+                    f"Recipe.sets: there is no training set {name!r}{meant(name, known)}; known are "
+                    f"{', '.join(known)}."
+                )
         if self.pool < 0:
             raise ConfigError(f"Recipe.pool is a number of steps or 0, got {self.pool}.")
         if self.steps < 1 or self.batch < 1:
@@ -175,25 +186,27 @@ def small() -> Recipe:
 
 def three_task() -> Recipe:
     """The paper's Table 2: noise, haze and rain."""
-    return _paper("three_task", "noise", "haze", "rain")
+    return _paper("three_task", "noise", "haze", "rain", sets=("OTS", "Rain100L-train"))
 
 
 def five_task() -> Recipe:
     """The paper's Table 3: noise, haze, rain, motion blur and low light."""
-    return _paper("five_task", "noise", "haze", "rain", "blur", "lowlight")
+    sets = ("OTS", "Rain100L-train", "GoPro-train", "LOLv1-train")
+    return _paper("five_task", "noise", "haze", "rain", "blur", "lowlight", sets=sets)
 
 
 def all_weather() -> Recipe:
     """The paper's Table 4: snow, rain with haze, raindrops."""
-    recipe = _paper("all_weather", "snow", "rain", "raindrop")
-    # The mixtures are those of CDD-11: the nearest to Outdoor-Rain's rain with haze that a mix can say.
-    return replace(recipe, mix=replace(recipe.mix, mixture=1.0))
+    sets = ("Snow100K-train", "Outdoor-Rain-train", "RainDrop-train")
+    recipe = _paper("all_weather", "snow", "raindrop", sets=sets)
+    return replace(recipe, mix=replace(recipe.mix, mixture=1.0, mixtures=("haze+rain",)))
 
 
 def composite() -> Recipe:
     """The paper's Table 5: four kinds of damage and their seven mixtures."""
-    recipe = _paper("composite", "haze", "rain", "lowlight", "snow")
-    return replace(recipe, mix=replace(recipe.mix, mixture=7.0))
+    recipe = _paper("composite", "haze", "rain", "lowlight", "snow", sets=("CDD-11-train",))
+    mixtures = tuple("+".join(kinds) for kinds in CDD11 if len(kinds) > 1)
+    return replace(recipe, mix=replace(recipe.mix, mixture=float(len(mixtures)), mixtures=mixtures))
 
 
 def single_denoise() -> Recipe:
@@ -203,22 +216,22 @@ def single_denoise() -> Recipe:
 
 def single_dehaze() -> Recipe:
     """The paper's Table 10, haze."""
-    return _paper("single_dehaze", "haze")
+    return _paper("single_dehaze", "haze", sets=("OTS",))
 
 
 def single_derain() -> Recipe:
     """The paper's Table 10, rain."""
-    return _paper("single_derain", "rain")
+    return _paper("single_derain", "rain", sets=("Rain100L-train",))
 
 
 def single_deblur() -> Recipe:
     """Motion blur alone."""
-    return _paper("single_deblur", "blur")
+    return _paper("single_deblur", "blur", sets=("GoPro-train",))
 
 
 def single_lowlight() -> Recipe:
     """Low light alone."""
-    return _paper("single_lowlight", "lowlight")
+    return _paper("single_lowlight", "lowlight", sets=("LOLv1-train",))
 
 
 def ablation() -> Recipe:
@@ -226,10 +239,10 @@ def ablation() -> Recipe:
     return replace(single_derain(), name="ablation", steps=100_000, decay_steps=20_000)
 
 
-def _paper(name: str, *kinds: str) -> Recipe:
+def _paper(name: str, *kinds: str, sets: tuple[str, ...] = ()) -> Recipe:
     """The paper's network, optimisation and loss on these kinds of damage, as often as each other."""
     mix = Mix(single=dict.fromkeys(kinds, 1.0), clean=0.0, looks=0.0, mixture=0.0, partial=0.0)
-    return replace(base(), name=name, mix=mix, clue_reuse="paper")
+    return replace(base(), name=name, mix=mix, sets=sets, clue_reuse="paper")
 
 
 @dataclass(frozen=True)

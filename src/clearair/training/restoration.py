@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,8 @@ class RestorerTask:
         device: str = "cpu",
         compiled: bool = False,
         photos: TrainingPhotos | None = None,
+        own: Sequence[tuple[Path, Path]] = (),
+        report: Callable[[str], None] = print,
         processes: Processes = ALONE,
     ) -> None:
         for batch in (recipe.batch, *(stage.batch for stage in recipe.stages)):
@@ -122,6 +125,9 @@ class RestorerTask:
         self.device = device
         self.photos = photos
         """Given, or read by `load`; several runs in a row may share them."""
+        self.own = own
+        """Pairs of the user's own to learn from, (damaged, clean)."""
+        self.report = report
         torch.manual_seed(recipe.seed)
         network = ClearAIR(recipe.network)
         _initialise(network)
@@ -139,9 +145,10 @@ class RestorerTask:
     def load(self) -> tuple[str, ...]:
         """Read the photographs, onto the device, unless they were given. Raises DataError without any."""
         if self.photos is None:
-            photos = load_training_photos(self.data)
+            photos = load_training_photos(self.data, self.plan.sets, self.own, self.report)
             pairs = [pair.clean for kind in sorted(photos.pairs) for pair in photos.pairs[kind]]
             sums = [float(photo[:, ::8, ::8].sum()) for photo in (*photos.clean, *pairs)]
+            sums += [float(len(files)) for files in photos.published.values()] + [float(len(self.own))]
             if not self.processes.alike(math.fsum(sums)):
                 raise DataError(f"{self.data}: not all processes find the same pictures here.")
             self.photos = photos.to(self.device)

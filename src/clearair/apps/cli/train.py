@@ -48,6 +48,14 @@ class Machine:
     help="Change a field of the recipe, such as batch=8; others may follow: --set batch=8 patch=96.",
 )
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder, or one packed.")
+@click.option(
+    "--pairs",
+    nargs=2,
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    metavar="INPUTS TARGETS",
+    help="Two folders of your own pairs, paired by name: half of what is learned from, unless mix.own says "
+    "another share.",
+)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder.")
 @click.option("--steps", type=click.IntRange(1), help="Length of the run instead of the recipe's.")
 @click.option("--max-minutes", type=click.FloatRange(0), help="Stop after so long, with a checkpoint.")
@@ -100,6 +108,7 @@ def train(
     listed: bool,
     fields: tuple[str, ...],
     data: Path | None,
+    pairs: tuple[Path, Path] | None,
     out: Path | None,
     steps: int | None,
     max_minutes: float | None,
@@ -172,7 +181,23 @@ def train(
             _train_perceivers(device, data, out, changes, save, options)
             return
         how = Machine(device, processes, compiled)
-        _train_restorer(names[0], how, data, out, changes, validation, worth, saving, options)
+        own = _own_pairs(pairs)
+        if own:
+            changes = ["mix.own=0.5", *changes]
+        _train_restorer(names[0], how, data, own, out, changes, validation, worth, saving, options)
+
+
+def _own_pairs(folders: tuple[Path, Path] | None) -> list[tuple[Path, Path]]:
+    """(damaged, clean) files of two folders, of which some are held out. Raises DataError."""
+    from clearair.data.layouts import pair_folders
+    from clearair.errors import DataError
+
+    if folders is None:
+        return []
+    items = pair_folders(*folders)
+    if len(items) < 2:
+        raise DataError(f"{folders[0]}: needs at least 2 pairs, one of them to validate with.")
+    return [(item.damaged, item.clean) for item in items if item.damaged and item.clean]
 
 
 def _silent(line: str) -> None:
@@ -205,6 +230,7 @@ def _train_restorer(
     name: str,
     machine: Machine,
     data: Path,
+    own: list[tuple[Path, Path]],
     out: Path,
     changes: list[str],
     validation: dict[str, Any],
@@ -212,6 +238,7 @@ def _train_restorer(
     saving: Saving,
     options: dict[str, Any],
 ) -> None:
+    from clearair.data.validation import OWN_STEP
     from clearair.training.follower import Follower
     from clearair.training.loop import Interrupted, run
     from clearair.training.overrides import override
@@ -225,6 +252,8 @@ def _train_restorer(
         perceiver=chosen_perceiver(),
         device=machine.device,
         compiled=machine.compiled,
+        own=[pair for index, pair in enumerate(own) if index % OWN_STEP],
+        report=options["report"],
         processes=processes,
     )
     follower = None
@@ -232,7 +261,8 @@ def _train_restorer(
         run(task, out, **options)
         return
     if validation["views"] and task.perceiver is not None:
-        follower = Follower(out, data, task.perceiver, report=click.echo, **validation)
+        held_out = own[::OWN_STEP]
+        follower = Follower(out, data, task.perceiver, own=held_out, report=click.echo, **validation)
     elif saving.if_better:
         raise click.UsageError("--save-if-better cannot validate a restorer that nothing guides.")
     _check_rival(task, saving)
