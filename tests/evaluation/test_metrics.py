@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 import skimage.color
 import skimage.data
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import Tensor
 
 from clearair.errors import DataError
 from clearair.evaluation.metrics import IDENTICAL, luma, psnr, ssim
@@ -31,6 +33,28 @@ def test_both_metrics_agree_with_scikit_image(name, sigma):
         data_range=255,
     )
     assert ssim(image, clean) == pytest.approx(reference, abs=1e-4)
+
+
+@pytest.mark.parametrize("luminance", [False, True])
+@pytest.mark.parametrize("sigma", [2, 25])
+def test_both_metrics_agree_with_torchmetrics(sigma, luminance):
+    functional = pytest.importorskip("torchmetrics.functional.image")
+    clean = skimage.data.chelsea()[:131, :160]
+    image = noisy(clean, sigma)
+    if luminance:
+        image, clean = luma(image), luma(clean)
+
+    def batch(picture: np.ndarray) -> Tensor:
+        return torch.from_numpy(picture.astype(np.float64)).reshape(1, 131, 160, -1).permute(0, 3, 1, 2)
+
+    reference = functional.peak_signal_noise_ratio(batch(image), batch(clean), data_range=255.0)
+    assert psnr(image, clean) == pytest.approx(float(reference), abs=1e-4)
+    # Its mean counts a border for which it mirrors the pictures; scikit-image and we leave that out.
+    _, everywhere = functional.structural_similarity_index_measure(
+        batch(image), batch(clean), sigma=1.5, kernel_size=11, data_range=255.0, return_full_image=True
+    )
+    reference = everywhere[..., 5:-5, 5:-5].mean()
+    assert ssim(image, clean) == pytest.approx(float(reference), abs=1e-4)
 
 
 def test_equal_images_are_perfect():
