@@ -16,7 +16,7 @@ from matrix import MatrixTask, Plan
 from torch import nn
 
 from clearair.apps.cli.program import cli
-from clearair.errors import ClearAirError, TrainingError
+from clearair.errors import ClearAirError, DataError, TrainingError
 from clearair.training.checkpoint import Checkpoint, check_room, load_checkpoint, save_checkpoint
 from clearair.training.loop import run
 from clearair.training.resume import LATEST
@@ -102,6 +102,24 @@ def test_a_checkpoint_of_another_recipe_is_refused_and_kept(many, tmp_path):
     assert "other settings (learning_rate 0.0015 -> 0.0001); --change" in line
     assert "another network" in refused(many, tmp_path / "run", "--resume", "network.prompts=5")
     assert (tmp_path / "run" / LATEST).read_bytes() == before
+
+
+class Spoiling(MatrixTask):
+    """Learns from what can no longer be read at step 7."""
+
+    def draw(self, step: int, generator: torch.Generator) -> torch.Tensor:
+        if step == 7:
+            raise DataError("2 of 130 pairs cannot be read.")
+        return super().draw(step, generator)
+
+
+def test_data_that_fail_in_the_middle_of_a_run_cost_none_of_its_steps(tmp_path):
+    with pytest.raises(DataError, match="2 of 130"):
+        run(Spoiling(), tmp_path, report=lambda line: None)
+    assert load_checkpoint(tmp_path / LATEST).step == 7
+    whole = run(MatrixTask(), tmp_path / "whole", report=lambda line: None)
+    mended = run(MatrixTask(), tmp_path, resume=True, report=lambda line: None)
+    assert torch.equal(whole.weight, mended.weight)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from clearair.data.pairs import generator_for
-from clearair.errors import TrainingError
+from clearair.errors import DataError, TrainingError
 from clearair.training.average import decay_at, update_average
 from clearair.training.checkpoint import capture, check_room, save_checkpoint
 from clearair.training.guard import Guard
@@ -269,7 +269,7 @@ def run(
                     saved, saved_at = step, now
                 if ended or asked:
                     break
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, DataError):
             # Steps are minutes of work. One that was broken off half way is not saved.
             if not stepping and saved != step and processes.count == 1:
                 save(name)
