@@ -99,7 +99,11 @@ def plant(photos: list[Path], folder: Path) -> dict[Path, tuple[Path, str]]:
             image = opened.convert("RGB")
         for number, (how, (copy, quality)) in enumerate(COPIES.items()):
             path = folder / f"{index}_{number}.{'png' if quality is None else 'jpg'}"
-            copy(image, drawn).save(path, **({} if quality is None else {"quality": quality}))
+            made = copy(image, drawn)
+            if quality is None:
+                made.save(path)
+            else:
+                made.save(path, quality=quality)
             planted[path] = photo, how
     return planted
 

@@ -5,6 +5,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from clearair.apps.cli import cli
+from clearair.data.checking import check_data
 from clearair.data.leaks import find_leaks
 from clearair.data.looks import look_at
 from clearair.image import Photo, write_photo
@@ -107,3 +108,14 @@ def test_a_picture_with_nothing_in_it_is_no_leak_of_another(tmp_path, target, bl
     write_photo(Photo(np.full((60, 80, 3), 128, np.uint8)), path)
     looks = [look_at(path), look_at(target)]
     assert find_leaks([looks[blank]], [looks[1 - blank]]) == []
+
+
+def test_a_clean_picture_of_many_damaged_ones_is_compared_once(tmp_path):
+    image = np.ascontiguousarray(skimage.data.astronaut()[:64, :80])
+    for name in ("OTS/clear/1.png", *(f"OTS/haze/part1/1_{beta}.png" for beta in range(4))):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_photo(Photo(image), tmp_path / name)
+    told = []
+    report = check_data(tmp_path, on_done=lambda what, done, total: told.append((what, total)))
+    assert report.sets == {"OTS": (4, 72135)}
+    assert ("reading train", 1) in told

@@ -34,9 +34,8 @@ def check_data(
     if not data.is_dir():
         raise DataError(f"{data}: there is no such folder.")
     tell = on_done or (lambda what, done, total: None)
-    sets: dict[str, tuple[int, int | None]] = {}
+    found: dict[str, list[Item]] = {}
     problems: list[str] = []
-    known: set[Path] = set()
     for name, data_set in DATA_SETS.items():
         try:
             items = find_set(data, data_set)
@@ -44,37 +43,36 @@ def check_data(
             problems.append(f"{name}: {error}")
             continue
         if items:
-            sets[name] = (len(items), data_set.count)
+            found[name] = items
             problems += [problem for item in items if (problem := _unequal(item))]
-            known |= {path for item in items for path in (item.damaged, item.clean) if path is not None}
+    sets = {name: (len(items), DATA_SETS[name].count) for name, items in found.items()}
     problems += [
-        f"{name}: {found} of {count} pictures or pairs are here."
-        for name, (found, count) in sets.items()
-        if count is not None and found < count
+        f"{name}: {here} of {count} pictures or pairs are here."
+        for name, (here, count) in sets.items()
+        if count is not None and here < count
     ]
     problems += _halves(data)
-    train, test = _photos(data / "train"), pictures((data / "test").rglob("*"))
-    if not known and not train and not test:
+    train, test = _to_compare(data, found)
+    if not found and not train and not test:
         raise DataError(f"{data}: holds no known data set, and no pictures in train or test.")
-    test_sets = [each for each in DATA_SETS.values() if each.part == "test"]
-    for each in test_sets:
-        if each.name in sets:
-            test += [
-                path
-                for item in find_set(data, each)
-                for path in (item.clean, item.damaged)
-                if path is not None and path not in test
-            ]
-    for each in DATA_SETS.values():
-        if each.part == "train" and each.name in sets:
-            train += [item.clean for item in find_set(data, each) if item.clean and item.clean not in train]
-    train = [
-        path for path in train if f"{path.parent.name}/{path.name}" not in TWINS and path not in set(test)
-    ]
     ours = _looks(train, problems, lambda done, total: tell("reading train", done, total))
     theirs = _looks(test, problems, lambda done, total: tell("reading test", done, total))
-    found = find_leaks(ours, theirs, lambda d, t: tell("searching leaks", d, t)) if leaks else []
-    return Report(sets, tuple(problems), tuple(found))
+    leaked = find_leaks(ours, theirs, lambda d, t: tell("searching leaks", d, t)) if leaks else []
+    return Report(sets, tuple(problems), tuple(leaked))
+
+
+def _to_compare(data: Path, found: dict[str, list[Item]]) -> tuple[list[Path], list[Path]]:
+    """What is trained on, clean, and what is tested with, clean and damaged, each file once."""
+    train = dict.fromkeys(_photos(data / "train"))
+    test = dict.fromkeys(pictures((data / "test").rglob("*")))
+    for name, items in found.items():
+        for item in items:
+            if DATA_SETS[name].part == "test":
+                test |= dict.fromkeys(path for path in (item.clean, item.damaged) if path)
+            elif item.clean:
+                train[item.clean] = None
+    kept = [path for path in train if path not in test and f"{path.parent.name}/{path.name}" not in TWINS]
+    return kept, list(test)
 
 
 def _photos(folder: Path) -> list[Path]:
