@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import skimage.data
 from click.testing import CliRunner
-from PIL import Image
 
 from clearair.apps.cli import cli
 from clearair.data.checking import check_data
@@ -89,17 +88,6 @@ def test_the_command_names_leaks_and_what_does_not_fit(tmp_path):
     assert "(mirrored)" in done.output
     assert "input: has no folder `target` beside it" in done.output
     assert "CBSD68: 1 of 68" in done.output
-
-
-def test_a_crop_of_a_picture_of_hardly_any_contrast_is_found(tmp_path):
-    coarse = Image.fromarray(np.random.default_rng(0).normal(60, 1.2, (60, 80)).astype(np.float32))
-    smooth = np.asarray(coarse.resize((640, 480), Image.Resampling.BICUBIC))
-    dim = np.repeat(smooth.round().astype(np.uint8)[..., None], 3, axis=2)
-    paths = [tmp_path / "whole.png", tmp_path / "crop.png"]
-    for path, pixels in zip(paths, (dim, dim[100:340, 200:520]), strict=True):
-        write_photo(Photo(np.ascontiguousarray(pixels)), path)
-    (leak,) = find_leaks([look_at(paths[0])], [look_at(paths[1])])
-    assert leak.how == "cropped"
 
 
 @pytest.mark.parametrize("blank", [0, 1])

@@ -114,7 +114,7 @@ def _blobs(image: Tensor) -> tuple[Tensor, Tensor]:
     # The highest of 3 x 3 positions and 3 levels; in one step, max_pool3d, it takes several times as long.
     around = F.max_pool2d(strength, 3, 1, 1)
     around[1:-1] = torch.maximum(torch.maximum(around[:-2], around[2:]), around[1:-1])
-    peaks = (around == strength) & (strength > 0.25)
+    peaks = (around == strength) & (strength > 0.5)
     peaks[0], peaks[-1] = False, False
     peaks[:, [0, -1]] = False
     peaks[:, :, [0, -1]] = False
