@@ -78,7 +78,7 @@ def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    common |= {"TORCHELASTIC_RUN_ID": "test", "OMP_NUM_THREADS": "1"}
+    common |= {"TORCHELASTIC_RUN_ID": "test", "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
     both = [
         subprocess.Popen(
             [sys.executable, HERE / "sharing.py", folder, data],
@@ -91,9 +91,8 @@ def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for shares in SHARES:
         train(folder / f"one-{shares}", data, recipe(shares))
         train(folder / f"parts-{shares}", data, recipe(shares, accumulate=2))
-    for process in both:
-        errors = process.communicate(timeout=250)[1]
-        assert process.returncode == 0, errors
+    errors = [process.communicate(timeout=250)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], "\n".join(errors)
     return folder
 
 

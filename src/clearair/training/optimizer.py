@@ -7,6 +7,18 @@ import math
 import torch
 from torch import Tensor, nn
 
+QUINTICS = (
+    (8.3837, -24.7659, 18.3571),
+    (4.0083, -2.9277, 0.5428),
+    (3.497, -2.5733, 0.5045),
+    (2.5159, -1.8336, 0.4265),
+)
+"""Weights of x, x^3 and x^5: each the odd quintic that stays nearest to 1 over what the one before leaves of
+[0.003, 1], with 1 % to spare (Polar Express; Amsel et al., 2025). Four do as well as five equal ones."""
+HEADROOM = 1.02
+"""A matrix of rank one has a singular value as large as its norm; rounded up, it would leave the first
+quintic's range."""
+
 
 class Muon(torch.optim.Optimizer):
     """Momentum whose update of each weight matrix is made orthogonal (Jordan et al., 2024).
@@ -56,16 +68,18 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
-    """About the nearest matrices with orthonormal rows, (G, M, N) -> the same, M <= N: 5 Newton-Schulz steps.
+    """About the nearest matrices with orthonormal rows, (G, M, N) -> the same, M <= N.
 
-    In bfloat16, whose rounding is far finer than what five steps leave of the singular values' spread.
+    Each singular value, as a share of the matrix's norm, goes through `QUINTICS`: those of at least 0.003
+    come out between 0.78 and 1.22, smaller ones 290 times as large. Five steps of Muon's first quintic
+    (Jordan et al., 2024) leave 0.68 to 1.13. In bfloat16, whose rounding is far finer than that spread.
     """
     norms = torch.linalg.vector_norm(matrices, dim=(1, 2), keepdim=True)
-    wide = (matrices / (norms + 1e-7)).bfloat16()
-    for _ in range(5):
+    wide = (matrices / (HEADROOM * norms + 1e-7)).bfloat16()
+    for first, third, fifth in QUINTICS:
         square = wide @ wide.mT
-        curve = torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315)
-        wide = torch.baddbmm(wide, curve, wide, beta=3.4445)
+        curve = torch.baddbmm(square, square, square, beta=third, alpha=fifth)
+        wide = torch.baddbmm(wide, curve, wide, beta=first)
     result: Tensor = wide.to(matrices.dtype)
     return result
 
