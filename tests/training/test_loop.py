@@ -312,3 +312,38 @@ def test_an_annealed_copy_is_kept_apart_and_the_run_goes_on_from_before(tmp_path
     assert 0 < latest.step < annealed.step
     went_on = trained(tmp_path, plan, resume=True, max_minutes=0)
     assert went_on.drawn[0] == latest.step
+
+
+def test_a_run_that_ends_by_its_steps_before_it_anneals_says_so(tmp_path):
+    lines: list[str] = []
+    run(MatrixTask(), tmp_path, max_minutes=1, anneal_minutes=0.5, report=lines.append)
+    assert [line for line in lines if "12 steps long" in line and "--steps" in line]
+    lines.clear()
+    run(MatrixTask(), tmp_path / "other", report=lines.append)
+    assert not [line for line in lines if "steps long" in line]
+
+
+def test_the_rate_falls_once_where_a_run_anneals_near_the_end_of_its_steps(tmp_path):
+    rates: list[float] = []
+
+    class Falling(Plan):
+        """Half way down its own decay, for ever."""
+
+        def rate(self, step: int) -> float:
+            return 0.5
+
+    class Watched(MatrixTask):
+        def optimizers(self):
+            self.made = super().optimizers()
+            return self.made
+
+        def compare(self, batch, generator):
+            rates.append(self.made[0].param_groups[0]["lr"] / self.plan.learning_rate)
+            return super().compare(batch, generator)
+
+    run(Watched(Falling(steps=100_000)), tmp_path, max_minutes=0.01, anneal_minutes=0.01, report=silent)
+    # A quarter of the time the annealing is less far down than the run itself.
+    assert max(rates) == pytest.approx(0.5)
+    assert sum(rate == pytest.approx(0.5) for rate in rates) > 0.1 * len(rates)
+    assert min(rates) < 0.25
+    assert not (tmp_path / STABLE).exists()  # it would hold weights that are being annealed

@@ -218,8 +218,13 @@ def run(
             ahead = drawing.submit(draw, step)  # the next batch is drawn while this one is learned from
             now, asked = 0.0, 0.0  # of the clock that is ahead, so that all processes decide alike
             while step < plan.steps:
-                if step == plan.decay_start:
+                if step == plan.decay_start and name == LATEST:
                     save(STABLE)
+                    if fall:
+                        report(
+                            f"The run is {plan.steps} steps long, so its learning rate falls from here on. "
+                            "Resumed with a larger --steps it goes on from before."
+                        )
                 if fall and name == LATEST and now > deadline - fall:
                     save(LATEST)
                     name = ANNEALED
@@ -230,7 +235,8 @@ def run(
                 stepping = True
                 rate = plan.rate(step)
                 if name == ANNEALED:
-                    rate *= decay(1 - (deadline - now) / fall)
+                    # Near the end of the run's own steps its rate falls too; to fall twice would waste both.
+                    rate = min(rate, decay(1 - (deadline - now) / fall))
                 set_rate(optimizers, plan.learning_rate * rate)
                 for _ in range(task.looks):
                     values = update(task, batch, optimizers, generator, guard)
