@@ -19,6 +19,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from clearair.network import COMPACT, ClearAIR, Guidance, NetworkConfig, count_parameters
+from clearair.runtime.precision import learning_in
 
 CANDIDATES: dict[str, NetworkConfig] = {
     "conv": replace(COMPACT, channels=(64, 112, 192), block=("conv",) * 3),
@@ -100,14 +101,14 @@ def random_input(config: NetworkConfig, batch: int, side: int) -> tuple[torch.Te
 def train_step(candidate: Candidate) -> None:
     image, guidance = candidate.views
     candidate.network.zero_grad(set_to_none=True)
-    with torch.autocast("cpu", torch.bfloat16):
+    with learning_in(torch.device("cpu")):
         restored = candidate.network(image, guidance)
     (restored.float() - image).abs().mean().backward()
 
 
 @torch.no_grad()
 def restore(candidate: Candidate) -> None:
-    with torch.autocast("cpu", torch.bfloat16):
+    with learning_in(torch.device("cpu")):
         candidate.network(*candidate.picture)
 
 

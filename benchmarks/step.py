@@ -8,8 +8,8 @@ step as the textbook writes it: eager, float32, one matrix at a time through Muo
 time through AdamW, the usual memory layout. The two take turns. On one core of a processor only the seconds
 count in which this thread ran, so that a busy machine does them little harm; on a card, all until it is done.
 
-The last line compares with what a large matrix product in bfloat16 reaches: operations are those counted in
-the matrix products and convolutions of a step.
+The last line compares with what a large matrix product in the same precision reaches: operations are those
+counted in the matrix products and convolutions of a step.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from clearair.data.pairs import generator_for
 from clearair.network import Guidance
 from clearair.network.compiling import compile_parts
 from clearair.perception import load_compact
+from clearair.runtime.precision import learning_in, learning_type
 from clearair.training.average import update_average
 from clearair.training.memory import keep_freed_memory
 from clearair.training.optimizer import Muon, make_optimizers
@@ -80,7 +81,7 @@ class TimedPerceiver:
 
     def perceive(self, images: Tensor) -> Guidance:
         """(B, 3, H, W) in [0, 1] -> what the network is told."""
-        autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=not self.plain)
+        autocast = nullcontext() if self.plain else learning_in(images.device)
         with self.watch.part("perceive"), autocast:
             guidance: Guidance = self.perceiver.perceive(images)
             return guidance
@@ -174,9 +175,9 @@ def _in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def matrix_rate(device: str) -> float:
-    """Operations a second of a large matrix product in bfloat16, the best of five."""
+    """Operations a second of a large matrix product in the precision of training, the best of five."""
     watch, side = Watch(device), 1024 if device == "cpu" else 8192
-    one = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    one = torch.randn(side, side, device=device, dtype=learning_type(torch.device(device)))
     seconds = []
     for _ in range(5):
         began = watch.now()

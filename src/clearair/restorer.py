@@ -26,7 +26,8 @@ from clearair.network import ClearAIR
 from clearair.perception import Percepts, load_compact
 from clearair.perception.protocol import Perceiver
 from clearair.runtime.memory import give_back, memory_errors
-from clearair.runtime.pytorch import Device, Precision, PyTorchRuntime
+from clearair.runtime.precision import Precision
+from clearair.runtime.pytorch import Device, PyTorchRuntime
 from clearair.tiling import MIN_SIDE, Window, blend_tiles, plan_tiles
 
 if TYPE_CHECKING:

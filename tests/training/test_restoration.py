@@ -17,6 +17,7 @@ from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
 from clearair.perception.compact.perceiver import CompactPerceiver
 from clearair.perception.visibility import visibility
+from clearair.runtime import precision
 from clearair.training.checkpoint import load_checkpoint
 from clearair.training.loop import run, update
 from clearair.training.losses import clue_reuse, spectrum_error
@@ -270,3 +271,16 @@ def test_photos_that_are_given_are_not_read_again(recipe, data, tmp_path):
     second.load()
     one, other = (task.draw(3, generator_for(0, 3)).patches.damaged for task in (first, second))
     assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_step_computes_as_the_processor_does_best(recipe, data, monkeypatch, native):
+    monkeypatch.setattr(precision, "cpu_computes_bf16", lambda: native)
+    task = RestorerTask(recipe, data)
+    task.load()
+    seen = set()
+    task.network.extraction.register_forward_hook(lambda module, inputs, output: seen.add(output.dtype))
+    generator = generator_for(0, 0)
+    values = update(task, task.draw(0, generator), task.optimizers(), generator)
+    assert values["loss"].isfinite()
+    assert seen == {torch.bfloat16 if native else torch.float32}

@@ -18,6 +18,7 @@ from clearair.errors import DataError, UsageError
 from clearair.evaluation.benchmarks import BENCHMARKS
 from clearair.evaluation.metrics import IDENTICAL
 from clearair.network import Guidance
+from clearair.runtime.precision import learning_in
 
 Network = Callable[[Tensor, Guidance], Tensor] | nn.Module
 """(B, 3, H, W) and what it is told -> (B, 3, H, W)."""
@@ -117,8 +118,8 @@ def look(perceiver: Guide, images: Tensor) -> Guidance:
 
 @torch.no_grad()
 def restore(network: Network, images: Tensor, guidance: Guidance) -> Tensor:
-    """(B, 3, H, W) in [0, 1] -> the same, restored in bfloat16 and rounded to 8 bits as a file would be."""
-    with torch.autocast(images.device.type, torch.bfloat16):
+    """(B, 3, H, W) in [0, 1] -> the same, restored, in the precision of training, and rounded to 8 bits."""
+    with learning_in(images.device):
         restored = network(images.contiguous(memory_format=torch.channels_last), guidance)
     return (restored.float().clamp(0, 1) * 255).round() / 255
 

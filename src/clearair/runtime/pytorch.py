@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -17,12 +17,10 @@ from clearair.network.model import Judgement
 from clearair.network.overview import survey_rows
 from clearair.perception.guidance import to_guidance
 from clearair.perception.percepts import Percepts
+from clearair.runtime.precision import Precision, choose_precision, computing_in
 from clearair.tiling import Window
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
-
-_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class PyTorchRuntime:
@@ -80,9 +78,7 @@ class PyTorchRuntime:
         return values
 
     def _autocast(self) -> AbstractContextManager[object]:
-        if self.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self.device.type, _TYPES[self.precision])
+        return computing_in(self.precision, self.device)
 
 
 def choose_device(wish: str) -> torch.device:
@@ -99,27 +95,3 @@ def choose_device(wish: str) -> torch.device:
     if not present[wish]:
         raise UsageError(f"PyTorch finds no {wish} device on this machine; use --device auto or cpu.")
     return torch.device(wish)
-
-
-def choose_precision(wish: str, device: torch.device) -> Precision:
-    """The precision for a wish; `auto` takes the fastest that the device computes natively.
-
-    Raises UsageError.
-    """
-    if wish not in get_args(Precision):
-        raise UsageError(f"There is no precision {wish!r}; use one of {', '.join(get_args(Precision))}.")
-    if wish != "auto":
-        return wish  # type: ignore[return-value]
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    if device.type == "cpu" and cpu_computes_bf16():
-        return "bf16"
-    return "fp32"
-
-
-def cpu_computes_bf16() -> bool:
-    """Whether the CPU multiplies bfloat16 in hardware; emulated, it would be slower than float32."""
-    checks = (
-        getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    )
-    return any(check is not None and check() for check in checks)

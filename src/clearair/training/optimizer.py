@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from clearair.runtime.precision import learning_type
+
 QUINTICS = (
     (8.3837, -24.7659, 18.3571),
     (4.0083, -2.9277, 0.5428),
@@ -72,10 +74,11 @@ def orthogonalised(matrices: Tensor) -> Tensor:
 
     Each singular value, as a share of the matrix's norm, goes through `QUINTICS`: those of at least 0.003
     come out between 0.78 and 1.22, smaller ones 290 times as large. Five steps of Muon's first quintic
-    (Jordan et al., 2024) leave 0.68 to 1.13. In bfloat16, whose rounding is far finer than that spread.
+    (Jordan et al., 2024) leave 0.68 to 1.13. In bfloat16 where that
+    is fast, whose rounding is far finer than that spread.
     """
     norms = torch.linalg.vector_norm(matrices, dim=(1, 2), keepdim=True)
-    wide = (matrices / (HEADROOM * norms + 1e-7)).bfloat16()
+    wide = (matrices / (HEADROOM * norms + 1e-7)).to(learning_type(matrices.device))
     for first, third, fifth in QUINTICS:
         square = wide @ wide.mT
         curve = torch.baddbmm(square, square, square, beta=third, alpha=fifth)

@@ -26,6 +26,7 @@ from clearair.network.regions import drop_regions
 from clearair.perception import load_compact
 from clearair.perception.protocol import Perceiver
 from clearair.perception.visibility import visibility
+from clearair.runtime.precision import learning_in
 from clearair.training.loop import Terms
 from clearair.training.losses import (
     StrongView,
@@ -182,7 +183,7 @@ class RestorerTask:
     def compare(self, batch: Lesson, generator: torch.Generator) -> Terms:
         """L1, ICRM (eqs. 1, 15-17) and what else the recipe asks for, and the PSNR of the batch."""
         patches = batch.patches
-        with torch.autocast(patches.damaged.device.type, torch.bfloat16):
+        with learning_in(patches.damaged.device):
             judgement = self.network.judge(patches.guidance, patches.overview)
             labels = patches.guidance.labels
             restored = self.network.restore(patches.damaged, labels, judgement, patches.origin)
@@ -245,7 +246,7 @@ def draw_patches(
     if perceiver is None or step < recipe.guided_from:
         guidance = neutral_guidance(recipe.network, damaged)
     else:
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with learning_in(damaged.device):
             guidance = perceiver.perceive(damaged)
         dropout = recipe.mask_dropout
         labels = drop_regions(guidance.labels, guidance.regions, dropout, generator, recipe.batch, rows)

@@ -17,7 +17,8 @@ def info() -> None:
     import clearair
     from clearair.image.libvips import libvips
     from clearair.models.catalogue import CATALOGUE
-    from clearair.runtime.pytorch import choose_device, choose_precision
+    from clearair.runtime.precision import choose_precision
+    from clearair.runtime.pytorch import choose_device
 
     vips = libvips()
     device = choose_device("auto")

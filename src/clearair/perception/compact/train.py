@@ -16,6 +16,7 @@ from clearair.perception.compact.eyes import CompactEyes, Sight, folded, unfolde
 from clearair.perception.compact.lessons import Batch, PerceiverRecipe, draw_batch, draw_views, load_photos
 from clearair.perception.compact.losses import losses, region_loss
 from clearair.perception.compact.weights import load_eyes, save_eyes
+from clearair.runtime.precision import learning_in
 from clearair.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from clearair.training.loop import Terms
 from clearair.training.optimizer import Muon
@@ -79,7 +80,7 @@ class PerceiverTask:
         if self.plan.only_regions:
             eyes.to_regions.train()
         far, near, grid = draw_views(batch, self.plan.eyes, generator)
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16):
+        with learning_in(far.device):
             sight = eyes.see(far.contiguous(memory_format=torch.channels_last), near, grid)
         sight = Sight(**{name: value.float() for name, value in vars(sight).items()})
         if self.plan.only_regions:
