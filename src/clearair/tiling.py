@@ -18,7 +18,11 @@ ALIGNMENT = 8
 """Tiles begin at multiples of this, so that every tile meets the network's coarse grid in the same phase."""
 MIN_SIDE = 64
 """Smaller tiles would be mostly overlap."""
-MAX_OVERLAP = 32
+MAX_OVERLAP = 48
+"""As far as `compact` sees: farther inside, a tile and the whole picture give the same values."""
+DISCARDED = 1 / 3
+"""Share of an overlap, at either end of it, that is taken from the other tile alone: what a tile makes of its
+outermost pixels, beyond which it saw nothing, is too far off to be blended."""
 
 Floats = NDArray[np.float32]
 
@@ -45,7 +49,7 @@ class Span:
     start: int
     stop: int
     weights: Floats
-    """(stop - start,) in (0, 1]; those of all spans that cover a position sum to one."""
+    """(stop - start,) in [0, 1]; those of all spans that cover a position sum to one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,13 +122,15 @@ def _spans(length: int, side: int | None) -> tuple[Span, ...]:
     )
 
 
-def _bump(start: int, stop: int, length: int, ramp: int) -> NDArray[np.float64]:
-    """(stop - start,) weights that rise and fall as sin^2 over `ramp`, but not at the picture's own edges."""
+def _bump(start: int, stop: int, length: int, overlap: int) -> NDArray[np.float64]:
+    """(stop - start,) weights that rise and fall as sin^2 in overlaps, not at the picture's edges."""
     positions = np.arange(start, stop) + 0.5
+    discarded = int(DISCARDED * overlap)
+    ramp = overlap - 2 * discarded
     inside = np.full(len(positions), float(ramp))
     if start > 0:
-        inside = np.minimum(inside, positions - start)
+        inside = np.minimum(inside, positions - start - discarded)
     if stop < length:
-        inside = np.minimum(inside, stop - positions)
-    bump: NDArray[np.float64] = np.sin(0.5 * np.pi * inside / ramp) ** 2
+        inside = np.minimum(inside, stop - discarded - positions)
+    bump: NDArray[np.float64] = np.sin(0.5 * np.pi * inside.clip(0) / ramp) ** 2
     return bump
