@@ -57,9 +57,8 @@ def added(restorer: Restorer, picture: np.ndarray) -> np.ndarray:
 
 
 def no_lattice(residuals: np.ndarray) -> bool:
-    """Whether no period stands out of its neighbourhood; period 2 may by less than half a level of 8 bits."""
-    found = lattice(residuals)
-    return found[2].rms < 0.5 / 255 and all(found[period].prominence < 3 for period in (4, 8))
+    """Whether no period stands out of its neighbourhood."""
+    return all(found.prominence < 3 for found in lattice(residuals).values())
 
 
 def test_a_strong_change_of_natural_pictures_leaves_no_lattice_and_no_frame(restorer):

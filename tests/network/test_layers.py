@@ -62,6 +62,23 @@ def test_a_pattern_that_is_there_is_neither_turned_over_nor_strengthened():
     assert _drawn(0.5 * there, there).abs().max() < 1e-5
 
 
+def test_a_lattice_that_is_always_the_same_is_no_fading_of_what_a_picture_holds_of_it():
+    generator = torch.Generator().manual_seed(0)
+    there = torch.randn(1, 3, 192, 192, generator=generator)  # of which the mean over 20 x 20 cells is not 0
+    faint = 0.02 * _lattice().repeat(1, 1, 2, 2)
+    left = _drawn(faint, there) - faint.mean(dim=(2, 3), keepdim=True)
+    pattern = F.pixel_unshuffle(left, 2).mean(dim=(2, 3))
+    wanted = F.pixel_unshuffle(faint - faint.mean(dim=(2, 3), keepdim=True), 2).mean(dim=(2, 3))
+    assert pattern.norm() < 0.1 * wanted.norm()
+
+
+def test_noise_is_taken_off_to_its_very_mean():
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(1, 3, 192, 192, generator=generator)
+    estimate = noise + 0.3 * torch.randn(1, 3, 192, 192, generator=generator)
+    assert (noise + _drawn(-estimate, noise)).std() < 1.01 * (noise - estimate).std()
+
+
 def test_cells_of_one_pixel_have_no_lattice():
     picture = torch.randn(2, 3, 5, 7)
     assert torch.allclose(without_lattice(picture, torch.randn(2, 3, 5, 7), 1), picture)

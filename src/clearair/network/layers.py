@@ -81,26 +81,35 @@ def without_lattice(added: Tensor, there: Tensor, stem: int) -> Tensor:
     """Let what is added to a picture draw no lattice; both are cells, (B, 3 s^2, h, w).
 
     The pixels of a cell of s x s come from channels of their own. Where these differ in the same way over
-    about 20 x 20 cells, a lattice is drawn: a pattern of the shuffle, not of the picture. It may fade one
-    that is there (the noise of that frequency has a mean of its own over so few cells), and never draw one.
+    about 20 x 20 cells, a lattice is drawn: a pattern of the shuffle, not of the picture. What is left of it
+    is a share, 0 to 1, of the one that is there, faded (the noise of that frequency has a mean of its own
+    over so few cells). The share is the least squares fit around: a lattice that is always the same, however
+    faint, has nothing in common with what is there, and goes.
     """
     added, there = at_least_float32(added), at_least_float32(there)  # or rounding would leave a lattice again
-    drawn, found = _repeated(added, stem), _repeated(there, stem)
-    kept = (found + drawn).clamp(found.clamp_max(0), found.clamp_min(0)) - found
+    drawn, found = _differences(added, stem), _differences(there, stem)
+    with torch.no_grad():  # what is asked of the network is a picture, and not a better fit
+        common, size = ((part * found).sum(dim=1, keepdim=True) for part in (drawn, found))
+        faded = (-_around(common) / _around(size).clamp_min(1e-12)).clamp(0, 1)
+    excess = _around(drawn) + faded * _around(found)
     height, width = added.shape[2:]
-    excess = F.interpolate(drawn - kept, scale_factor=float(BLOCK), mode="bilinear", align_corners=False)
+    excess = F.interpolate(excess, scale_factor=float(BLOCK), mode="bilinear", align_corners=False)
     return added - excess[..., :height, :width]
 
 
-def _repeated(cells: Tensor, stem: int) -> Tensor:
-    """How the pixels of a cell differ from their mean, averaged over blocks and the 5 x 5 around each.
+def _differences(cells: Tensor, stem: int) -> Tensor:
+    """How the pixels of a cell differ from their mean, averaged over blocks.
 
     Blocks begin where tiles may begin, so that tiles and the whole agree.
     """
     blocks = F.avg_pool2d(cells, BLOCK, ceil_mode=True)
-    blocks = F.avg_pool2d(blocks, 5, 1, 2, count_include_pad=False)
     parts = blocks.reshape(len(cells), -1, stem**2, *blocks.shape[2:])
     return (parts - parts.mean(dim=2, keepdim=True)).flatten(1, 2)
+
+
+def _around(blocks: Tensor) -> Tensor:
+    """The mean over the 5 x 5 blocks around each."""
+    return F.avg_pool2d(blocks, 5, 1, 2, count_include_pad=False)
 
 
 def to_pixels(x: Tensor) -> Tensor:
