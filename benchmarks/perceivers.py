@@ -22,13 +22,28 @@ from numpy.typing import NDArray
 from clearair.data.appearance import draw_appearance
 from clearair.data.degradations import CDD11, KINDS, degrade
 from clearair.data.pairs import Mix, draw_pairs
-from clearair.data.photos import TrainingPhotos
+from clearair.data.photos import TrainingPhotos, find_photos
+from clearair.data.pixels import load_pixels
+from clearair.data.splits import split, unusual
+from clearair.data.validation import validation_sets
 from clearair.perception import CompactPerceiver, load_compact
 from clearair.perception.compact.lessons import PerceiverRecipe, Photo, draw_batch, load_photos
+from clearair.perception.confidence import ONLY_TONE
 
 Image = NDArray[np.uint8]
 
-TABLES = ("named", "visible", "calibration", "score", "severity", "mixtures", "dark", "regions", "time")
+TABLES = (
+    "named",
+    "visible",
+    "calibration",
+    "score",
+    "severity",
+    "mixtures",
+    "dark",
+    "doubt",
+    "regions",
+    "time",
+)
 """What is measured, in this order."""
 STRONG, FAINT = 20, 26
 """PSNR in dB below which damage is strong, and above which it is faint."""
@@ -61,6 +76,7 @@ def main() -> None:
         "severity": lambda: report_severity(perceiver, clean[::3]),
         "mixtures": lambda: report_mixtures(perceiver, clean),
         "dark": lambda: report_dark(perceiver, pairs),
+        "doubt": lambda: report_doubt(perceiver, options.data, pairs),
         "regions": lambda: report_regions(perceiver, mapped),
         "time": lambda: report_time(perceiver, options.data),
     }
@@ -248,6 +264,36 @@ def report_dark(perceiver: CompactPerceiver, pairs: list[Photo]) -> None:
     print(
         f"\nreal low light: main named right {named:.3f}; low light seen in the bright exposures {alarms:.3f}"
     )
+
+
+def report_doubt(perceiver: CompactPerceiver, data: Path, pairs: list[Photo]) -> None:
+    """How sure undamaged pictures make the perceiver of what changes tone, and how many damaged ones more.
+
+    A ramp of `clearair.perception.confidence` must begin above the first, and then misses all others.
+    """
+    root = data / "train" / "clean"
+    photos = find_photos(root)
+    undamaged = [*dict.fromkeys([*split(photos, "clean")[1], *unusual(photos)])]
+    right = np.array(
+        [perceiver.perceive_image(to_array(load_pixels(path))).probabilities for path in undamaged]
+    )
+    real = [
+        perceiver.perceive_image(to_array(pair.dark)).probabilities for pair in pairs if pair.dark is not None
+    ]
+    table("kind", "surest undamaged", "the two after it", "damaged views", "surer", "real pairs", "surer")
+    for views in validation_sets(data, views=36, kinds=ONLY_TONE):
+        column = KINDS.index(views.kind)
+        first, *others = sorted(right[:, column], reverse=True)[:3]
+        name = undamaged[int(right[:, column].argmax())].name
+        seen = [
+            perceiver.perceive_image(to_array((view * 255).round().byte())).probabilities
+            for view in views.damaged
+        ]
+        cells = [f"{first:.3f} ({name})", ", ".join(f"{other:.3f}" for other in others)]
+        for group in (seen, real if views.kind == "lowlight" else []):
+            share = f"{np.mean([found[column] > first for found in group]):.3f}" if group else ""
+            cells += [str(len(group)), share]
+        print(f"| {views.kind} | {' | '.join(cells)} |")
 
 
 def report_regions(perceiver: CompactPerceiver, photos: list[tuple[torch.Tensor, torch.Tensor]]) -> None:

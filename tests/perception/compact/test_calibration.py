@@ -19,27 +19,34 @@ def draws(count: int = 40_000) -> tuple[torch.Tensor, torch.Tensor]:
     return embeddings, torch.rand(count, 2, generator=generator) < chances
 
 
-def fit(head: tuple[torch.Tensor, torch.Tensor], importance: float = 1.0, counts: torch.Tensor | None = None):
+def fit(importance: float = 1.0, ridge: float = 0.0, shift: float = 0.0, scale: float = 1.0):
     embeddings, present = draws()
-    counts = torch.ones(len(embeddings), 2) if counts is None else counts
-    return fit_head(embeddings, present, counts, head, torch.tensor([importance, 1.0]))
+    counts, ridges = torch.ones(len(embeddings), 2), torch.tensor([ridge, 0.0])
+    return fit_head(scale * embeddings + shift, present, counts, torch.tensor([importance, 1.0]), ridges)
 
 
-def test_a_head_that_is_right_is_left_alone():
-    weight, bias = fit((WEIGHT, BIAS))
+def test_the_head_that_the_pictures_were_drawn_from_is_found():
+    weight, bias = fit()
     torch.testing.assert_close(weight, WEIGHT, atol=0.06, rtol=0)
     torch.testing.assert_close(bias, BIAS, atol=0.06, rtol=0)
 
 
-def test_an_overconfident_head_and_one_that_looks_elsewhere_are_put_right():
-    for head in ((3 * WEIGHT, BIAS + 1), (WEIGHT.roll(1, dims=1), -BIAS)):
-        weight, bias = fit(head)
-        torch.testing.assert_close(weight, WEIGHT, atol=0.06, rtol=0)
-        torch.testing.assert_close(bias, BIAS, atol=0.06, rtol=0)
+def test_where_embeddings_lie_and_how_far_they_spread_changes_no_probability():
+    (weight, bias), (moved_weight, moved_bias) = fit(ridge=0.05), fit(ridge=0.05, shift=2.0, scale=5.0)
+    embeddings, _ = draws(100)
+    moved = (5 * embeddings + 2) @ moved_weight.T + moved_bias
+    torch.testing.assert_close(moved, embeddings @ weight.T + bias, atol=0.02, rtol=0)
+
+
+def test_a_ridge_makes_weights_smaller_and_leaves_the_other_kind():
+    free, ridged = fit()[0], fit(ridge=0.1)[0]
+    assert ridged[0].norm() < 0.7 * free[0].norm()
+    assert torch.cosine_similarity(ridged[0], free[0], dim=0) > 0.99
+    torch.testing.assert_close(ridged[1], free[1], atol=0.02, rtol=0)
 
 
 def test_importance_makes_one_kind_more_likely_and_leaves_the_other():
-    _, bias = fit((WEIGHT, BIAS), importance=4.0)
+    _, bias = fit(importance=4.0)
     assert 1.0 < bias[0] - BIAS[0] < 1.7  # log 4 = 1.39
     assert abs(bias[1] - BIAS[1]) < 0.06
 
@@ -49,14 +56,16 @@ def test_a_picture_that_counts_nothing_changes_nothing():
     wrong = ~present
     counts = torch.cat([torch.ones(len(embeddings), 2), torch.zeros(len(embeddings), 2)])
     weight, _ = fit_head(
-        embeddings.repeat(2, 1), torch.cat([present, wrong]), counts, (WEIGHT, BIAS), torch.ones(2)
+        embeddings.repeat(2, 1), torch.cat([present, wrong]), counts, torch.ones(2), torch.zeros(2)
     )
     torch.testing.assert_close(weight, WEIGHT, atol=0.06, rtol=0)
 
 
 def test_a_kind_never_seen_stays_finite():
     present = torch.tensor([[True, False]]).expand(30, 2)
-    weight, bias = fit_head(torch.randn(30, 3), present, torch.ones(30, 2), (WEIGHT, BIAS), torch.ones(2))
+    weight, bias = fit_head(
+        torch.randn(30, 3), present, torch.ones(30, 2), torch.ones(2), torch.full((2,), 0.01)
+    )
     assert weight.isfinite().all()
     assert bias.isfinite().all()
 

@@ -27,10 +27,10 @@ NIGHT = 70
 """Mean value of 255 below which a photograph that is right shows a dark scene."""
 MIST = 0.36
 """Mean dark channel above which a photograph that is right shows a pale or misty scene: one in ten does."""
-NIGHT_WHOLE, NIGHT_VIEW, REAL_DARK = 48.0, 24.0, 16.0
+NIGHT_WHOLE, NIGHT_VIEW, REAL_DARK = 12.0, 6.0, 8.0
 """How much dark scenes count for low light, whole and in part, and pictures really taken in too little light:
 they are few, and a mistake with one costs more than any other."""
-MIST_WHOLE, MIST_VIEW = 24.0, 12.0
+MIST_WHOLE, MIST_VIEW = 6.0, 3.0
 """How much misty scenes count for haze, whole and in part."""
 PATCH = 15
 """Side in pixels of the dark channel's neighbourhood (He et al., CVPR 2009)."""
