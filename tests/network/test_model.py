@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from clearair.network import BASE, COMPACT, TINY, ClearAIR, Guidance, count_parameters
+from clearair.network import BASE, COMPACT, TINY, ClearAIR, Guidance, count_parameters, overview
 from clearair.network.overview import STRIP, THUMBNAIL, survey, survey_rows
 from clearair.network.regions import membership
 from tests.network.conftest import random_guidance, random_network
@@ -191,6 +191,17 @@ def test_an_overview_is_the_same_however_it_is_read(size):
     assert torch.allclose(read.thumbnail, F.adaptive_avg_pool2d(image, THUMBNAIL), atol=1e-6)
     assert torch.allclose(whole.areas.sum(), torch.tensor(-(-size[0] // 2) * -(-size[1] // 2) * 1.0))
     assert max(asked) <= max(STRIP + 4, 4 * THUMBNAIL)
+
+
+@pytest.mark.parametrize("stem", [1, 2, 4])
+@pytest.mark.parametrize("height", [*range(STRIP - 3, STRIP + 6), 2 * STRIP + 1, 3 * STRIP + 3])
+def test_an_overview_does_not_depend_on_where_strips_end(monkeypatch, stem, height):
+    image, labels = torch.rand(1, 3, height, 6), torch.randint(3, (1, height, 6))
+    strips = survey(image, labels, 3, stem)
+    monkeypatch.setattr(overview, "STRIP", 4 * height)
+    whole = survey(image, labels, 3, stem)
+    assert torch.allclose(strips.neighbourhoods, whole.neighbourhoods, atol=1e-6)
+    assert torch.allclose(strips.areas, whole.areas)
 
 
 def test_a_cautious_network_changes_an_image_as_far_as_it_may():

@@ -98,9 +98,10 @@ def _cells(image: Tensor, stem: int, before: int, height: int) -> Tensor:
     """
     width = image.shape[3]
     after = image.shape[2] - before - height
-    right, bottom = -width % stem, -height % stem
+    # The picture may end in this strip or in the border below it, within a cell.
+    right, bottom = -width % stem, -image.shape[2] % stem
     # First fill the last cells, then repeat whole cells: the pixels of a cell keep their places in it.
-    cells = F.pixel_unshuffle(F.pad(image, (0, right, 0, 0 if after else bottom), mode="replicate"), stem)
+    cells = F.pixel_unshuffle(F.pad(image, (0, right, 0, bottom), mode="replicate"), stem)
     pad = (1, 1, 0 if before else 1, 0 if after else 1)
     return F.pad(cells, pad, mode="replicate")
 
