@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearair.errors import UsageError
-from clearair.tiling import ALIGNMENT, MAX_OVERLAP, Window, blend_tiles, plan_tiles
+from clearair.tiling import ALIGNMENT, DISCARDED, MAX_OVERLAP, Window, blend_tiles, plan_tiles
 
 LENGTHS = st.integers(1, 700)
 SIDES = st.one_of(st.none(), st.integers(64, 300))
@@ -49,7 +49,7 @@ def test_an_identity_gives_the_picture_back(height, width, side, seed):
 @given(st.integers(300, 700), st.integers(64, 300))
 def test_what_a_tile_makes_of_its_outermost_pixels_is_not_used(length, side):
     image = np.random.default_rng(length).random((1, length, 1), np.float32)
-    unseen = side // 4 // 3 if side < 4 * MAX_OVERLAP else MAX_OVERLAP // 3
+    unseen = int(DISCARDED * min(MAX_OVERLAP, side // 4))
 
     def restore(window: Window):
         tile = image[window.slices].copy()

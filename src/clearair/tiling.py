@@ -18,9 +18,9 @@ ALIGNMENT = 8
 """Tiles begin at multiples of this, so that every tile meets the network's coarse grid in the same phase."""
 MIN_SIDE = 64
 """Smaller tiles would be mostly overlap."""
-MAX_OVERLAP = 48
-"""As far as `compact` sees: farther inside, a tile and the whole picture give the same values."""
-DISCARDED = 1 / 3
+MAX_OVERLAP = 64
+"""What `compact` makes of a pixel hardly depends on what is farther away than half of this."""
+DISCARDED = 3 / 8
 """Share of an overlap, at either end of it, that is taken from the other tile alone: what a tile makes of its
 outermost pixels, beyond which it saw nothing, is too far off to be blended."""
 
