@@ -11,7 +11,7 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from clearair.data.degradations import CDD11, KINDS, degrade
 from clearair.data.pairs import Mix, draw_pairs
 from clearair.data.photos import TrainingPhotos, find_photos
 from clearair.data.pixels import load_pixels
-from clearair.data.splits import split, unusual
+from clearair.data.splits import undamaged
 from clearair.data.validation import validation_sets
 from clearair.perception import CompactPerceiver, load_compact
 from clearair.perception.compact.lessons import PerceiverRecipe, Photo, draw_batch, load_photos
@@ -271,28 +271,23 @@ def report_doubt(perceiver: CompactPerceiver, data: Path, pairs: list[Photo]) ->
 
     A ramp of `clearair.perception.confidence` must begin above the first, and then misses all others.
     """
-    root = data / "train" / "clean"
-    photos = find_photos(root)
-    undamaged = [*dict.fromkeys([*split(photos, "clean")[1], *unusual(photos)])]
-    right = np.array(
-        [perceiver.perceive_image(to_array(load_pixels(path))).probabilities for path in undamaged]
-    )
-    real = [
-        perceiver.perceive_image(to_array(pair.dark)).probabilities for pair in pairs if pair.dark is not None
-    ]
+
+    def found(photos: Iterable[torch.Tensor]) -> NDArray[np.float32]:
+        """(N, K)."""
+        return np.array([perceiver.perceive_image(to_array(photo)).probabilities for photo in photos])
+
+    names = [*undamaged(find_photos(data / "train" / "clean"))]
+    right = found(load_pixels(path) for path in names)
+    real = found(pair.dark for pair in pairs if pair.dark is not None)
     table("kind", "surest undamaged", "the two after it", "damaged views", "surer", "real pairs", "surer")
     for views in validation_sets(data, views=36, kinds=ONLY_TONE):
         column = KINDS.index(views.kind)
         first, *others = sorted(right[:, column], reverse=True)[:3]
-        name = undamaged[int(right[:, column].argmax())].name
-        seen = [
-            perceiver.perceive_image(to_array((view * 255).round().byte())).probabilities
-            for view in views.damaged
-        ]
+        name = names[int(right[:, column].argmax())].name
+        seen = found((views.damaged * 255).round().byte())
         cells = [f"{first:.3f} ({name})", ", ".join(f"{other:.3f}" for other in others)]
-        for group in (seen, real if views.kind == "lowlight" else []):
-            share = f"{np.mean([found[column] > first for found in group]):.3f}" if group else ""
-            cells += [str(len(group)), share]
+        for group in (seen, real if views.kind == "lowlight" else real[:0]):
+            cells += [str(len(group)), f"{np.mean(group[:, column] > first):.3f}" if len(group) else ""]
         print(f"| {views.kind} | {' | '.join(cells)} |")
 
 

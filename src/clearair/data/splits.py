@@ -79,6 +79,11 @@ def unusual(photos: Iterable[Path]) -> dict[Path, str]:
     return {path: why for path, why in reasons.items() if why is not None}
 
 
+def undamaged(photos: Sequence[Path]) -> dict[Path, str]:
+    """Clean photographs that were never trained on and must stay as they are: held out, or why unusual."""
+    return dict.fromkeys(split(photos, "clean")[1], "held out") | unusual(photos)
+
+
 def why_unusual(item: object) -> str | None:
     """What is unusual about a clean photograph given by its path; None for all others and for pairs."""
     return next((why for why, names in UNUSUAL.items() if _is_among(item, names)), None)

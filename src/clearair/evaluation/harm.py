@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clearair.data.photos import find_photos
-from clearair.data.splits import split, unusual
+from clearair.data.splits import undamaged
 from clearair.data.validation import ValidationSet
 from clearair.evaluation.benchmarks import Restore
 from clearair.evaluation.metrics import psnr
@@ -97,9 +97,8 @@ def measure_harm(
     """
     root = data / "train" / "clean"
     photos = find_photos(root)
-    groups = dict.fromkeys(split(photos, "clean")[1], "held out") | unusual(photos)
     kept = []
-    for path, group in list(groups.items())[::every]:
+    for path, group in list(undamaged(photos).items())[::every]:
         image = to_depth(read_photo(path).pixels, np.dtype(np.uint8))
         found = Kept(path.relative_to(root).as_posix(), group, psnr(restore(image), image))
         kept.append(found)

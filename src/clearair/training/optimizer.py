@@ -74,8 +74,8 @@ def orthogonalised(matrices: Tensor) -> Tensor:
 
     Each singular value, as a share of the matrix's norm, goes through `QUINTICS`: those of at least 0.003
     come out between 0.78 and 1.22, smaller ones 290 times as large. Five steps of Muon's first quintic
-    (Jordan et al., 2024) leave 0.68 to 1.13. In bfloat16 where that
-    is fast, whose rounding is far finer than that spread.
+    (Jordan et al., 2024) leave 0.68 to 1.13. In bfloat16 where that is fast:
+    its rounding is far finer than that spread.
     """
     norms = torch.linalg.vector_norm(matrices, dim=(1, 2), keepdim=True)
     wide = (matrices / (HEADROOM * norms + 1e-7)).to(learning_type(matrices.device))
