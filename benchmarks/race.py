@@ -47,6 +47,16 @@ def patch_96(recipe: Recipe) -> Recipe:
     return replace(as_it_is(recipe), batch=8, patch=96, view=192)
 
 
+def two_windows(recipe: Recipe) -> Recipe:
+    """As many windows a step, two of each view: half of the drawing and perceiving."""
+    return replace(as_it_is(recipe), batch=recipe.batch // 2, windows=2)
+
+
+def four_windows(recipe: Recipe) -> Recipe:
+    """The same, four of each view."""
+    return replace(as_it_is(recipe), batch=recipe.batch // 4, windows=4)
+
+
 def progressive(recipe: Recipe) -> Recipe:
     """Small windows first, larger ones after a while, which is the first half of a race by steps."""
     start = min(600, max(1, recipe.steps // 2))
@@ -54,7 +64,8 @@ def progressive(recipe: Recipe) -> Recipe:
 
 
 VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
-    variant.__name__: variant for variant in (as_it_is, no_tone, fft, strong_fft, patch_96, progressive)
+    variant.__name__: variant
+    for variant in (as_it_is, no_tone, fft, strong_fft, patch_96, two_windows, four_windows, progressive)
 }
 """By name. A question that has been answered goes to docs/training-log.md and leaves."""
 

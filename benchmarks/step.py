@@ -223,7 +223,9 @@ def measure(recipe: Recipe, options: argparse.Namespace) -> None:
     for number in range(2, 2 + options.steps):
         times["ours"].append(ours.step(number))
         times["plain"].append(plain.step(number))
-    print(f"\n{recipe.name}: {recipe.batch} x {recipe.patch}, view {recipe.view}; {options.steps} steps")
+    images = recipe.batch * recipe.windows
+    windows = "" if recipe.windows == 1 else f", {recipe.windows} windows of each"
+    print(f"\n{recipe.name}: {images} x {recipe.patch}, view {recipe.view}{windows}; {options.steps} steps")
     columns = (*PARTS, "forward + backward", "seconds a step", "images a second")
     print(f"| loop | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 1)}")
     for name, contender in (("ours", ours), ("plain", plain)):
@@ -232,7 +234,7 @@ def measure(recipe: Recipe, options: argparse.Namespace) -> None:
         learning = seconds["forward"] + seconds["backward"]
         shares = [f"{100 * part / whole:.1f} %" for part in (*(seconds[part] for part in PARTS), learning)]
         middle = statistics.median(times[name])
-        print(f"| {name} | {' | '.join(shares)} | {middle:.3f} | {recipe.batch / middle:.2f} |")
+        print(f"| {name} | {' | '.join(shares)} | {middle:.3f} | {images / middle:.2f} |")
     ratios = [slow / fast for slow, fast in zip(times["plain"], times["ours"], strict=True)]
     print(f"ours is {statistics.median(ratios):.2f} times as fast (median over pairs of steps)")
     rate, best = operations / statistics.median(times["ours"]), matrix_rate(device)

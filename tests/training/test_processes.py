@@ -36,7 +36,7 @@ def lesson(data: Path, shares: int, processes: Processes, **changes) -> Lesson:
 
 def tensors(lesson: Lesson) -> list[torch.Tensor]:
     patches, view = lesson.patches, lesson.view
-    guidance = [*vars(patches.guidance).values()]
+    guidance = [*vars(patches.guidance).values(), patches.windows[0].labels]
     overview = [patches.overview.neighbourhoods, patches.overview.areas, patches.overview.thumbnail]
     return [patches.damaged, patches.clean, patches.thumbnail, *guidance, *overview, view.gain]
 
@@ -50,7 +50,8 @@ def test_the_shares_of_all_processes_are_the_batch_of_one(data, shares, pool):
         for whole, *divided in zip(tensors(alone), *map(tensors, parts), strict=True):
             assert torch.equal(whole, torch.cat(divided))
         for part in parts:
-            assert part.patches.origin == alone.patches.origin
+            (window,), (its,) = alone.patches.windows, part.patches.windows
+            assert its.origin == window.origin
             assert part.view.window == alone.view.window
             assert torch.equal(part.view.kernel, alone.view.kernel)
         assert sum((part.patches.kinds for part in parts), ()) == alone.patches.kinds

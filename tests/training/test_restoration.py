@@ -18,12 +18,12 @@ from clearair.perception.compact.eyes import CompactEyes
 from clearair.perception.compact.perceiver import CompactPerceiver
 from clearair.perception.visibility import visibility
 from clearair.runtime import precision
-from clearair.training.checkpoint import load_checkpoint
+from clearair.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from clearair.training.loop import run, update
 from clearair.training.losses import clue_reuse, spectrum_error
 from clearair.training.recipe import Recipe, Stage, base, smoke
 from clearair.training.restoration import Patches, RestorerTask
-from clearair.training.resume import LATEST, STABLE
+from clearair.training.resume import LATEST, STABLE, last_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +128,18 @@ def test_a_broken_checkpoint_is_named(recipe, data, tmp_path):
         train(recipe, data, tmp_path, resume=True)
 
 
+@pytest.mark.parametrize("windows", [1, 2])
+def test_a_run_from_before_a_setting_existed_did_what_its_default_does(recipe, tmp_path, windows):
+    older = {name: value for name, value in recipe.to_dict().items() if name != "windows"}
+    save_checkpoint(Checkpoint(1, older, {}, 0.0), tmp_path / LATEST)
+    settings = replace(recipe, windows=windows).to_dict()
+    if windows == 1:
+        assert last_checkpoint(tmp_path, settings, "network", resume=True, change=False).step == 1
+    else:
+        with pytest.raises(TrainingError, match="windows 1 -> 2"):
+            last_checkpoint(tmp_path, settings, "network", resume=True, change=False)
+
+
 def drawn(recipe: Recipe, data: Path) -> Patches:
     task = RestorerTask(recipe, data, perceiver=Shade())
     task.load()
@@ -138,9 +150,28 @@ def test_the_labels_of_a_patch_are_those_of_its_place_in_the_view(recipe, data):
     task = RestorerTask(replace(recipe, mask_dropout=0.0, batch=8), data, perceiver=Shade())
     task.load()
     several = [task.draw(step, generator_for(0, step)).patches for step in range(4)]
-    patches = next(patches for patches in several if patches.origin != (0, 0))
+    patches = next(patches for patches in several if patches.windows[0].origin != (0, 0))
     assert patches.overview.size == (64, 64)
-    assert torch.equal(patches.guidance.labels, Shade().perceive(patches.damaged).labels)
+    assert torch.equal(patches.windows[0].labels, Shade().perceive(patches.damaged).labels)
+
+
+def test_several_windows_of_a_view_lie_apart_and_are_learned_from_alike(recipe, data):
+    task = RestorerTask(replace(recipe, windows=3, clue_reuse="anchored"), data, perceiver=Shade())
+    task.load()
+    lesson = task.draw(1, generator_for(0, 1))
+    windows = lesson.patches.windows
+    assert len(windows) == 3
+    assert len({window.origin for window in windows}) > 1
+    assert lesson.patches.damaged.shape == (3 * recipe.batch, 3, recipe.patch, recipe.patch)
+    together = task.compare(lesson, generator_for(0, 1)).minimised
+    alone = [
+        task.compare(
+            replace(lesson, patches=replace(lesson.patches, windows=(window,))), generator_for(0, 1)
+        ).minimised
+        for window in windows
+    ]
+    for name, value in together.items():
+        torch.testing.assert_close(value, torch.stack([terms[name] for terms in alone]).mean())
 
 
 @pytest.mark.parametrize(("probability", "kept"), [(0.0, True), (1.0, False)])

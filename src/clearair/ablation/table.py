@@ -227,7 +227,7 @@ def _about(ablation: Ablation, results: Sequence[Result]) -> list[str]:
     lines = [
         f"network: {_list(network.channels)} channels, {_list(network.blocks)} blocks, "
         f"{millions} M parameters (the paper's: {_list(BASE.channels)}, {_list(BASE.blocks)}, about 31 M)",
-        f"recipe {recipe.name}: {recipe.batch} windows of {recipe.patch} px a step, "
+        f"recipe {recipe.name}: {recipe.batch * recipe.windows} windows of {recipe.patch} px a step, "
         f"ICRM `{recipe.clue_reuse}` with alpha {recipe.alpha:g}",
         f"budget {ablation.budget} a run, which was {_list(dict.fromkeys([steps[0], steps[-1]]))} steps; "
         f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}",

@@ -37,6 +37,10 @@ class StrongView:
         """Of some of the images: window and blur are those of the whole batch."""
         return StrongView(self.window, self.kernel, self.gain[rows])
 
+    def repeated(self, times: int) -> StrongView:
+        """Of so many windows of each image, window by window."""
+        return StrongView(self.window, self.kernel, self.gain.repeat(times, 1, 1, 1))
+
     def weak(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, 3, side, side)."""
         top, left, side = self.window

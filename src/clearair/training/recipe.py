@@ -55,6 +55,8 @@ class Recipe:
     """Side in pixels of the damaged picture that the perceivers look at."""
     patch: int = 128
     """Side in pixels of the window of it that the network restores."""
+    windows: int = 1
+    """Windows that are restored of each view, so many times `batch` a step."""
     scales: tuple[float, float] = (0.4, 1.0)
     """Photographs are resized by a factor in this range."""
     learning_rate: float = 1e-3
@@ -104,8 +106,11 @@ class Recipe:
                 )
         if self.pool < 0:
             raise ConfigError(f"Recipe.pool is a number of steps or 0, got {self.pool}.")
-        if self.steps < 1 or self.batch < 1:
-            raise ConfigError(f"Recipe needs at least 1 step and 1 pair; got {self.steps} and {self.batch}.")
+        if min(self.steps, self.batch, self.windows) < 1:
+            raise ConfigError(
+                f"Recipe needs at least 1 step, 1 pair and 1 window; got {self.steps}, {self.batch} and "
+                f"{self.windows}."
+            )
         if self.accumulate < 1 or self.shares < 0:
             raise ConfigError(
                 f"Recipe.accumulate is 1 or more and Recipe.shares 0 or more; got {self.accumulate} and "

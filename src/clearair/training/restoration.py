@@ -1,6 +1,6 @@
 """What a restorer learns from: damaged patches, and what the perceivers say of the picture around them.
 
-Shapes: B pairs, V = side of the view that is perceived, P = side of the patch that is restored.
+Shapes: B pairs, V = side of the view that is perceived, P = side of the W windows of it that are restored.
 """
 
 from __future__ import annotations
@@ -44,33 +44,54 @@ SIZES = ("quality_dim", "content_dim", "degradation_dim", "region_count")
 
 
 @dataclass(frozen=True)
-class Patches:
-    """What one step trains on."""
+class Window:
+    """The same place of every view, which is restored."""
 
     damaged: Tensor
     """(B, 3, P, P) in [0, 1]."""
     clean: Tensor
     """(B, 3, P, P) in [0, 1]."""
+    labels: Tensor
+    """(B, P, P) uint8, of the regions."""
+    origin: tuple[int, int]
+    """Where in its view it begins: down, right."""
+
+    def part(self, rows: slice) -> Window:
+        """Of some of the views."""
+        return Window(self.damaged[rows], self.clean[rows], self.labels[rows], self.origin)
+
+
+@dataclass(frozen=True)
+class Patches:
+    """What one step trains on."""
+
+    windows: tuple[Window, ...]
     guidance: Guidance
-    """Of the whole views; `labels` are those of the windows."""
+    """Of the whole views."""
     overview: Overview
     """Of the whole views, the pictures that the windows are cut from."""
     thumbnail: Tensor
     """(B, 3, T / 2, T / 2) the clean views, averaged."""
-    origin: tuple[int, int]
-    """Where in its view each window begins: down, right."""
     kinds: tuple[tuple[str, ...], ...] = ()
     """What is wrong with each view, anywhere."""
 
+    @property
+    def damaged(self) -> Tensor:
+        """(W B, 3, P, P) in [0, 1], window by window."""
+        return torch.cat([window.damaged for window in self.windows])
+
+    @property
+    def clean(self) -> Tensor:
+        """(W B, 3, P, P) in [0, 1], window by window."""
+        return torch.cat([window.clean for window in self.windows])
+
     def part(self, rows: slice) -> Patches:
-        """Some of the pairs."""
+        """Some of the views."""
         return Patches(
-            self.damaged[rows],
-            self.clean[rows],
+            tuple(window.part(rows) for window in self.windows),
             self.guidance.part(rows),
             self.overview.part(rows),
             self.thumbnail[rows],
-            self.origin,
             self.kinds[rows],
         )
 
@@ -83,7 +104,7 @@ class Lesson:
     view: StrongView | None
 
     def part(self, rows: slice) -> Lesson:
-        """Of some of the pairs."""
+        """Of some of the views."""
         return Lesson(self.patches.part(rows), None if self.view is None else self.view.part(rows))
 
 
@@ -185,10 +206,12 @@ class RestorerTask:
         patches = batch.patches
         with learning_in(patches.damaged.device):
             judgement = self.network.judge(patches.guidance, patches.overview)
-            labels = patches.guidance.labels
-            restored = self.network.restore(patches.damaged, labels, judgement, patches.origin)
-        restored = restored.float()
-        terms = {"l1": F.l1_loss(restored, patches.clean)}
+            several = [
+                self.network.restore(window.damaged, window.labels, judgement, window.origin)
+                for window in patches.windows
+            ]
+        restored, clean = torch.cat(several).float(), patches.clean
+        terms = {"l1": F.l1_loss(restored, clean)}
         if judgement.tone is not None:
             # The thumbnail shows the tone stage the whole view, of which a window would teach little.
             small = F.avg_pool2d(patches.overview.thumbnail, 2)
@@ -197,16 +220,15 @@ class RestorerTask:
         observed = {}
         if batch.view is not None:
             assert self.plan.clue_reuse != "off"
-            weight = visibility(patches.clean) if self.plan.visible_clues else None
-            clues = clue_reuse(
-                restored, patches.clean, batch.view, self.plan.gamma, self.plan.clue_reuse, weight
-            )
+            weight = visibility(clean) if self.plan.visible_clues else None
+            view = batch.view.repeated(len(patches.windows))
+            clues = clue_reuse(restored, clean, view, self.plan.gamma, self.plan.clue_reuse, weight)
             terms["icrm"] = self.plan.alpha * clues
             observed["icrm share"] = gradient_share(terms["icrm"], restored)
         if self.plan.fft:
-            terms["fft"] = self.plan.fft * spectrum_error(restored, patches.clean)
+            terms["fft"] = self.plan.fft * spectrum_error(restored, clean)
             observed["fft share"] = gradient_share(terms["fft"], restored)
-        error = (restored.detach().clamp(0, 1) - patches.clean).square().mean(dim=(1, 2, 3)).clamp_min(1e-6)
+        error = (restored.detach().clamp(0, 1) - clean).square().mean(dim=(1, 2, 3)).clamp_min(1e-6)
         return Terms(terms, {"psnr": -10 * error.log10().mean(), **observed})
 
 
@@ -236,7 +258,7 @@ def draw_patches(
     device: str = "cpu",
     rows: slice = slice(None),
 ) -> Patches:
-    """Damaged views, perceived whole, and the window of each that is restored: some rows of the batch.
+    """Damaged views, perceived whole, and the windows of each that are restored: some rows of the batch.
 
     Views of a pool come again; their windows are new ones.
     """
@@ -252,16 +274,13 @@ def draw_patches(
         labels = drop_regions(guidance.labels, guidance.regions, dropout, generator, recipe.batch, rows)
         guidance = replace(guidance, labels=labels)
     overview = survey(damaged, guidance.labels, recipe.network.region_count, recipe.network.stem)
-    window = _draw_window(recipe, pairs, generator)
-    return Patches(
-        _cut(damaged, *window),
-        _cut(clean, *window),
-        guidance.window(*window),
-        overview,
-        F.adaptive_avg_pool2d(clean, THUMBNAIL // 2),
-        window[:2],
-        pairs.kinds,
-    )
+    places = [_draw_window(recipe, pairs, generator) for _ in range(recipe.windows)]
+    windows = [
+        Window(_cut(damaged, *place), _cut(clean, *place), guidance.window(*place).labels, place[:2])
+        for place in places
+    ]
+    thumbnail = F.adaptive_avg_pool2d(clean, THUMBNAIL // 2)
+    return Patches(tuple(windows), guidance, overview, thumbnail, pairs.kinds)
 
 
 def _draw_rows(

@@ -19,6 +19,9 @@ ANNEALED = "annealed.safetensors"
 FREE = ("steps", "decay_steps", "accumulate")
 """Settings that are not part of a run's identity."""
 
+LATER = {"windows": 1}
+"""What older runs did by a setting that they did not know yet, unless that was nothing."""
+
 
 def last_checkpoint(
     out: Path, settings: dict[str, Any], architecture: str, *, resume: bool, change: bool
@@ -38,8 +41,8 @@ def last_checkpoint(
     if checkpoint.annealing and settings["steps"] != checkpoint.recipe["steps"] and stable.exists():
         # Weights that were annealed learn badly at the full rate again.
         checkpoint = load_checkpoint(stable)
-    theirs, ours = _entries(checkpoint.recipe), _entries(settings)
-    # What an older run did not know yet was off, as it is by default.
+    # What else an older run did not know was off, as it is by default.
+    theirs, ours = LATER | _entries(checkpoint.recipe), LATER | _entries(settings)
     changed = [name for name in {**ours, **theirs} if (ours.get(name) or None) != (theirs.get(name) or None)]
     told = {name: f"{name} {theirs.get(name)} -> {ours.get(name)}" for name in changed if name not in FREE}
     if shape := [text for name, text in told.items() if name.startswith(f"{architecture}.")]:
