@@ -295,6 +295,35 @@ def test_visible_clues_weigh_icrm_by_what_can_be_noticed_in_the_clean_picture(re
     assert weight.std() > 0.1
 
 
+def test_the_tone_stage_learns_from_pictures_that_the_perceiver_would_not_let_it_change(recipe, data):
+    task = RestorerTask(replace(recipe, network=replace(recipe.network, tone=True)), data)
+    task.load()
+    lesson = task.draw(0, generator_for(0, 0))
+    terms = {}
+    for share in (0.0, 1.0):
+        guidance = replace(lesson.patches.guidance, tone=torch.full((recipe.batch,), share))
+        unsure = replace(lesson, patches=replace(lesson.patches, guidance=guidance))
+        terms[share] = task.compare(unsure, generator_for(0, 0)).minimised["tone"]
+    assert torch.equal(terms[0.0], terms[1.0])
+    task.network.zero_grad()
+    terms[0.0].backward()
+    assert any(
+        bool(weight.grad.any()) for weight in task.network.tone.parameters() if weight.grad is not None
+    )
+
+
+def test_only_the_tone_stage_learns_when_it_is_trained_alone(recipe, data, tmp_path):
+    toned = replace(recipe, network=replace(recipe.network, tone=True), only_tone=True)
+    train(toned, data, tmp_path)
+    before = RestorerTask(toned, data).network.state_dict()
+    after = weights(tmp_path)
+    changed = {name for name in before if not torch.equal(before[name], after[f"network.{name}"])}
+    assert changed
+    assert all(name.startswith("tone.") for name in changed)
+    with pytest.raises(ConfigError, match="only_tone"):
+        replace(recipe, network=replace(recipe.network, tone=False), only_tone=True)
+
+
 def test_photos_that_are_given_are_not_read_again(recipe, data, tmp_path):
     first = RestorerTask(recipe, data)
     first.load()

@@ -90,13 +90,13 @@ def orthogonalised(matrices: Tensor) -> Tensor:
 def make_optimizers(
     network: nn.Module, learning_rate: float, weight_decay: float
 ) -> list[torch.optim.Optimizer]:
-    """Muon and AdamW, together holding every parameter once; one alone when the other has none.
+    """Muon and AdamW, together holding every trained parameter once; one alone when the other has none.
 
     Depthwise kernels stay with AdamW: each of their channels is a filter of its own, not a matrix.
     """
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
-    for parameter in network.parameters():
+    for parameter in (weight for weight in network.parameters() if weight.requires_grad):
         is_matrix = (
             parameter.ndim in (2, 4) and min(parameter.flatten(1).shape) > 1 and parameter.shape[1] > 1
         )

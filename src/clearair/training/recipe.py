@@ -82,6 +82,8 @@ class Recipe:
     """ICRM counts differences in units of what can just be noticed at their place."""
     tone_weight: float = 0.5
     """Weight of the tone stage's own L1, on thumbnails of the whole views."""
+    only_tone: bool = False
+    """Train the tone stage alone, on those thumbnails: nothing is restored, so a step costs a fraction."""
     fft: float = 0.0
     """Weight of the L1 between the spectra of restoration and clean picture."""
     stages: tuple[Stage, ...] = ()
@@ -104,6 +106,8 @@ class Recipe:
                     f"Recipe.sets: there is no training set {name!r}{meant(name, known)}; known are "
                     f"{', '.join(known)}."
                 )
+        if self.only_tone and not self.network.tone:
+            raise ConfigError("Recipe.only_tone needs a network with a tone stage.")
         if self.pool < 0:
             raise ConfigError(f"Recipe.pool is a number of steps or 0, got {self.pool}.")
         if min(self.steps, self.batch, self.windows) < 1:

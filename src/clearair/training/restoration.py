@@ -153,6 +153,9 @@ class RestorerTask:
         torch.manual_seed(recipe.seed)
         network = ClearAIR(recipe.network)
         _initialise(network)
+        if recipe.only_tone:
+            network.requires_grad_(False)
+            network.tone.requires_grad_(True)
         self.network: ClearAIR = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if compiled:
             compile_parts(self.network)
@@ -186,14 +189,14 @@ class RestorerTask:
         recipe = self.plan.at(step)
         rows = self.processes.share(recipe.batch)
         patches = draw_patches(self.plan, self.photos, self.perceiver, step, generator, self.device, rows)
-        if recipe.clue_reuse == "off":
+        if recipe.clue_reuse == "off" or not patches.windows:
             return Lesson(patches, None)
         view = draw_strong_view(recipe.batch, recipe.patch, generator)
         return Lesson(patches, view.part(rows).to(self.device))
 
     def split(self, batch: Lesson) -> list[Lesson]:
         """In as many parts as the recipe accumulates gradients of."""
-        size = len(batch.patches.damaged) // self.plan.accumulate
+        size = len(batch.patches.thumbnail) // self.plan.accumulate
         return [batch.part(slice(k * size, (k + 1) * size)) for k in range(self.plan.accumulate)]
 
     def describe(self, batch: Lesson) -> str:
@@ -204,19 +207,25 @@ class RestorerTask:
     def compare(self, batch: Lesson, generator: torch.Generator) -> Terms:
         """L1, ICRM (eqs. 1, 15-17) and what else the recipe asks for, and the PSNR of the batch."""
         patches = batch.patches
-        with learning_in(patches.damaged.device):
+        with learning_in(patches.thumbnail.device):
             judgement = self.network.judge(patches.guidance, patches.overview)
             several = [
                 self.network.restore(window.damaged, window.labels, judgement, window.origin)
                 for window in patches.windows
             ]
-        restored, clean = torch.cat(several).float(), patches.clean
-        terms = {"l1": F.l1_loss(restored, clean)}
+        terms = {}
         if judgement.tone is not None:
-            # The thumbnail shows the tone stage the whole view, of which a window would teach little.
+            # The thumbnail shows the whole view, of which a window would teach that stage little. In full,
+            # however sure the perceiver is: what it overlooks and what is right teach restraint.
             small = F.avg_pool2d(patches.overview.thumbnail, 2)
-            toned = self.network.tone(small, replace(judgement.tone, size=(small.shape[2], small.shape[3])))
+            full = torch.ones_like(judgement.tone.share)
+            whole = replace(judgement.tone, share=full, size=(small.shape[2], small.shape[3]))
+            toned = self.network.tone(small, whole)
             terms["tone"] = self.plan.tone_weight * F.l1_loss(toned, patches.thumbnail)
+        if not several:
+            return Terms(terms, {"psnr": _psnr(toned, patches.thumbnail)})
+        restored, clean = torch.cat(several).float(), patches.clean
+        terms = {"l1": F.l1_loss(restored, clean), **terms}
         observed = {}
         if batch.view is not None:
             assert self.plan.clue_reuse != "off"
@@ -228,8 +237,13 @@ class RestorerTask:
         if self.plan.fft:
             terms["fft"] = self.plan.fft * spectrum_error(restored, clean)
             observed["fft share"] = gradient_share(terms["fft"], restored)
-        error = (restored.detach().clamp(0, 1) - clean).square().mean(dim=(1, 2, 3)).clamp_min(1e-6)
-        return Terms(terms, {"psnr": -10 * error.log10().mean(), **observed})
+        return Terms(terms, {"psnr": _psnr(restored, clean), **observed})
+
+
+def _psnr(restored: Tensor, clean: Tensor) -> Tensor:
+    """The mean of a batch in dB, each at most 60."""
+    error = (restored.detach().clamp(0, 1) - clean).square().mean(dim=(1, 2, 3)).clamp_min(1e-6)
+    return -10 * error.log10().mean()
 
 
 def fitted(config: NetworkConfig, perceiver: Perceiver, *, follow: bool) -> NetworkConfig:
@@ -274,7 +288,8 @@ def draw_patches(
         labels = drop_regions(guidance.labels, guidance.regions, dropout, generator, recipe.batch, rows)
         guidance = replace(guidance, labels=labels)
     overview = survey(damaged, guidance.labels, recipe.network.region_count, recipe.network.stem)
-    places = [_draw_window(recipe, pairs, generator) for _ in range(recipe.windows)]
+    count = 0 if recipe.only_tone else recipe.windows
+    places = [_draw_window(recipe, pairs, generator) for _ in range(count)]
     windows = [
         Window(_cut(damaged, *place), _cut(clean, *place), guidance.window(*place).labels, place[:2])
         for place in places
