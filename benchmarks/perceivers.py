@@ -141,7 +141,7 @@ def report_calibration(perceiver: CompactPerceiver, photos: list[Photo], draws: 
         batch = draw_batch(photos, [], PerceiverRecipe(twins=0.0), torch.Generator().manual_seed(seed))
         with torch.no_grad():
             sight = perceiver.eyes(batch.images)
-        probabilities.append(perceiver.eyes.kind_logits(sight.degradation).sigmoid())
+        probabilities.append(perceiver.eyes.picture_kind_logits(sight).sigmoid())
         truth.append(batch.kinds)
     found, present = torch.cat(probabilities).numpy(), torch.cat(truth).numpy()
     table("kind", "expected calibration error", "share with the kind", "mean probability")

@@ -47,6 +47,13 @@ def patch_96(recipe: Recipe) -> Recipe:
     return replace(as_it_is(recipe), batch=8, patch=96, view=192)
 
 
+def even_shares(recipe: Recipe) -> Recipe:
+    """Every kind of damage as often as the others."""
+    single = recipe.mix.single
+    even = dict.fromkeys(single, sum(single.values()) / len(single))
+    return replace(as_it_is(recipe), mix=replace(recipe.mix, single=even))
+
+
 def two_windows(recipe: Recipe) -> Recipe:
     """As many windows a step, two of each view: half of the drawing and perceiving."""
     return replace(as_it_is(recipe), batch=recipe.batch // 2, windows=2)
@@ -65,7 +72,17 @@ def progressive(recipe: Recipe) -> Recipe:
 
 VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
     variant.__name__: variant
-    for variant in (as_it_is, no_tone, fft, strong_fft, patch_96, two_windows, four_windows, progressive)
+    for variant in (
+        as_it_is,
+        no_tone,
+        even_shares,
+        fft,
+        strong_fft,
+        patch_96,
+        two_windows,
+        four_windows,
+        progressive,
+    )
 }
 """By name. A question that has been answered goes to docs/training-log.md and leaves."""
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from clearair.perception.compact.arrays import as_tensor, enlarged, far_view_of, near_crops_of
-from clearair.perception.compact.views import far_view, near_crops
+from clearair.perception.compact.arrays import as_tensor, enlarged, far_view_of, near_crops_of, sample_of
+from clearair.perception.compact.views import far_view, near_crops, sample_step
 
 SIZES = [(1, 1), (5, 200), (300, 7), (64, 64), (61, 47), (333, 512), (900, 40)]
 
@@ -28,6 +28,8 @@ def test_both_views_are_those_of_the_tensor(size, dtype):
     pixels = image(size, dtype)
     whole = as_tensor(pixels)
     torch.testing.assert_close(far_view_of(pixels, 48 * 48), far_view(whole, 48 * 48), atol=1e-6, rtol=1e-5)
+    step = sample_step(*size)
+    assert torch.equal(sample_of(pixels), whole[:, :, ::step, ::step])
     for grid in ((1, 1), (2, 3)):
         assert torch.equal(near_crops_of(pixels, 16, grid), near_crops(whole, 16, grid))
 

@@ -6,7 +6,7 @@ import torch
 
 from clearair.perception.compact.calibration import Exam, calibrate, fit_head
 from clearair.perception.compact.config import EyesConfig
-from clearair.perception.compact.eyes import CompactEyes
+from clearair.perception.compact.eyes import CompactEyes, picture_clues
 
 WEIGHT, BIAS = torch.tensor([[1.5, -0.5, 0.0], [0.3, 0.0, 2.0]]), torch.tensor([0.5, -1.0])
 
@@ -70,7 +70,7 @@ def test_a_kind_never_seen_stays_finite():
     assert bias.isfinite().all()
 
 
-def test_only_the_kind_head_changes_and_the_mean_probability_fits():
+def test_only_the_kind_heads_change_and_the_mean_probability_fits():
     torch.manual_seed(0)
     eyes = CompactEyes(EyesConfig(far_pixels=1024)).eval()
     before = {name: value.clone() for name, value in eyes.state_dict().items()}
@@ -78,11 +78,37 @@ def test_only_the_kind_head_changes_and_the_mean_probability_fits():
     kinds[:48, 2] = True
     calibrate(eyes, [Exam(images[:32], kinds[:32]), Exam(images[32:], kinds[32:])])
     changed = {name for name, value in eyes.state_dict().items() if not torch.equal(value, before[name])}
-    assert changed == {"kind_head.weight", "kind_head.bias"}
+    assert changed == {
+        f"{head}.{name}" for head in ("kind_head", "picture_kind_head") for name in ("weight", "bias")
+    }
     with torch.no_grad():
-        mean = eyes.kind_logits(eyes(images).degradation).sigmoid().mean(0)
-    assert abs(float(mean[2]) - 0.75) < 0.08
-    assert mean[[0, 1, 3, 4, 5, 6, 7]].max() < 0.3
+        sight = eyes(images)
+        for logits in (
+            eyes.kind_logits(sight.degradation),
+            eyes.picture_kind_head(picture_clues(sight)),
+        ):
+            mean = logits.sigmoid().mean(0)
+            assert abs(float(mean[2]) - 0.75) < 0.08
+            assert mean[[0, 1, 3, 4, 5, 6, 7]].max() < 0.3
+
+
+def test_of_whole_pictures_the_exposure_tells_haze_and_low_light_alone():
+    torch.manual_seed(0)
+    eyes = CompactEyes(EyesConfig(far_pixels=1024)).eval()
+    images = torch.rand(64, 3, 48, 48) * torch.linspace(0.1, 1, 64)[:, None, None, None]
+    kinds = (torch.arange(64) < 32)[:, None].expand(-1, 8)  # the dark ones, of which all kinds are said
+    calibrate(eyes, [Exam(images, kinds)])
+    weight = eyes.picture_kind_head.weight[:, eyes.config.degradation_dim :]
+    told = [bool(row.any()) for row in weight]
+    assert told == [kind in ("haze", "lowlight") for kind in eyes.config.kinds]
+    with torch.no_grad():
+        sight = eyes(images)
+        whole, places = eyes.picture_kind_head(picture_clues(sight)), eyes.kind_logits(sight.degradation)
+    noise, dark = eyes.config.kinds.index("noise"), eyes.config.kinds.index("lowlight")
+    torch.testing.assert_close(whole[:, noise], places[:, noise])
+    assert not torch.allclose(whole[:, dark], places[:, dark])
+    with torch.no_grad():
+        assert torch.equal(eyes.picture_kind_logits(sight), torch.minimum(whole, places))
 
 
 def test_pictures_that_count_more_decide():

@@ -146,7 +146,7 @@ def test_every_loss_is_finite_and_reaches_the_weights(data):
     eyes = CompactEyes(TINY.eyes, normed=True)
     batch = draw_batch([photo], [pair], replace(TINY, batch=6), generator(1))
     far, near, grid = draw_views(batch, TINY.eyes, generator())
-    terms = losses(eyes, eyes.see(far, near, grid), batch, generator())
+    terms = losses(eyes, eyes.see(far, near, grid, batch.images), batch, generator())
     assert all(math.isfinite(float(term.detach())) for term in terms.values())
     sum(terms.values()).backward()
     idle = [name for name, value in eyes.named_parameters() if value.grad is None]
@@ -210,7 +210,9 @@ def test_publishing_with_data_calibrates_the_kinds_and_nothing_else(data, tmp_pa
     publish(tmp_path / LATEST, TINY, tmp_path / "calibrated", data, batches=3)
     plain, calibrated = (load_eyes(tmp_path / name).state_dict() for name in ("plain", "calibrated"))
     changed = {name for name, value in plain.items() if not torch.equal(value, calibrated[name])}
-    assert changed == {"kind_head.weight", "kind_head.bias"}
+    assert changed == {
+        f"{head}.{name}" for head in ("kind_head", "picture_kind_head") for name in ("weight", "bias")
+    }
 
 
 def test_damage_in_parts_is_covered_in_parts(data):

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearair.perception.compact.views import far_size, far_view, near_crops, near_grid
+from clearair.perception.compact.views import (
+    EXPOSURE_DIM,
+    QUANTILES,
+    SAMPLE,
+    exposure,
+    far_size,
+    far_view,
+    near_crops,
+    near_grid,
+    sample_step,
+)
 
 sides = st.integers(1, 20000)
 
@@ -68,3 +79,33 @@ def test_a_mirrored_image_has_mirrored_views():
     torch.testing.assert_close(far_view(mirrored, 2048), far_view(images, 2048).flip(3))
     crops, swapped = near_crops(images, 16, (2, 3)), near_crops(mirrored, 16, (2, 3))
     assert torch.equal(swapped.unflatten(1, (2, 3)).flip(2), crops.unflatten(1, (2, 3)).flip(-1))
+
+
+@given(sides, sides)
+def test_of_any_image_a_bounded_number_of_pixels_is_counted(height, width):
+    step = sample_step(height, width)
+    assert -(-height // step) * -(-width // step) <= SAMPLE + height // step + width // step + 1
+    assert step == 1 or height * width > SAMPLE
+
+
+def test_the_exposure_is_that_of_numpy_quantiles_and_does_not_ask_where_pixels_lie():
+    levels = torch.randint(256, (2, 3, 31, 41), generator=torch.Generator().manual_seed(0)) / 255
+    found = exposure(levels)
+    assert found.shape == (2, EXPOSURE_DIM)
+    brightest = found[:, len(QUANTILES) : 2 * len(QUANTILES)]
+    expected = np.quantile(levels.amax(1).flatten(1).numpy(), QUANTILES, axis=1, method="inverted_cdf").T
+    torch.testing.assert_close(brightest, torch.from_numpy(expected), atol=1e-6, rtol=0)
+    order = torch.randperm(31 * 41, generator=torch.Generator().manual_seed(1))
+    moved = levels.flatten(2)[:, :, order].view_as(levels)
+    assert torch.equal(exposure(moved), found)
+    half = len(found[0]) // 2
+    torch.testing.assert_close(found[:, half:], (found[:, :half] + 0.01).log())
+
+
+def test_a_few_lamps_in_the_dark_are_seen():
+    dark = torch.full((1, 3, 100, 100), 0.1)
+    lamps = dark.clone()
+    lamps[:, :, ::33, ::33] = 1.0
+    changed = (exposure(dark) != exposure(lamps))[0, : EXPOSURE_DIM // 2].view(4, -1)
+    assert changed[:3, -1].all()
+    assert not changed[:, :-1].any()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clearair.errors import ImageError
-from clearair.perception.compact.views import far_size, near_crops, starts
+from clearair.perception.compact.views import far_size, near_crops, sample_step, starts
 
 
 def check_image(image: NDArray[Any]) -> None:
@@ -53,6 +53,12 @@ def far_view_of(image: NDArray[Any], pixels: int) -> Tensor:
     if not np.issubdtype(image.dtype, np.floating):
         view /= np.float32(np.iinfo(image.dtype).max)
     return torch.from_numpy(np.ascontiguousarray(view.transpose(2, 0, 1)))[None]
+
+
+def sample_of(image: NDArray[Any]) -> Tensor:
+    """The pixels whose exposure is taken, (H, W, 3) -> (1, 3, h, w) in [0, 1]."""
+    step = sample_step(image.shape[0], image.shape[1])
+    return as_tensor(image[::step, ::step])
 
 
 def near_crops_of(image: NDArray[Any], side: int, grid: tuple[int, int]) -> Tensor:

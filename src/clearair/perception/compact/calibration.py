@@ -1,10 +1,10 @@
 """Make probabilities mean what they say: of all that is named with 0.8, four in five are there.
 
 Training shows crops, damaged at random. What people restore are whole pictures, and among them scenes that
-are meant to be dark, pale or misty: the head that names kinds is linear, so it is fitted to all of these at
-the end.
+are meant to be dark, pale or misty: the heads that name kinds, at places and in pictures, are linear, so they
+are fitted to all of these at the end.
 
-Shapes: N pictures, K kinds, D entries of the degradation embedding.
+Shapes: N pictures, K kinds, D entries of the embedding or of all clues.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.perception.compact.eyes import SHARPNESS, CompactEyes
+from clearair.perception.compact.eyes import SHARPNESS, CompactEyes, picture_clues
+from clearair.perception.confidence import ONLY_TONE
 
-RIDGE = {"haze": 0.01, "lowlight": 0.05}
-"""Weight, in the loss of a kind, of the squared norm of its row of the head, for embeddings of unit spread.
+RIDGE = {"haze": 0.05, "lowlight": 0.05}
+"""Weight, in the loss of a kind, of the squared norm of its row of a head, for clues of unit spread.
 
-Photographs that only look hazy or dark are few, and their embeddings have 64 entries: a head that is free
-finds a plane between them that no other night or mist keeps to."""
+Photographs that only look hazy or dark are few, and there are 136 clues: a head that is free finds a plane
+between them that no other night or mist keeps to."""
 USUAL_RIDGE = 0.002
 """The same of all other kinds."""
 
@@ -72,24 +73,30 @@ def fit_head(
 
 @torch.no_grad()
 def calibrate(eyes: CompactEyes, exams: Iterable[Exam], importance: Tensor | None = None) -> None:
-    """Fit the kind head to what these pictures show, in place; everything else that is seen stays."""
+    """Fit both kind heads to what these pictures show, in place; everything else that is seen stays."""
     eyes.eval()
-    embeddings, present, counts = [], [], []
+    kinds = eyes.config.kinds
+    embeddings, clues, present, counts = [], [], [], []
     for exam in exams:
-        embeddings.append(SHARPNESS * eyes(exam.images).degradation)
+        sight = eyes(exam.images)
+        embeddings.append(SHARPNESS * sight.degradation)
+        clues.append(picture_clues(sight))
         present.append(exam.kinds)
-        counts.append(_counts(exam, eyes.config.kinds))
-    head, kinds = eyes.kind_head, eyes.config.kinds
-    with torch.enable_grad():
-        weight, bias = fit_head(
-            torch.cat(embeddings),
-            torch.cat(present),
-            torch.cat(counts),
-            torch.ones(len(kinds)) if importance is None else importance,
-            torch.tensor([RIDGE.get(kind, USUAL_RIDGE) for kind in kinds]),
-        )
-    head.weight.copy_(weight)
-    head.bias.copy_(bias)
+        counts.append(_counts(exam, kinds))
+    ridge = torch.tensor([RIDGE.get(kind, USUAL_RIDGE) for kind in kinds])
+    importance = torch.ones(len(kinds)) if importance is None else importance
+    for head, inputs in ((eyes.kind_head, embeddings), (eyes.picture_kind_head, clues)):
+        with torch.enable_grad():
+            weight, bias = fit_head(
+                torch.cat(inputs), torch.cat(present), torch.cat(counts), importance, ridge
+            )
+        head.weight.copy_(weight)
+        head.bias.copy_(bias)
+    # Exposure tells of what changes nothing else. What it says of other kinds is chance.
+    others = [index for index, kind in enumerate(kinds) if kind not in ONLY_TONE]
+    places, pictures = eyes.kind_head, eyes.picture_kind_head
+    pictures.weight[others] = F.pad(places.weight[others], (0, pictures.in_features - places.in_features))
+    pictures.bias[others] = places.bias[others]
 
 
 def _counts(exam: Exam, kinds: Sequence[str]) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the head that names kinds is fitted to at the end: whole pictures, and scenes that only look damaged.
+"""What the heads that name kinds are fitted to at the end: whole pictures, and scenes that only look damaged.
 
 Shapes: B images, H x W pixels, K kinds.
 """

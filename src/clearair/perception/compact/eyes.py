@@ -1,7 +1,7 @@
 """The compact perceiver's network: two views of an image, one map of what is seen, four heads.
 
 Shapes: B images, H x W pixels, h x w positions at stride 16 of the far view, K kinds, Q / D_c / D_d / E
-entries of the quality, content, degradation and region embeddings.
+entries of the quality, content, degradation and region embeddings, E_x of the exposure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from clearair.perception.compact.config import EyesConfig
-from clearair.perception.compact.views import far_view, near_crops, near_grid
+from clearair.perception.compact.views import (
+    EXPOSURE_DIM,
+    exposure,
+    far_view,
+    near_crops,
+    near_grid,
+    sample_step,
+)
 
 LEVEL_VALUES = (5.0, 4.0, 3.0, 2.0, 1.0)
 THUMBNAIL = 8
@@ -46,6 +53,8 @@ class Sight:
     """(B,) standard deviation of the far view; 0 for a uniform image."""
     pieces: Tensor
     """(B, P, R, C) what the near view says of each crop."""
+    exposure: Tensor
+    """(B, E_x) how light is spread over the whole image."""
 
     @property
     def score(self) -> Tensor:
@@ -81,15 +90,26 @@ class CompactEyes(nn.Module):
         self.thumbnail_head = nn.Linear(config.content_dim, 3 * THUMBNAIL**2)
         self.to_regions = RegionDecoder(config.far_widths[1:], config.region_dim, normed)
         self.affinity = nn.Parameter(torch.tensor([2.0, 0.0]))
+        self.picture_kind_head = nn.Linear(config.degradation_dim + EXPOSURE_DIM, kinds)
 
     def forward(self, images: Tensor) -> Sight:
         """RGB in [0, 1], (B, 3, H, W), any size."""
         config = self.config
-        grid = near_grid(images.shape[2], images.shape[3], config.near_crops, config.near_spacing)
-        return self.see(far_view(images, config.far_pixels), near_crops(images, config.near_side, grid), grid)
+        size = (images.shape[2], images.shape[3])
+        grid = near_grid(*size, config.near_crops, config.near_spacing)
+        step = sample_step(*size)
+        return self.see(
+            far_view(images, config.far_pixels),
+            near_crops(images, config.near_side, grid),
+            grid,
+            images[:, :, ::step, ::step],
+        )
 
-    def see(self, far: Tensor, near: Tensor, grid: tuple[int, int]) -> Sight:
-        """The two views, (B, 3, 16h, 16w) and (B, R * C, 3, S, S) with its (R, C) -> everything seen."""
+    def see(self, far: Tensor, near: Tensor, grid: tuple[int, int], sample: Tensor) -> Sight:
+        """Everything seen in the two views, (B, 3, 16h, 16w) and (B, R * C, 3, S, S) with its (R, C).
+
+        `sample` (B, 3, ., .) are pixels of the image for its exposure.
+        """
         values = far.flatten(1)
         contrast = (values - values.mean(dim=1, keepdim=True)).square().mean(dim=1).sqrt()
         far = _exposed(far)
@@ -112,12 +132,23 @@ class CompactEyes(nn.Module):
             regions=self.to_regions(features[1:]),
             contrast=contrast,
             pieces=pieces,
+            exposure=exposure(sample),
         )
 
     def kind_logits(self, degradation: Tensor) -> Tensor:
-        """Unit degradation embeddings (..., D_d) -> logits of the kinds (..., K); linear."""
+        """Unit degradation embeddings (..., D_d), of a place or a picture -> logits of the kinds (..., K)."""
         logits: Tensor = self.kind_head(SHARPNESS * degradation)
         return logits
+
+    def picture_kind_logits(self, sight: Sight) -> Tensor:
+        """Logits of the kinds in whole images (B, K): the lower of what the places say and all clues.
+
+        A night scene and a photo in too little light may look alike in their places and differ in their
+        lamps, or have the same light and differ in their places: both must agree.
+        """
+        with torch.autocast(sight.exposure.device.type, enabled=False):  # bf16 would not do for so many clues
+            places = self.kind_logits(sight.degradation.float())
+            return torch.minimum(places, self.picture_kind_head(picture_clues(sight).float()))
 
     def piece_kind_logits(self, pieces: Tensor) -> Tensor:
         """Crops (B, P, R, C) -> logits of the kinds in each (B, R, C, K); in training this teaches `near`."""
@@ -146,6 +177,11 @@ class CompactEyes(nn.Module):
         """
         scale = float(self.affinity[1].exp()) + 0.1
         return 0.55 * math.sqrt(max(float(self.affinity[0]), 0.1) / scale)
+
+
+def picture_clues(sight: Sight) -> Tensor:
+    """What the kinds in whole images are told by: embedding and exposure, (B, D_d + E_x)."""
+    return torch.cat([SHARPNESS * sight.degradation, sight.exposure], dim=1)
 
 
 class FarTrunk(nn.Module):

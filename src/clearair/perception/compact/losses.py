@@ -5,11 +5,13 @@ Shapes: B images, H x W pixels, K kinds, h x w positions of the dense map, M hum
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.perception.compact.eyes import THUMBNAIL, CompactEyes, Sight
+from clearair.perception.compact.eyes import THUMBNAIL, CompactEyes, Sight, picture_clues
 from clearair.perception.compact.lessons import Batch, severity_score
 
 
@@ -27,6 +29,11 @@ def losses(eyes: CompactEyes, sight: Sight, batch: Batch, generator: torch.Gener
     picture = F.adaptive_avg_pool2d(batch.clean, THUMBNAIL)
     terms = {
         "kinds": 2.0 * F.binary_cross_entropy_with_logits(eyes.kind_logits(sight.degradation), kinds),
+        "picture kinds": F.binary_cross_entropy_with_logits(
+            # What the embedding learns is what places show, not how light the picture is.
+            eyes.picture_kind_head(picture_clues(replace(sight, degradation=sight.degradation.detach()))),
+            kinds,
+        ),
         "near kinds": F.binary_cross_entropy_with_logits(eyes.piece_kind_logits(sight.pieces), piece_kinds),
         "local kinds": F.binary_cross_entropy_with_logits(eyes.kind_logits(dense), dense_kinds),
         "strength": 4.0 * _masked((eyes.strengths(sight.degradation) - strength).square(), known),

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from clearair.network.guidance import Guidance
 from clearair.network.regions import membership
-from clearair.perception.compact.arrays import check_image, enlarged, far_view_of, near_crops_of
+from clearair.perception.compact.arrays import check_image, enlarged, far_view_of, near_crops_of, sample_of
 from clearair.perception.compact.clustering import cluster_regions
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes, Sight
@@ -89,7 +89,7 @@ class CompactPerceiver:
             degradation=_array(guidance.degradation[0]),
             local_degradation=_array(guidance.local_degradation[0]),
             names=self.config.kinds,
-            probabilities=_array(self.eyes.kind_logits(guidance.degradation[0]).sigmoid()),
+            probabilities=_array(self.eyes.picture_kind_logits(sight)[0].sigmoid()),
             local_probabilities=_array(self.eyes.kind_logits(guidance.local_degradation[0]).sigmoid()),
         )
 
@@ -104,7 +104,7 @@ class CompactPerceiver:
 
     @torch.no_grad()
     def probabilities(self, embeddings: Floats) -> Floats:
-        """That each kind is present, of degradation embeddings: (N, D_d) -> (N, K)."""
+        """That each kind is present, of degradation embeddings alone: (N, D_d) -> (N, K)."""
         values = torch.from_numpy(embeddings).to(next(self.eyes.parameters()).device)
         return _array(self.eyes.kind_logits(values).sigmoid())
 
@@ -123,7 +123,7 @@ class CompactPerceiver:
         grid = near_grid(image.shape[0], image.shape[1], config.near_crops, config.near_spacing)
         far = far_view_of(image, config.far_pixels)
         near = near_crops_of(image, config.near_side, grid)
-        return self.eyes.see(far.to(device), near.to(device), grid)
+        return self.eyes.see(far.to(device), near.to(device), grid, sample_of(image).to(device))
 
     def _guidance(self, sight: Sight, image_size: tuple[int, int]) -> Guidance:
         """The label map is as large as the far view."""
@@ -133,7 +133,7 @@ class CompactPerceiver:
         # In a uniform image the network sees only its own borders.
         labels = torch.where(sight.contrast[:, None, None] < _FLAT, torch.ones_like(labels), labels)
         local = pooled_by_region(sight, labels, count)
-        probabilities = self.eyes.kind_logits(sight.degradation).sigmoid().float()
+        probabilities = self.eyes.picture_kind_logits(sight).sigmoid().float()
         tone, change = shares_of(probabilities, self.config.kinds)
         return Guidance(sight.quality.float(), labels, sight.content, sight.degradation, local, tone, change)
 

@@ -81,7 +81,8 @@ class PerceiverTask:
             eyes.to_regions.train()
         far, near, grid = draw_views(batch, self.plan.eyes, generator)
         with learning_in(far.device):
-            sight = eyes.see(far.contiguous(memory_format=torch.channels_last), near, grid)
+            far = far.contiguous(memory_format=torch.channels_last)
+            sight = eyes.see(far, near, grid, batch.images)
         sight = Sight(**{name: value.float() for name, value in vars(sight).items()})
         if self.plan.only_regions:
             return Terms({"regions": region_loss(eyes, sight.regions, batch.maps, generator)})

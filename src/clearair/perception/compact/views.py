@@ -2,7 +2,7 @@
 
 Haze, darkness and regions are seen from afar; noise, JPEG blocks and blur only at native resolution.
 Both looks have a bounded size, so perceiving costs the same for 1 and for 50 megapixels.
-Shapes: B images, H x W pixels, R x C crops of S x S pixels.
+Shapes: B images, H x W pixels, R x C crops of S x S pixels, E entries of the exposure.
 """
 
 from __future__ import annotations
@@ -15,6 +15,12 @@ from torch import Tensor
 
 STRIDE = 16
 """Sides of the far view are multiples of this, the stride of the far trunk."""
+SAMPLE = 30_000
+"""At most so many pixels are counted for the exposure."""
+QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
+EXPOSURE_DIM = 2 * 4 * len(QUANTILES)
+"""E."""
+_LUMA = (0.299, 0.587, 0.114)
 
 
 def far_size(height: int, width: int, pixels: int) -> tuple[int, int]:
@@ -31,6 +37,30 @@ def far_view(images: Tensor, pixels: int) -> Tensor:
     """Average areas, (B, 3, H, W) -> (B, 3, h, w), so that noise fades and the scene stays."""
     size = far_size(images.shape[2], images.shape[3], pixels)
     return images if size == images.shape[2:] else F.adaptive_avg_pool2d(images, size)
+
+
+def sample_step(height: int, width: int) -> int:
+    """Every how many rows and columns a pixel is counted for the exposure."""
+    return math.ceil(math.sqrt(height * width / SAMPLE))
+
+
+def exposure(sample: Tensor) -> Tensor:
+    """How light is spread, (B, 3, h, w) pixels in [0, 1] -> (B, E): quantiles, and their logarithms.
+
+    Of luma, of the brightest and of the darkest channel (haze leaves none dark), and of what lies between
+    them. Pixels are taken one by one and not averaged: the lamps of a night scene are small, and that they
+    are bright tells it from one in too little light.
+    """
+    red, green, blue = sample.float().unbind(1)
+    brightest, darkest = sample.amax(dim=1), sample.amin(dim=1)
+    luma = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+    values = torch.stack([luma, brightest, darkest, brightest - darkest], dim=1).flatten(2)  # (B, 4, hw)
+    levels = (values * 255).round().clamp(0, 255).long()
+    counts = torch.zeros(*levels.shape[:2], 256, device=levels.device)
+    counts.scatter_add_(2, levels, torch.ones_like(values, dtype=counts.dtype))
+    below = counts.cumsum(2)[..., None] < counts.new_tensor(QUANTILES) * values.shape[2]  # (B, 4, 256, 9)
+    quantiles = below.sum(dim=2).flatten(1) / 255
+    return torch.cat([quantiles, (quantiles + 0.01).log()], dim=1)
 
 
 def near_grid(height: int, width: int, crops: int, spacing: int) -> tuple[int, int]:
