@@ -19,13 +19,13 @@ from torch import Tensor
 from clearair.perception.compact.eyes import SHARPNESS, CompactEyes, picture_clues
 from clearair.perception.confidence import ONLY_TONE
 
-RIDGE = {"haze": 0.05, "lowlight": 0.05}
-"""Weight, in the loss of a kind, of the squared norm of its row of a head, for clues of unit spread.
+RIDGE = 0.002
+"""Weight, in the loss of a kind, of the squared norm of its row of a head, for clues of unit spread."""
+PICTURE_RIDGE = 0.05
+"""The same for haze and low light in whole pictures.
 
 Photographs that only look hazy or dark are few, and there are 136 clues: a head that is free finds a plane
 between them that no other night or mist keeps to."""
-USUAL_RIDGE = 0.002
-"""The same of all other kinds."""
 
 
 @dataclass(frozen=True)
@@ -83,18 +83,21 @@ def calibrate(eyes: CompactEyes, exams: Iterable[Exam], importance: Tensor | Non
         clues.append(picture_clues(sight))
         present.append(exam.kinds)
         counts.append(_counts(exam, kinds))
-    ridge = torch.tensor([RIDGE.get(kind, USUAL_RIDGE) for kind in kinds])
     importance = torch.ones(len(kinds)) if importance is None else importance
-    for head, inputs in ((eyes.kind_head, embeddings), (eyes.picture_kind_head, clues)):
+    places, pictures = eyes.kind_head, eyes.picture_kind_head
+    for head, inputs, ridge in ((places, embeddings, RIDGE), (pictures, clues, PICTURE_RIDGE)):
         with torch.enable_grad():
             weight, bias = fit_head(
-                torch.cat(inputs), torch.cat(present), torch.cat(counts), importance, ridge
+                torch.cat(inputs),
+                torch.cat(present),
+                torch.cat(counts),
+                importance,
+                torch.full((len(kinds),), ridge),
             )
         head.weight.copy_(weight)
         head.bias.copy_(bias)
     # Exposure tells of what changes nothing else. What it says of other kinds is chance.
     others = [index for index, kind in enumerate(kinds) if kind not in ONLY_TONE]
-    places, pictures = eyes.kind_head, eyes.picture_kind_head
     pictures.weight[others] = F.pad(places.weight[others], (0, pictures.in_features - places.in_features))
     pictures.bias[others] = places.bias[others]
 
