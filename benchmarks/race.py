@@ -59,11 +59,6 @@ def two_windows(recipe: Recipe) -> Recipe:
     return replace(as_it_is(recipe), batch=recipe.batch // 2, windows=2)
 
 
-def four_windows(recipe: Recipe) -> Recipe:
-    """The same, four of each view."""
-    return replace(as_it_is(recipe), batch=recipe.batch // 4, windows=4)
-
-
 def progressive(recipe: Recipe) -> Recipe:
     """Small windows first, larger ones after a while, which is the first half of a race by steps."""
     start = min(600, max(1, recipe.steps // 2))
@@ -80,7 +75,6 @@ VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
         strong_fft,
         patch_96,
         two_windows,
-        four_windows,
         progressive,
     )
 }

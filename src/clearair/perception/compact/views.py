@@ -1,4 +1,4 @@
-"""Two looks at an image: the whole from afar, and small pieces from near.
+"""Two looks at an image: the whole from afar, and small pieces from near; and how light is spread over it.
 
 Haze, darkness and regions are seen from afar; noise, JPEG blocks and blur only at native resolution.
 Both looks have a bounded size, so perceiving costs the same for 1 and for 50 megapixels.
