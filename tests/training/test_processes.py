@@ -36,9 +36,10 @@ def lesson(data: Path, shares: int, processes: Processes, **changes) -> Lesson:
 
 def tensors(lesson: Lesson) -> list[torch.Tensor]:
     patches, view = lesson.patches, lesson.view
-    guidance = [*vars(patches.guidance).values(), patches.windows[0].labels]
+    (window,) = patches.windows
+    guidance = [*vars(patches.guidance).values(), window.labels]
     overview = [patches.overview.neighbourhoods, patches.overview.areas, patches.overview.thumbnail]
-    return [patches.damaged, patches.clean, patches.thumbnail, *guidance, *overview, view.gain]
+    return [window.damaged, window.clean, patches.thumbnail, *guidance, *overview, view.gain]
 
 
 @pytest.mark.parametrize("pool", [0, 3])

@@ -152,7 +152,7 @@ def test_the_labels_of_a_patch_are_those_of_its_place_in_the_view(recipe, data):
     several = [task.draw(step, generator_for(0, step)).patches for step in range(4)]
     patches = next(patches for patches in several if patches.windows[0].origin != (0, 0))
     assert patches.overview.size == (64, 64)
-    assert torch.equal(patches.windows[0].labels, Shade().perceive(patches.damaged).labels)
+    assert torch.equal(patches.windows[0].labels, Shade().perceive(patches.windows[0].damaged).labels)
 
 
 def test_several_windows_of_a_view_lie_apart_and_are_learned_from_alike(recipe, data):
@@ -162,7 +162,8 @@ def test_several_windows_of_a_view_lie_apart_and_are_learned_from_alike(recipe, 
     windows = lesson.patches.windows
     assert len(windows) == 3
     assert len({window.origin for window in windows}) > 1
-    assert lesson.patches.damaged.shape == (3 * recipe.batch, 3, recipe.patch, recipe.patch)
+    shape = (recipe.batch, 3, recipe.patch, recipe.patch)
+    assert all(window.damaged.shape == window.clean.shape == shape for window in windows)
     together = task.compare(lesson, generator_for(0, 1)).minimised
     alone = [
         task.compare(
@@ -194,7 +195,7 @@ def test_clue_reuse_is_part_of_the_loss_in_the_form_that_is_asked_for(recipe, da
         assert ("icrm" in terms.minimised) is (choice != "off")
         if choice != "off":
             view, patches = lesson.view, lesson.patches
-            expected = 100 * clue_reuse(patches.damaged, patches.clean, view, recipe.gamma, form)
+            expected = 100 * clue_reuse(patches.windows[0].damaged, patches.clean, view, recipe.gamma, form)
             # The network begins as the identity, so that its answer is the damaged patch.
             assert torch.isclose(terms.minimised["icrm"].detach(), expected, rtol=0.05)
             assert terms.observed["icrm share"] > 0
@@ -209,7 +210,7 @@ def test_the_spectrum_is_part_of_the_loss_at_its_weight(recipe, data):
         terms = task.compare(lesson, generator_for(0, 0))
         assert ("fft" in terms.minimised) is (weight > 0)
     # The network begins as the identity, so that its answer is the damaged patch.
-    expected = 0.5 * spectrum_error(lesson.patches.damaged, lesson.patches.clean)
+    expected = 0.5 * spectrum_error(lesson.patches.windows[0].damaged, lesson.patches.clean)
     assert torch.isclose(terms.minimised["fft"].detach(), expected, rtol=0.05)
     assert terms.observed["fft share"] > 0
 
@@ -219,7 +220,7 @@ def test_windows_grow_at_their_step_and_a_resumed_run_is_the_same(recipe, data, 
     task = RestorerTask(growing, data, perceiver=Shade())
     task.load()
     patches = [task.draw(step, generator_for(0, step)).patches for step in (1, 2)]
-    assert [tuple(each.damaged.shape) for each in patches] == [(2, 3, 32, 32), (1, 3, 48, 48)]
+    assert [tuple(each.windows[0].damaged.shape) for each in patches] == [(2, 3, 32, 32), (1, 3, 48, 48)]
     assert [each.overview.size for each in patches] == [(64, 64), (96, 96)]
     train(growing, data, tmp_path / "whole")
     for _ in range(6):
@@ -267,7 +268,10 @@ def test_views_of_a_pool_come_again_and_are_perceived_once(recipe, data, tmp_pat
     assert torch.equal(drawn[0].thumbnail, drawn[2].thumbnail)
     assert torch.equal(drawn[0].thumbnail, drawn[4].thumbnail)
     assert not torch.equal(drawn[0].thumbnail, drawn[1].thumbnail)
-    assert any(not torch.equal(drawn[0].damaged, patches.damaged) for patches in (drawn[2], drawn[4]))
+    assert any(
+        not torch.equal(drawn[0].windows[0].damaged, patches.windows[0].damaged)
+        for patches in (drawn[2], drawn[4])
+    )
     assert cached.misses == 2 * recipe.batch
     assert cached.hits == 3 * recipe.batch
 
@@ -329,7 +333,7 @@ def test_photos_that_are_given_are_not_read_again(recipe, data, tmp_path):
     first.load()
     second = RestorerTask(recipe, tmp_path / "nowhere", photos=first.photos)
     second.load()
-    one, other = (task.draw(3, generator_for(0, 3)).patches.damaged for task in (first, second))
+    one, other = (task.draw(3, generator_for(0, 3)).patches.windows[0].damaged for task in (first, second))
     assert torch.equal(one, other)
 
 

@@ -19,8 +19,8 @@ Floats = NDArray[np.float32]
 TONE_RAMPS = {"haze": (0.32, 0.42), "lowlight": (0.67, 0.7), "rain": (0.8, 0.95), "snow": (0.8, 0.95)}
 """Kinds that change exposure, colour or contrast as a whole; rain and snow do by the veil they melt into.
 
-The probability of each up to which the tone stays, and from which on it is corrected in full. A night scene
-and a photo of a scene in too little light differ least of all, so the perceiver must be surest there.
+The probability of each up to which the tone stays, and from which on it is corrected in full. For haze and
+low light just above the surest undamaged photograph (`benchmarks/perceivers.py --only doubt`).
 """
 ONLY_TONE = ("haze", "lowlight")
 """Those of them that are nothing else. Some pictures are meant to look so: in doubt they are left alone."""

@@ -76,11 +76,6 @@ class Patches:
     """What is wrong with each view, anywhere."""
 
     @property
-    def damaged(self) -> Tensor:
-        """(W B, 3, P, P) in [0, 1], window by window."""
-        return torch.cat([window.damaged for window in self.windows])
-
-    @property
     def clean(self) -> Tensor:
         """(W B, 3, P, P) in [0, 1], window by window."""
         return torch.cat([window.clean for window in self.windows])

@@ -56,7 +56,7 @@ def far_view_of(image: NDArray[Any], pixels: int) -> Tensor:
 
 
 def sample_of(image: NDArray[Any]) -> Tensor:
-    """The pixels whose exposure is taken, (H, W, 3) -> (1, 3, h, w) in [0, 1]."""
+    """The pixels that are counted for the exposure, (H, W, 3) -> (1, 3, h, w) in [0, 1]: `sampled` of it."""
     step = sample_step(image.shape[0], image.shape[1])
     return as_tensor(image[::step, ::step])
 

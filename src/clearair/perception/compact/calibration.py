@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.perception.compact.eyes import SHARPNESS, CompactEyes, picture_clues
+from clearair.perception.compact.eyes import CompactEyes, picture_clues
 from clearair.perception.confidence import ONLY_TONE
 
 RIDGE = 0.002
@@ -76,30 +76,27 @@ def calibrate(eyes: CompactEyes, exams: Iterable[Exam], importance: Tensor | Non
     """Fit both kind heads to what these pictures show, in place; everything else that is seen stays."""
     eyes.eval()
     kinds = eyes.config.kinds
-    embeddings, clues, present, counts = [], [], [], []
+    clues, present, counts = [], [], []
     for exam in exams:
-        sight = eyes(exam.images)
-        embeddings.append(SHARPNESS * sight.degradation)
-        clues.append(picture_clues(sight))
+        clues.append(picture_clues(eyes(exam.images)))
         present.append(exam.kinds)
         counts.append(_counts(exam, kinds))
+    told, there, weights = torch.cat(clues), torch.cat(present), torch.cat(counts)
     importance = torch.ones(len(kinds)) if importance is None else importance
     places, pictures = eyes.kind_head, eyes.picture_kind_head
-    for head, inputs, ridge in ((places, embeddings, RIDGE), (pictures, clues, PICTURE_RIDGE)):
-        with torch.enable_grad():
-            weight, bias = fit_head(
-                torch.cat(inputs),
-                torch.cat(present),
-                torch.cat(counts),
-                importance,
-                torch.full((len(kinds),), ridge),
-            )
-        head.weight.copy_(weight)
-        head.bias.copy_(bias)
+    seen = told[:, : places.in_features]
+    tone = [kinds.index(kind) for kind in ONLY_TONE]
+    with torch.enable_grad():
+        weight, bias = fit_head(seen, there, weights, importance, torch.full((len(kinds),), RIDGE))
+        tone_weight, tone_bias = fit_head(
+            told, there[:, tone], weights[:, tone], importance[tone], torch.full((len(tone),), PICTURE_RIDGE)
+        )
+    places.weight.copy_(weight)
+    places.bias.copy_(bias)
     # Exposure tells of what changes nothing else. What it says of other kinds is chance.
-    others = [index for index, kind in enumerate(kinds) if kind not in ONLY_TONE]
-    pictures.weight[others] = F.pad(places.weight[others], (0, pictures.in_features - places.in_features))
-    pictures.bias[others] = places.bias[others]
+    pictures.weight.copy_(F.pad(weight, (0, told.shape[1] - seen.shape[1])))
+    pictures.bias.copy_(bias)
+    pictures.weight[tone], pictures.bias[tone] = tone_weight, tone_bias
 
 
 def _counts(exam: Exam, kinds: Sequence[str]) -> Tensor:

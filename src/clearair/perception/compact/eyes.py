@@ -23,7 +23,7 @@ from clearair.perception.compact.views import (
     far_view,
     near_crops,
     near_grid,
-    sample_step,
+    sampled,
 )
 
 LEVEL_VALUES = (5.0, 4.0, 3.0, 2.0, 1.0)
@@ -95,14 +95,12 @@ class CompactEyes(nn.Module):
     def forward(self, images: Tensor) -> Sight:
         """RGB in [0, 1], (B, 3, H, W), any size."""
         config = self.config
-        size = (images.shape[2], images.shape[3])
-        grid = near_grid(*size, config.near_crops, config.near_spacing)
-        step = sample_step(*size)
+        grid = near_grid(images.shape[2], images.shape[3], config.near_crops, config.near_spacing)
         return self.see(
             far_view(images, config.far_pixels),
             near_crops(images, config.near_side, grid),
             grid,
-            images[:, :, ::step, ::step],
+            sampled(images),
         )
 
     def see(self, far: Tensor, near: Tensor, grid: tuple[int, int], sample: Tensor) -> Sight:

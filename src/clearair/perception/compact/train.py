@@ -15,6 +15,7 @@ from clearair.perception.compact.exams import draw_exams, importance
 from clearair.perception.compact.eyes import CompactEyes, Sight, folded, unfolded
 from clearair.perception.compact.lessons import Batch, PerceiverRecipe, draw_batch, draw_views, load_photos
 from clearair.perception.compact.losses import losses, region_loss
+from clearair.perception.compact.views import sampled
 from clearair.perception.compact.weights import load_eyes, save_eyes
 from clearair.runtime.precision import learning_in
 from clearair.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -82,7 +83,7 @@ class PerceiverTask:
         far, near, grid = draw_views(batch, self.plan.eyes, generator)
         with learning_in(far.device):
             far = far.contiguous(memory_format=torch.channels_last)
-            sight = eyes.see(far, near, grid, batch.images)
+            sight = eyes.see(far, near, grid, sampled(batch.images))
         sight = Sight(**{name: value.float() for name, value in vars(sight).items()})
         if self.plan.only_regions:
             return Terms({"regions": region_loss(eyes, sight.regions, batch.maps, generator)})

@@ -16,7 +16,7 @@ from torch import Tensor
 STRIDE = 16
 """Sides of the far view are multiples of this, the stride of the far trunk."""
 SAMPLE = 30_000
-"""At most so many pixels are counted for the exposure."""
+"""About so many pixels at most are counted for the exposure."""
 QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 EXPOSURE_DIM = 2 * 4 * len(QUANTILES)
 """E."""
@@ -42,6 +42,12 @@ def far_view(images: Tensor, pixels: int) -> Tensor:
 def sample_step(height: int, width: int) -> int:
     """Every how many rows and columns a pixel is counted for the exposure."""
     return math.ceil(math.sqrt(height * width / SAMPLE))
+
+
+def sampled(images: Tensor) -> Tensor:
+    """The pixels that are counted for the exposure: (B, 3, H, W) -> (B, 3, h, w)."""
+    step = sample_step(images.shape[2], images.shape[3])
+    return images[:, :, ::step, ::step]
 
 
 def exposure(sample: Tensor) -> Tensor:
