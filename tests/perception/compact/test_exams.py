@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 import skimage.data
 import torch
 
 from clearair.data.degradations import KINDS
 from clearair.perception.compact.exams import (
     DAMAGES,
-    MIST,
     MIST_VIEW,
     MIST_WHOLE,
     NIGHT_VIEW,
     NIGHT_WHOLE,
     REAL_DARK,
-    dark_channel,
     draw_exams,
     importance,
 )
@@ -49,16 +46,6 @@ def test_scenes_that_are_meant_to_be_pale_are_right_and_count_for_haze():
     assert [exam.weight for exam in pale] == [MIST_WHOLE, MIST_VIEW, MIST_VIEW]
     assert not any(exam.kinds.any() for exam in pale)
     assert min(float(exam.images.mean()) for exam in pale) > 0.5
-
-
-def test_the_dark_channel_is_the_darkest_value_around_a_place():
-    images = torch.full((1, 3, 64, 80), 0.8)
-    images[0, 1, 20, 30] = 0.1
-    channel = dark_channel(images)
-    assert float(channel.min()) == pytest.approx(0.1)
-    assert float(channel.max()) == pytest.approx(0.8)
-    assert (channel < 0.5).sum() <= 4  # seen from at most two windows each way
-    assert dark_channel(images / 4).mean() < MIST < channel.mean()
 
 
 def test_a_real_pair_is_low_light_on_one_side_only():

@@ -123,6 +123,18 @@ def test_a_picture_really_taken_in_the_dark_has_low_light_of_unknown_strength(da
     assert (batch.images.mean() < 0.2 * batch.clean.mean()).item()
 
 
+def test_scenes_that_are_meant_to_look_so_stay_as_they_are(data):
+    day = load_photo(data / "train/clean/BSD400/77.jpg", data)
+    night = replace(day, clean=day.clean // 8, meant=True)
+    damaged = replace(TINY, batch=8, clean=0.0, varied=0.0)
+    batch = draw_batch([day, night], [], replace(damaged, meant=1.0), generator())
+    assert not batch.kinds.any()
+    assert torch.equal(batch.images, batch.clean)
+    assert (batch.images.mean(dim=(1, 2, 3)) < 0.125).all()
+    usual = draw_batch([day, night], [], damaged, generator())
+    assert usual.kinds.any(dim=1).all()
+
+
 def test_kinds_are_drawn_in_the_shares_of_the_recipe():
     random = generator()
     counts = np.bincount([len(draw_kinds(PerceiverRecipe(), random)) for _ in range(4000)]) / 4000

@@ -9,7 +9,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.appearance import draw_appearance
@@ -22,18 +21,13 @@ from clearair.perception.compact.lessons import (
     draw_batch,
     random_crop,
 )
+from clearair.perception.compact.scenes import is_dark, is_pale
 
-NIGHT = 70
-"""Mean value of 255 below which a photograph that is right shows a dark scene."""
-MIST = 0.36
-"""Mean dark channel above which a photograph that is right shows a pale or misty scene: one in ten does."""
 NIGHT_WHOLE, NIGHT_VIEW, REAL_DARK = 12.0, 6.0, 8.0
 """How much dark scenes count for low light, whole and in part, and pictures really taken in too little light:
 they are few, and a mistake with one costs more than any other."""
 MIST_WHOLE, MIST_VIEW = 6.0, 3.0
 """How much misty scenes count for haze, whole and in part."""
-PATCH = 15
-"""Side in pixels of the dark channel's neighbourhood (He et al., CVPR 2009)."""
 IMPORTANCE = {"haze": 2.0, "rain": 1.3, "blur": 2.0}
 """How much more it matters to find these than to be silent: their weak forms look like nothing."""
 DAMAGES = 3
@@ -70,13 +64,13 @@ def _real_light(pairs: Sequence[Photo]) -> Iterator[Exam]:
 
 def _nights(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:
     """Scenes that are meant to be dark."""
-    dark = [photo for photo in photos if photo.clean.float().mean() < NIGHT]
+    dark = [photo for photo in photos if is_dark(photo.clean)]
     return _meant_to_be("lowlight", dark, NIGHT_WHOLE, NIGHT_VIEW, generator)
 
 
 def _mists(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:
     """Scenes that are meant to be pale or misty."""
-    pale = [photo for photo in photos if dark_channel(_picture(photo.clean)).mean() >= MIST]
+    pale = [photo for photo in photos if is_pale(photo.clean)]
     return _meant_to_be("haze", pale, MIST_WHOLE, MIST_VIEW, generator)
 
 
@@ -90,14 +84,6 @@ def _meant_to_be(
         for side in SIDES:
             view = random_crop(photo, side, SCALES, generator)
             yield Exam(_picture(view.clean), named(), of_views, kind)
-
-
-def dark_channel(images: Tensor) -> Tensor:
-    """The darkest value of any colour around each place (He et al., CVPR 2009), (B, 3, H, W) -> (B, 1, h, w).
-
-    Clear scenes have a dark one almost everywhere, hazy and pale ones a light one.
-    """
-    return -F.max_pool2d(-images.amin(dim=1, keepdim=True), PATCH, stride=PATCH // 2 + 1)
 
 
 def _photographs(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:

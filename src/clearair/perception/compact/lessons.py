@@ -21,6 +21,7 @@ from clearair.data.photos import find_pairs, find_photos
 from clearair.data.pixels import load_pixels
 from clearair.data.splits import split
 from clearair.perception.compact.config import EyesConfig
+from clearair.perception.compact.scenes import is_dark, is_pale
 from clearair.perception.compact.views import far_view, near_crops, near_grid
 from clearair.training.schedule import warmup_cosine
 
@@ -54,6 +55,8 @@ class PerceiverRecipe:
     """Share of batches whose second half shows the first again, damaged alike but not as strongly."""
     real_dark: float = 0.05
     """Share of pictures really taken in low light."""
+    meant: float = 0.0
+    """Share of pictures that show nights and mists, meant to look so and left as they are."""
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warmup: int = 50
@@ -89,6 +92,8 @@ class Photo:
     """(M, H, W) uint8 human region maps."""
     dark: Tensor | None = None
     """(3, H, W) uint8, the same scene really taken in low light."""
+    meant: bool = False
+    """Whether it shows a night or a mist, which only looks damaged."""
 
 
 @dataclass(frozen=True)
@@ -127,10 +132,12 @@ class Batch:
 
 def load_photo(path: Path, data: Path) -> Photo:
     """A clean photograph with its human region maps, where there are any."""
+    pixels = load_pixels(path)
+    meant = is_dark(pixels) or is_pale(pixels)
     maps = sorted((data / "train" / "regions" / "BSDS500").glob(f"{path.stem}_*.png"))
     if path.parent.name != "BSD400" or not maps:
-        return Photo(load_pixels(path))
-    return Photo(load_pixels(path), maps=torch.stack([load_pixels(m)[0] for m in maps]))
+        return Photo(pixels, meant=meant)
+    return Photo(pixels, maps=torch.stack([load_pixels(m)[0] for m in maps]), meant=meant)
 
 
 def load_photos(data: Path, *, held_out: bool = False) -> tuple[list[Photo], list[Photo]]:
@@ -174,18 +181,22 @@ def draw_batch(
 ) -> Batch:
     """Pictures of one random size, damaged at random."""
     side = recipe.crops[_integer(len(recipe.crops), generator)]
-    clean, maps, dark, mapped = [], [], [], []
+    clean, maps, dark, mapped, ready = [], [], [], [], []
+    scenes = [photo for photo in photos if photo.meant]
     count = max(4, min(round(recipe.batch * (224 / side) ** 2), 2 * recipe.batch))
     twins = _uniform(generator) < recipe.twins
     for _ in range(count // 2 if twins else count):
-        real = bool(pairs) and float(torch.rand((), generator=generator)) < recipe.real_dark
-        pool = pairs if real else photos
+        chance = _uniform(generator)
+        real = bool(pairs) and chance < recipe.real_dark
+        meant = bool(scenes) and chance >= 1 - recipe.meant
+        pool = pairs if real else scenes if meant else photos
         pieces = random_crop(pool[_integer(len(pool), generator)], side, recipe.scales, generator)
         clean.append(pieces.clean)
         maps.append(torch.zeros(3, side, side, dtype=torch.uint8) if pieces.maps is None else pieces.maps)
         mapped.append(pieces.maps is not None)
         dark.append(pieces.dark)
-    here = [() if night is not None else draw_kinds(recipe, generator) for night in dark]
+        ready.append(real or meant)
+    here = [() if done else draw_kinds(recipe, generator) for done in ready]
     there = [_draw_other_part(recipe, generator) if kinds else None for kinds in here]
     if twins:
         clean, maps, dark, mapped = 2 * clean, 2 * maps, 2 * dark, 2 * mapped
