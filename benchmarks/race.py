@@ -18,7 +18,8 @@ import torch
 from clearair.ablation.budget import read_budget
 from clearair.ablation.runs import Ablation, Bench, run_ablation
 from clearair.ablation.table import grid
-from clearair.training.recipe import Recipe, Stage, compact
+from clearair.training.recipe import Recipe, Stage
+from clearair.training.recipes import compact
 from clearair.training.variants import Family
 
 

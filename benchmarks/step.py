@@ -37,7 +37,8 @@ from clearair.training.average import update_average
 from clearair.training.memory import keep_freed_memory
 from clearair.training.optimizer import Muon, make_optimizers
 from clearair.training.overrides import override
-from clearair.training.recipe import Recipe, get_recipe
+from clearair.training.recipe import Recipe
+from clearair.training.recipes import get_recipe
 from clearair.training.restoration import RestorerTask
 
 PARTS = ("draw", "perceive", "forward", "backward", "optimiser", "average")

@@ -16,7 +16,7 @@ from clearair.errors import ConfigError, OutputError, TrainingError, UsageError
 from clearair.training.checkpoint import load_checkpoint
 from clearair.training.loop import Interrupted, run
 from clearair.training.overrides import override
-from clearair.training.recipe import smoke
+from clearair.training.recipes import smoke
 from clearair.training.restoration import RestorerTask
 from clearair.training.variants import FAMILIES
 

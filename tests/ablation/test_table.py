@@ -9,7 +9,7 @@ from clearair.ablation.runs import Ablation, Result
 from clearair.ablation.table import grid, read_grid, rows, to_dict
 from clearair.apps.cli.program import cli
 from clearair.errors import DataError
-from clearair.training.recipe import small
+from clearair.training.recipes import small
 from clearair.training.variants import FAMILIES
 
 

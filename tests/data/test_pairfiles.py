@@ -11,7 +11,7 @@ from clearair.data.pairfiles import PairFiles, load_pair
 from clearair.data.pairs import Mix, draw_pairs, generator_for
 from clearair.data.photos import find_clean, load_training_photos
 from clearair.errors import DataError
-from clearair.training.recipe import get_recipe
+from clearair.training.recipes import get_recipe
 
 TINY = ("batch=2", "patch=32", "view=32", "warmup=1", "steps=2")
 

@@ -20,7 +20,7 @@ from matrix import MatrixTask, Plan
 
 from clearair.training.checkpoint import load_checkpoint
 from clearair.training.loop import run
-from clearair.training.recipe import smoke
+from clearair.training.recipes import smoke
 from clearair.training.restoration import RestorerTask
 from clearair.training.resume import LATEST
 

@@ -11,7 +11,8 @@ from shade import Shade
 
 from clearair.training.loop import run
 from clearair.training.processes import ALONE, Processes, joined
-from clearair.training.recipe import Recipe, smoke
+from clearair.training.recipe import Recipe
+from clearair.training.recipes import smoke
 from clearair.training.restoration import RestorerTask
 
 SHARES = (0, 2)

@@ -12,7 +12,7 @@ from clearair.apps.cli.program import cli
 from clearair.errors import ClearAirError, ConfigError, OutputError, TrainingError
 from clearair.models import save_model
 from clearair.network import ClearAIR
-from clearair.training.recipe import RECIPES, smoke
+from clearair.training.recipes import RECIPES, smoke
 
 TINY = ("--set", "batch=1", "view=64", "patch=32", "warmup=1")
 

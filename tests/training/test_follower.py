@@ -13,7 +13,7 @@ from clearair.training.board import Board
 from clearair.training.checkpoint import load_checkpoint
 from clearair.training.follower import Follower
 from clearair.training.loop import run
-from clearair.training.recipe import smoke
+from clearair.training.recipes import smoke
 from clearair.training.restoration import RestorerTask
 from clearair.training.resume import LATEST
 from clearair.training.samples import load_samples

@@ -4,7 +4,8 @@ import pytest
 
 from clearair.errors import ConfigError
 from clearair.training.overrides import override
-from clearair.training.recipe import Recipe, Stage, compact
+from clearair.training.recipe import Recipe, Stage
+from clearair.training.recipes import compact
 
 
 def test_fields_are_read_as_their_own_type():

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from clearair.errors import ConfigError
-from clearair.training.recipe import RECIPES, Stage, get_recipe, smoke
+from clearair.training.recipe import Stage
+from clearair.training.recipes import smoke
 
 
 def test_the_rate_warms_up_stays_and_decays_to_almost_nothing():
@@ -18,16 +19,6 @@ def test_the_rate_warms_up_stays_and_decays_to_almost_nothing():
 def test_a_longer_run_has_the_same_rates_until_the_shorter_one_decays():
     short, long = (replace(smoke(), steps=steps, warmup=5, decay_steps=10) for steps in (50, 90))
     assert all(short.rate(step) == long.rate(step) for step in range(40))
-
-
-@pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_can_be_had_by_its_name(name):
-    assert get_recipe(name).name == name
-
-
-def test_an_unknown_recipe_is_refused_with_the_known_ones():
-    with pytest.raises(ConfigError, match="compact"):
-        get_recipe("compct")
 
 
 def test_a_stage_holds_from_its_step_on():
@@ -46,10 +37,6 @@ def test_stages_out_of_order_are_refused(starts):
 def test_a_stage_whose_patch_does_not_fit_is_refused():
     with pytest.raises(ConfigError, match="128 and 96"):
         Stage(5, 2, 128, 96)
-
-
-def test_the_spectrum_is_off_unless_asked_for():
-    assert all(get_recipe(name).fft == 0 for name in RECIPES)
 
 
 def test_a_patch_larger_than_its_view_is_refused():

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from clearair.data.pairs import _draw_kinds
-from clearair.training.recipe import RECIPES, get_recipe, smoke
+from clearair.errors import ConfigError
+from clearair.training.recipes import RECIPES, get_recipe, smoke
 from clearair.training.variants import component_variants, perception_orders
 
 
@@ -17,6 +18,11 @@ def published(table: str) -> set[str]:
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_has_its_own_name(name):
     assert get_recipe(name).name == name
+
+
+def test_an_unknown_recipe_is_refused_with_the_known_ones():
+    with pytest.raises(ConfigError, match="compact"):
+        get_recipe("compct")
 
 
 @pytest.mark.parametrize(
@@ -44,3 +50,7 @@ def test_each_variant_differs_from_every_other():
     states = {(v.network.quality, v.network.regions, v.network.degradation, v.clue_reuse) for v in variants}
     assert len(states) == 8
     assert len({variant.network.order for variant in perception_orders(smoke()).values()}) == 3
+
+
+def test_the_spectrum_is_off_unless_asked_for():
+    assert all(get_recipe(name).fft == 0 for name in RECIPES)

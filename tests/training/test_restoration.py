@@ -21,7 +21,8 @@ from clearair.runtime import precision
 from clearair.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from clearair.training.loop import run, update
 from clearair.training.losses import clue_reuse, spectrum_error
-from clearair.training.recipe import Recipe, Stage, base, smoke
+from clearair.training.recipe import Recipe, Stage
+from clearair.training.recipes import base, smoke
 from clearair.training.restoration import Patches, RestorerTask
 from clearair.training.resume import LATEST, STABLE, last_checkpoint
 

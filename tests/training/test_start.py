@@ -6,7 +6,7 @@ import torch
 from clearair.errors import ModelError, TrainingError
 from clearair.models import load_model, save_model
 from clearair.network import COMPACT, ClearAIR
-from clearair.training.recipe import smoke
+from clearair.training.recipes import smoke
 from clearair.training.start import load_start
 
 

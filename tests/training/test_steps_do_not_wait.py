@@ -13,7 +13,7 @@ from clearair.network.overview import survey
 from clearair.network.regions import drop_regions
 from clearair.perception import load_compact
 from clearair.training.loop import run, update
-from clearair.training.recipe import smoke
+from clearair.training.recipes import smoke
 from clearair.training.restoration import RestorerTask
 
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from clearair.training.recipe import RECIPES, ablation, compact, get_recipe, small
+from clearair.training.recipes import RECIPES, ablation, compact, get_recipe, small
 from clearair.training.variants import FAMILIES, slug
 
 

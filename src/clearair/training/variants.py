@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from clearair.network.config import Perception
 from clearair.training.losses import ClueReuse
-
-if TYPE_CHECKING:
-    from clearair.training.recipe import Recipe
+from clearair.training.recipe import Recipe
 
 COMPONENTS = (
     ("IQA", "ICRM"),

@@ -73,7 +73,7 @@ def ablate(
     from clearair.files.outputs import make_folder
     from clearair.image import exists, write_atomically
     from clearair.training.overrides import meant, override
-    from clearair.training.recipe import get_recipe
+    from clearair.training.recipes import get_recipe
 
     (name,) = names
     if name not in FAMILIES:
@@ -110,7 +110,7 @@ def ablate(
 
 
 def _variants(family: str) -> list[str]:
-    from clearair.training.recipe import small
+    from clearair.training.recipes import small
     from clearair.training.variants import FAMILIES
 
     return list(FAMILIES[family].variants(small()))

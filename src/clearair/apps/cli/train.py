@@ -215,7 +215,7 @@ def _unpacked(data: Path, out: Path, processes: Processes) -> Path:
 
 
 def _list() -> None:
-    from clearair.training.recipe import RECIPES
+    from clearair.training.recipes import RECIPES
 
     lines = {name: listed.about for name, listed in RECIPES.items()}
     lines["perceivers"] = (
@@ -242,7 +242,7 @@ def _train_restorer(
     from clearair.training.follower import Follower
     from clearair.training.loop import Interrupted, run
     from clearair.training.overrides import override
-    from clearair.training.recipe import get_recipe
+    from clearair.training.recipes import get_recipe
     from clearair.training.restoration import RestorerTask
 
     processes = machine.processes
