@@ -21,7 +21,7 @@ from clearair.perception.compact.lessons import (
     draw_batch,
     random_crop,
 )
-from clearair.perception.compact.scenes import is_dark, is_pale
+from clearair.perception.compact.lookalikes import is_dark, is_pale
 
 NIGHT_WHOLE, NIGHT_VIEW, REAL_DARK = 12.0, 6.0, 8.0
 """How much dark scenes count for low light, whole and in part, and pictures really taken in too little light:
