@@ -55,14 +55,19 @@ def even_shares(recipe: Recipe) -> Recipe:
     return replace(as_it_is(recipe), mix=replace(recipe.mix, single=even))
 
 
+def more_mixtures(recipe: Recipe) -> Recipe:
+    """Twice as many pictures with several kinds of damage."""
+    return replace(as_it_is(recipe), mix=replace(recipe.mix, mixture=2 * recipe.mix.mixture))
+
+
 def two_windows(recipe: Recipe) -> Recipe:
     """As many windows a step, two of each view: half of the drawing and perceiving."""
     return replace(as_it_is(recipe), batch=recipe.batch // 2, windows=2)
 
 
 def progressive(recipe: Recipe) -> Recipe:
-    """Small windows first, larger ones after a while, which is the first half of a race by steps."""
-    start = min(600, max(1, recipe.steps // 2))
+    """Small windows first, larger ones from about the middle of ten minutes on, or of a race by steps."""
+    start = min(130, max(1, recipe.steps // 2))
     return replace(as_it_is(recipe), stages=(Stage(start, batch=8, patch=96, view=192),))
 
 
@@ -72,6 +77,7 @@ VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
         as_it_is,
         no_tone,
         even_shares,
+        more_mixtures,
         fft,
         strong_fft,
         patch_96,
