@@ -18,8 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.appearance import draw_appearance
-from clearair.data.degradations import CDD11, KINDS, degrade_in_parts
+from clearair.data.degradations import KINDS, degrade_in_parts
 from clearair.data.degradations.draws import happening
+from clearair.data.mixtures import draw_mixture
 from clearair.data.pairfiles import Pair
 from clearair.data.photos import TrainingPhotos
 
@@ -50,7 +51,7 @@ class Mix:
     looks: float = 0.2
     """Share of photographs that are given another look first, such as low-key or pale, which is to stay."""
     mixture: float = 0.10
-    """Two or more kinds: those of CDD-11, some with noise or JPEG on top."""
+    """Two or more kinds (`draw_mixture`)."""
     mixtures: tuple[str, ...] = ()
     """Only these mixtures, such as "haze+rain", and nothing on top."""
     partial: float = 0.3
@@ -218,17 +219,7 @@ def _draw_kinds(mix: Mix, generator: torch.Generator) -> tuple[str, ...]:
         return ()
     if mix.mixtures:
         return tuple(mix.mixtures[_index(len(mix.mixtures), generator)].split("+"))
-    several = [kinds for kinds in CDD11 if len(kinds) > 1]
-    chosen = several[_index(len(several), generator)]
-    roll = _uniform(generator)
-    if roll < 0.25:
-        return (*chosen, "noise")
-    if roll < 0.4:
-        return (*chosen, "jpeg")
-    if roll < 0.6:
-        pair = torch.randperm(len(KINDS), generator=generator)[:2].tolist()
-        return tuple(KINDS[index] for index in sorted(pair))
-    return chosen
+    return draw_mixture(generator)
 
 
 def _view(photo: Tensor, side: int, scales: tuple[float, float], generator: torch.Generator) -> Tensor:

@@ -240,7 +240,7 @@ def test_damage_in_parts_is_covered_in_parts(data):
 
 def test_pictures_have_eight_bits_and_clean_ones_are_their_own_truth(data):
     photo = load_photo(data / "train/clean/BSD400/77.jpg", data)
-    batch = draw_batch([photo], [], replace(TINY, batch=8, varied=1.0), generator(5))
+    batch = draw_batch([photo], [], replace(TINY, batch=24, varied=1.0), generator(5))
     assert torch.allclose(batch.images * 255, (batch.images * 255).round(), atol=1e-3)
     untouched = ~batch.kinds.any(dim=1)
     assert untouched.any()

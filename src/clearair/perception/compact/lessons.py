@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.appearance import draw_appearance
-from clearair.data.degradations import CDD11, KINDS, degrade_in_parts
+from clearair.data.degradations import KINDS, degrade_in_parts
+from clearair.data.mixtures import draw_mixture
 from clearair.data.photos import find_pairs, find_photos
 from clearair.data.pixels import load_pixels
 from clearair.data.splits import split
@@ -160,20 +161,8 @@ def draw_kinds(recipe: PerceiverRecipe, generator: torch.Generator) -> tuple[str
     if chance < recipe.clean:
         return ()
     if chance < recipe.clean + recipe.mixed:
-        return _draw_mixture(generator)
+        return draw_mixture(generator)
     return (KINDS[int(torch.multinomial(torch.tensor(recipe.shares), 1, generator=generator))],)
-
-
-def _draw_mixture(generator: torch.Generator) -> tuple[str, ...]:
-    mixtures = [tuple(kinds) for kinds in CDD11 if len(kinds) > 1]
-    chosen = mixtures[_integer(len(mixtures), generator)]
-    form = _integer(4, generator)
-    if form == 0:  # noise or JPEG on top, as a camera would add them
-        return (*chosen, ("noise", "jpeg")[_integer(2, generator)])
-    if form == 1:
-        pair = torch.randperm(len(KINDS), generator=generator)[:2].tolist()
-        return tuple(KINDS[index] for index in pair)
-    return chosen
 
 
 def draw_batch(
