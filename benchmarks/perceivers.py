@@ -23,7 +23,7 @@ from clearair.data.appearance import draw_appearance
 from clearair.data.degradations import CDD11, KINDS, degrade
 from clearair.data.pairs import Mix, draw_pairs
 from clearair.data.photos import TrainingPhotos, find_photos
-from clearair.data.pixels import load_pixels
+from clearair.data.pixels import load_pixels, reduced
 from clearair.data.splits import undamaged
 from clearair.data.validation import validation_sets
 from clearair.perception import CompactPerceiver, load_compact
@@ -270,6 +270,7 @@ def report_doubt(perceiver: CompactPerceiver, data: Path, pairs: list[Photo]) ->
     """How sure undamaged pictures make the perceiver of what changes tone, and how many damaged ones more.
 
     A ramp of `clearair.perception.confidence` must begin above the first, and then misses all others.
+    Undamaged pictures are shown whole and reduced.
     """
 
     def found(photos: Iterable[torch.Tensor]) -> NDArray[np.float32]:
@@ -277,7 +278,9 @@ def report_doubt(perceiver: CompactPerceiver, data: Path, pairs: list[Photo]) ->
         return np.array([perceiver.perceive_image(to_array(photo)).probabilities for photo in photos])
 
     names = [*undamaged(find_photos(data / "train" / "clean"))]
-    right = found(load_pixels(path) for path in names)
+    right = np.maximum(
+        found(load_pixels(path) for path in names), found(reduced(load_pixels(path)) for path in names)
+    )
     real = found(pair.dark for pair in pairs if pair.dark is not None)
     table("kind", "surest undamaged", "the two after it", "damaged views", "surer", "real pairs", "surer")
     for views in validation_sets(data, views=36, kinds=ONLY_TONE):

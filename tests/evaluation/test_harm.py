@@ -40,6 +40,26 @@ def test_held_out_and_unusual_pictures_are_compared_with_themselves(data):
     assert harm.worst == pytest.approx(28.13, abs=0.01)
 
 
+def test_large_pictures_are_also_shown_reduced(data):
+    path = data / "train" / "clean" / "aaa" / "00.png"
+    path.unlink()
+    write_photo(Photo(np.full((40, 800, 3), 90, np.uint8)), path)
+    shown = []
+
+    def look(image):
+        shown.append(image.shape)
+        return image
+
+    harm = measure_harm(look, data, [])
+    assert shown[:2] == [(40, 800, 3), (20, 400, 3)]
+    assert [(kept.name, kept.size) for kept in harm.kept[:3]] == [
+        ("aaa/00.png", "whole"),
+        ("aaa/00.png", "reduced"),
+        ("aaa/20.png", "whole"),
+    ]
+    assert "| reduced | 1 | 100.00 |" in harm_report(harm)
+
+
 def test_doing_nothing_does_no_harm(data):
     harm = measure_harm(lambda image: image, data, [views()])
     assert harm.worst == harm.fifth_percentile == 100

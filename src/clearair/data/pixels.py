@@ -7,11 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.image import read_photo
 from clearair.image.libvips import libvips
 from clearair.image.pillow import read_with_pillow
+
+REDUCED = 400
+"""Longer side in px of photographs that are made small, as they are sent around."""
 
 
 def load_pixels(path: Path) -> Tensor:
@@ -31,3 +35,13 @@ def has_libvips() -> bool:
     except (ImportError, OSError):  # pyvips, or the library that it opens
         return False
     return True
+
+
+def reduced(pixels: Tensor, side: int = REDUCED) -> Tensor:
+    """(3, H, W) uint8 -> the same, its longer side at most `side` pixels."""
+    factor = side / max(pixels.shape[1:])
+    if factor >= 1:
+        return pixels
+    size = [max(1, round(length * factor)) for length in pixels.shape[1:]]
+    small = F.interpolate(pixels[None].float(), size, mode="bilinear", antialias=True)
+    return small[0].round_().clamp_(0, 255).to(torch.uint8)

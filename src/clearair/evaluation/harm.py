@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clearair.data.photos import find_photos
+from clearair.data.pixels import REDUCED, load_pixels, reduced
 from clearair.data.splits import undamaged
 from clearair.data.validation import ValidationSet
 from clearair.evaluation.benchmarks import Restore
 from clearair.evaluation.metrics import psnr
-from clearair.image import read_photo, to_depth
 
 WORST, FIFTH_PERCENTILE = 36.0, 40.0
 """PSNR in dB that the worst of all undamaged pictures, and all but one in twenty, must reach."""
@@ -34,6 +34,8 @@ class Kept:
     name: str
     group: str
     """"held out", or what is unusual about it."""
+    size: str
+    """"whole", or "reduced", as pictures are sent around."""
     psnr: float
     """Against itself as it came in, in dB."""
 
@@ -90,7 +92,7 @@ def measure_harm(
     every: int = 1,
     on_image: Callable[[str, str, float], None] | None = None,
 ) -> Harm:
-    """Restore the held-out and the unusual photographs, whole, and the damaged views of `sets`.
+    """Restore the held-out and the unusual photographs, whole and reduced, and the damaged views of `sets`.
 
     `every` takes each n-th photograph only. `on_image` is told (group or kind, name, PSNR) after each.
     Raises DataError when there are no photographs.
@@ -99,11 +101,16 @@ def measure_harm(
     photos = find_photos(root)
     kept = []
     for path, group in list(undamaged(photos).items())[::every]:
-        image = to_depth(read_photo(path).pixels, np.dtype(np.uint8))
-        found = Kept(path.relative_to(root).as_posix(), group, psnr(restore(image), image))
-        kept.append(found)
-        if on_image:
-            on_image(group, found.name, found.psnr)
+        pixels = load_pixels(path)
+        shows = {"whole": pixels}
+        if max(pixels.shape) > REDUCED:
+            shows["reduced"] = reduced(pixels)
+        for size, shown in shows.items():
+            image = shown.permute(1, 2, 0).numpy()
+            found = Kept(path.relative_to(root).as_posix(), group, size, psnr(restore(image), image))
+            kept.append(found)
+            if on_image:
+                on_image(f"{group}, {size}", found.name, found.psnr)
     changes = []
     for views in sets:
         if views.kind == "clean":
@@ -119,10 +126,10 @@ def measure_harm(
 
 def harm_report(harm: Harm, most: int = 8) -> str:
     """Markdown: undamaged pictures by group and the worst of them, damaged ones by kind and the worst."""
-    groups = list(dict.fromkeys(kept.group for kept in harm.kept))
+    groups = dict.fromkeys([*(kept.size for kept in harm.kept), *(kept.group for kept in harm.kept)])
     lines = ["| undamaged | pictures | worst | 5th percentile | mean |", "| --- | --- | --- | --- | --- |"]
     for group in ("all", *groups):
-        values = [kept.psnr for kept in harm.kept if group in ("all", kept.group)]
+        values = [kept.psnr for kept in harm.kept if group in ("all", kept.size, kept.group)]
         lines.append(
             f"| {group} | {len(values)} | {min(values):.2f} | {np.percentile(values, 5):.2f} | "
             f"{np.mean(values):.2f} |"
@@ -134,7 +141,7 @@ def harm_report(harm: Harm, most: int = 8) -> str:
         "",
     ]
     lines += [
-        f"- {kept.name} ({kept.group}): {kept.psnr:.2f} dB"
+        f"- {kept.name} ({kept.group}, {kept.size}): {kept.psnr:.2f} dB"
         for kept in sorted(harm.kept, key=lambda kept: kept.psnr)[:most]
     ]
     lines += [

@@ -8,6 +8,7 @@ import skimage.data
 import torch
 
 from clearair.data.degradations import KINDS
+from clearair.data.pixels import REDUCED
 from clearair.perception.compact.exams import (
     DAMAGES,
     MIST_VIEW,
@@ -24,7 +25,7 @@ RECIPE = replace(PerceiverRecipe(), batch=2, crops=(160,), twins=0.0)
 
 
 def photo() -> torch.Tensor:
-    return torch.from_numpy(skimage.data.astronaut()[100:292, 100:316]).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(skimage.data.astronaut()[100:292, 60:500]).permute(2, 0, 1).contiguous()
 
 
 def exams():
@@ -35,15 +36,16 @@ def exams():
 
 def test_scenes_that_are_meant_to_be_dark_are_right_and_count_most():
     nights = [exam for exam in exams() if exam.about == "lowlight" and not exam.kinds.any()]
-    # Whole with its mirror image, and two views.
-    assert [exam.weight for exam in nights] == [NIGHT_WHOLE, NIGHT_VIEW, NIGHT_VIEW]
+    # Whole and reduced, each with its mirror image, and two views.
+    assert [exam.weight for exam in nights] == [NIGHT_WHOLE, NIGHT_WHOLE, NIGHT_VIEW, NIGHT_VIEW]
+    assert max(nights[1].images.shape) == REDUCED < max(nights[0].images.shape)
     assert torch.equal(nights[0].images[0], nights[0].images[1].flip(2))
     assert max(float(exam.images.mean()) for exam in nights) < 70 / 255
 
 
 def test_scenes_that_are_meant_to_be_pale_are_right_and_count_for_haze():
     pale = [exam for exam in exams() if exam.about == "haze"]
-    assert [exam.weight for exam in pale] == [MIST_WHOLE, MIST_VIEW, MIST_VIEW]
+    assert [exam.weight for exam in pale] == [MIST_WHOLE, MIST_WHOLE, MIST_VIEW, MIST_VIEW]
     assert not any(exam.kinds.any() for exam in pale)
     assert min(float(exam.images.mean()) for exam in pale) > 0.5
 

@@ -6,7 +6,8 @@ Shapes: B images, H x W pixels, K kinds.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch import Tensor
 from clearair.data.appearance import draw_appearance
 from clearair.data.degradations import KINDS, degrade
 from clearair.data.pairs import generator_for
+from clearair.data.pixels import reduced
 from clearair.perception.compact.calibration import Exam
 from clearair.perception.compact.lessons import (
     PerceiverRecipe,
@@ -77,20 +79,30 @@ def _mists(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam
 def _meant_to_be(
     kind: str, photos: Sequence[Photo], weight: float, of_views: float, generator: torch.Generator
 ) -> Iterator[Exam]:
-    """Photographs that look like a kind of damage and are right: whole, mirrored, and views."""
+    """Photographs that look like a kind of damage and are right: whole, reduced, mirrored, and views."""
     for photo in photos:
-        whole = _picture(photo.clean)
-        yield Exam(torch.cat([whole, whole.flip(3)]), named().expand(2, -1), weight, kind)
+        for pixels in (photo.clean, reduced(photo.clean)):
+            whole = _picture(pixels)
+            yield Exam(torch.cat([whole, whole.flip(3)]), named().expand(2, -1), weight, kind)
         for side in SIDES:
             view = random_crop(photo, side, SCALES, generator)
             yield Exam(_picture(view.clean), named(), of_views, kind)
 
 
 def _photographs(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:
-    """Each photograph, whole or a view: as it is, with another look, and with kinds of damage in turn."""
-    whole_then_views = itertools.cycle([None, SIDES[0], None, SIDES[1]])
-    for index, (photo, side) in enumerate(zip(photos, whole_then_views, strict=False)):
-        clean = _picture((photo if side is None else random_crop(photo, side, SCALES, generator)).clean)
+    """Each photograph, whole, reduced or a view: as it is, with another look, and with damage in turn."""
+
+    def view(side: int, photo: Photo) -> Tensor:
+        return random_crop(photo, side, SCALES, generator).clean
+
+    shows: list[Callable[[Photo], Tensor]] = [
+        lambda photo: photo.clean,
+        partial(view, SIDES[0]),
+        lambda photo: reduced(photo.clean),
+        partial(view, SIDES[1]),
+    ]
+    for index, (photo, show) in enumerate(zip(photos, itertools.cycle(shows), strict=False)):
+        clean = _picture(show(photo))
         yield Exam(clean, named())
         yield Exam(_stored(draw_appearance(clean, generator, 1.0)(clean)), named())
         for turn in range(DAMAGES):

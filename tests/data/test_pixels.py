@@ -1,0 +1,26 @@
+"""Pixels for training: how photographs are made small."""
+
+import pytest
+import torch
+
+from clearair.data.pixels import REDUCED, reduced
+
+
+def test_the_longer_side_is_what_was_asked_for_and_the_shape_stays():
+    pixels = torch.randint(
+        0, 256, (3, 300, 900), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    assert reduced(pixels).shape == (3, 133, REDUCED)
+    assert reduced(pixels.mT, 90).shape == (3, 90, 30)
+
+
+def test_a_small_picture_stays_as_it_is():
+    pixels = torch.arange(3 * 20 * 12, dtype=torch.uint8).reshape(3, 20, 12)
+    assert torch.equal(reduced(pixels), pixels)
+
+
+@pytest.mark.parametrize("value", [0, 100, 255])
+def test_an_even_picture_keeps_its_value(value):
+    small = reduced(torch.full((3, 500, 700), value, dtype=torch.uint8))
+    assert small.dtype == torch.uint8
+    assert (small == value).all()
