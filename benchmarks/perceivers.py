@@ -278,9 +278,8 @@ def report_doubt(perceiver: CompactPerceiver, data: Path, pairs: list[Photo]) ->
         return np.array([perceiver.perceive_image(to_array(photo)).probabilities for photo in photos])
 
     names = [*undamaged(find_photos(data / "train" / "clean"))]
-    right = np.maximum(
-        found(load_pixels(path) for path in names), found(reduced(load_pixels(path)) for path in names)
-    )
+    photos = [load_pixels(path) for path in names]
+    right = np.maximum(found(photos), found(map(reduced, photos)))
     real = found(pair.dark for pair in pairs if pair.dark is not None)
     table("kind", "surest undamaged", "the two after it", "damaged views", "surer", "real pairs", "surer")
     for views in validation_sets(data, views=36, kinds=ONLY_TONE):

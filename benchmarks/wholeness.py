@@ -21,7 +21,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from clearair import Restorer
-from clearair.data.degradations import CDD11, KINDS, degrade
+from clearair.data.degradations import KINDS, degrade
+from clearair.data.mixtures import MIXTURES
 from clearair.data.photos import find_photos
 from clearair.data.pixels import load_pixels
 from clearair.data.splits import split
@@ -79,7 +80,7 @@ def report_tiles(whole: Restorer, options: argparse.Namespace) -> None:
 def large_pictures(data: Path, count: int) -> Iterator[tuple[str, tuple[str, ...], Image, Image]]:
     """(name, kinds, damaged, clean) of at least a megapixel: a photograph enlarged, or four stitched."""
     photos = split(find_photos(data / "train" / "clean"), "clean")[1]
-    damages = [*((kind,) for kind in KINDS), *(kinds for kinds in CDD11 if len(kinds) > 1)]
+    damages = [*((kind,) for kind in KINDS), *MIXTURES]
     for index in range(count):
         chosen = [load_pixels(photos[(5 * index + k) % len(photos)]).float() for k in range(4)]
         if index % 2:

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 import torch
 
-from clearair.data.degradations import CDD11, KINDS
-from clearair.data.mixtures import BELOW, ON_TOP, draw_mixture
+from clearair.data.degradations import KINDS
+from clearair.data.mixtures import BELOW, MIXTURES, ON_TOP, draw_mixture
 
 
 def drawn(count: int) -> Counter[tuple[str, ...]]:
@@ -23,9 +23,8 @@ def test_several_kinds_come_together_and_none_twice():
 def test_every_kind_is_drawn_under_noise_and_under_jpeg_and_so_is_every_mixture_of_weather():
     found = set(drawn(3000))
     assert {(kind, top) for kind in BELOW for top in ON_TOP} <= found
-    weather = [kinds for kinds in CDD11 if len(kinds) > 1]
-    assert set(weather) <= found
-    assert {(*kinds, top) for kinds in weather for top in ON_TOP} <= found
+    assert set(MIXTURES) <= found
+    assert {(*kinds, top) for kinds in MIXTURES for top in ON_TOP} <= found
 
 
 def test_a_third_are_one_kind_under_what_a_camera_adds():

@@ -1,9 +1,18 @@
 """Pixels for training: how photographs are made small."""
 
+import numpy as np
 import pytest
 import torch
 
-from clearair.data.pixels import REDUCED, reduced
+from clearair.data.pixels import REDUCED, load_pixels, reduced
+from clearair.image import Photo, write_photo
+
+
+def test_a_picture_of_sixteen_bits_is_read_as_eight(tmp_path):
+    write_photo(Photo(np.full((8, 9, 3), 257 * 90, np.uint16)), tmp_path / "deep.png")
+    pixels = load_pixels(tmp_path / "deep.png")
+    assert pixels.dtype == torch.uint8
+    assert (pixels == 90).all()
 
 
 def test_the_longer_side_is_what_was_asked_for_and_the_shape_stays():

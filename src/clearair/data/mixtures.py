@@ -12,6 +12,8 @@ from clearair.data.degradations import CDD11, KINDS
 ON_TOP = ("noise", "jpeg")
 """What a camera adds to whatever else is wrong."""
 BELOW = tuple(kind for kind in KINDS if kind not in ON_TOP)
+MIXTURES = tuple(kinds for kinds in CDD11 if len(kinds) > 1)
+"""Those of CDD-11, of weather and darkness."""
 
 T = TypeVar("T")
 
@@ -23,7 +25,7 @@ def draw_mixture(generator: torch.Generator) -> tuple[str, ...]:
         return (_one_of(BELOW, generator), _one_of(ON_TOP, generator))
     if roll < 0.45:
         return tuple(KINDS[index] for index in torch.randperm(len(KINDS), generator=generator)[:2].tolist())
-    weather = _one_of([kinds for kinds in CDD11 if len(kinds) > 1], generator)
+    weather = _one_of(MIXTURES, generator)
     return (*weather, _one_of(ON_TOP, generator)) if roll < 0.7 else weather
 
 

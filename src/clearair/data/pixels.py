@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.image import read_photo
+from clearair.image import read_photo, to_depth
 from clearair.image.libvips import libvips
 from clearair.image.pillow import read_with_pillow
 
@@ -24,6 +24,7 @@ def load_pixels(path: Path) -> Tensor:
     Raises ImageError.
     """
     pixels = read_photo(path).pixels if has_libvips() else read_with_pillow(path)
+    pixels = to_depth(pixels, np.dtype(np.uint8))
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
 
@@ -38,7 +39,7 @@ def has_libvips() -> bool:
 
 
 def reduced(pixels: Tensor, side: int = REDUCED) -> Tensor:
-    """(3, H, W) uint8 -> the same, its longer side at most `side` pixels."""
+    """(3, H, W) uint8 -> the same, its longer side at most `side` pixels; itself if it is no larger."""
     factor = side / max(pixels.shape[1:])
     if factor >= 1:
         return pixels

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.degradations import CDD11, KINDS, degrade, degrade_in_parts
+from clearair.data.degradations import KINDS, degrade, degrade_in_parts
+from clearair.data.mixtures import MIXTURES
 from clearair.data.photos import find_clean, find_pairs
 from clearair.data.pixels import load_pixels
 from clearair.data.splits import split
@@ -30,8 +31,6 @@ REAL = {"real lowlight": "lowlight", "real rain": "rain"}
 """Sets of really damaged photographs, and the folder below `train` that holds them."""
 VALIDATION_KINDS = (*KINDS, "mixture", "regional", "clean", *REAL)
 """Every set, in the order of tables."""
-
-MIXTURES = tuple(kinds for kinds in CDD11 if len(kinds) > 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clearair.data.photos import find_photos
-from clearair.data.pixels import REDUCED, load_pixels, reduced
+from clearair.data.pixels import load_pixels, reduced
 from clearair.data.splits import undamaged
 from clearair.data.validation import ValidationSet
 from clearair.evaluation.benchmarks import Restore
@@ -102,9 +102,8 @@ def measure_harm(
     kept = []
     for path, group in list(undamaged(photos).items())[::every]:
         pixels = load_pixels(path)
-        shows = {"whole": pixels}
-        if max(pixels.shape) > REDUCED:
-            shows["reduced"] = reduced(pixels)
+        small = reduced(pixels)
+        shows = {"whole": pixels} if small is pixels else {"whole": pixels, "reduced": small}
         for size, shown in shows.items():
             image = shown.permute(1, 2, 0).numpy()
             found = Kept(path.relative_to(root).as_posix(), group, size, psnr(restore(image), image))

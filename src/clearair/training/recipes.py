@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from clearair.data.degradations import CDD11
+from clearair.data.mixtures import MIXTURES
 from clearair.data.pairs import Mix
 from clearair.errors import ConfigError
 from clearair.network import BASE, COMPACT, TINY
@@ -77,7 +77,7 @@ def all_weather() -> Recipe:
 def composite() -> Recipe:
     """The paper's Table 5: four kinds of damage and their seven mixtures."""
     recipe = _paper("composite", "haze", "rain", "lowlight", "snow", sets=("CDD-11-train",))
-    mixtures = tuple("+".join(kinds) for kinds in CDD11 if len(kinds) > 1)
+    mixtures = tuple("+".join(kinds) for kinds in MIXTURES)
     return replace(recipe, mix=replace(recipe.mix, mixture=float(len(mixtures)), mixtures=mixtures))
 
 

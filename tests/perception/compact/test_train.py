@@ -125,7 +125,7 @@ def test_a_picture_really_taken_in_the_dark_has_low_light_of_unknown_strength(da
 
 def test_scenes_that_are_meant_to_look_so_stay_as_they_are(data):
     day = load_photo(data / "train/clean/BSD400/77.jpg", data)
-    night = replace(day, clean=day.clean // 8, meant=True)
+    night = replace(day, clean=day.clean // 8)
     damaged = replace(TINY, batch=8, clean=0.0, varied=0.0)
     batch = draw_batch([day, night], [], replace(damaged, meant=1.0), generator())
     assert not batch.kinds.any()

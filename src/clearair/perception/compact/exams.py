@@ -5,9 +5,7 @@ Shapes: B images, H x W pixels, K kinds.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -91,18 +89,13 @@ def _meant_to_be(
 
 def _photographs(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:
     """Each photograph, whole, reduced or a view: as it is, with another look, and with damage in turn."""
-
-    def view(side: int, photo: Photo) -> Tensor:
-        return random_crop(photo, side, SCALES, generator).clean
-
-    shows: list[Callable[[Photo], Tensor]] = [
-        lambda photo: photo.clean,
-        partial(view, SIDES[0]),
-        lambda photo: reduced(photo.clean),
-        partial(view, SIDES[1]),
-    ]
-    for index, (photo, show) in enumerate(zip(photos, itertools.cycle(shows), strict=False)):
-        clean = _picture(show(photo))
+    for index, photo in enumerate(photos):
+        second, is_view = divmod(index % 4, 2)
+        if is_view:
+            pixels = random_crop(photo, SIDES[second], SCALES, generator).clean
+        else:
+            pixels = reduced(photo.clean) if second else photo.clean
+        clean = _picture(pixels)
         yield Exam(clean, named())
         yield Exam(_stored(draw_appearance(clean, generator, 1.0)(clean)), named())
         for turn in range(DAMAGES):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,11 @@ class Photo:
     """(M, H, W) uint8 human region maps."""
     dark: Tensor | None = None
     """(3, H, W) uint8, the same scene really taken in low light."""
-    meant: bool = False
-    """Whether it shows a night or a mist, which only looks damaged."""
+
+    @cached_property
+    def is_lookalike(self) -> bool:
+        """Whether it shows a night or a mist, which only looks damaged."""
+        return is_dark(self.clean) or is_pale(self.clean)
 
 
 @dataclass(frozen=True)
@@ -133,12 +137,10 @@ class Batch:
 
 def load_photo(path: Path, data: Path) -> Photo:
     """A clean photograph with its human region maps, where there are any."""
-    pixels = load_pixels(path)
-    meant = is_dark(pixels) or is_pale(pixels)
     maps = sorted((data / "train" / "regions" / "BSDS500").glob(f"{path.stem}_*.png"))
     if path.parent.name != "BSD400" or not maps:
-        return Photo(pixels, meant=meant)
-    return Photo(pixels, maps=torch.stack([load_pixels(m)[0] for m in maps]), meant=meant)
+        return Photo(load_pixels(path))
+    return Photo(load_pixels(path), maps=torch.stack([load_pixels(m)[0] for m in maps]))
 
 
 def load_photos(data: Path, *, held_out: bool = False) -> tuple[list[Photo], list[Photo]]:
@@ -171,14 +173,14 @@ def draw_batch(
     """Pictures of one random size, damaged at random."""
     side = recipe.crops[_integer(len(recipe.crops), generator)]
     clean, maps, dark, mapped, ready = [], [], [], [], []
-    scenes = [photo for photo in photos if photo.meant]
+    lookalikes = [photo for photo in photos if photo.is_lookalike] if recipe.meant else []
     count = max(4, min(round(recipe.batch * (224 / side) ** 2), 2 * recipe.batch))
     twins = _uniform(generator) < recipe.twins
     for _ in range(count // 2 if twins else count):
         chance = _uniform(generator)
         real = bool(pairs) and chance < recipe.real_dark
-        meant = bool(scenes) and chance >= 1 - recipe.meant
-        pool = pairs if real else scenes if meant else photos
+        meant = bool(lookalikes) and chance >= 1 - recipe.meant
+        pool = pairs if real else lookalikes if meant else photos
         pieces = random_crop(pool[_integer(len(pool), generator)], side, recipe.scales, generator)
         clean.append(pieces.clean)
         maps.append(torch.zeros(3, side, side, dtype=torch.uint8) if pieces.maps is None else pieces.maps)
