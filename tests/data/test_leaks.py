@@ -46,6 +46,19 @@ def test_crops_of_many_pictures_are_found(tmp_path, name, share, corner):
         assert "turned" in leak.how
 
 
+@pytest.mark.parametrize("back", [False, True])
+def test_a_crop_with_hardly_any_feature_is_found_by_the_few(tmp_path, back):
+    image = skimage.data.rocket()
+    height, width = (side // 2 for side in image.shape[:2])
+    paths = [tmp_path / "whole.png", tmp_path / "sky.png"]
+    for path, pixels in zip(paths, (image, image[:height, width : 2 * width]), strict=True):
+        write_photo(Photo(np.ascontiguousarray(pixels)), path)
+    whole, sky = map(look_at, paths)
+    assert len(sky.sure.places) < 12
+    (leak,) = find_leaks([whole], [sky]) if back else find_leaks([sky], [whole])
+    assert leak.how == "cropped"
+
+
 def test_pictures_of_waves_and_slopes_that_only_look_alike_raise_no_alarm(tmp_path):
     looks = []
     y, x = np.mgrid[0:200, 0:300] / 40

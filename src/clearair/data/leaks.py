@@ -11,7 +11,7 @@ Shapes: H x W of a small picture, K features, M matches.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -26,6 +26,12 @@ MATCH = 0.92
 """Similarity of descriptions that makes a match."""
 AGREEING = 4
 """Matches that must agree on place and scale to make a candidate."""
+FEW = 120
+"""Features below which a picture has too few for that; then `AGREEING_OF_FEW` must. Of more they would make
+candidates of pictures that have nothing in common."""
+AGREEING_OF_FEW = 2
+SURE = 0.9
+"""Agreement of the fine structure that makes up for having fewer than `AGREEING` matches."""
 NEAR = 10.0
 """Pixels that agreeing matches may be away from the same place."""
 SAME = 0.8
@@ -60,6 +66,13 @@ class _Laid:
     left: float
     whole: bool = False
     """Whether both show the same, no more and no less."""
+    spots: int = AGREEING
+    """Places that agree on it."""
+
+    def inverse(self) -> _Laid:
+        """How the other lies over this one, which stays turned."""
+        top, left = -self.top / self.scale, -self.left / self.scale
+        return replace(self, scale=1 / self.scale, top=top, left=left)
 
 
 def find_leaks(
@@ -99,13 +112,14 @@ def _matching(train: Sequence[Look], test: Sequence[Look]) -> Iterator[tuple[Loo
     ours = torch.cat([look.sure.descriptions for look in train])
     owner = _owners([len(look.sure.descriptions) for look in train])
     first = _starts([len(look.sure.descriptions) for look in train])
+    needed = torch.tensor([[_needed(one, other) for other in test] for one in train])
     for start in range(0, len(test), 32):
         some = test[start : start + 32]
         counts = [len(look.all.descriptions) for look in some]
         theirs, their_first = _owners(counts), _starts(counts)
         a, b = _matches(ours, torch.cat([look.all.descriptions for look in some]))
         pair = owner[a] * len(some) + theirs[b]
-        enough = torch.bincount(pair, minlength=1)[pair] >= AGREEING
+        enough = torch.bincount(pair, minlength=1)[pair] >= needed[owner[a], start + theirs[b]]
         a, b, pair = a[enough], b[enough], pair[enough]
         for index in sorted(set(pair.tolist())):
             one, other = train[index // len(some)], some[index % len(some)]
@@ -129,6 +143,12 @@ def _matches(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat(a), torch.cat(b)
 
 
+def _needed(one: Look, other: Look) -> int:
+    """Matches that must agree."""
+    fewer = min(len(one.sure.places), len(other.sure.places))
+    return AGREEING if fewer >= FEW else AGREEING_OF_FEW
+
+
 def _owners(counts: list[int]) -> Tensor:
     return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
 
@@ -141,10 +161,11 @@ def _agreed(one: Look, other: Look, mine: Tensor, yours: Tensor) -> _Laid | None
     """How one lies over the other, by least squares over the most matches that agree; else None."""
     # Both patches were brought into the same position, so the pictures differ by the one and not the other.
     symmetry = _BETWEEN[one.sure.symmetries[mine], other.all.symmetries[yours]]  # (M,)
+    needed = _needed(one, other)
     best: tuple[int, _Laid] | None = None
     for index in sorted(set(symmetry.tolist())):
         chosen = symmetry == index
-        if int(chosen.sum()) < AGREEING:
+        if int(chosen.sum()) < needed:
             continue
         a = _turned_places(one.sure.places[mine[chosen]], tuple(one.image.shape), index)
         b = other.all.places[yours[chosen]]
@@ -157,14 +178,14 @@ def _agreed(one: Look, other: Look, mine: Tensor, yours: Tensor) -> _Laid | None
         a, b = a[agreeing], b[agreeing]
         # Matches of one spot with itself at several sizes count once, and so do those of several with one.
         spots = min(len({tuple(place) for place in (c[:, :2] / 6).round().int().tolist()}) for c in (a, b))
-        if spots < AGREEING or (best is not None and spots <= best[0]):
+        if spots < needed or (best is not None and spots <= best[0]):
             continue
         centred = a[:, :2] - a[:, :2].mean(0)
         spread = float(centred.square().sum())
         fitted = float((centred * (b[:, :2] - b[:, :2].mean(0))).sum()) / max(spread, 1e-6)
         if 0.2 < fitted < 5 and spread > 100:
             top, left = (b[:, :2].mean(0) - fitted * a[:, :2].mean(0)).tolist()
-            best = spots, _Laid(index, fitted, top, left)
+            best = spots, _Laid(index, fitted, top, left, spots=spots)
     return None if best is None else best[1]
 
 
@@ -206,6 +227,12 @@ def _verified(one: Look, other: Look, laid: _Laid) -> Leak | None:
             return None
     else:
         found = _part_agreement(mine, yours, laid)
+        if laid.spots < AGREEING:
+            if found is None:  # at the size of the one there may be too few squares
+                back = _part_agreement(yours, mine, laid.inverse())
+                found = back and (back[0], back[1].inverse())
+            if found is not None and found[0] < SURE:
+                return None
         if found is None:
             return None
         agreement, laid = found
@@ -255,7 +282,7 @@ def _part_agreement(mine: Tensor, yours: Tensor, laid: _Laid) -> tuple[float, _L
         if not 0.9 < scale / laid.scale < 1.1:
             break
         top, left = (after.mean(0) - scale * before.mean(0)).tolist()
-        laid = _Laid(laid.symmetry, scale, top, left)
+        laid = replace(laid, scale=scale, top=top, left=left)
     return found
 
 
