@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-TONE_RAMPS = {"haze": (0.32, 0.42), "lowlight": (0.67, 0.7), "rain": (0.8, 0.95), "snow": (0.8, 0.95)}
+TONE_RAMPS = {"haze": (0.52, 0.62), "lowlight": (0.72, 0.78), "rain": (0.8, 0.95), "snow": (0.8, 0.95)}
 """Kinds that change exposure, colour or contrast as a whole; rain and snow do by the veil they melt into.
 
 The probability of each up to which the tone stays, and from which on it is corrected in full. For haze and
