@@ -31,7 +31,7 @@ SAMPLES = {"noise": "coffee", "rain": "chelsea", "lowlight": "astronaut"}
 
 
 UNSEEN = {("haze", "astronaut"), ("haze", "chelsea")}
-"""Damage that the shipped perceivers are not sure enough of to change the tone: haze in front of what is near."""
+"""Damage that the shipped perceivers are not sure enough of to change the tone: haze before what is near."""
 
 
 @pytest.fixture(scope="module")
