@@ -344,7 +344,6 @@ def test_the_rate_falls_once_where_a_run_anneals_near_the_end_of_its_steps(tmp_p
     run(Watched(Falling(steps=100_000)), tmp_path, max_minutes=0.01, anneal_minutes=0.01, report=silent)
     # A quarter of the time the annealing is less far down than the run itself.
     assert max(rates) == pytest.approx(0.5)
-    # By the clock that is a quarter of the steps; the last ones run faster on a machine that was busy before.
-    assert sum(rate == pytest.approx(0.5) for rate in rates) > 0.02 * len(rates)
+    assert sum(rate == pytest.approx(0.5) for rate in rates) > 0.1 * len(rates)
     assert min(rates) < 0.25
     assert not (tmp_path / STABLE).exists()  # it would hold weights that are being annealed
