@@ -7,6 +7,7 @@ import torch
 from clearair.perception.compact.calibration import Exam, calibrate, fit_head
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes, picture_clues
+from clearair.perception.compact.perceiver import pooled_by_region
 
 WEIGHT, BIAS = torch.tensor([[1.5, -0.5, 0.0], [0.3, 0.0, 2.0]]), torch.tensor([0.5, -1.0])
 
@@ -134,3 +135,19 @@ def test_a_picture_may_count_more_for_one_kind_alone():
     assert abs(float(mean[haze]) - 0.9) < 0.05
     others = torch.cat([mean[:haze], mean[haze + 1 :]])
     torch.testing.assert_close(others, torch.full_like(others, 0.5), atol=0.05, rtol=0)
+
+
+def test_a_damaged_part_is_named_and_the_rest_is_not():
+    torch.manual_seed(0)
+    eyes = CompactEyes(EyesConfig(far_pixels=1024)).eval()
+    images, kinds = torch.full((32, 3, 64, 64), 0.5), torch.zeros(32, 8, dtype=torch.bool)
+    left = torch.zeros(32, 64, 64, dtype=torch.bool)
+    left[:, :, :32] = True
+    noise = 0.2 * torch.randn(images.shape)
+    noisy = kinds.clone()
+    noisy[:, 0] = True
+    half = images + noise * left[:, None]
+    calibrate(eyes, [Exam(images, kinds), Exam(images + noise, noisy), Exam(half, noisy, inside=left)])
+    with torch.no_grad():
+        outside, inside = pooled_by_region(eyes(half), left.to(torch.uint8), 2).unbind(1)
+        assert eyes.kind_logits(inside)[:, 0].min() > 0 > eyes.kind_logits(outside)[:, 0].max()

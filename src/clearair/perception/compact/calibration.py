@@ -2,9 +2,9 @@
 
 Training shows crops, damaged at random. What people restore are whole pictures, and among them scenes that
 are meant to be dark, pale or misty: the heads that name kinds, at places and in pictures, are linear, so they
-are fitted to all of these at the end.
+are fitted to all of these at the end. The head for places is fitted to parts of pictures as well.
 
-Shapes: N pictures, K kinds, D entries of the embedding or of all clues.
+Shapes: N pictures, K kinds, D entries of the embedding or of all clues, B pictures of one exam, H x W pixels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.perception.compact.eyes import CompactEyes, picture_clues
+from clearair.perception.compact.eyes import SHARPNESS, CompactEyes, picture_clues
+from clearair.perception.compact.perceiver import pooled_by_region
 from clearair.perception.confidence import ONLY_TONE
 
 RIDGE = 0.002
@@ -40,6 +41,8 @@ class Exam:
     """How much each counts."""
     about: str | None = None
     """The kind that the weight is for, of all others it counts once; None: of every kind."""
+    inside: Tensor | None = None
+    """(B, H, W) bool: the part in which the kinds are; None: they are all over."""
 
 
 def fit_head(
@@ -76,27 +79,38 @@ def calibrate(eyes: CompactEyes, exams: Iterable[Exam], importance: Tensor | Non
     """Fit both kind heads to what these pictures show, in place; everything else that is seen stays."""
     eyes.eval()
     kinds = eyes.config.kinds
-    clues, present, counts = [], [], []
+    clues, present, counts, parts, in_parts = [], [], [], [], []
     for exam in exams:
-        clues.append(picture_clues(eyes(exam.images)))
+        sight = eyes(exam.images)
+        clues.append(picture_clues(sight))
         present.append(exam.kinds)
         counts.append(_counts(exam, kinds))
+        if exam.inside is not None:
+            local = pooled_by_region(sight, exam.inside.to(torch.uint8), 2)  # (B, 2, D_d): outside, inside
+            parts.append(SHARPNESS * local.flatten(0, 1))
+            in_parts.append(torch.stack([torch.zeros_like(exam.kinds), exam.kinds], dim=1).flatten(0, 1))
     told, there, weights = torch.cat(clues), torch.cat(present), torch.cat(counts)
     importance = torch.ones(len(kinds)) if importance is None else importance
     places, pictures = eyes.kind_head, eyes.picture_kind_head
     seen = told[:, : places.in_features]
     tone = [kinds.index(kind) for kind in ONLY_TONE]
+    ridge = torch.full((len(kinds),), RIDGE)
     with torch.enable_grad():
-        weight, bias = fit_head(seen, there, weights, importance, torch.full((len(kinds),), RIDGE))
+        weight, bias = fit_head(seen, there, weights, importance, ridge)
         tone_weight, tone_bias = fit_head(
             told, there[:, tone], weights[:, tone], importance[tone], torch.full((len(tone),), PICTURE_RIDGE)
         )
-    places.weight.copy_(weight)
-    places.bias.copy_(bias)
     # Exposure tells of what changes nothing else. What it says of other kinds is chance.
     pictures.weight.copy_(F.pad(weight, (0, told.shape[1] - seen.shape[1])))
     pictures.bias.copy_(bias)
     pictures.weight[tone], pictures.bias[tone] = tone_weight, tone_bias
+    if parts:
+        there = torch.cat([there, *in_parts])
+        weights = torch.cat([weights, weights.new_ones(len(there) - len(weights), len(kinds))])
+        with torch.enable_grad():
+            weight, bias = fit_head(torch.cat([seen, *parts]), there, weights, importance, ridge)
+    places.weight.copy_(weight)
+    places.bias.copy_(bias)
 
 
 def _counts(exam: Exam, kinds: Sequence[str]) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the heads that name kinds are fitted to at the end: whole pictures, and scenes that only look damaged.
+"""What the heads that name kinds are fitted to: whole pictures, parts, and scenes that only look damaged.
 
 Shapes: B images, H x W pixels, K kinds.
 """
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from clearair.data.appearance import draw_appearance
 from clearair.data.degradations import KINDS, degrade
+from clearair.data.degradations.regional import draw_mask
 from clearair.data.pairs import generator_for
 from clearair.data.pixels import reduced
 from clearair.perception.compact.calibration import Exam
@@ -52,6 +53,7 @@ def draw_exams(
     yield from _nights(photos, generator_for(recipe.seed, steps.stop))
     yield from _mists(photos, generator_for(recipe.seed, steps.stop + 2))
     yield from _photographs(photos, generator_for(recipe.seed, steps.stop + 1))
+    yield from _parts(photos, generator_for(recipe.seed, steps.stop + 3))
 
 
 def _real_light(pairs: Sequence[Photo]) -> Iterator[Exam]:
@@ -102,6 +104,17 @@ def _photographs(photos: Sequence[Photo], generator: torch.Generator) -> Iterato
             kind = KINDS[(DAMAGES * index + turn * len(KINDS) // DAMAGES) % len(KINDS)]
             damaged = degrade(clean, [(kind,)], generator)
             yield Exam(_stored(damaged.image), damaged.kinds)
+
+
+def _parts(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:
+    """A view of each photograph, damaged in one part only: each kind in turn."""
+    for index, photo in enumerate(photos):
+        pixels = random_crop(photo, SIDES[index // len(KINDS) % 2], SCALES, generator).clean
+        clean = _picture(pixels)
+        damaged = degrade(clean, [(KINDS[index % len(KINDS)],)], generator)
+        mask = draw_mask(clean, generator)
+        image = _stored(torch.lerp(clean, damaged.image, mask))
+        yield Exam(image, damaged.kinds, inside=mask[:, 0] > 0.5)
 
 
 def named(*kinds: str) -> Tensor:
