@@ -35,6 +35,7 @@ Image = NDArray[np.uint8]
 TABLES = (
     "named",
     "visible",
+    "parts",
     "calibration",
     "score",
     "severity",
@@ -71,6 +72,7 @@ def main() -> None:
     reports: dict[str, Callable[[], None]] = {
         "named": lambda: report_named(perceiver, clean, options.draws),
         "visible": lambda: report_visible(perceiver, clean, options.draws),
+        "parts": lambda: report_parts(perceiver, clean, options.draws),
         "calibration": lambda: report_calibration(perceiver, photos, options.draws),
         "score": lambda: report_what_and_how(perceiver, clean, options.draws),
         "severity": lambda: report_severity(perceiver, clean[::3]),
@@ -132,6 +134,22 @@ def report_visible(perceiver: CompactPerceiver, photos: list[torch.Tensor], draw
             bins[(ratio >= STRONG) + (ratio > FAINT)].append(found[column] > 0.5 and found.argmax() == column)
         cells = (f"{len(each)} | {np.mean(each):.3f}" if each else "0 | " for each in bins)
         print(f"| {kind} | " + " | ".join(cells) + " |")
+
+
+def report_parts(perceiver: CompactPerceiver, photos: list[torch.Tensor], draws: int) -> None:
+    """How often a kind is named in the half of a picture that has it, in the other half, and in the whole."""
+    table("kind in one half", "named in it", "mean probability", "named in the other", "in the whole")
+    for column, kind in enumerate(KINDS):
+        rows = []
+        for seed, photo in enumerate(photos * draws):
+            image, labels = to_array(photo), np.zeros(photo.shape[1:], np.uint8)
+            labels[:, : labels.shape[1] // 2] = 1
+            labels = labels if seed % 2 else 1 - labels
+            image = np.where(labels[..., None] == 1, damage(photo, (kind,), seed)[0], image)
+            sides = perceiver.probabilities(perceiver.local_degradation(image, labels))[:, column]
+            whole = perceiver.perceive_image(image).probabilities[column]
+            rows.append([sides[1] > 0.5, sides[1], sides[0] > 0.5, whole > 0.5])
+        print(f"| {kind} | " + " | ".join(f"{value:.3f}" for value in np.mean(rows, axis=0)) + " |")
 
 
 def report_calibration(perceiver: CompactPerceiver, photos: list[Photo], draws: int) -> None:
