@@ -33,13 +33,13 @@ def no_tone(recipe: Recipe) -> Recipe:
     return replace(as_it_is(recipe), network=replace(recipe.network, tone=False))
 
 
-def fft(recipe: Recipe) -> Recipe:
-    """Also compare spectra."""
-    return replace(as_it_is(recipe), fft=0.1)
+def no_fft(recipe: Recipe) -> Recipe:
+    """Compare pixels alone, no spectra."""
+    return replace(as_it_is(recipe), fft=0.0)
 
 
 def strong_fft(recipe: Recipe) -> Recipe:
-    """The same, as hard as L1."""
+    """Spectra pull as hard as L1."""
     return replace(as_it_is(recipe), fft=1.0)
 
 
@@ -78,7 +78,7 @@ VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
         no_tone,
         even_shares,
         more_mixtures,
-        fft,
+        no_fft,
         strong_fft,
         patch_96,
         two_windows,

@@ -17,7 +17,7 @@ from clearair.training.variants import FAMILIES, slug
 
 def compact() -> Recipe:
     """The model that ships inside the package: every kind of damage, made for CPUs."""
-    return Recipe("compact", COMPACT, batch=16, view=160, patch=64, ema=0.995, learning_rate=1.5e-3)
+    return Recipe("compact", COMPACT, batch=16, view=160, patch=64, ema=0.995, learning_rate=1.5e-3, fft=0.1)
 
 
 def base() -> Recipe:
@@ -53,7 +53,9 @@ def small() -> Recipe:
         tone=False,
         cautious=False,
     )
-    return replace(compact(), name="small", network=network, batch=8, view=128, ema=0.98, clue_reuse="paper")
+    return replace(
+        compact(), name="small", network=network, batch=8, view=128, ema=0.98, clue_reuse="paper", fft=0.0
+    )
 
 
 def three_task() -> Recipe:
