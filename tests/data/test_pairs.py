@@ -1,10 +1,13 @@
+import math
 from dataclasses import replace
 
+import pytest
 import torch
 
 from clearair.data.degradations import KINDS
 from clearair.data.pairs import Mix, draw_pairs, generator_for
 from clearair.data.photos import Pair, TrainingPhotos
+from clearair.errors import ConfigError
 
 
 def photos() -> TrainingPhotos:
@@ -24,6 +27,40 @@ def test_a_step_draws_the_same_pairs_again():
     assert torch.equal(first.damaged, again.damaged)
     assert first.kinds == again.kinds
     assert not torch.equal(first.damaged, other.damaged)
+
+
+def oriented(mix: Mix) -> set[tuple[int, ...]]:
+    """The corners of 64 undamaged views of one picture, which tell how they lie."""
+    picture = torch.zeros(3, 48, 48, dtype=torch.uint8)
+    picture[:, :24, :24], picture[:, :24, 24:], picture[:, 24:, :24] = 250, 160, 80
+    mix = replace(mix, single={"noise": 0.0}, clean=1.0, mixture=0.0, looks=0.0)
+    pairs = draw_pairs(TrainingPhotos((picture,), {}), mix, 64, 48, (1.0, 1.0), generator_for(7, 0))
+    corners = pairs.clean[:, 0, ::47, ::47].flatten(1)  # (64, 4)
+    return {tuple(round(255 * value) for value in row) for row in corners.tolist()}
+
+
+def test_views_lie_in_the_ways_that_the_mix_allows():
+    upright, mirrored = (250, 160, 80, 0), (160, 250, 0, 80)
+    assert oriented(Mix(turned=0.0)) == {upright, mirrored}
+    flipped = {upright, mirrored, (80, 0, 250, 160), (0, 80, 160, 250)}
+    assert oriented(Mix(turned=0.0, upside_down=0.5)) == flipped
+    assert len(oriented(Mix(turned=0.9))) == 8
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"single": {"noise": -1.0}},
+        {"clean": math.nan},
+        {"partial": 1.5},
+        {"real": {"lowlight": 2.0}},
+        {"sigmas": (0.0,)},
+        {"single": {"noise": 0.0}, "clean": 0.0, "mixture": 0.0},
+    ],
+)
+def test_shares_that_are_none_are_refused(wrong):
+    with pytest.raises(ConfigError, match="mix"):
+        Mix(**wrong)
 
 
 def test_values_are_those_a_file_can_hold():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,6 +103,37 @@ def test_a_checkpoint_of_another_recipe_is_refused_and_kept(many, tmp_path):
     assert "other settings (learning_rate 0.0015 -> 0.0001); --change" in line
     assert "another network" in refused(many, tmp_path / "run", "--resume", "network.prompts=5")
     assert (tmp_path / "run" / LATEST).read_bytes() == before
+
+
+def test_a_start_of_another_network_is_told_in_one_short_line(many, tmp_path):
+    train(many, tmp_path / "run")
+    start = ("--start", tmp_path / "run" / LATEST)
+    line = refused(many, tmp_path / "other", *start, "network.channels=16,16")
+    assert "another network" in line
+    assert "tensors differ, the first is" in line
+    assert len(line) < 200
+
+
+def test_what_the_machine_or_a_recipe_has_not_is_a_wrong_use(many, tmp_path):
+    wrong = [("--device", "gpu"), ("learning_rate=-1",), ("learning_rate=nan",), ("mix.single.noise=-1",)]
+    wrong += [] if torch.cuda.is_available() else [("--device", "cuda")]
+    for arguments in wrong:
+        with pytest.raises(ClearAirError) as error:
+            train(many, tmp_path / "run", *arguments)
+        assert error.value.exit_code == 2
+        assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_is_resumed_before_there_is_one_says_that_it_begins(many, tmp_path):
+    assert "holds no run yet, so it begins here" in train(many, tmp_path / "run", "--resume")
+    assert "no run yet" not in train(many, tmp_path / "run", "--resume", "--steps", 3)
+
+
+def test_a_set_that_is_not_there_is_in_the_log(many, tmp_path):
+    assert "GoPro-train is not in" in train(many, tmp_path / "run", "sets=GoPro-train")
+    first = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])
+    assert "GoPro-train is not in" in first["data"][0]
 
 
 class Spoiling(MatrixTask):

@@ -54,6 +54,15 @@ def test_every_parameter_is_optimised_once():
     assert sorted(held) == sorted(id(p) for p in network.parameters())
 
 
+def test_adamw_alone_holds_everything_with_the_betas_of_the_paper():
+    network = ClearAIR(TINY)
+    (adamw,) = make_optimizers(network, 2e-4, 0.01, "adamw")
+    assert isinstance(adamw, torch.optim.AdamW)
+    (group,) = adamw.param_groups
+    assert group["betas"] == (0.9, 0.999)
+    assert [id(p) for p in group["params"]] == [id(p) for p in network.parameters()]
+
+
 def test_depthwise_kernels_are_not_balanced_as_matrices():
     conv = nn.Conv2d(6, 6, 3, groups=6, bias=False)
     (adamw,) = make_optimizers(conv, 1e-3, 0.0)

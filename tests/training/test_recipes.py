@@ -1,4 +1,6 @@
 import csv
+import math
+from dataclasses import replace
 from importlib.resources import files
 
 import pytest
@@ -54,3 +56,32 @@ def test_each_variant_differs_from_every_other():
 
 def test_the_spectrum_counts_in_our_own_recipe_and_in_none_of_the_paper():
     assert {name for name in RECIPES if get_recipe(name).fft > 0} == {"compact", "smoke"}
+
+
+def test_the_papers_recipes_train_as_the_paper_does():
+    for name in ("three_task", "single_denoise", "ablation"):
+        recipe = get_recipe(name)
+        assert (recipe.optimizer, recipe.learning_rate, recipe.batch) == ("adamw", 2e-4, 4)
+        assert (recipe.view, recipe.patch, recipe.scales) == (256, 256, (1.0, 1.0))
+        mix = recipe.mix
+        assert (mix.turned, mix.upside_down, mix.sigmas) == (0.0, 0.5, (15.0, 25.0, 50.0))
+        assert not any((mix.looks, mix.partial, mix.measured, mix.real, mix.enlarged))
+    assert get_recipe("three_task").steps == 300_000
+    assert get_recipe("ablation").steps == 100_000
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"learning_rate": -1.0},
+        {"learning_rate": math.nan},
+        {"patch": 0},
+        {"ema": 2.0},
+        {"scales": (2.0, 1.0)},
+        {"mask_dropout": 1.0},
+        {"fft": -0.1},
+    ],
+)
+def test_numbers_with_which_nothing_is_learnt_are_refused(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        replace(smoke(), **wrong)

@@ -10,6 +10,7 @@ cover.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -23,11 +24,16 @@ from clearair.data.degradations.draws import happening
 from clearair.data.mixtures import draw_mixture
 from clearair.data.pairfiles import Pair
 from clearair.data.photos import TrainingPhotos
+from clearair.errors import ConfigError
 
 ENLARGED = 1.6
 """Largest scale of photographs that are enlarged."""
 SCENE_SCALE = 0.75
 """Largest scale of photographs with measured depth: at full size they are as noisy as the cameras were."""
+
+
+CHANCES = ("looks", "partial", "measured", "own", "turned", "upside_down")
+"""The fields of `Mix` that are probabilities by themselves."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,29 @@ class Mix:
     enlarged: dict[str, float] = field(default_factory=lambda: {"haze": 0.2, "lowlight": 0.2})
     """Share of a kind's draws on enlarged photographs, as soft as large ones are; only kinds that ask for no
     detail: others would learn that clean pictures are soft."""
+    sigmas: tuple[float, ...] = ()
+    """Standard deviations of noise, in 1/255, all of it white and Gaussian; none: any, and other sorts too."""
+    turned: float = 0.25
+    """Share of views that are turned by one, two or three quarters. Rain falls and haze thickens upwards."""
+    upside_down: float = 0.0
+    """Share of views that are mirrored top to bottom. All are mirrored left to right half the time."""
+
+    def __post_init__(self) -> None:
+        shares = {f"single.{name}": share for name, share in self.single.items()}
+        shares |= {"clean": self.clean, "mixture": self.mixture}
+        for name, share in shares.items():
+            if not 0 <= share < math.inf:
+                raise ConfigError(f"mix.{name} is a share, a number from 0 on; got {share}.")
+        if sum(shares.values()) == 0:
+            raise ConfigError("mix: every share is 0, so nothing can be drawn.")
+        chances = {name: getattr(self, name) for name in CHANCES}
+        for name in ("real", "enlarged"):
+            chances |= {f"{name}.{kind}": chance for kind, chance in getattr(self, name).items()}
+        for name, chance in chances.items():
+            if not 0 <= chance <= 1:
+                raise ConfigError(f"mix.{name} must lie between 0 and 1; got {chance}.")
+        if not all(0 < sigma < math.inf for sigma in self.sigmas):
+            raise ConfigError(f"mix.sigmas are deviations above 0, in 1/255; got {self.sigmas}.")
 
 
 @dataclass(frozen=True)
@@ -129,7 +158,7 @@ def draw_pairs(
         wanted = _draw_kinds(mix, generator)
         wanted, pair = _draw_real(photos, mix, wanted, generator)
         if pair is not None:
-            both = _view(torch.cat([pair.clean, pair.damaged]), view, (scales[1], scales[1]), generator)
+            both = _view(torch.cat([pair.clean, pair.damaged]), view, (scales[1], scales[1]), mix, generator)
             both = _on_grid(both)
             clean.append(both[:3])
             damaged.append(both[3:])
@@ -140,12 +169,14 @@ def draw_pairs(
             if scenes and _uniform(generator) < mix.measured:
                 scene = scenes[_index(len(scenes), generator)]
                 span = (min(scales[0], SCENE_SCALE), min(scales[1], SCENE_SCALE))
-                both = _view(torch.cat([scene.photo, scene.depth]), view, span, generator)
+                both = _view(torch.cat([scene.photo, scene.depth]), view, span, mix, generator)
                 depths[len(clean)] = both[3:]
                 clean.append(_on_grid(both[:3]))
             else:
                 photo = photos.clean[_index(len(photos.clean), generator)]
-                clean.append(_on_grid(_view(photo, view, _scales(wanted, mix, scales, generator), generator)))
+                clean.append(
+                    _on_grid(_view(photo, view, _scales(wanted, mix, scales, generator), mix, generator))
+                )
             damaged.append(clean[-1])
             here.append(wanted)
             there.append(_draw_other_part(mix, generator) if wanted else None)
@@ -163,7 +194,7 @@ def draw_pairs(
     for index, distance in depths.items():
         assert depth is not None
         depth[index] = distance
-    made = degrade_in_parts(base, here, there, source, depth, photos.shakes)
+    made = degrade_in_parts(base, here, there, source, depth, photos.shakes, mix.sigmas)
     everywhere = [[kind in names for kind in KINDS] for names in kinds]  # of what is really damaged
     whole = torch.tensor(everywhere, dtype=made.cover.dtype).to(truth.device, non_blocking=True)
     cover = torch.where(really, whole[:, :, None, None], made.cover)
@@ -222,7 +253,9 @@ def _draw_kinds(mix: Mix, generator: torch.Generator) -> tuple[str, ...]:
     return draw_mixture(generator)
 
 
-def _view(photo: Tensor, side: int, scales: tuple[float, float], generator: torch.Generator) -> Tensor:
+def _view(
+    photo: Tensor, side: int, scales: tuple[float, float], mix: Mix, generator: torch.Generator
+) -> Tensor:
     """(C, H, W) uint8 -> (C, side, side) in [0, 1]: a window, resized by a factor within `scales`."""
     shorter = min(photo.shape[1:])
     smallest = max(scales[0], side / shorter)
@@ -235,8 +268,9 @@ def _view(photo: Tensor, side: int, scales: tuple[float, float], generator: torc
         window = F.interpolate(window, (side, side), mode="bicubic", antialias=True).clamp_(0, 255)
     if _uniform(generator) < 0.5:
         window = window.flip(3)
-    # Rain falls and haze thickens upwards: pictures stand on their head or side only sometimes.
-    if _uniform(generator) < 0.25:
+    if mix.upside_down and _uniform(generator) < mix.upside_down:
+        window = window.flip(2)
+    if mix.turned and _uniform(generator) < mix.turned:
         window = window.rot90(1 + _index(3, generator), (2, 3))
     return window[0].div_(255)
 

@@ -82,7 +82,10 @@ class PyTorchRuntime:
 
 
 def choose_device(wish: str) -> torch.device:
-    """The device for a wish; `auto` takes an accelerator when there is one. Raises UsageError."""
+    """The device for a wish, such as `cuda:1`; `auto` takes an accelerator when there is one.
+
+    Raises UsageError for a device that is not there.
+    """
     present = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
@@ -90,8 +93,9 @@ def choose_device(wish: str) -> torch.device:
     }
     if wish == "auto":
         return torch.device(next(name for name, is_there in present.items() if is_there))
-    if wish not in present:
+    name, colon, number = wish.partition(":")
+    if name not in present or (colon and not (name == "cuda" and number.isdecimal())):
         raise UsageError(f"There is no device {wish!r}; use one of {', '.join(get_args(Device))}.")
-    if not present[wish]:
+    if not present[name] or (number and int(number) >= torch.cuda.device_count()):
         raise UsageError(f"PyTorch finds no {wish} device on this machine; use --device auto or cpu.")
     return torch.device(wish)

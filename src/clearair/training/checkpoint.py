@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,15 +61,23 @@ class Checkpoint:
         self._load(network, "average")
 
     def _load(self, module: nn.Module, name: str) -> None:
-        try:
-            module.load_state_dict(self.below(name))
-        except RuntimeError as error:
-            raise TrainingError(f"The checkpoint holds another network: {error}") from error
+        weights = self.below(name)
+        if difference := unlike(module, weights):
+            raise TrainingError(f"The checkpoint holds another network than the recipe's: {difference}.")
+        module.load_state_dict(weights)
 
     def below(self, prefix: str) -> dict[str, Tensor]:
         """The tensors under a prefix, without it."""
         start = prefix + "."
         return {name.removeprefix(start): t for name, t in self.tensors.items() if name.startswith(start)}
+
+
+def unlike(network: nn.Module, weights: Mapping[str, Tensor]) -> str:
+    """How many tensors have another shape or are only on one side, and the first; empty when all fit."""
+    ours = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    theirs = {name: tuple(value.shape) for name, value in weights.items()}
+    names = sorted(name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name))
+    return f"{len(names)} tensors differ, the first is {names[0]}" if names else ""
 
 
 def capture(

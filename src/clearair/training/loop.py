@@ -185,12 +185,15 @@ def run(
         step, spent, guard = last.step, last.seconds, Guard(last.norms)
     if processes.leads:
         check_room(network, out)
-    for line in task.load():
+    about_data = task.load()
+    for line in about_data:
         report(line)
     processes.check_alike(network)
     if processes.leads:
         out.mkdir(parents=True, exist_ok=True)
         mend(out / LOG)
+        if about_data:
+            append(out / LOG, {"data": list(about_data)})
         if watcher is not None:
             watcher.began(average, step, spent)
     clock, meters = Clock(spent), Meters()
@@ -248,7 +251,7 @@ def run(
                         report(f"step {step + 1} left out: {guard.reason}. Its batch: {shown}")
                         if processes.leads:
                             append(out / LOG, {"step": step + 1, "left out": guard.reason, "batch": shown})
-                        _check(guard, step, plan)
+                        _check(guard, step, plan, (out / LATEST).exists())
                 step += 1
                 stepping = False
                 if (step % interval == 0 or step == plan.steps) and processes.leads:
@@ -326,10 +329,14 @@ def set_rate(optimizers: list[torch.optim.Optimizer], learning_rate: float) -> N
         group["lr"] = learning_rate
 
 
-def _check(guard: Guard, step: int, plan: Plan) -> None:
+def _check(guard: Guard, step: int, plan: Plan, saved: bool) -> None:
     if guard.lost:
+        kept = (
+            "The last checkpoint is from before them, and --resume goes on from it; but try a lower"
+            if saved
+            else "There is no checkpoint yet; try a lower"
+        )
         raise TrainingError(
             f"Up to step {step + 1}, {guard.in_a_row} updates in a row could not be made: {guard.reason}. "
-            "The last checkpoint is from before them, and --resume goes on from it; but try a lower learning "
-            f"rate than {plan.learning_rate}."
+            f"{kept} learning rate than {plan.learning_rate}."
         )

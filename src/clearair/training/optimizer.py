@@ -1,8 +1,9 @@
-"""Muon for weight matrices and kernels, AdamW for everything else."""
+"""Muon for weight matrices and kernels and AdamW for everything else, or AdamW alone, as the paper has it."""
 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,9 @@ QUINTICS = (
 HEADROOM = 1.02
 """A matrix of rank one has a singular value as large as its norm; rounded up, it would leave the first
 quintic's range."""
+
+
+Optimization = Literal["muon", "adamw"]
 
 
 class Muon(torch.optim.Optimizer):
@@ -88,15 +92,19 @@ def orthogonalised(matrices: Tensor) -> Tensor:
 
 
 def make_optimizers(
-    network: nn.Module, learning_rate: float, weight_decay: float
+    network: nn.Module, learning_rate: float, weight_decay: float, kind: Optimization = "muon"
 ) -> list[torch.optim.Optimizer]:
     """Muon and AdamW, together holding every trained parameter once; one alone when the other has none.
 
-    Depthwise kernels stay with AdamW: each of their channels is a filter of its own, not a matrix.
+    Depthwise kernels stay with AdamW: each of their channels is a filter of its own, not a matrix. "adamw" is
+    AdamW (Loshchilov & Hutter, 2019) with betas of 0.9 and 0.999 and decay for all, as ClearAIR trains.
     """
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
-    for parameter in (weight for weight in network.parameters() if weight.requires_grad):
+    trained = [weight for weight in network.parameters() if weight.requires_grad]
+    if kind == "adamw":
+        return [torch.optim.AdamW(trained, lr=learning_rate, weight_decay=weight_decay, fused=True)]
+    for parameter in trained:
         is_matrix = (
             parameter.ndim in (2, 4) and min(parameter.flatten(1).shape) > 1 and parameter.shape[1] > 1
         )

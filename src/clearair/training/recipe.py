@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from clearair.data.pairs import Mix
 from clearair.errors import ConfigError
 from clearair.network import NetworkConfig
 from clearair.training.losses import ClueReuse
+from clearair.training.optimizer import Optimization
 from clearair.training.overrides import meant
 from clearair.training.schedule import warmup_stay_decay
 
@@ -55,6 +57,8 @@ class Recipe:
     """Windows that are restored of each view, so many times `batch` a step."""
     scales: tuple[float, float] = (0.4, 1.0)
     """Photographs are resized by a factor in this range."""
+    optimizer: Optimization = "muon"
+    """Muon with AdamW for what is no matrix, or AdamW alone."""
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     ema: float = 0.998
@@ -104,6 +108,7 @@ class Recipe:
                 )
         if self.only_tone and not self.network.tone:
             raise ConfigError("Recipe.only_tone needs a network with a tone stage.")
+        self._check_ranges()
         if self.pool < 0:
             raise ConfigError(f"Recipe.pool is a number of steps or 0, got {self.pool}.")
         if min(self.steps, self.batch, self.windows) < 1:
@@ -125,6 +130,23 @@ class Recipe:
             raise ConfigError(
                 f"Recipe.stages must start one after the other, after step 0; got {starts[1:]}."
             )
+
+    def _check_ranges(self) -> None:
+        """Raises ConfigError for a number with which nothing could be learnt."""
+        if not self.patch > 0:
+            raise ConfigError(f"Recipe.patch is a side in pixels, got {self.patch}.")
+        low, high = self.scales
+        if not 0 < low <= high < math.inf:
+            raise ConfigError(f"Recipe.scales are the smallest and the largest factor, got {low}, {high}.")
+        for name in ("learning_rate", "clip"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"Recipe.{name} must be above 0, got {getattr(self, name)}.")
+        for name in ("weight_decay", "alpha", "gamma", "tone_weight", "fft", "warmup", "decay_steps"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"Recipe.{name} must be 0 or more, got {getattr(self, name)}.")
+        for name in ("ema", "mask_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"Recipe.{name} must lie in [0, 1), got {getattr(self, name)}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

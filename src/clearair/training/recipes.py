@@ -21,7 +21,7 @@ def compact() -> Recipe:
 
 
 def base() -> Recipe:
-    """The paper's network with the embedded perceivers and the paper's optimisation (300K steps)."""
+    """The paper's network with the embedded perceivers, on every kind of damage as `compact` (300K steps)."""
     return Recipe(
         "base", BASE, steps=300_000, decay_steps=60_000, batch=4, view=256, patch=256, learning_rate=2e-4
     )
@@ -114,9 +114,23 @@ def ablation() -> Recipe:
 
 
 def _paper(name: str, *kinds: str, sets: tuple[str, ...] = ()) -> Recipe:
-    """The paper's network, optimisation and loss on these kinds of damage, as often as each other."""
-    mix = Mix(single=dict.fromkeys(kinds, 1.0), clean=0.0, looks=0.0, mixture=0.0, partial=0.0)
-    return replace(base(), name=name, mix=mix, sets=sets, clue_reuse="paper")
+    """The paper's network, optimisation, crops and loss on these kinds of damage, as often as each other."""
+    mix = Mix(
+        single=dict.fromkeys(kinds, 1.0),
+        clean=0.0,
+        looks=0.0,
+        mixture=0.0,
+        partial=0.0,
+        real={},
+        measured=0.0,
+        enlarged={},
+        sigmas=(15.0, 25.0, 50.0),
+        turned=0.0,
+        upside_down=0.5,
+    )
+    return replace(
+        base(), name=name, mix=mix, sets=sets, clue_reuse="paper", optimizer="adamw", scales=(1.0, 1.0)
+    )
 
 
 @dataclass(frozen=True)

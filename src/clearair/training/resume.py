@@ -19,7 +19,7 @@ ANNEALED = "annealed.safetensors"
 FREE = ("steps", "decay_steps", "accumulate")
 """Settings that are not part of a run's identity."""
 
-LATER = {"windows": 1}
+LATER = {"windows": 1, "optimizer": "muon", "mix.turned": 0.25}
 """What older runs did by a setting that they did not know yet, unless that was nothing."""
 
 

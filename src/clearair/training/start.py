@@ -8,7 +8,7 @@ from torch import nn
 
 from clearair.errors import TrainingError
 from clearair.models import CATALOGUE, load_model
-from clearair.training.checkpoint import load_checkpoint
+from clearair.training.checkpoint import load_checkpoint, unlike
 
 
 def load_start(network: nn.Module, where: Path | str) -> None:
@@ -20,11 +20,6 @@ def load_start(network: nn.Module, where: Path | str) -> None:
         load_checkpoint(Path(where)).load_average(network)
         return
     weights = load_model(where).weights
-    ours = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    theirs = {name: tuple(value.shape) for name, value in weights.items()}
-    if unlike := sorted(name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)):
-        raise TrainingError(
-            f"{where}: is another network than the recipe's: {len(unlike)} tensors differ, the first is "
-            f"{unlike[0]}."
-        )
+    if difference := unlike(network, weights):
+        raise TrainingError(f"{where}: is another network than the recipe's: {difference}.")
     network.load_state_dict({name: value.float() for name, value in weights.items()})

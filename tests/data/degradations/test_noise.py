@@ -41,3 +41,13 @@ def test_drawn_noise_has_unit_variance_however_its_channels_are_correlated(gener
     assert noise.unit.std(dim=(1, 2, 3)).tolist() == pytest.approx([1] * 64, abs=0.06)
     red, green = noise.unit[:, 0].flatten(1), noise.unit[:, 1].flatten(1)
     assert (red * green).mean(1).max() > 0.2
+
+
+def test_of_a_few_sigmas_each_is_drawn_as_often_and_all_noise_is_white(generator):
+    noise = draw_noise(torch.linspace(0, 1, 99), (32, 32), generator, sigmas=(15.0, 25.0, 50.0))
+    values, counts = (255 * noise.sigma).unique(return_counts=True)
+    assert values.tolist() == pytest.approx([15, 25, 50])
+    assert counts.tolist() == [33, 33, 33]
+    assert not noise.signal_share.any()
+    channels = noise.unit.permute(1, 0, 2, 3).flatten(1)
+    assert (torch.corrcoef(channels) - torch.eye(3)).abs().max() < 0.02

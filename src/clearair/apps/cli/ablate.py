@@ -25,7 +25,7 @@ from clearair.apps.cli.options import chosen_perceiver, perceiver_options
 @click.option(
     "--views", type=click.IntRange(1), default=6, show_default=True, help="Held-out views of each kind."
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or mps.")
+@click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--threads", type=click.IntRange(1), help="Processor cores to use; all of them by default.")
 @perceiver_options
 def ablate(
@@ -72,6 +72,7 @@ def ablate(
     from clearair.errors import OutputError, UsageError
     from clearair.files.outputs import make_folder
     from clearair.image import exists, write_atomically
+    from clearair.runtime.pytorch import choose_device
     from clearair.training.overrides import meant, override
     from clearair.training.recipes import get_recipe
 
@@ -79,6 +80,7 @@ def ablate(
     if name not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise UsageError(f"There is no family {name!r}{meant(name, FAMILIES)}; known are {known}.")
+    device = str(choose_device(device))
     if threads:
         torch.set_num_threads(threads)
     changes = [word for word in words if "=" in word]

@@ -72,7 +72,7 @@ class Machine:
     metavar="CHECKPOINT|NAME|FOLDER",
     help="Weights to start from: a checkpoint's average or a model's, such as compact.",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or mps.")
+@click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option(
     "--compile/--no-compile",
     "compiled",
@@ -147,8 +147,12 @@ def train(
     import torch
 
     from clearair.models.saved import check_folder
+    from clearair.runtime.pytorch import choose_device
     from clearair.training.memory import keep_freed_memory
     from clearair.training.processes import joined
+    from clearair.training.resume import LATEST
+
+    device = str(choose_device(device))
 
     if threads:
         torch.set_num_threads(threads)
@@ -175,6 +179,8 @@ def train(
     with joined(device) as (processes, device):
         data = _unpacked(data, out, processes)
         options["report"] = click.echo if processes.leads else _silent
+        if resume and not (out / LATEST).exists():
+            options["report"](f"{out}: holds no run yet, so it begins here.")
         if names == ["perceivers"]:
             if processes.count > 1:
                 raise click.UsageError("The perceivers are trained by one process.")

@@ -3,6 +3,7 @@
 Shapes: B images, H x W positions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,12 +34,20 @@ class Noise:
         return (clean + per_sample(self.sigma) * variance.clamp_min(0).sqrt() * self.unit).clamp(0, 1)
 
 
-def draw_noise(strength: Tensor, size: tuple[int, int], generator: torch.Generator) -> Noise:
+def draw_noise(
+    strength: Tensor, size: tuple[int, int], generator: torch.Generator, sigmas: Sequence[float] = ()
+) -> Noise:
     """Noise for (B,) strengths in [0, 1] and images of (H, W).
 
     Six in ten samples are Gaussian, the others Poisson-Gaussian. One in five is partly correlated
-    across the channels, as after demosaicking or a conversion from grey.
+    across the channels, as after demosaicking or a conversion from grey. With `sigmas`, in 1/255, all are
+    white and Gaussian as in denoising benchmarks, and even strengths are shared out among these deviations.
     """
+    if sigmas:
+        levels = torch.tensor(sorted(sigmas), dtype=strength.dtype, device=strength.device)
+        place = (strength * len(levels)).long().clamp(0, len(levels) - 1)
+        unit = normal(generator, len(strength), 3, *size, like=strength)
+        return Noise(sigma=levels[place] / 255, signal_share=torch.zeros_like(strength), unit=unit)
     low, high = SIGMA_RANGE
     share = uniform(generator, len(strength), like=strength) * chance(generator, 0.4, like=strength)
     correlation = uniform(generator, len(strength), like=strength) * chance(generator, 0.2, like=strength)

@@ -69,14 +69,16 @@ def degrade(
     strength: Tensor | float | None = None,
     depth: Tensor | None = None,
     shakes: Tensor | None = None,
+    sigmas: Sequence[float] = (),
 ) -> Degraded:
     """Damage each picture with its own kinds; the same generator state gives the same result.
 
     clean (B, 3, H, W) float32 in [0, 1]; kinds holds one sequence of names from KINDS per picture, empty
     to leave it untouched; strength in [0, 1] is one number, (B,), or None for a uniform draw per picture
     and kind (up to 1 alone, less in a mixture); depth (B, 1, H, W), dense and in any unit, shapes haze and
-    is estimated where it is absent or 0 all over; shakes (N, T, 3) are measured ones (`draw_blur`). The
-    generator may live on another device than the pictures.
+    is estimated where it is absent or 0 all over; shakes (N, T, 3) are measured ones (`draw_blur`);
+    sigmas are the only deviations of noise, in 1/255 (`draw_noise`). The generator may live on another device
+    than the pictures.
 
     Raises UsageError for an unknown kind, a strength outside [0, 1], or when kinds and pictures differ
     in number.
@@ -112,7 +114,7 @@ def degrade(
     # The sensor, then the file.
     if len(dark):
         image[dark] = lowlight.record(image[dark])
-    apply("noise", lambda x, s, _: draw_noise(s, size, generator)(x))
+    apply("noise", lambda x, s, _: draw_noise(s, size, generator, sigmas)(x))
     apply("jpeg", lambda x, s, _: draw_jpeg(s, generator)(x))
     places = (-(-size[0] // COVER_STRIDE), -(-size[1] // COVER_STRIDE))
     cover = present.to(clean)[:, :, None, None].expand(-1, -1, *places)
