@@ -90,32 +90,22 @@ def test_a_run_that_is_followed_learns_what_one_alone_learns(followed, recipe, d
     assert [record["of"] for record in records(tmp_path / "followed")] == ["run", "end"]
 
 
-class Writer:
-    """Remembers what a board is given, as TensorBoard's writer would."""
+def test_tensorboard_gets_scores_and_pictures(followed, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    def __init__(self):
-        self.values, self.pictures = {}, {}
-
-    def add_scalar(self, name, value, step):
-        self.values[name, step] = value
-
-    def add_image(self, name, picture, step):
-        self.pictures[name, step] = picture
-
-    def flush(self):
-        pass
-
-
-def test_tensorboard_gets_scores_and_pictures(followed):
     _, follower, _ = followed
-    board = Board(Writer())
-    found = follower.examination.damaged
+    board = Board.open(tmp_path)
     board.scalars({"step": 25, "loss": 0.5})
     board.validation(25, {"mean": 20.0, "noise": 21.0})
-    board.samples(25, follower.examination, found)
-    assert board.writer.values == {
-        ("training/loss", 25): 0.5,
-        ("validation/mean", 25): 20.0,
-        ("validation/noise", 25): 21.0,
+    board.samples(25, follower.examination, follower.examination.damaged)
+    told = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    values = {
+        name: (event.step, event.value) for name in told.Tags()["scalars"] for event in told.Scalars(name)
     }
-    assert board.writer.pictures["samples/noise", 25].shape == (3, 128, 3 * 128)
+    assert values == {
+        "training/loss": (25, 0.5),
+        "validation/mean": (25, 20.0),
+        "validation/noise": (25, 21.0),
+    }
+    (picture,) = told.Images("samples/noise")
+    assert (picture.step, picture.height, picture.width) == (25, 128, 3 * 128)
