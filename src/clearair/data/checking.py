@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from clearair.data.layouts import DATA_SETS, Item, find_set, pictures
+from clearair.data.layouts import DATA_SETS, Search, pictures, search_set
 from clearair.data.leaks import Leak, find_leaks
 from clearair.data.looks import Look, look_at
+from clearair.data.placing import misplaced, needs_inputs
 from clearair.data.splits import TWINS
 from clearair.errors import DataError, ImageError
 from clearair.image import read_photo
 
 NOT_PHOTOS = ("regions", "depth")
 """Folders below `train` whose pictures are maps."""
+MOST_NAMED = 100
+"""Files of one folder that are named when something is wrong with them; of the rest the number is told."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Report:
     """What was found; an empty `problems` and `leaks` means that all is well."""
 
     sets: dict[str, tuple[int, int | None]]
-    """By name: pictures or pairs found, and how many the published set has."""
+    """By name: good pictures or pairs found, and how many the published set has."""
     problems: tuple[str, ...]
     leaks: tuple[Leak, ...]
 
@@ -30,43 +33,43 @@ class Report:
 def check_data(
     data: Path, *, leaks: bool = True, on_done: Callable[[str, int, int], None] | None = None
 ) -> Report:
-    """Look through a data folder. Raises DataError when it is not there or holds no pictures."""
+    """Look through a data folder. Raises DataError when it is not there or holds no pictures.
+
+    A file that something is wrong with does not keep the others from being checked.
+    """
     if not data.is_dir():
         raise DataError(f"{data}: there is no such folder.")
     tell = on_done or (lambda what, done, total: None)
-    found: dict[str, list[Item]] = {}
-    problems: list[str] = []
+    found: dict[str, Search] = {}
     for name, data_set in DATA_SETS.items():
-        try:
-            items = find_set(data, data_set)
-        except DataError as error:
-            problems.append(f"{name}: {error}")
-            continue
-        if items:
-            found[name] = items
-            problems += [problem for item in items if (problem := _unequal(item))]
-    sets = {name: (len(items), DATA_SETS[name].count) for name, items in found.items()}
+        search = search_set(data, data_set)
+        if search.items or search.problems:
+            found[name] = search
+    sets = {name: (len(search.items), DATA_SETS[name].count) for name, search in found.items()}
+    own, problems = _own_pairs(data, found)
+    problems += misplaced(data, found)
     problems += [
         f"{name}: {here} of {count} pictures or pairs are here."
         for name, (here, count) in sets.items()
         if count is not None and here < count
     ]
-    problems += _halves(data)
     train, test = _to_compare(data, found)
-    if not found and not train and not test:
+    if not found and not train and not test and not problems:
         raise DataError(f"{data}: holds no known data set, and no pictures in train or test.")
-    ours = _looks(train, problems, lambda done, total: tell("reading train", done, total))
-    theirs = _looks(test, problems, lambda done, total: tell("reading test", done, total))
+    bad = _without_half(found, own)
+    _add_unequal([*found.values(), own], bad, lambda done, total: tell("comparing sizes", done, total))
+    ours = _looks(train, bad, lambda done, total: tell("reading train", done, total))
+    theirs = _looks(test, bad, lambda done, total: tell("reading test", done, total))
     leaked = find_leaks(ours, theirs, lambda d, t: tell("searching leaks", d, t)) if leaks else []
-    return Report(sets, tuple(problems), tuple(leaked))
+    return Report(sets, (*_named(bad), *problems), tuple(leaked))
 
 
-def _to_compare(data: Path, found: dict[str, list[Item]]) -> tuple[list[Path], list[Path]]:
+def _to_compare(data: Path, found: dict[str, Search]) -> tuple[list[Path], list[Path]]:
     """What is trained on, clean, and what is tested with, clean and damaged, each file once."""
     train = dict.fromkeys(_photos(data / "train"))
     test = dict.fromkeys(pictures((data / "test").rglob("*")))
-    for name, items in found.items():
-        for item in items:
+    for name, search in found.items():
+        for item in search.items:
             if DATA_SETS[name].part == "test":
                 test |= dict.fromkeys(path for path in (item.clean, item.damaged) if path)
             elif item.clean:
@@ -83,46 +86,91 @@ def _photos(folder: Path) -> list[Path]:
     ]
 
 
-def _looks(paths: list[Path], problems: list[str], tell: Callable[[int, int], None]) -> list[Look]:
+def _looks(paths: list[Path], bad: dict[Path, str], tell: Callable[[int, int], None]) -> list[Look]:
     looks = []
     for index, path in enumerate(paths):
         look = look_at(path)
         if look is None:
-            problems.append(f"{path}: cannot be read.")
+            bad.setdefault(path, f"{path}: cannot be read.")
         else:
             looks.append(look)
         tell(index + 1, len(paths))
     return looks
 
 
-def _unequal(item: Item) -> str | None:
-    if item.damaged is None or item.clean is None:
-        return None
-    try:
-        damaged, clean = (read_photo(path).size for path in (item.damaged, item.clean))
-    except ImageError as error:
-        return str(error)
-    if damaged == clean:
-        return None
-    sizes = " and ".join(f"{width} x {height}" for width, height in (damaged, clean))
-    return f"{item.damaged}: its size and that of {item.clean} differ: {sizes} px."
-
-
-def _halves(data: Path) -> list[str]:
-    """Pairs below `train` and `test` of which one half is missing, and folders in the wrong place."""
-    problems = []
-    for inputs in sorted([*data.glob("t*/*/input"), *data.glob("t*/*/*/input")]):
-        targets = inputs.with_name("target")
+def _own_pairs(data: Path, found: dict[str, Search]) -> tuple[Search, list[str]]:
+    """Pairs in folders `input` and `target` below `train` and `test`, and what is wrong with the folders."""
+    pairs, problems = Search(), []
+    halves = {
+        path
+        for part in ("train", "test")
+        for half in ("input", "target")
+        for path in (data / part).rglob(half)
+        if path.is_dir() and data / "train/clean" not in path.parents  # where all are pictures to damage
+    }
+    # Some authors, too, call a folder `input`.
+    halves -= {path.parent for search in found.values() for path in search.inputs()}
+    for folder in sorted({half.parent for half in halves}):
+        inputs, targets = folder / "input", folder / "target"
         if not targets.is_dir():
             problems.append(f"{inputs}: has no folder `target` beside it.")
-            continue
-        damaged, clean = pictures(inputs.glob("*")), pictures(targets.glob("*"))
-        if len(damaged) != len(clean):
-            problems.append(f"{inputs.parent}: {len(damaged)} inputs but {len(clean)} targets.")
-        stems = {path.stem for path in clean}
-        problems += [f"{path}: has no target." for path in damaged if path.stem not in stems]
-    for name, each in DATA_SETS.items():
-        wrong = data / ("test" if each.part == "train" else "train") / name
-        if wrong.is_dir():
-            problems.append(f"{wrong}: {name} is a set for {each.part}ing; it belongs below {each.part}.")
-    return problems
+        elif inputs.is_dir():
+            damaged, clean = pictures(inputs.glob("*")), pictures(targets.glob("*"))
+            if len(damaged) != len(clean):
+                problems.append(f"{folder}: {len(damaged)} inputs but {len(clean)} targets.")
+            pairs.match(damaged, clean, "stem", targets)
+        elif needs_inputs(folder.name):
+            problems.append(f"{targets}: has no folder `input` beside it.")
+    return pairs, problems
+
+
+def _without_half(found: dict[str, Search], own: Search) -> dict[Path, str]:
+    """What is wrong with files that lack their other half, by path."""
+    bad: dict[Path, str] = {}
+    for name, search in found.items():
+        bad |= search.problems
+        count = DATA_SETS[name].count
+        if count is not None and len(search.items) < count:  # else there are more targets than the set needs
+            bad |= _alone(search)
+    return bad | own.problems | _alone(own)
+
+
+def _alone(search: Search) -> dict[Path, str]:
+    return {path: f"{path}: has no input." for path, asked in search.targets.items() if not asked}
+
+
+def _add_unequal(searches: Iterable[Search], bad: dict[Path, str], tell: Callable[[int, int], None]) -> None:
+    """Find pairs whose halves differ in size, and halves that cannot be read."""
+    pairs = {(item.damaged, item.clean) for search in searches for item in search.items}
+    both = sorted((damaged, clean) for damaged, clean in pairs if damaged and clean)
+    paths = dict.fromkeys(path for pair in both for path in pair)  # one clean picture may have many damaged
+    sizes: dict[Path, str | None] = {}
+    for path in paths:
+        sizes[path] = _size(path, bad)
+        tell(len(sizes), len(paths))
+    for damaged, clean in both:
+        one, other = sizes[damaged], sizes[clean]
+        if one and other and one != other:
+            bad[damaged] = f"{damaged}: its size and that of {clean} differ: {one} and {other} px."
+
+
+def _size(path: Path, bad: dict[Path, str]) -> str | None:
+    try:
+        width, height = read_photo(path).size
+    except ImageError as error:
+        bad.setdefault(path, str(error))
+        return None
+    return f"{width} x {height}"
+
+
+def _named(bad: dict[Path, str]) -> list[str]:
+    """Lines of the files, sorted, but not so many that they bury all others: a folder may lack every half."""
+    by_folder: dict[Path, list[str]] = {}
+    for path in sorted(bad):
+        by_folder.setdefault(path.parent, []).append(bad[path])
+    lines = []
+    for folder, these in by_folder.items():
+        lines += these[:MOST_NAMED]
+        if len(these) > MOST_NAMED:
+            lines.append(f"{folder}: something is wrong with {len(these) - MOST_NAMED} more of its files.")
+    return lines

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -48,6 +48,48 @@ class Item:
     """None: to be made by adding noise."""
     clean: Path | None
     """None: nobody knows what it should look like."""
+
+
+@dataclass
+class Search:
+    """What was found of a set: its good items, and what keeps others from being one."""
+
+    items: list[Item] = field(default_factory=list)
+    problems: dict[Path, str] = field(default_factory=dict)
+    """Why an input belongs to no item, by its path."""
+    targets: dict[Path, bool] = field(default_factory=dict)
+    """Whether any input asks for them."""
+
+    def match(self, inputs: list[Path], targets: list[Path], key: Key, place: Path, label: str = "") -> None:
+        """Add the pairs of two lists of files. Names of items begin with `label`; `place` is for messages."""
+        take = _KEYS[key]
+        by_key: dict[str, list[Path]] = {}
+        for path in targets:
+            by_key.setdefault(take(path.stem), []).append(path)
+            self.targets.setdefault(path, False)
+        for path in inputs:
+            found = by_key.get(take(path.stem), [])
+            self.targets |= dict.fromkeys(found, True)
+            if len(found) == 1:
+                self.items.append(Item(label + path.stem, path, found[0]))
+            else:
+                self.problems[path] = (
+                    f"{path}: needs exactly one picture of that name in {place}, has {len(found)}."
+                )
+
+    def inputs(self) -> list[Path]:
+        """Every input found, whether it belongs to an item or not."""
+        return [*self.problems, *(item.damaged for item in self.items if item.damaged)]
+
+    def files(self) -> list[Path]:
+        """Every picture found."""
+        return [*self.inputs(), *self.targets, *(item.clean for item in self.items if item.clean)]
+
+    def complete(self) -> list[Item]:
+        """The items. Raises DataError for an input without target, or several."""
+        for problem in self.problems.values():
+            raise DataError(problem)
+        return self.items
 
 
 @dataclass(frozen=True)
@@ -220,20 +262,29 @@ def damage_of(name: str, item: Item) -> tuple[str, ...]:
 
 
 def find_set(data: Path, data_set: DataSet) -> list[Item]:
-    """The pictures of a set, sorted by path; empty when it is not there.
+    """The pictures of a set, sorted by path; empty when it is not there (`search_set`).
+
+    Raises DataError for an input without target, or several.
+    """
+    return search_set(data, data_set).complete()
+
+
+def search_set(data: Path, data_set: DataSet) -> Search:
+    """The pictures of a set, sorted by path, and those that have no other half.
 
     Of the layouts the first is taken that has files, and with it those that differ only by a sub-folder of
-    the same set. Raises DataError for an input without target, or several.
+    the same set.
     """
+    search = Search()
     plain = data / data_set.part / data_set.name
     if (plain / "target").is_dir() or (not data_set.clean and plain.is_dir()):
-        return _plain(plain)
-    items: list[Item] = []
+        _add_plain(search, plain)
+        return search
     for layout in data_set.layouts:
-        if items and not _goes_with(layout, data_set):
+        if (search.items or search.problems) and not _goes_with(layout, data_set):
             break
-        items += _by_layout(data, layout, data_set)
-    return items
+        _add_layout(search, data, layout, data_set)
+    return search
 
 
 def pair_folders(inputs: Path, targets: Path) -> list[Item]:
@@ -242,7 +293,9 @@ def pair_folders(inputs: Path, targets: Path) -> list[Item]:
     for folder, files in ((inputs, damaged), (targets, clean)):
         if not files:
             raise DataError(f"{folder}: this folder is missing or holds no pictures.")
-    items = _matched(damaged, clean, "stem", targets)
+    search = Search()
+    search.match(damaged, clean, "stem", targets)
+    items = search.complete()
     lonely = sorted({path.stem for path in clean} - {path.stem for path in damaged})
     if lonely:
         raise DataError(
@@ -261,39 +314,39 @@ def _goes_with(layout: Layout, data_set: DataSet) -> bool:
     return data_set.name.startswith(("CDD-11", "RainDS"))
 
 
-def _plain(folder: Path) -> list[Item]:
+def _add_plain(search: Search, folder: Path) -> None:
     targets = pictures((folder / "target").glob("*"))
     inputs = pictures((folder / "input").glob("*"))
     if not (folder / "target").is_dir():
-        return [Item(path.stem, path, None) for path in pictures(folder.rglob("*"))]
-    if not inputs and not (folder / "input").is_dir():
-        return [Item(path.stem, None, path) for path in targets]
-    return _matched(inputs, targets, "stem", folder / "target")
+        search.items += [Item(path.stem, path, None) for path in pictures(folder.rglob("*"))]
+    elif not inputs and not (folder / "input").is_dir():
+        search.items += [Item(path.stem, None, path) for path in targets]
+    else:
+        search.match(inputs, targets, "stem", folder / "target")
 
 
-def _by_layout(data: Path, layout: Layout, data_set: DataSet) -> list[Item]:
-    pattern = layout.targets if layout.inputs is None else layout.inputs
+def _add_layout(search: Search, data: Path, layout: Layout, data_set: DataSet) -> None:
     files: list[Path] = []
-    for above in ("", f"{data_set.part}/", "*/", f"{data_set.part}/*/"):
-        files = pictures(data.glob(above + pattern))
+    for pattern in places(layout, data_set):
+        files = pictures(data.glob(pattern))
         if files:
             break
     if layout.inputs is None:
-        return [Item(path.stem, None, path) for path in files]
-    if not data_set.clean:
-        return [Item(path.stem, path, None) for path in files]
-    items: list[Item] = []
-    for folder in sorted({path.parent for path in files}):
-        way, _, names = layout.targets.rpartition("/")
-        place = Path(os.path.normpath(folder / way))
-        targets = pictures(place.glob(names))
-        inside = [path for path in files if path.parent == folder]
-        label = _label(folder, layout)
-        items += [
-            Item(label + item.name, item.damaged, item.clean)
-            for item in _matched(inside, targets, layout.key, place)
-        ]
-    return items
+        search.items += [Item(path.stem, None, path) for path in files]
+    elif not data_set.clean:
+        search.items += [Item(path.stem, path, None) for path in files]
+    else:
+        for folder in sorted({path.parent for path in files}):
+            way, _, names = layout.targets.rpartition("/")
+            place = Path(os.path.normpath(folder / way))
+            inside = [path for path in files if path.parent == folder]
+            search.match(inside, pictures(place.glob(names)), layout.key, place, _label(folder, layout))
+
+
+def places(layout: Layout, data_set: DataSet) -> list[str]:
+    """Patterns of the files that a layout starts from, below the data folder, in the order of search."""
+    pattern = layout.targets if layout.inputs is None else layout.inputs
+    return [above + pattern for above in ("", f"{data_set.part}/", "*/", f"{data_set.part}/*/")]
 
 
 def _label(folder: Path, layout: Layout) -> str:
@@ -301,17 +354,3 @@ def _label(folder: Path, layout: Layout) -> str:
     if str(layout.inputs).startswith(("CDD-11", "RainDS")):
         return f"{folder.name}/"
     return f"{folder.parent.name}/" if "GOPRO" in str(layout.inputs) else ""
-
-
-def _matched(inputs: list[Path], targets: list[Path], key: Key, place: Path) -> list[Item]:
-    take = _KEYS[key]
-    by_key: dict[str, list[Path]] = {}
-    for path in targets:
-        by_key.setdefault(take(path.stem), []).append(path)
-    items = []
-    for path in inputs:
-        found = by_key.get(take(path.stem), [])
-        if len(found) != 1:
-            raise DataError(f"{path}: needs exactly one picture of that name in {place}, has {len(found)}.")
-        items.append(Item(path.stem, path, found[0]))
-    return items
