@@ -78,7 +78,10 @@ class _Laid:
 def find_leaks(
     train: Sequence[Look], test: Sequence[Look], on_done: Callable[[int, int], None] | None = None
 ) -> list[Leak]:
-    """Training pictures that are copies or parts of test pictures, or contain them."""
+    """Training pictures that are copies or parts of test pictures, or contain them.
+
+    Each is compared with each: about 1 ms a pair on one core.
+    """
     leaks: dict[tuple[Path, Path], Leak] = {}
     for start in range(0, len(train), 16):
         some = train[start : start + 16]
