@@ -73,7 +73,7 @@ class Mix:
     """Share of a kind's draws on enlarged photographs, as soft as large ones are; only kinds that ask for no
     detail: others would learn that clean pictures are soft."""
     sigmas: tuple[float, ...] = ()
-    """Standard deviations of noise, in 1/255, all of it white and Gaussian; none: any, and other sorts too."""
+    """Standard deviations of noise, in 1/255, white and Gaussian; none of them: any, and other sorts too."""
     turned: float = 0.25
     """Share of views that are turned by one, two or three quarters. Rain falls and haze thickens upwards."""
     upside_down: float = 0.0
