@@ -1,8 +1,16 @@
 """`clearair evaluate` on a small data folder, with a small model in a folder."""
 
+import csv
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import skimage.data
 import torch
@@ -81,3 +89,133 @@ def test_two_folders_are_measured_saved_and_reported(evaluate, tmp_path):
     assert page.read_text().count("data:image/png;base64") == 3
     again = evaluate(*arguments, "--json", run)
     assert "exists already" in str(again.exception)
+
+
+def rainy(root, count=3, side=96):
+    """A data folder with as many pairs of Rain100L, named by number."""
+    for half in ("input", "target"):
+        for index in range(count):
+            path = root / "test" / "Rain100L" / half / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_photo(Photo(skimage.data.chelsea()[:side, index : side + index]), path)
+    return root
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def run(model, *arguments, **options):
+    """The program in a process of its own."""
+    code = "from clearair.apps.cli import main; main()"
+    command = [sys.executable, "-c", code, "evaluate", str(model), *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, **options)
+
+
+def test_a_pair_that_cannot_be_measured_is_named_skipped_and_counted(model, tmp_path):
+    data, file, sheet = rainy(tmp_path / "data", 4), tmp_path / "run.json", tmp_path / "run.csv"
+    rain = data / "test" / "Rain100L"
+    truncate(rain / "input" / "1.png")
+    write_photo(Photo(np.zeros((90, 80, 3), np.uint8)), rain / "target" / "2.png", overwrite=True)
+    arguments = ["--data", data, "--benchmark", "Rain100L", "--benchmark", "clean to itself"]
+    process = run(model, *arguments, "--json", file, "--csv", sheet, stderr=subprocess.PIPE)
+    table, errors = (text.decode() for text in process.communicate(timeout=300))
+    assert process.returncode == 1
+    first, second = errors.splitlines()
+    assert first.startswith(f"clearair: Rain100L: 1 is skipped: {rain / 'input' / '1.png'}: ")
+    assert second.startswith(
+        f"clearair: Rain100L: 2 is skipped: {rain / 'input' / '2.png'}: 96 x 96 px, but "
+    )
+    assert "| Rain100L | 2 of 4 |" in table
+    assert "| clean to itself | 4 |" in table
+    written = json.loads(file.read_text())
+    assert written["complete"] is False
+    rained, clean = written["results"]
+    assert (rained["complete"], rained["images"], rained["asked_images"]) == (False, 2, 4)
+    assert rained["skipped_images"] == 2
+    assert [each["name"] for each in rained["skipped"]] == ["1", "2"]
+    assert "1.png" in rained["skipped"][0]["error"]
+    assert [score["name"] for score in rained["scores"]] == ["0", "3"]
+    assert (clean["complete"], clean["images"], clean["skipped"]) == (True, 4, [])
+    rows = list(csv.DictReader(sheet.read_text().splitlines()))
+    assert [row["image"] for row in rows if row["benchmark"] == "Rain100L"] == ["0", "3"]
+    page = tmp_path / "report.md"
+    assert CliRunner().invoke(cli, ["report", str(file), "-o", str(page)]).exit_code == 0
+    assert page.read_text().count("2 of 100 images)") >= 2  # PSNR and SSIM
+    assert "on Rain100L: 2 of 4 images, 2 skipped, " in page.read_text()
+
+
+def test_all_that_was_asked_for_is_complete(model, tmp_path):
+    data, file = rainy(tmp_path / "data"), tmp_path / "run.json"
+    arguments = ["--data", data, "--benchmark", "Rain100L", "--every", 2, "--json", file]
+    done = CliRunner().invoke(cli, ["evaluate", str(model), *map(str, arguments)])
+    assert done.exit_code == 0, done.output
+    assert "| Rain100L | 2 |" in done.output
+    written = json.loads(file.read_text())
+    assert written["complete"] is True
+    assert (written["results"][0]["images"], written["results"][0]["asked_images"]) == (2, 2)
+
+
+def test_what_cannot_be_written_ends_the_run_but_takes_no_result_with_it(model, tmp_path):
+    data, file, saved = rainy(tmp_path / "data"), tmp_path / "run.json", tmp_path / "saved"
+    (saved / "Rain100L").mkdir(parents=True)
+    (saved / "Rain100L" / "1.png").write_bytes(b"mine")
+    arguments = ["--data", data, "--benchmark", "Rain100L", "--json", file, "--save-images", saved]
+    process = run(model, *arguments, stderr=subprocess.PIPE)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert errors.decode().startswith(f"clearair: {saved / 'Rain100L' / '1.png'}: exists already")
+    assert (saved / "Rain100L" / "1.png").read_bytes() == b"mine"
+    written = json.loads(file.read_text())
+    assert written["complete"] is False
+    assert [score["name"] for score in written["results"][0]["scores"]] == ["0", "1"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a Unix signal")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_keeps_what_was_measured(model, tmp_path, number, code):
+    data, file, sheet = rainy(tmp_path / "data", 100, 192), tmp_path / "run.json", tmp_path / "run.csv"
+    saved = tmp_path / "saved"
+    arguments = ["--data", data, "--benchmark", "Rain100L", "--benchmark", "clean to itself"]
+    process = run(
+        model,
+        *arguments,
+        *("--json", file, "--csv", sheet, "--save-images", saved),
+        stderr=subprocess.PIPE,
+        # What is run in the background by a shell ignores Ctrl-C, and so would what it starts.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )
+    deadline = time.monotonic() + 120
+    while not (saved / "Rain100L" / "1.png").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    table, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert b"Traceback" not in errors
+    written = json.loads(file.read_text())
+    assert written["complete"] is False
+    (result,) = written["results"]
+    assert result["complete"] is False
+    assert result["asked_images"] == 100
+    assert 2 <= result["images"] < 100
+    assert result["skipped_images"] == 0
+    assert f"| Rain100L | {result['images']} of 100 |" in table.decode()
+    assert sheet.read_text().count("\n") == 1 + result["images"]
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs terminals")
+def test_a_terminal_shows_how_many_images_there_are_and_the_time_left(model, tmp_path):
+    data = rainy(tmp_path / "data")
+    truncate(data / "test" / "Rain100L" / "input" / "1.png")
+    ours, terminal = os.openpty()
+    process = run(model, "--data", data, "--benchmark", "Rain100L", stderr=terminal)
+    process.communicate(timeout=300)
+    os.close(terminal)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert "[1/3] Rain100L: 0 psnr " in shown
+    assert "[2/3] Rain100L: 1 skipped" in shown
+    assert "[3/3] Rain100L: 2 psnr " in shown
+    assert len(re.findall(r"  \d+:\d\d left", shown)) == 3
+    assert "  0:00 left" in shown.rpartition("[3/3]")[2]

@@ -71,6 +71,44 @@ def test_an_input_without_target_is_named(data):
         list(evaluate(same, data, ["Rain100L"]))
 
 
+def test_an_image_that_cannot_be_read_is_skipped_and_the_rest_is_measured(data):
+    (data / "test" / "Rain100L" / "input" / "1.png").write_bytes(b"")
+    told = []
+    (result,) = evaluate(same, data, ["Rain100L"], on_skipped=lambda *skipped: told.append(skipped))
+    assert [score.name for score in result.scores] == ["0", "2"]
+    assert told == [("Rain100L", result.skipped[0])]
+    assert "1.png: the file is empty" in result.skipped[0].error
+    assert (result.complete, result.asked) == (False, 3)
+    assert "| Rain100L | 2 of 3 | 100.00 |" in markdown_table([result])
+
+
+def test_what_was_measured_comes_before_the_exception_that_ends_it(data):
+    seen = []
+
+    def interrupted(image: np.ndarray) -> np.ndarray:
+        seen.append(image)
+        if len(seen) == 6:
+            raise KeyboardInterrupt
+        return image
+
+    counts, results = [], []
+    with pytest.raises(KeyboardInterrupt):
+        results.extend(evaluate(interrupted, data, ["Rain100L", "CBSD68-15"], on_start=counts.append))
+    assert counts == [6]
+    assert [(result.benchmark, len(result.scores), result.complete) for result in results] == [
+        ("Rain100L", 3, True),
+        ("CBSD68-15", 2, False),
+    ]
+
+
+def test_our_own_mistakes_are_not_taken_for_bad_images(data):
+    def wrong(image: np.ndarray) -> np.ndarray:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(evaluate(wrong, data, ["Rain100L"]))
+
+
 @pytest.mark.data
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared images are not here")
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ from clearair.errors import DataError
 from clearair.evaluation.report import markdown, page, read_run, tables
 
 
-def run_file(tmp_path, psnr=38.0, images=100, multiple=1):
+def run_file(tmp_path, psnr=38.0, images=100, multiple=1, asked=None):
     result = {
         "benchmark": "Rain100L",
         "protocol": {"multiple": multiple, "noise_seed": 0, "rounded": True},
         "images": images,
+        **({} if asked is None else {"asked_images": asked, "skipped_images": asked - images}),
         "published_images": 100,
         "manifest": "abc",
         "psnr": psnr,
@@ -40,6 +41,17 @@ def test_the_best_is_bold_unless_only_a_part_was_measured(tmp_path):
     text = markdown([run_file(tmp_path, 50.0, images=3)])
     assert "*50.00* (+11.48, 3 of 100 images)" in text
     assert "***50.00***" not in text
+
+
+@pytest.mark.parametrize(
+    ("images", "asked", "said"),
+    [(99, 100, "99 of 100"), (2, 3, "2 of 100"), (100, 101, "100 of 101")],
+)
+def test_a_set_of_which_images_were_skipped_says_so_and_is_never_the_best(tmp_path, images, asked, said):
+    text = markdown([run_file(tmp_path, 50.0, images=images, asked=asked)])
+    assert f"*50.00* (+11.48, {said} images)" in text
+    assert "***50.00***" not in text
+    assert f"on Rain100L: {images} of {asked} images, 1 skipped, " in text
 
 
 def test_numbers_of_another_protocol_say_so(tmp_path):

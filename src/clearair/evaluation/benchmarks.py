@@ -1,15 +1,15 @@
 """Benchmark sets, and what a restorer reaches on them.
 
 The sets are those of `clearair.data.layouts`; low light is the held-out part of `train/lowlight`. Pictures
-are read, restored, measured and forgotten one by one. Every number is a mean over images, and carries its
-protocol.
+are read, restored, measured and forgotten one by one; what cannot be is named and skipped. Every number is a
+mean over images, and carries its protocol.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ import numpy as np
 from clearair.data.layouts import DATA_SETS, DataSet, Item, find_set, pair_folders
 from clearair.data.photos import find_pairs
 from clearair.data.splits import split
-from clearair.errors import DataError, UsageError
+from clearair.errors import ClearAirError, DataError, UsageError
 from clearair.evaluation.measures import Measure, make_measures
 from clearair.evaluation.metrics import Image, Values
 from clearair.evaluation.protocol import WHOLE, Protocol
 from clearair.image import read_photo, to_depth
+from clearair.memory import is_shortage
 
 Restore = Callable[[Any], Any]
 """(H, W, 3) uint8 -> the same; where a protocol does not round, float32 in [0, 1] -> the same."""
@@ -57,11 +58,18 @@ class Benchmark:
 
     def cases(self, data: Path, protocol: Protocol = WHOLE, every: int = 1) -> Iterator[Case]:
         """Its images one after another, every n-th. Raises DataError for a pair of unequal size."""
-        for index, item in enumerate(self.items(data)):
-            if index % every == 0:
-                yield self._load(item, protocol, index)
+        for index, item in self.chosen(data, every):
+            yield self.load(item, protocol, index)
 
-    def _load(self, item: Item, protocol: Protocol, index: int) -> Case:
+    def chosen(self, data: Path, every: int = 1) -> list[tuple[int, Item]]:
+        """Every n-th of its images, each with its place in the whole set. Raises as `items` does."""
+        return list(enumerate(self.items(data)))[::every]
+
+    def load(self, item: Item, protocol: Protocol, index: int) -> Case:
+        """Read the index-th of its images.
+
+        Raises ImageError when it cannot be read, DataError when the two of a pair are of unequal size.
+        """
         clean = None if item.clean is None else protocol.crop(_pixels(item.clean))
         files = tuple(dict.fromkeys(path for path in (item.damaged, item.clean) if path is not None))
         if item.damaged is None:
@@ -106,14 +114,31 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """One image that could not be measured."""
+
+    name: str
+    error: str
+    """Why, with the file."""
+
+
+@dataclass(frozen=True)
 class Result:
     """What was reached on one benchmark."""
 
     benchmark: str
     protocol: Protocol
     scores: tuple[Score, ...]
+    asked: int
+    """How many images were to be measured."""
+    skipped: tuple[Skipped, ...] = ()
     count: int | None = None
     """How many images the published set has."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all images that were to be measured have been."""
+        return len(self.scores) == self.asked
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -139,16 +164,22 @@ class Result:
         return {
             "benchmark": self.benchmark,
             "protocol": self.protocol.to_dict(),
+            "complete": self.complete,
             "images": len(self.scores),
+            "asked_images": self.asked,
+            "skipped_images": len(self.skipped),
             "published_images": self.count,
             "manifest": self.manifest,
             **{field: value for field, value in means.items() if np.isfinite(value)},
             "scores": [score.to_dict() for score in self.scores],
+            "skipped": [asdict(each) for each in self.skipped],
         }
 
 
 OnImage = Callable[[str, Case, Any, Score], None]
 """Told after each image: the benchmark's name, the case, what it became as uint8, and its score."""
+OnSkipped = Callable[[str, Skipped], None]
+"""Told instead where an image could not be measured: the benchmark's name, the image and why."""
 
 
 def evaluate(
@@ -160,29 +191,47 @@ def evaluate(
     protocol: Protocol = WHOLE,
     measures: Mapping[str, Measure] | None = None,
     every: int = 1,
+    on_start: Callable[[int], None] | None = None,
     on_image: OnImage | None = None,
+    on_skipped: OnSkipped | None = None,
 ) -> Iterator[Result]:
     """Restore every image of the named benchmarks (all that are there by default) and of `extra` ones.
 
-    Yields one result a benchmark. `every` takes each n-th image only. Raises UsageError for an unknown name,
-    DataError for missing images.
+    Yields one result a benchmark. `every` takes each n-th image only. An image that cannot be read, restored
+    or measured is skipped, and its result says so. `on_start` is told how many images there are, before the
+    first. What breaks a benchmark off, KeyboardInterrupt too, is raised again once the result of its images
+    so far was yielded. Raises UsageError for an unknown name, DataError for missing images, before the first.
     """
     measures = make_measures() if measures is None else measures
-    for benchmark in (*_named(data, benchmarks, bool(extra)), *extra):
-        scores = []
-        for case in benchmark.cases(data, protocol, every):
-            restored = _restore(restore, case.damaged, protocol)
-            score = Score(
-                case.name,
-                _measured(measures, case.damaged, case.clean),
-                _measured(measures, restored, case.clean),
-                case.files,
-                fingerprint(case.files),
-            )
-            scores.append(score)
-            if on_image:
-                on_image(benchmark.name, case, np.clip(np.rint(restored), 0, 255).astype(np.uint8), score)
-        yield Result(benchmark.name, protocol, tuple(scores), benchmark.count)
+    found = [
+        (benchmark, benchmark.chosen(data, every))
+        for benchmark in (*_named(data, benchmarks, bool(extra)), *extra)
+    ]
+    if on_start:
+        on_start(sum(len(chosen) for _, chosen in found))
+    for benchmark, chosen in found:
+        scores: list[Score] = []
+        skipped: list[Skipped] = []
+        try:
+            for index, item in chosen:
+                try:
+                    case = benchmark.load(item, protocol, index)
+                    restored = _restore(restore, case.damaged, protocol)
+                    score = _score(case, restored, measures)
+                except Exception as error:
+                    skipped.append(Skipped(item.name, _problem(error, item)))
+                    if on_skipped:
+                        on_skipped(benchmark.name, skipped[-1])
+                    continue
+                scores.append(score)
+                if on_image:
+                    on_image(benchmark.name, case, np.clip(np.rint(restored), 0, 255).astype(np.uint8), score)
+        finally:
+            # Also while an exception passes: hours of measuring must not go with it.
+            if scores or skipped:
+                yield Result(
+                    benchmark.name, protocol, tuple(scores), len(chosen), tuple(skipped), benchmark.count
+                )
 
 
 def available(data: Path) -> list[str]:
@@ -214,7 +263,7 @@ def fingerprint(files: Iterable[Path]) -> str:
 
 
 def markdown_table(results: Iterable[Result]) -> str:
-    """Each metric of each benchmark, before and after."""
+    """Each metric of each benchmark, before and after; of how many images, where some are missing."""
     results = list(results)
     metrics = list(dict.fromkeys(metric for result in results for metric in result.metrics))
     head = " | ".join(f"{metric.upper()} in | {metric.upper()} out" for metric in metrics)
@@ -223,7 +272,8 @@ def markdown_table(results: Iterable[Result]) -> str:
         cells = [
             shown(metric, result.mean(field)) for metric in metrics for field in (f"input_{metric}", metric)
         ]
-        lines.append(f"| {result.benchmark} | {len(result.scores)} | {' | '.join(cells)} |")
+        images = f"{len(result.scores)}" + ("" if result.complete else f" of {result.asked}")
+        lines.append(f"| {result.benchmark} | {images} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -254,6 +304,25 @@ def _restore(restore: Restore, damaged: Image, protocol: Protocol) -> Values:
     else:
         restored = np.clip(restore(damaged.astype(np.float32) / 255), 0, 1) * np.float32(255)
     return restored
+
+
+def _score(case: Case, restored: Values, measures: Mapping[str, Measure]) -> Score:
+    return Score(
+        case.name,
+        _measured(measures, case.damaged, case.clean),
+        _measured(measures, restored, case.clean),
+        case.files,
+        fingerprint(case.files),
+    )
+
+
+def _problem(error: Exception, item: Item) -> str:
+    """Why an image cannot be measured; raises again what is not the image's fault."""
+    if isinstance(error, ClearAirError):
+        return str(error)
+    if is_shortage(error):
+        return f"{item.damaged or item.clean}: there is not enough memory for it."
+    raise error
 
 
 def _measured(measures: Mapping[str, Measure], image: Values, clean: Image | None) -> dict[str, float]:

@@ -129,9 +129,8 @@ def _rows_of(run: dict[str, Any], columns: Sequence[Column]) -> list[Row]:
                 name, metric = column
                 if name == result["benchmark"] and metric.lower() in result:
                     values[column] = result[metric.lower()]
-                    published = result.get("published_images")
-                    if published and result["images"] != published:
-                        partial[column] = f"{result['images']} of {published} images"
+                    if part := _part(result):
+                        partial[column] = part
         for column in columns:
             if column[0] == "Average":
                 others = [each for each in columns if each[1] == column[1] and each != column]
@@ -141,6 +140,15 @@ def _rows_of(run: dict[str, Any], columns: Sequence[Column]) -> list[Row]:
         name = f"{run.get('model', '?')}" + (f", cropped to {multiple}" if multiple > 1 else "")
         rows.append(Row(name, values, True, partial))
     return rows
+
+
+def _part(result: dict[str, Any]) -> str | None:
+    """How many images were measured, where those are not all of the published or the asked ones."""
+    images, published = result["images"], result.get("published_images")
+    asked = result.get("asked_images", images)
+    # A folder may hold more than was published: then those left out of it are what is missing.
+    whole = published if published and (images == asked or images < published) else asked
+    return None if images == whole else f"{images} of {whole} images"
 
 
 def _cell(table: Table, row: Row, column: Column, best: str, ours: str) -> str:
@@ -174,9 +182,13 @@ def _provenance(runs: Sequence[dict[str, Any]]) -> list[str]:
         made = run.get("commit", run.get("version", "?"))
         for result in run["results"]:
             protocol = ", ".join(f"{name} {value}" for name, value in result["protocol"].items())
+            images = f"{result['images']}"
+            if result["images"] != result.get("asked_images", result["images"]):
+                images += f" of {result['asked_images']}"
+            lost = f", {result['skipped_images']} skipped" if result.get("skipped_images") else ""
             lines.append(
-                f"{run.get('model', '?')} (clearair {made}) on {result['benchmark']}: {result['images']} "
-                f"images, {protocol}, data {result.get('manifest', '?')[:12]}, {Path(run['file']).name}"
+                f"{run.get('model', '?')} (clearair {made}) on {result['benchmark']}: {images} images{lost}, "
+                f"{protocol}, data {result.get('manifest', '?')[:12]}, {Path(run['file']).name}"
             )
     return lines
 

@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clearair.apps.cli.interrupts import Interrupts
+from clearair.apps.cli.lines import say
+from clearair.apps.cli.progress import Progress
+
 if TYPE_CHECKING:
-    from clearair.evaluation.benchmarks import Case, Result, Score
+    from clearair.evaluation.benchmarks import Case, Result, Score, Skipped
     from clearair.evaluation.metrics import Image
     from clearair.restorer import Restorer
 
@@ -64,7 +68,9 @@ FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--overwrite", is_flag=True, help="Replace those files when they exist.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--precision", default="auto", show_default=True, help="auto, fp32, bf16 or fp16.")
+@click.pass_context
 def evaluate(
+    ctx: click.Context,
     model: str,
     data: Path | None,
     names: tuple[str, ...],
@@ -87,7 +93,8 @@ def evaluate(
 ) -> None:
     """Restore benchmark images with MODEL, a name or a folder, and print PSNR and SSIM.
 
-    Of whole images, in RGB, rounded to 8 bits, unless other options say so.
+    Of whole images, in RGB, rounded to 8 bits, unless other options say so. An image that cannot be measured
+    is named and skipped, and the exit code is 1 then; Ctrl-C and SIGTERM keep what was measured so far.
     """
     from clearair.evaluation.benchmarks import pairs_benchmark
     from clearair.evaluation.measures import make_measures
@@ -110,31 +117,49 @@ def evaluate(
     )
     extra = [] if pairs is None else [pairs_benchmark(*pairs)]
     restorer = Restorer.from_pretrained(model, device=device, precision=precision)  # type: ignore[arg-type]
-    sheet_text = None
+    # Of the weights and the code that measure, before anybody can change them.
+    about = {"model": model, "weights": _weights(model), "every": every, **_version()}
+    writer = _Writer(file, sheet, overwrite, about)
     if percepts is not None:
-        table, found = _shuffle(restorer, folder, names, every, percepts)
+        writer(*_shuffle(restorer, folder, names, every, percepts))
     elif harm:
-        table, found = _harm(restorer, folder, names, every)
+        writer(*_harm(restorer, folder, names, every))
     else:
         protocol = Protocol(crop, noise_seed, not no_rounding)
         saver = None if save_images is None else _Saver(save_images, file, overwrite)
         options = {"extra": extra, "protocol": protocol, "measures": measures, "every": every}
-        table, found, sheet_text = _measure(restorer, folder, names, saver, options)
-    _progress("")
-    click.echo(table)
-    from clearair.image import write_atomically
-
-    if file is not None:
-        about = {"model": model, "weights": _weights(model), "every": every, **_version(), **found}
-        write_atomically(file, (json.dumps(about, indent=1) + "\n").encode(), overwrite=overwrite)
-    if sheet is not None and sheet_text is not None:
-        write_atomically(sheet, sheet_text.encode(), overwrite=overwrite)
+        with Interrupts() as interrupts:
+            results = _measure(restorer, folder, names, saver, writer, interrupts, options)
+        ctx.exit(0 if all(result.complete for result in results) else 1)
 
 
 def _inputs(file: Path, data: Path, model: str) -> list[Path]:
     """`file` itself where it lies in a folder that is read, which may be too large to list."""
     place = file.resolve()
     return [file] if place.exists() and {data.resolve(), Path(model).resolve()} & set(place.parents) else []
+
+
+class _Writer:
+    """Prints a table, and writes what was found with what is `about` the model into the files asked for."""
+
+    def __init__(
+        self, json_file: Path | None, sheet: Path | None, overwrite: bool, about: dict[str, Any]
+    ) -> None:
+        self.json_file, self.sheet, self.overwrite, self.about = json_file, sheet, overwrite, about
+
+    def __call__(self, table: str, found: dict[str, Any], rows: str | None = None) -> None:
+        """Write each file whole; `rows` is CSV."""
+        from clearair.image import write_atomically
+
+        try:
+            if self.json_file is not None:
+                text = json.dumps({**self.about, **found}, indent=1) + "\n"
+                write_atomically(self.json_file, text.encode(), overwrite=self.overwrite)
+            if self.sheet is not None and rows is not None:
+                write_atomically(self.sheet, rows.encode(), overwrite=self.overwrite)
+        finally:
+            _progress("")
+            click.echo(table)  # also where a file could not be written
 
 
 class _Saver:
@@ -168,30 +193,65 @@ class _Saver:
 
 
 def _measure(
-    restorer: Restorer, data: Path, names: tuple[str, ...], saver: _Saver | None, options: dict[str, Any]
-) -> tuple[str, dict[str, Any], str]:
+    restorer: Restorer,
+    data: Path,
+    names: tuple[str, ...],
+    saver: _Saver | None,
+    writer: _Writer,
+    interrupts: Interrupts,
+    options: dict[str, Any],
+) -> list[Result]:
+    """Measure benchmarks, and write what was measured also when something ends it early."""
     from clearair.evaluation.benchmarks import evaluate, markdown_table, shown
 
-    done = 0
+    progress = Progress(0, quiet=True)
+    results: list[Result] = []
+    finished = False
+
+    def on_start(images: int) -> None:
+        nonlocal progress
+        progress = Progress(images, quiet=False)
 
     def on_image(benchmark: str, case: Case, restored: Image, score: Score) -> None:
-        nonlocal done
-        done += 1
         values = " ".join(f"{metric} {shown(metric, value)}" for metric, value in score.values.items())
-        _progress(f"[{done}] {benchmark}: {score.name} {values}")
+        progress.done(f"{benchmark}: {score.name} {values}")
         if saver:
             saver(benchmark, case, restored)
+        interrupts.check()
+
+    def on_skipped(benchmark: str, image: Skipped) -> None:
+        progress.clear()
+        say(f"clearair: {benchmark}: {image.name} is skipped: {image.error}", err=True)
+        progress.done(f"{benchmark}: {image.name} skipped")
+        interrupts.check()
 
     def restore(image: Any) -> Any:
-        return restorer(image).image
+        with interrupts.at_once():
+            return restorer(image).image
 
-    results = list(evaluate(restore, data, names or None, on_image=on_image, **options))
-    found = [result.to_dict() for result in results]
-    if saver:
-        for result in found:
-            saver.note(result)
-    table = f"{markdown_table(results)}\n\nProtocol: {options['protocol']}."
-    return table, {"results": found}, _sheet(results)
+    measured = evaluate(
+        restore,
+        data,
+        names or None,
+        on_start=on_start,
+        on_image=on_image,
+        on_skipped=on_skipped,
+        **options,
+    )
+    try:
+        results.extend(measured)
+        finished = True
+    finally:
+        progress.clear()
+        if results:
+            found = [result.to_dict() for result in results]
+            if saver:
+                for result in found:
+                    saver.note(result)
+            complete = finished and all(result.complete for result in results)
+            table = f"{markdown_table(results)}\n\nProtocol: {options['protocol']}."
+            writer(table, {"complete": complete, "results": found}, _sheet(results))
+    return results
 
 
 def _sheet(results: Sequence[Result]) -> str:

@@ -31,14 +31,23 @@ class Progress:
         if now - self.drawn < _INTERVAL and done < total:
             return
         self.drawn = now
-        share = (self.number - 1 + done / total) / self.pictures
-        left = (now - self.began) * (1 - share) / share
-        clock = f"{int(left) // 60}:{int(left) % 60:02d}"
-        self._draw(f"[{self.number}/{self.pictures}] {self.name}  tile {done}/{total}  {clock} left")
+        left = self._left(self.number - 1 + done / total)
+        self._draw(f"[{self.number}/{self.pictures}] {self.name}  tile {done}/{total}  {left}")
+
+    def done(self, text: str) -> None:
+        """One more picture is done, not followed by its tiles; `text` says what came of it."""
+        self.number += 1
+        self._draw(f"[{self.number}/{self.pictures}] {one_line(text)}  {self._left(self.number)}")
 
     def clear(self) -> None:
         """Make room for other output."""
         self._draw("")
+
+    def _left(self, pictures: float) -> str:
+        """The time that the others take, if they take as long as these many did."""
+        share = pictures / self.pictures
+        left = int((time.monotonic() - self.began) * (1 - share) / share)
+        return f"{left // 60}:{left % 60:02d} left"
 
     def _draw(self, line: str) -> None:
         if self.shown:
