@@ -92,7 +92,6 @@ def test_darkness_is_found(astronaut):
     assert percepts.score < 3
 
 
-@pytest.mark.xfail(strict=True, reason="heads fitted to small pictures name parts less surely")
 def test_noise_is_found_where_it_is(astronaut):
     half = astronaut.astype(float)
     half[:, 128:] += np.random.default_rng(0).normal(0, 40, half[:, 128:].shape)
