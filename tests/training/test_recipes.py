@@ -78,7 +78,8 @@ def test_the_papers_recipes_train_as_the_paper_does():
         {"patch": 0},
         {"ema": 2.0},
         {"scales": (2.0, 1.0)},
-        {"mask_dropout": 1.0},
+        {"mask_dropout": 1.5},
+        {"clip": 0.0},
         {"fft": -0.1},
     ],
 )

@@ -138,15 +138,16 @@ class Recipe:
         low, high = self.scales
         if not 0 < low <= high < math.inf:
             raise ConfigError(f"Recipe.scales are the smallest and the largest factor, got {low}, {high}.")
-        for name in ("learning_rate", "clip"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ConfigError(f"Recipe.{name} must be above 0, got {getattr(self, name)}.")
-        for name in ("weight_decay", "alpha", "gamma", "tone_weight", "fft", "warmup", "decay_steps"):
+        if not self.clip > 0:
+            raise ConfigError(f"Recipe.clip must be above 0, got {self.clip}.")
+        rates = ("learning_rate", "weight_decay", "warmup", "decay_steps")
+        for name in (*rates, "alpha", "gamma", "tone_weight", "fft"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"Recipe.{name} must be 0 or more, got {getattr(self, name)}.")
-        for name in ("ema", "mask_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"Recipe.{name} must lie in [0, 1), got {getattr(self, name)}.")
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"Recipe.ema must lie in [0, 1), got {self.ema}.")
+        if not 0 <= self.mask_dropout <= 1:
+            raise ConfigError(f"Recipe.mask_dropout must lie between 0 and 1, got {self.mask_dropout}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
