@@ -85,18 +85,19 @@ class PairFiles:
 
 def find_published(
     data: Path, sets: Sequence[str], tell: Callable[[str], None]
-) -> dict[tuple[str, ...], PairFiles]:
-    """Pairs of published training sets by what is wrong with them; a set that is not there is told.
+) -> tuple[dict[tuple[str, ...], PairFiles], list[str]]:
+    """Pairs of published training sets by what is wrong with them, and a line for each set that is not there.
 
     Raises DataError for an input without target.
     """
     files: dict[tuple[str, ...], list[tuple[Path, Path]]] = {}
+    absent = []
     for name in sets:
         items = find_set(data, DATA_SETS[name])
         if not items:
-            tell(f"{name} is not in {data}; its damage is drawn on the clean photographs instead.")
+            absent.append(f"{name} is not in {data}; its damage is drawn on the clean photographs instead.")
         for item in items:
             assert item.damaged is not None
             assert item.clean is not None
             files.setdefault(damage_of(name, item), []).append((item.damaged, item.clean))
-    return {kinds: PairFiles(these, tell) for kinds, these in files.items()}
+    return {kinds: PairFiles(these, tell) for kinds, these in files.items()}, absent

@@ -44,7 +44,7 @@ class TrainingPhotos:
     shakes: Tensor | None = None
     """(N, T, 3) paths of cameras that shook, measured: right, down, share of the time (`shakes`)."""
     left_out: tuple[str, ...] = ()
-    """What could not be read, a line each."""
+    """Sets that are not there, and what could not be read, a line each."""
     published: dict[tuple[str, ...], PairFiles] = field(default_factory=dict)
     """Pairs of published sets by what is wrong with them, taken instead of damage that is drawn."""
     own: PairFiles | None = None
@@ -110,13 +110,13 @@ def load_training_photos(
     """Read what is not held out (`splits`); pictures that cannot be read are named and left out.
 
     Pairs of the published `sets` and the user's `own` are read when they are drawn, and `tell` is told of
-    those that cannot be read, and of sets that are not there.
+    those that cannot be read.
 
     Raises DataError when there are no clean photographs, when the halves of a pair differ in size, and when
     more than 1 % of the pictures cannot be read.
     """
     clean, _ = split(find_clean(data), "clean")
-    published = find_published(data, sets, tell)
+    published, absent = find_published(data, sets, tell)
     files = {kind: split(find_pairs(data, kind), kind)[0] for kind in ("lowlight", "rain")}
     depths = find_scenes(data)
     bad: list[str] = []
@@ -137,7 +137,7 @@ def load_training_photos(
         pairs,
         tuple(scenes),
         load_shakes(data),
-        tuple(left_out),
+        (*absent, *left_out),
         published,
         PairFiles(own, tell) if own else None,
     )

@@ -164,23 +164,15 @@ class RestorerTask:
 
     def load(self) -> tuple[str, ...]:
         """Read the photographs, onto the device, unless they were given. Raises DataError without any."""
-        told: list[str] = []
         if self.photos is None:
-            tell = told.append
-
-            def say(line: str) -> None:
-                """What is said while all is read belongs to the run's log too."""
-                tell(line)
-
-            photos = load_training_photos(self.data, self.plan.sets, self.own, say)
-            tell = self.report
+            photos = load_training_photos(self.data, self.plan.sets, self.own, self.report)
             pairs = [pair.clean for kind in sorted(photos.pairs) for pair in photos.pairs[kind]]
             sums = [float(photo[:, ::8, ::8].sum()) for photo in (*photos.clean, *pairs)]
             sums += [float(len(files)) for files in photos.published.values()] + [float(len(self.own))]
             if not self.processes.alike(math.fsum(sums)):
                 raise DataError(f"{self.data}: not all processes find the same pictures here.")
             self.photos = photos.to(self.device)
-        return (*told, *self.photos.left_out)
+        return self.photos.left_out
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """Those of the recipe."""
