@@ -325,8 +325,45 @@ def test_only_the_tone_stage_learns_when_it_is_trained_alone(recipe, data, tmp_p
     changed = {name for name in before if not torch.equal(before[name], after[f"network.{name}"])}
     assert changed
     assert all(name.startswith("tone.") for name in changed)
-    with pytest.raises(ConfigError, match="only_tone"):
-        replace(recipe, network=replace(recipe.network, tone=False), only_tone=True)
+
+
+def test_all_but_the_tone_stage_learns_when_it_is_fixed(recipe, data, tmp_path):
+    toned = replace(recipe, network=replace(recipe.network, tone=True), fixed_tone=True)
+    train(toned, data, tmp_path)
+    before = RestorerTask(toned, data).network.state_dict()
+    after = weights(tmp_path)
+    changed = {name for name in before if not torch.equal(before[name], after[f"network.{name}"])}
+    assert "reconstruction.weight" in changed
+    assert not any(name.startswith("tone.") for name in changed)
+
+
+@pytest.mark.parametrize(
+    ("tone", "settings", "told"),
+    [
+        (False, {"only_tone": True}, "only_tone"),
+        (False, {"fixed_tone": True}, "fixed_tone"),
+        (True, {"only_tone": True, "fixed_tone": True}, "nothing to learn"),
+    ],
+)
+def test_a_tone_stage_is_trained_or_fixed_where_there_is_one(recipe, tone, settings, told):
+    with pytest.raises(ConfigError, match=told):
+        replace(recipe, network=replace(recipe.network, tone=tone), **settings)
+
+
+def test_the_tone_stage_alone_draws_the_views_of_a_pool_once(recipe, data):
+    toned = replace(recipe, network=replace(recipe.network, tone=True), only_tone=True, pool=2)
+    task, whole = RestorerTask(toned, data), RestorerTask(replace(toned, only_tone=False), data)
+    for each in (task, whole):
+        each.load()
+    expected = whole.draw(1, generator_for(0, 1)).patches
+    first, again = (task.draw(step, generator_for(0, step)).patches for step in (1, 3))
+    task.photos = None
+    assert task.draw(5, generator_for(0, 5)).patches.kinds == first.kinds
+    for drawn in (first, again):
+        assert torch.allclose(drawn.overview.thumbnail, expected.overview.thumbnail, atol=1e-3)
+        assert torch.allclose(drawn.thumbnail, expected.thumbnail, atol=1e-3)
+        assert torch.equal(drawn.guidance.degradation, expected.guidance.degradation)
+        assert torch.equal(drawn.overview.thumbnail, first.overview.thumbnail)
 
 
 def test_photos_that_are_given_are_not_read_again(recipe, data, tmp_path):

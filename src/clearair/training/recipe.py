@@ -68,7 +68,8 @@ class Recipe:
     """Probability with which each region is merged into the background."""
     pool: int = 0
     """So many steps' damaged views are drawn, then the same ones again; 0 draws new ones for ever. With
-    percepts kept on disk, costly perceivers so look at each view once."""
+    percepts kept on disk, costly perceivers so look at each view once. With `only_tone` the views are drawn
+    once, too."""
     guided_from: int = 0
     """Until this step every image gets neutral guidance, and nothing is perceived."""
     clue_reuse: ClueReuse | Literal["off"] = "anchored"
@@ -84,6 +85,8 @@ class Recipe:
     """Weight of the tone stage's own L1, on thumbnails of the whole views."""
     only_tone: bool = False
     """Train the tone stage alone, on those thumbnails: nothing is restored, so a step costs a fraction."""
+    fixed_tone: bool = False
+    """Leave the tone stage as it is, such as one that was trained alone and longer."""
     fft: float = 0.0
     """Weight of the L1 between the spectra of restoration and clean picture."""
     stages: tuple[Stage, ...] = ()
@@ -106,8 +109,11 @@ class Recipe:
                     f"Recipe.sets: there is no training set {name!r}{meant(name, known)}; known are "
                     f"{', '.join(known)}."
                 )
-        if self.only_tone and not self.network.tone:
-            raise ConfigError("Recipe.only_tone needs a network with a tone stage.")
+        for name in ("only_tone", "fixed_tone"):
+            if getattr(self, name) and not self.network.tone:
+                raise ConfigError(f"Recipe.{name} needs a network with a tone stage.")
+        if self.only_tone and self.fixed_tone:
+            raise ConfigError("Recipe.only_tone and Recipe.fixed_tone together leave nothing to learn.")
         self._check_ranges()
         if self.pool < 0:
             raise ConfigError(f"Recipe.pool is a number of steps or 0, got {self.pool}.")

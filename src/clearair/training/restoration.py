@@ -90,6 +90,13 @@ class Patches:
             self.kinds[rows],
         )
 
+    def of_tone(self, dtype: torch.dtype) -> Patches:
+        """What the tone stage alone learns from, a hundredth of the views, its pictures in this type."""
+        overview = replace(self.overview, thumbnail=self.overview.thumbnail.to(dtype))
+        corner = self.guidance.window(0, 0, 1, 1)
+        guidance = replace(corner, labels=corner.labels.clone())  # or the whole map would be kept
+        return Patches((), guidance, overview, self.thumbnail.to(dtype), self.kinds)
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -144,6 +151,8 @@ class RestorerTask:
         """Given, or read by `load`; several runs in a row may share them."""
         self.own = own
         """Pairs of the user's own to learn from, (damaged, clean)."""
+        self.kept: dict[tuple[int, int, int], Patches] = {}
+        """By place in the pool, batch and view: what the tone stage alone learns from, which is small."""
         self.report = report
         torch.manual_seed(recipe.seed)
         network = ClearAIR(recipe.network)
@@ -151,6 +160,8 @@ class RestorerTask:
         if recipe.only_tone:
             network.requires_grad_(False)
             network.tone.requires_grad_(True)
+        if recipe.fixed_tone:
+            network.tone.requires_grad_(False)
         self.network: ClearAIR = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if compiled:
             compile_parts(self.network)
@@ -182,10 +193,18 @@ class RestorerTask:
 
     def draw(self, step: int, generator: torch.Generator) -> Lesson:
         """Patches and views of them: this process's share of the batch."""
-        assert self.photos is not None, "load() comes first"
         recipe = self.plan.at(step)
+        keeps = recipe.only_tone and recipe.pool > 0
+        place = (step % max(1, recipe.pool), recipe.batch, recipe.view)
+        if keeps and place in self.kept:
+            return Lesson(self.kept[place].of_tone(torch.float32), None)
+        assert self.photos is not None, "load() comes first"
         rows = self.processes.share(recipe.batch)
         patches = draw_patches(self.plan, self.photos, self.perceiver, step, generator, self.device, rows)
+        if keeps:
+            # Rounded at once, so that a run that is resumed learns from the same.
+            self.kept[place] = patches.of_tone(torch.float16)
+            return Lesson(self.kept[place].of_tone(torch.float32), None)
         if recipe.clue_reuse == "off" or not patches.windows:
             return Lesson(patches, None)
         view = draw_strong_view(recipe.batch, recipe.patch, generator)
@@ -211,7 +230,7 @@ class RestorerTask:
                 for window in patches.windows
             ]
         terms = {}
-        if judgement.tone is not None:
+        if judgement.tone is not None and not self.plan.fixed_tone:
             # The thumbnail shows the whole view, of which a window would teach that stage little. In full,
             # however sure the perceiver is: what it overlooks and what is right teach restraint.
             small = F.avg_pool2d(patches.overview.thumbnail, 2)
