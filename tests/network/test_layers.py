@@ -3,7 +3,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from clearair.network.layers import Conv2d, LayerNorm, to_maps, to_pixels, without_lattice
+from clearair.network.layers import (
+    COARSE,
+    Conv2d,
+    LayerNorm,
+    coarse_part,
+    to_maps,
+    to_pixels,
+    without_lattice,
+)
 
 
 def test_with_a_bias_it_is_the_usual_layer_norm():
@@ -37,6 +45,14 @@ def test_maps_to_pixels_and_back():
     assert torch.equal(to_maps(pixels, 4, 5), x)
 
 
+def test_the_coarse_part_is_what_two_means_leave_and_keeps_what_is_even():
+    x = torch.rand(2, 3, 30, 41)
+    middle = F.avg_pool2d(F.avg_pool2d(x, COARSE, 1), COARSE, 1)
+    edge = COARSE - 1
+    assert torch.allclose(coarse_part(x)[..., edge:-edge, edge:-edge], middle, atol=1e-6)
+    assert torch.allclose(coarse_part(torch.full((1, 3, 5, 2), 0.3)), torch.tensor(0.3))
+
+
 def test_a_lattice_is_taken_out_and_a_picture_stays():
     smooth = F.interpolate(torch.randn(1, 3, 4, 4), (96, 96), mode="bicubic")
     lattice, flat = _lattice(), torch.zeros(1, 3, 96, 96)
@@ -46,6 +62,20 @@ def test_a_lattice_is_taken_out_and_a_picture_stays():
     # White noise, which differs from cell to cell, loses no more than its mean over many cells.
     picture = torch.randn(1, 3, 96, 96)
     assert (_drawn(picture, flat) - picture).std() < 0.1 * picture.std()
+
+
+def test_a_slope_stays_a_slope_and_becomes_no_staircase():
+    down, across = torch.meshgrid(torch.linspace(-1, 1, 96), torch.linspace(-1, 1, 80), indexing="ij")
+    slopes = torch.stack([down, across, 0.3 * across - down])[None]
+    assert (_drawn(slopes, torch.zeros_like(slopes)) - slopes).abs().max() < 1e-5
+    waves = torch.sin(4 * slopes)
+    assert (_drawn(waves, torch.zeros_like(slopes)) - waves).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("size", [(2, 2), (2, 50), (50, 2)])
+def test_pictures_of_a_cell_or_a_row_of_cells_have_no_slope(size):
+    picture = torch.full((1, 3, *size), 0.4)
+    assert torch.allclose(_drawn(picture, torch.zeros_like(picture)), picture)
 
 
 def test_a_pattern_that_is_there_may_be_faded():

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+COARSE = 9
+"""Side in pixels of the means that tell what is coarse from detail."""
 BLOCK = 4
 """Side, in cells, of the blocks over which a lattice is averaged first."""
 
@@ -98,18 +100,48 @@ def without_lattice(added: Tensor, there: Tensor, stem: int) -> Tensor:
 
 
 def _differences(cells: Tensor, stem: int) -> Tensor:
-    """How the pixels of a cell differ from their mean, averaged over blocks.
+    """How the pixels of a cell differ from a smooth picture, averaged over blocks.
 
+    Of their difference from the cell's mean a slope is no lattice: without it, it would become a staircase.
     Blocks begin where tiles may begin, so that tiles and the whole agree.
     """
     blocks = F.avg_pool2d(cells, BLOCK, ceil_mode=True)
     parts = blocks.reshape(len(cells), -1, stem**2, *blocks.shape[2:])
-    return (parts - parts.mean(dim=2, keepdim=True)).flatten(1, 2)
+    means = cells.reshape(len(cells), -1, stem**2, *cells.shape[2:]).mean(dim=2)  # (B, 3, h, w)
+    down, across = (F.avg_pool2d(slope, BLOCK, ceil_mode=True) / stem for slope in _slopes(means))
+    places = torch.arange(stem, device=cells.device, dtype=cells.dtype) - (stem - 1) / 2
+    rows, columns = (
+        place.flatten()[:, None, None] for place in torch.meshgrid(places, places, indexing="ij")
+    )
+    slope = down[:, :, None] * rows + across[:, :, None] * columns
+    return (parts - parts.mean(dim=2, keepdim=True) - slope).flatten(1, 2)
+
+
+def _slopes(means: Tensor) -> tuple[Tensor, Tensor]:
+    """How much (B, C, h, w) grows from one place to the next, down and across."""
+    down, across = (
+        torch.gradient(means, dim=dim)[0] if means.shape[dim] > 1 else torch.zeros_like(means)
+        for dim in (2, 3)
+    )
+    return down, across
 
 
 def _around(blocks: Tensor) -> Tensor:
     """The mean over the 5 x 5 blocks around each."""
     return F.avg_pool2d(blocks, 5, 1, 2, count_include_pad=False)
+
+
+def coarse_part(x: Tensor) -> Tensor:
+    """What of (B, C, H, W) is left of it after two means over `COARSE` x `COARSE` pixels."""
+    side = COARSE // 2
+    for dim, pad in ((3, (side, side, 0, 0)), (2, (0, 0, side, side))):
+        length = x.shape[dim]
+        for _ in range(2):
+            padded = F.pad(x, pad, mode="replicate")
+            # Shifted sums take a tenth of the time that average pooling does on a CPU.
+            x = sum((padded.narrow(dim, k, length) for k in range(1, COARSE)), padded.narrow(dim, 0, length))
+            x = x / COARSE
+    return x
 
 
 def to_pixels(x: Tensor) -> Tensor:
