@@ -94,6 +94,7 @@ def random_input(config: NetworkConfig, batch: int, side: int) -> tuple[torch.Te
         local_degradation=torch.randn(batch, config.region_count, config.degradation_dim),
         tone=torch.ones(batch),
         change=torch.ones(batch),
+        coarse=torch.ones(batch),
     )
     return image, guidance
 

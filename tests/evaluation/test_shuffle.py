@@ -24,6 +24,7 @@ def random_guidance(batch: int = 6, regions: int = 4, side: int = 16) -> Guidanc
         local_degradation=unit(batch, regions, 3),
         tone=torch.rand(batch, generator=generator),
         change=torch.ones(batch),
+        coarse=torch.ones(batch),
     )
 
 

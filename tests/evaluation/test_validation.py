@@ -22,6 +22,7 @@ class Blind:
             local_degradation=images.new_zeros(batch, 4, 3),
             tone=images.new_zeros(batch),
             change=images.new_ones(batch),
+            coarse=images.new_ones(batch),
         )
 
 

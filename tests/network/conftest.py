@@ -18,6 +18,7 @@ def random_guidance(config: NetworkConfig, size: tuple[int, int], batch: int = 1
         local_degradation=randn(batch, config.region_count, config.degradation_dim),
         tone=torch.rand(batch, generator=generator),
         change=torch.rand(batch, generator=generator),
+        coarse=torch.rand(batch, generator=generator),
     )
 
 

@@ -14,6 +14,7 @@ def fields(**changes: torch.Tensor) -> dict[str, torch.Tensor]:
         "local_degradation": torch.zeros(2, 4, 5),
         "tone": torch.zeros(2),
         "change": torch.zeros(2),
+        "coarse": torch.zeros(2),
         **changes,
     }
 
@@ -29,6 +30,7 @@ def fields(**changes: torch.Tensor) -> dict[str, torch.Tensor]:
         ("local_degradation", (2, 5)),
         ("tone", (2, 1)),
         ("change", (3,)),
+        ("coarse", (2, 1)),
     ],
 )
 def test_a_field_of_a_wrong_shape_is_named(name, shape):

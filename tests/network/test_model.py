@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from clearair.network import BASE, COMPACT, TINY, ClearAIR, Guidance, count_parameters, overview
+from clearair.network.layers import coarse_part
 from clearair.network.overview import STRIP, THUMBNAIL, survey, survey_rows
 from clearair.network.regions import membership
 from tests.network.conftest import random_guidance, random_network
@@ -107,6 +108,7 @@ def test_every_percept_moves_the_output_by_a_share_of_the_image(config, percept)
             labels=(torch.arange(32)[None, :] // (8 + 8 * seed)).expand(1, 32, 32).to(torch.uint8),
             tone=torch.ones(1),
             change=torch.ones(1),
+            coarse=torch.ones(1),
         )
         for seed in (0, 1)
     )
@@ -208,9 +210,20 @@ def test_a_cautious_network_changes_an_image_as_far_as_it_may():
     image, guidance = torch.rand(3, 3, 16, 16), random_guidance(TINY, (16, 16), batch=3)
     free = run(random_network(TINY), image, guidance)
     share = torch.tensor([0.0, 0.25, 1.0])
-    careful = run(random_network(replace(TINY, cautious=True)), image, replace(guidance, change=share))
+    guidance = replace(guidance, change=share, coarse=torch.ones(3))
+    careful = run(random_network(replace(TINY, cautious=True)), image, guidance)
     assert torch.equal(careful[0], image[0])
     assert torch.allclose(careful, image.lerp(free, share[:, None, None, None]), atol=1e-6)
+
+
+def test_a_cautious_network_leaves_the_mean_colour_of_places_where_it_may_not_be_changed():
+    image, guidance = torch.rand(3, 3, 48, 48), random_guidance(TINY, (48, 48), batch=3)
+    free = run(random_network(TINY), image, guidance) - image
+    guidance = replace(guidance, change=torch.ones(3), coarse=torch.tensor([0.0, 0.5, 1.0]))
+    careful = run(random_network(replace(TINY, cautious=True)), image, guidance) - image
+    assert torch.allclose(careful[2], free[2], atol=1e-6)
+    assert torch.allclose(careful[1], (free - coarse_part(free) / 2)[1], atol=1e-5)
+    assert careful[0].mean(dim=(1, 2)).abs().max() < 0.1 * free[0].mean(dim=(1, 2)).abs().max()
 
 
 def test_no_tone_is_changed_without_confidence_and_none_is_left_with_keep_tone():

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from clearair.perception.confidence import CHANGE_RAMP, TONE_RAMPS, change_share, shares_of, tone_share
+from clearair.perception.confidence import (
+    CHANGE_RAMP,
+    TONE_RAMPS,
+    change_share,
+    coarse_share,
+    shares_of,
+    tone_share,
+)
 
 NAMES = ("noise", "haze", "lowlight", "blur")
 
@@ -14,7 +21,7 @@ unit = arrays(np.float32, (3, 4), elements=st.floats(0, 1, width=32))
 
 @given(probabilities=unit)
 def test_shares_lie_between_nothing_and_everything(probabilities):
-    for share in (tone_share(probabilities, NAMES), change_share(probabilities, NAMES)):
+    for share in (share(probabilities, NAMES) for share in (tone_share, change_share, coarse_share)):
         assert share.shape == (3,)
         assert share.min() >= 0
         assert share.max() <= 1
@@ -56,6 +63,22 @@ def test_a_perceiver_that_knows_no_such_kind_leaves_the_tone():
 
 @given(probabilities=unit)
 def test_shares_of_a_batch_on_its_device_are_the_same(probabilities):
-    tone, change = shares_of(torch.from_numpy(probabilities), NAMES)
+    tone, change, coarse = shares_of(torch.from_numpy(probabilities), NAMES)
     assert np.allclose(tone, tone_share(probabilities, NAMES), atol=1e-6)
     assert np.allclose(change, change_share(probabilities, NAMES), atol=1e-6)
+    assert np.allclose(coarse, coarse_share(probabilities, NAMES), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("found", "coarse"),
+    [({}, 0), ({"blur": 1}, 0), ({"noise": 1}, 1), ({"noise": 1, "haze": 1}, 0), ({"lowlight": 1}, 1)],
+)
+def test_the_mean_colour_of_places_is_left_through_haze_and_where_nothing_changed_it(found, coarse):
+    probabilities = np.array([[float(found.get(name, 0)) for name in NAMES]], np.float32)
+    assert coarse_share(probabilities, NAMES)[0] == coarse
+
+
+def test_the_less_haze_is_named_the_more_may_change_the_mean_colour_of_places():
+    half = sum(TONE_RAMPS["haze"]) / 2
+    probabilities = np.array([[1.0, half, 0.0, 0.0]], np.float32)
+    assert coarse_share(probabilities, NAMES)[0] == pytest.approx(0.5, abs=1e-5)

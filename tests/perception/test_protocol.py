@@ -36,6 +36,7 @@ class BrightnessPerceiver:
             local_degradation=mean[:, None].expand(-1, TINY.region_count, TINY.degradation_dim),
             tone=torch.zeros(len(images)),
             change=torch.ones(len(images)),
+            coarse=torch.ones(len(images)),
         )
 
     def perceive_image(self, image: np.ndarray) -> Percepts:

@@ -28,4 +28,5 @@ class Shade:
             torch.zeros(batch, 16, 64),
             torch.ones(batch),
             torch.ones(batch),
+            torch.ones(batch),
         )

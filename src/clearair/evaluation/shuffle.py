@@ -24,9 +24,9 @@ from clearair.network import Guidance
 PERCEPTS = {
     "how": ("quality",),
     "where": ("labels",),
-    "what": ("content", "degradation", "local_degradation", "tone", "change"),
+    "what": ("content", "degradation", "local_degradation", "tone", "change", "coarse"),
     "what: content": ("content",),
-    "what: degradation": ("degradation", "local_degradation", "tone", "change"),
+    "what: degradation": ("degradation", "local_degradation", "tone", "change", "coarse"),
 }
 """The fields of Guidance that each percept consists of."""
 

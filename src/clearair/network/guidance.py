@@ -34,6 +34,8 @@ class Guidance:
     """(B,) in [0, 1]: how far exposure, colour and haze may be corrected; 0 in doubt."""
     change: Tensor
     """(B,) in [0, 1]: how far the image may be changed at all; 0 when nothing seems to be wrong with it."""
+    coarse: Tensor
+    """(B,) in [0, 1]: how far the detail network may change what is coarse, and not detail alone."""
 
     def __post_init__(self) -> None:
         batch = self.labels.shape[0]
@@ -45,6 +47,7 @@ class Guidance:
             "local_degradation": 3,
             "tone": 1,
             "change": 1,
+            "coarse": 1,
         }
         for name, dims in expected.items():
             value: Tensor = getattr(self, name)

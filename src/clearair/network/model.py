@@ -16,7 +16,7 @@ from clearair.network.blocks import make_block
 from clearair.network.config import NetworkConfig
 from clearair.network.degradation import ContentTokens, DegradationGuidance, DegradationPrompt
 from clearair.network.guidance import Guidance
-from clearair.network.layers import Conv2d, at_least_float32, without_lattice
+from clearair.network.layers import Conv2d, at_least_float32, coarse_part, without_lattice
 from clearair.network.overview import Overview, survey
 from clearair.network.quality import QualityAdapter, QualityGuidance
 from clearair.network.regions import RegionAttention, RegionTokens, membership
@@ -39,6 +39,8 @@ class Judgement:
     """How exposure and colour change; None for a network without a tone stage."""
     change: Tensor | None
     """(B,) in [0, 1] how much of all change is made; None for a network that is not cautious."""
+    coarse: Tensor | None
+    """(B,) in [0, 1] how much of it may be coarse, besides the tone; None as with `change`."""
 
 
 @dataclass(frozen=True)
@@ -222,9 +224,9 @@ class ClearAIR(nn.Module):
                 tone = self.tone.decide(
                     overview.thumbnail, at_least_float32(adapted), degradation, guidance.tone, overview.size
                 )
-        change = guidance.change if config.cautious else None
+        change, coarse = (guidance.change, guidance.coarse) if config.cautious else (None, None)
         tokens, content = self._tokens(overview), self.content(content)
-        return Judgement(adapted, tokens, content, self.prompt(local), tone, change)
+        return Judgement(adapted, tokens, content, self.prompt(local), tone, change, coarse)
 
     def restore(
         self,
@@ -245,6 +247,11 @@ class ClearAIR(nn.Module):
             with torch.autocast(window.device.type, enabled=False):
                 toned = self.tone(at_least_float32(window), judgement.tone, origin)
         residual = self._residual(window, toned, labels, judgement).to(toned.dtype)
+        if judgement.coarse is not None:
+            coarse = judgement.coarse
+            if keep_tone and judgement.tone is not None:
+                coarse = coarse * (1 - judgement.tone.share)
+            residual = residual - (1 - coarse)[:, None, None, None] * coarse_part(residual)
         if keep_tone and judgement.tone is not None:
             with torch.autocast(window.device.type, enabled=False):
                 gain = self.tone.gain(at_least_float32(window), judgement.tone, origin)
@@ -312,6 +319,7 @@ class ClearAIR(nn.Module):
             "content": (image.shape[0], config.content_dim),
             "tone": (image.shape[0],),
             "change": (image.shape[0],),
+            "coarse": (image.shape[0],),
             "local_degradation": (image.shape[0], config.region_count, config.degradation_dim),
         }
         for name, shape in expected.items():

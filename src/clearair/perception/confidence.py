@@ -31,6 +31,9 @@ WORDS_RAMP = (0.8, 0.95)
 """The same for all such words together."""
 CHANGE_RAMP = (0.2, 0.5)
 """Probability of other damage up to which nothing is changed, and from which on the hand is free."""
+COARSE = ("noise", "rain", "raindrop", "snow", "lowlight")
+"""Kinds that change the mean colour of a place, not only its detail: noise is clipped, drops and flakes are
+large, darkness hides unevenly."""
 
 
 def tone_share(probabilities: Floats, names: Sequence[str]) -> Floats:
@@ -59,8 +62,28 @@ def change_share(probabilities: Floats, names: Sequence[str]) -> Floats:
     return np.maximum(detail, _surest(probabilities, names, ONLY_TONE))
 
 
-def shares_of(probabilities: Tensor, names: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """`tone_share` and `change_share` of a batch (B, K) where it lies: no device is waited for.
+def coarse_share(probabilities: Floats, names: Sequence[str]) -> Floats:
+    """How far the detail network may change the mean colour of a place, in [0, 1]: (B, K) -> (B,).
+
+    Not for blur, which has none to undo, and not through haze: what is left of it is for the whole picture
+    to judge, and cleared from windows would leave bright rims and dark patches in the sky. 1 where
+    `change_share` has no doubts.
+    """
+    if not names or share_out(names):
+        return np.ones(len(probabilities), np.float32)
+    needed = np.zeros(len(probabilities), np.float32)
+    through = np.ones(len(probabilities), np.float32)
+    for column, name in enumerate(names):
+        found = probabilities[:, column : column + 1]
+        if name in COARSE:
+            needed = np.maximum(needed, _ramp(found, _change_ramp(name)))
+        if name == "haze":
+            through = 1 - _ramp(found, TONE_RAMPS["haze"])
+    return needed * through
+
+
+def shares_of(probabilities: Tensor, names: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
+    """The three shares of a batch (B, K), tone, change, coarse, where it lies: no device is waited for.
 
     The names must not share out one.
     """
@@ -73,8 +96,13 @@ def shares_of(probabilities: Tensor, names: Sequence[str]) -> tuple[Tensor, Tens
                 share = share.maximum(((probabilities[:, column] - doubt) / (sure - doubt)).clamp(0, 1))
         return share
 
-    detail = {name: CHANGE_RAMP for name in names if name not in ONLY_TONE}
-    return surest(TONE_RAMPS), surest(detail | {name: TONE_RAMPS[name] for name in ONLY_TONE})
+    change = surest({name: _change_ramp(name) for name in names})
+    needed = surest({name: _change_ramp(name) for name in COARSE})
+    return surest(TONE_RAMPS), change, needed * (1 - surest({"haze": TONE_RAMPS["haze"]}))
+
+
+def _change_ramp(name: str) -> tuple[float, float]:
+    return TONE_RAMPS[name] if name in ONLY_TONE else CHANGE_RAMP
 
 
 def share_out(names: Sequence[str]) -> bool:

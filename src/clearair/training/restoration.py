@@ -356,6 +356,7 @@ def neutral_guidance(config: NetworkConfig, images: Tensor) -> Guidance:
         local_degradation=zeros(batch, config.region_count, config.degradation_dim),
         tone=zeros(batch),
         change=images.new_ones(batch),
+        coarse=images.new_ones(batch),
     )
 
 

@@ -134,8 +134,8 @@ class CompactPerceiver:
         labels = torch.where(sight.contrast[:, None, None] < _FLAT, torch.ones_like(labels), labels)
         local = pooled_by_region(sight, labels, count)
         probabilities = self.eyes.picture_kind_logits(sight).sigmoid().float()
-        tone, change = shares_of(probabilities, self.config.kinds)
-        return Guidance(sight.quality.float(), labels, sight.content, sight.degradation, local, tone, change)
+        shares = shares_of(probabilities, self.config.kinds)
+        return Guidance(sight.quality.float(), labels, sight.content, sight.degradation, local, *shares)
 
 
 def load_compact(folder: Path | None = None) -> CompactPerceiver:
