@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from clearair.network import BASE, COMPACT, TINY, ClearAIR, Guidance, count_parameters, overview
-from clearair.network.layers import coarse_part
+from clearair.network.layers import coarse_part, tonal_part
 from clearair.network.overview import STRIP, THUMBNAIL, survey, survey_rows
 from clearair.network.regions import membership
 from tests.network.conftest import random_guidance, random_network
@@ -224,6 +224,26 @@ def test_a_cautious_network_leaves_the_mean_colour_of_places_where_it_may_not_be
     assert torch.allclose(careful[2], free[2], atol=1e-6)
     assert torch.allclose(careful[1], (free - coarse_part(free) / 2)[1], atol=1e-5)
     assert careful[0].mean(dim=(1, 2)).abs().max() < 0.1 * free[0].mean(dim=(1, 2)).abs().max()
+
+
+def test_what_follows_the_light_may_be_changed_where_the_tone_may():
+    network = random_network(replace(TONED, cautious=True))
+    image, guidance = torch.rand(2, 3, 48, 48), random_guidance(TONED, (48, 48), batch=2)
+    told = replace(guidance, change=torch.ones(2), coarse=torch.zeros(2), tone=torch.tensor([0.0, 1.0]))
+    with torch.no_grad():
+        judgement = network.judge(told, survey(image, told.labels, TONED.region_count, TONED.stem))
+        assert judgement.tone is not None
+        toned = network.tone(image, judgement.tone)
+        free = replace(judgement, coarse=torch.ones(2))
+        residual = network.restore(image, told.labels, free) - toned
+        detail = residual - coarse_part(residual)
+        follows = coarse_part(tonal_part(residual, toned))
+        held = network.restore(image, told.labels, judgement) - toned
+        kept = network.restore(image, told.labels, judgement, keep_tone=True) - image
+        gain = network.tone.gain(image, judgement.tone)
+    assert torch.allclose(held[0], detail[0], atol=1e-5)
+    assert torch.allclose(held[1], (detail + follows)[1], atol=1e-5)
+    assert torch.allclose(kept, detail / gain.clamp_min(1), atol=1e-5)
 
 
 def test_no_tone_is_changed_without_confidence_and_none_is_left_with_keep_tone():

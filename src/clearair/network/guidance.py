@@ -35,7 +35,7 @@ class Guidance:
     change: Tensor
     """(B,) in [0, 1]: how far the image may be changed at all; 0 when nothing seems to be wrong with it."""
     coarse: Tensor
-    """(B,) in [0, 1]: how far the detail network may change what is coarse, and not detail alone."""
+    """(B,) in [0, 1]: how freely the detail network may change what is coarse, and not detail alone."""
 
     def __post_init__(self) -> None:
         batch = self.labels.shape[0]

@@ -16,7 +16,7 @@ from clearair.network.blocks import make_block
 from clearair.network.config import NetworkConfig
 from clearair.network.degradation import ContentTokens, DegradationGuidance, DegradationPrompt
 from clearair.network.guidance import Guidance
-from clearair.network.layers import Conv2d, at_least_float32, coarse_part, without_lattice
+from clearair.network.layers import Conv2d, at_least_float32, coarse_part, tonal_part, without_lattice
 from clearair.network.overview import Overview, survey
 from clearair.network.quality import QualityAdapter, QualityGuidance
 from clearair.network.regions import RegionAttention, RegionTokens, membership
@@ -248,10 +248,8 @@ class ClearAIR(nn.Module):
                 toned = self.tone(at_least_float32(window), judgement.tone, origin)
         residual = self._residual(window, toned, labels, judgement).to(toned.dtype)
         if judgement.coarse is not None:
-            coarse = judgement.coarse
-            if keep_tone and judgement.tone is not None:
-                coarse = coarse * (1 - judgement.tone.share)
-            residual = residual - (1 - coarse)[:, None, None, None] * coarse_part(residual)
+            with torch.autocast(window.device.type, enabled=False):
+                residual = _held_back(residual, toned, judgement, keep_tone)
         if keep_tone and judgement.tone is not None:
             with torch.autocast(window.device.type, enabled=False):
                 gain = self.tone.gain(at_least_float32(window), judgement.tone, origin)
@@ -326,6 +324,21 @@ class ClearAIR(nn.Module):
             got = tuple(getattr(guidance, name).shape)
             if got != shape:
                 raise ConfigError(f"The network needs guidance.{name} of shape {shape}, got {got}.")
+
+
+def _held_back(residual: Tensor, toned: Tensor, judgement: Judgement, keep_tone: bool) -> Tensor:
+    """The residual without what of its coarse part is not to be changed: (B, 3, h, w).
+
+    Where the tone is corrected, what follows it stays: with the picture's own edges nothing is drawn.
+    """
+    assert judgement.coarse is not None
+    free, tonal = judgement.coarse, torch.zeros_like(judgement.coarse)
+    if judgement.tone is not None:
+        share = judgement.tone.share
+        free, tonal = (free * (1 - share), tonal) if keep_tone else (free, share)
+    coarse, held = coarse_part(residual), (1 - free)[:, None, None, None]
+    follows = tonal[:, None, None, None] * coarse_part(tonal_part(residual, toned))
+    return residual - held * (coarse - follows)
 
 
 def _unshuffled(image: Tensor, pad: tuple[int, int, int, int], stem: int) -> Tensor:

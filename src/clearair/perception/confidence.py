@@ -63,11 +63,11 @@ def change_share(probabilities: Floats, names: Sequence[str]) -> Floats:
 
 
 def coarse_share(probabilities: Floats, names: Sequence[str]) -> Floats:
-    """How far the detail network may change the mean colour of a place, in [0, 1]: (B, K) -> (B,).
+    """How freely the detail network may change the mean colour of a place, in [0, 1]: (B, K) -> (B,).
 
     Not for blur, which has none to undo, and not through haze: what is left of it is for the whole picture
-    to judge, and cleared from windows would leave bright rims and dark patches in the sky. 1 where
-    `change_share` has no doubts.
+    to judge, and cleared from windows would leave bright rims and dark patches in the sky. (Where the tone
+    is corrected, the mean may still change as the picture's light does.) 1 where `change_share` has no doubts.
     """
     if not names or share_out(names):
         return np.ones(len(probabilities), np.float32)
