@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-TONE_RAMPS = {"haze": (0.52, 0.62), "lowlight": (0.72, 0.78), "rain": (0.8, 0.95), "snow": (0.8, 0.95)}
+TONE_RAMPS = {"haze": (0.63, 0.66), "lowlight": (0.74, 0.77), "rain": (0.8, 0.95), "snow": (0.8, 0.95)}
 """Kinds that change exposure, colour or contrast as a whole; rain and snow do by the veil they melt into.
 
 The probability of each up to which the tone stays, and from which on it is corrected in full. For haze and
@@ -67,7 +67,7 @@ def coarse_share(probabilities: Floats, names: Sequence[str]) -> Floats:
 
     Not for blur, which has none to undo, and not through haze: what is left of it is for the whole picture
     to judge, and cleared from windows would leave bright rims and dark patches in the sky. (Where the tone
-    is corrected, the mean may still change as the picture's light does.) 1 where `change_share` has no doubts.
+    is corrected, the mean may still change as the picture's light does.) 1 where `change_share` has no doubt.
     """
     if not names or share_out(names):
         return np.ones(len(probabilities), np.float32)
