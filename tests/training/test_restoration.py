@@ -317,22 +317,23 @@ def test_the_tone_stage_learns_from_pictures_that_the_perceiver_would_not_let_it
     )
 
 
+def what_learns(recipe: Recipe, data: Path, out: Path) -> set[str]:
+    """Names of the weights that a run changes."""
+    train(recipe, data, out)
+    before, after = RestorerTask(recipe, data).network.state_dict(), weights(out)
+    return {name for name in before if not torch.equal(before[name], after[f"network.{name}"])}
+
+
 def test_only_the_tone_stage_learns_when_it_is_trained_alone(recipe, data, tmp_path):
     toned = replace(recipe, network=replace(recipe.network, tone=True), only_tone=True)
-    train(toned, data, tmp_path)
-    before = RestorerTask(toned, data).network.state_dict()
-    after = weights(tmp_path)
-    changed = {name for name in before if not torch.equal(before[name], after[f"network.{name}"])}
+    changed = what_learns(toned, data, tmp_path)
     assert changed
     assert all(name.startswith("tone.") for name in changed)
 
 
 def test_all_but_the_tone_stage_learns_when_it_is_fixed(recipe, data, tmp_path):
     toned = replace(recipe, network=replace(recipe.network, tone=True), fixed_tone=True)
-    train(toned, data, tmp_path)
-    before = RestorerTask(toned, data).network.state_dict()
-    after = weights(tmp_path)
-    changed = {name for name in before if not torch.equal(before[name], after[f"network.{name}"])}
+    changed = what_learns(toned, data, tmp_path)
     assert "reconstruction.weight" in changed
     assert not any(name.startswith("tone.") for name in changed)
 

@@ -332,13 +332,14 @@ def _held_back(residual: Tensor, toned: Tensor, judgement: Judgement, keep_tone:
     Where the tone is corrected, what follows it stays: with the picture's own edges nothing is drawn.
     """
     assert judgement.coarse is not None
-    free, tonal = judgement.coarse, torch.zeros_like(judgement.coarse)
+    free, held = judgement.coarse, residual
     if judgement.tone is not None:
         share = judgement.tone.share
-        free, tonal = (free * (1 - share), tonal) if keep_tone else (free, share)
-    coarse, held = coarse_part(residual), (1 - free)[:, None, None, None]
-    follows = tonal[:, None, None, None] * coarse_part(tonal_part(residual, toned))
-    return residual - held * (coarse - follows)
+        if keep_tone:
+            free = free * (1 - share)
+        else:
+            held = residual - share[:, None, None, None] * tonal_part(residual, toned)
+    return residual - (1 - free)[:, None, None, None] * coarse_part(held)
 
 
 def _unshuffled(image: Tensor, pad: tuple[int, int, int, int], stem: int) -> Tensor:

@@ -5,7 +5,7 @@ Shapes: B images, K kinds of degradation.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Floats = NDArray[np.float32]
+Ramp = tuple[float, float]
 
 TONE_RAMPS = {"haze": (0.63, 0.66), "lowlight": (0.74, 0.77), "rain": (0.8, 0.95), "snow": (0.8, 0.95)}
 """Kinds that change exposure, colour or contrast as a whole; rain and snow do by the veil they melt into.
@@ -57,9 +58,7 @@ def change_share(probabilities: Floats, names: Sequence[str]) -> Floats:
     """
     if not names or share_out(names):
         return np.ones(len(probabilities), np.float32)
-    only_tone = np.array([name in ONLY_TONE for name in names])
-    detail = _ramp(probabilities[:, ~only_tone], CHANGE_RAMP)
-    return np.maximum(detail, _surest(probabilities, names, ONLY_TONE))
+    return _surest(probabilities, names, {name: _change_ramp(name) for name in names})
 
 
 def coarse_share(probabilities: Floats, names: Sequence[str]) -> Floats:
@@ -71,15 +70,8 @@ def coarse_share(probabilities: Floats, names: Sequence[str]) -> Floats:
     """
     if not names or share_out(names):
         return np.ones(len(probabilities), np.float32)
-    needed = np.zeros(len(probabilities), np.float32)
-    through = np.ones(len(probabilities), np.float32)
-    for column, name in enumerate(names):
-        found = probabilities[:, column : column + 1]
-        if name in COARSE:
-            needed = np.maximum(needed, _ramp(found, _change_ramp(name)))
-        if name == "haze":
-            through = 1 - _ramp(found, TONE_RAMPS["haze"])
-    return needed * through
+    needed = _surest(probabilities, names, {name: _change_ramp(name) for name in COARSE})
+    return needed * (1 - _surest(probabilities, names, {"haze": TONE_RAMPS["haze"]}))
 
 
 def shares_of(probabilities: Tensor, names: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
@@ -88,7 +80,7 @@ def shares_of(probabilities: Tensor, names: Sequence[str]) -> tuple[Tensor, Tens
     The names must not share out one.
     """
 
-    def surest(ramps: dict[str, tuple[float, float]]) -> Tensor:
+    def surest(ramps: Mapping[str, Ramp]) -> Tensor:
         share = probabilities.new_zeros(len(probabilities))
         for column, name in enumerate(names):
             if name in ramps:
@@ -101,7 +93,7 @@ def shares_of(probabilities: Tensor, names: Sequence[str]) -> tuple[Tensor, Tens
     return surest(TONE_RAMPS), change, needed * (1 - surest({"haze": TONE_RAMPS["haze"]}))
 
 
-def _change_ramp(name: str) -> tuple[float, float]:
+def _change_ramp(name: str) -> Ramp:
     return TONE_RAMPS[name] if name in ONLY_TONE else CHANGE_RAMP
 
 
@@ -110,16 +102,16 @@ def share_out(names: Sequence[str]) -> bool:
     return not set(names).isdisjoint(TONE_WORDS)
 
 
-def _surest(probabilities: Floats, names: Sequence[str], kinds: Collection[str]) -> Floats:
-    """The largest share that one of these kinds of tone allows, (B, K) -> (B,)."""
+def _surest(probabilities: Floats, names: Sequence[str], ramps: Mapping[str, Ramp]) -> Floats:
+    """The largest share that one of these ramps allows, (B, K) -> (B,)."""
     share = np.zeros(len(probabilities), np.float32)
     for column, name in enumerate(names):
-        if name in kinds:
-            share = np.maximum(share, _ramp(probabilities[:, column : column + 1], TONE_RAMPS[name]))
+        if name in ramps:
+            share = np.maximum(share, _ramp(probabilities[:, column : column + 1], ramps[name]))
     return share
 
 
-def _ramp(probabilities: Floats, ramp: tuple[float, float]) -> Floats:
+def _ramp(probabilities: Floats, ramp: Ramp) -> Floats:
     doubt, sure = ramp
     surest = probabilities.max(axis=1, initial=0.0)
     share: Floats = ((surest - doubt) / (sure - doubt)).clip(0, 1).astype(np.float32)
