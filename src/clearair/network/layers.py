@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clearair.guided import guided
+
 COARSE = 9
 """Side in pixels of the means that tell what is coarse from detail."""
 GUIDED_STEP, GUIDED_REACH = 4, 8
@@ -143,23 +145,14 @@ def coarse_part(x: Tensor) -> Tensor:
 def tonal_part(x: Tensor, picture: Tensor) -> Tensor:
     """What of x follows the light of the picture, both (B, C, H, W): a change of tone, place by place.
 
-    Fast guided filter (He and Sun, 2015): around every place the line that says best what x is by the
-    picture's mean channel. So it has the picture's edges and draws no rims beside them.
+    Around every place the line that says best what x is by the picture's mean channel. So it has the
+    picture's edges and draws no rims beside them.
     """
     height, width = x.shape[2:]
     size = (-(-height // GUIDED_STEP), -(-width // GUIDED_STEP))
     guide = picture.mean(dim=1, keepdim=True)
     small, light = F.adaptive_avg_pool2d(x, size), F.adaptive_avg_pool2d(guide, size)
-
-    def around(values: Tensor) -> Tensor:
-        return _mean(values, GUIDED_REACH)
-
-    mean, mean_light = around(small), around(light)
-    variance = around(light.square()) - mean_light.square()
-    slope = (around(small * light) - mean * mean_light) / (variance + GUIDED_SOFTNESS)
-    lines = around(torch.cat([slope, mean - slope * mean_light], dim=1))
-    slope, level = F.interpolate(lines, (height, width), mode="bilinear", align_corners=False).chunk(2, dim=1)
-    return slope * guide + level
+    return guided(small, light, guide, lambda values: _mean(values, GUIDED_REACH), GUIDED_SOFTNESS)
 
 
 def _mean(x: Tensor, reach: int) -> Tensor:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.degradations.draws import per_sample, smooth_field, uniform
+from clearair.guided import guided
 
 WORKING_SIDE = 64
 """Short side, in pixels, at which the map is made before edges are put in at full size."""
@@ -76,22 +77,12 @@ def _texture(image: Tensor) -> Tensor:
 
 
 def _guided_upsample(rough: Tensor, small: Tensor, full: Tensor, radius: int = 6) -> Tensor:
-    """Fast guided filter (He and Sun, 2015): a rough map and the picture at low size, the picture at full."""
+    """A rough map and the picture at low size, the picture at full: the map with the picture's edges."""
     small, full = _luminance(small), _luminance(full)
 
     down, across = (_window_means(length, radius, like=rough) for length in rough.shape[-2:])
 
-    def mean(x: Tensor) -> Tensor:
-        return down @ x @ across.mT
-
-    mean_guide, mean_depth = mean(small), mean(rough)
-    covariance = mean(small * rough) - mean_guide * mean_depth
-    variance = mean(small * small) - mean_guide * mean_guide
-    slope = covariance / (variance + GUIDE_SOFTNESS)
-    level = mean_depth - slope * mean_guide
-    coefficients = torch.cat([mean(slope), mean(level)], dim=1)
-    coefficients = F.interpolate(coefficients, full.shape[-2:], mode="bilinear")
-    return coefficients[:, :1] * full + coefficients[:, 1:]
+    return guided(rough, small, full, lambda x: down @ x @ across.mT, GUIDE_SOFTNESS)
 
 
 def _window_means(length: int, radius: int, *, like: Tensor) -> Tensor:
