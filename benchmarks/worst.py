@@ -22,7 +22,7 @@ from PIL import Image
 from clearair import Restorer
 from clearair.apps.damage import degrade_photo
 from clearair.data.degradations import KINDS
-from clearair.evaluation.harm import TOLERANCE
+from clearair.evaluation.harm import TOLERANCE, Change
 from clearair.evaluation.metrics import psnr
 from clearair.image import Photo
 
@@ -40,26 +40,11 @@ GAP = 8
 class Case:
     """A picture and what became of it."""
 
-    name: str
     kinds: tuple[str, ...]
     clean: Pixels
     damaged: Pixels
     restored: Pixels
-
-    @property
-    def before(self) -> float:
-        """PSNR of the damaged picture in dB, 100 where nothing is wrong."""
-        return min(100.0, psnr(self.damaged, self.clean))
-
-    @property
-    def after(self) -> float:
-        """PSNR of the restored picture in dB, at most 100."""
-        return min(100.0, psnr(self.restored, self.clean))
-
-    @property
-    def change(self) -> float:
-        """How many dB are gained."""
-        return self.after - self.before
+    change: Change
 
 
 def main() -> None:
@@ -82,17 +67,20 @@ def main() -> None:
                 for strength in STRENGTHS:
                     cases.append(case(restorer, f"{name}, {side} px, {strength}", clean, kinds, strength))
     untouched = [each for each in cases if not each.kinds]
-    print(f"Undamaged: {min(each.after for each in untouched):.2f} dB at the worst of {len(untouched)}.")
+    print(
+        f"Undamaged: {min(each.change.psnr for each in untouched):.2f} dB at the worst of {len(untouched)}."
+    )
     hurt = [each for each in cases if each.kinds]
-    harmed = sum(each.change < -TOLERANCE for each in hurt)
+    harmed = sum(each.change.is_harmed for each in hurt)
     print(f"{harmed} of {len(hurt)} damaged come out more than {TOLERANCE} dB below what came in.\n")
-    hurt.sort(key=lambda each: -each.change)
+    hurt.sort(key=gained, reverse=True)
     worst = list({each.kinds: each for each in hurt}.values())  # the last of each kind of damage
-    worst.sort(key=lambda each: each.change)
+    worst.sort(key=gained)
     print("| damage | worst | PSNR in | out | change |\n|---|---|---|---|---|")
     for each in worst:
-        numbers = f"{each.before:.2f} | {each.after:.2f} | {each.change:+.2f}"
-        print(f"| {' + '.join(each.kinds)} | {each.name} | {numbers} |")
+        change = each.change
+        numbers = f"{change.input_psnr:.2f} | {change.psnr:.2f} | {gained(each):+.2f}"
+        print(f"| {change.kind} | {change.name} | {numbers} |")
     if options.sheet:
         rows = [beside(each.damaged, each.restored, each.clean) for each in worst[: options.rows]]
         width = max(row.shape[1] for row in rows)
@@ -107,7 +95,14 @@ def case(restorer: Restorer, name: str, clean: Pixels, kinds: tuple[str, ...], s
     damaged = clean
     if kinds:
         damaged = degrade_photo(Photo(clean), kinds, strength=strength, seed=7).pixels
-    return Case(name, kinds, clean, damaged, restorer(damaged).image)
+    restored: Pixels = restorer(damaged).image
+    change = Change(name, " + ".join(kinds), psnr(damaged, clean), psnr(restored, clean))
+    return Case(kinds, clean, damaged, restored, change)
+
+
+def gained(case: Case) -> float:
+    """How many dB."""
+    return case.change.psnr - case.change.input_psnr
 
 
 def reduced(picture: Pixels, side: int) -> Pixels:
