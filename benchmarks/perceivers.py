@@ -27,8 +27,8 @@ from clearair.data.pixels import load_pixels, reduced
 from clearair.data.splits import undamaged
 from clearair.data.validation import validation_sets
 from clearair.perception import CompactPerceiver, load_compact
-from clearair.perception.compact.lessons import PerceiverRecipe, Photo, draw_batch, load_photos
 from clearair.perception.confidence import ONLY_TONE
+from clearair.training.perceivers.samples import PerceiverRecipe, Photo, draw_batch, load_photos
 
 Image = NDArray[np.uint8]
 

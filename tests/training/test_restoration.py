@@ -16,7 +16,6 @@ from clearair.perception.cache import CachedPerceiver
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
 from clearair.perception.compact.perceiver import CompactPerceiver
-from clearair.perception.visibility import visibility
 from clearair.runtime import precision
 from clearair.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from clearair.training.loop import run, update
@@ -25,6 +24,7 @@ from clearair.training.recipe import Recipe, Stage
 from clearair.training.recipes import base, smoke
 from clearair.training.restoration import Patches, RestorerTask
 from clearair.training.resume import LATEST, STABLE, last_checkpoint
+from clearair.training.visibility import visibility
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,6 @@ from clearair.network.overview import THUMBNAIL, Overview, survey
 from clearair.network.regions import drop_regions
 from clearair.perception import load_compact
 from clearair.perception.protocol import Perceiver
-from clearair.perception.visibility import visibility
 from clearair.runtime.precision import learning_in
 from clearair.training.loop import Terms
 from clearair.training.losses import (
@@ -38,6 +37,7 @@ from clearair.training.losses import (
 from clearair.training.optimizer import make_optimizers
 from clearair.training.processes import ALONE, Processes
 from clearair.training.recipe import Recipe
+from clearair.training.visibility import visibility
 
 SIZES = ("quality_dim", "content_dim", "degradation_dim", "region_count")
 """What of a network follows from its perceiver."""

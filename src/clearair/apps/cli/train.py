@@ -354,10 +354,10 @@ def _rival(folder: Path, follower: Follower, device: str) -> tuple[dict[str, Sco
 def _train_perceivers(
     device: str, data: Path, out: Path, changes: list[str], save: Path | None, options: dict[str, Any]
 ) -> None:
-    from clearair.perception.compact.lessons import PerceiverRecipe
-    from clearair.perception.compact.train import PerceiverTask, publish
     from clearair.training.loop import run
     from clearair.training.overrides import override
+    from clearair.training.perceivers.samples import PerceiverRecipe
+    from clearair.training.perceivers.task import PerceiverTask, publish
     from clearair.training.resume import LATEST
 
     recipe = override(PerceiverRecipe(), changes)

@@ -9,7 +9,7 @@ import torch
 
 from clearair.data.degradations import KINDS
 from clearair.data.pixels import REDUCED
-from clearair.perception.compact.exams import (
+from clearair.training.perceivers.calibration_set import (
     DAMAGES,
     MIST_VIEW,
     MIST_WHOLE,
@@ -19,7 +19,7 @@ from clearair.perception.compact.exams import (
     draw_exams,
     importance,
 )
-from clearair.perception.compact.lessons import PerceiverRecipe, Photo
+from clearair.training.perceivers.samples import PerceiverRecipe, Photo
 
 RECIPE = replace(PerceiverRecipe(), batch=2, crops=(160,), twins=0.0)
 

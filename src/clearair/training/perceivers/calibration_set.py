@@ -15,14 +15,14 @@ from clearair.data.degradations import KINDS, degrade
 from clearair.data.degradations.regional import draw_mask
 from clearair.data.pairs import generator_for
 from clearair.data.pixels import reduced
-from clearair.perception.compact.calibration import Exam
-from clearair.perception.compact.lessons import (
+from clearair.training.perceivers.calibration import Exam
+from clearair.training.perceivers.lookalikes import is_dark, is_pale
+from clearair.training.perceivers.samples import (
     PerceiverRecipe,
     Photo,
     draw_batch,
     random_crop,
 )
-from clearair.perception.compact.lookalikes import is_dark, is_pale
 
 NIGHT_WHOLE, NIGHT_VIEW, REAL_DARK = 12.0, 6.0, 8.0
 """How much dark scenes count for low light, whole and in part, and pictures really taken in too little light:

@@ -10,17 +10,17 @@ import torch
 
 from clearair.data.degradations import KINDS
 from clearair.data.pairs import generator_for
-from clearair.perception.compact.calibration import calibrate
-from clearair.perception.compact.exams import draw_exams, importance
 from clearair.perception.compact.eyes import CompactEyes, Sight, folded, unfolded
-from clearair.perception.compact.lessons import Batch, PerceiverRecipe, draw_batch, draw_views, load_photos
-from clearair.perception.compact.losses import losses, region_loss
 from clearair.perception.compact.views import sampled
 from clearair.perception.compact.weights import load_eyes, save_eyes
 from clearair.runtime.precision import learning_in
 from clearair.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from clearair.training.loop import Terms
 from clearair.training.optimizer import Muon
+from clearair.training.perceivers.calibration import calibrate
+from clearair.training.perceivers.calibration_set import draw_exams, importance
+from clearair.training.perceivers.losses import losses, region_loss
+from clearair.training.perceivers.samples import Batch, PerceiverRecipe, draw_batch, draw_views, load_photos
 from clearair.training.processes import ALONE
 
 

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearair.perception.visibility import just_noticeable_difference, luminance_adaptation, visibility
+from clearair.training.visibility import just_noticeable_difference, luminance_adaptation, visibility
 
 
 def flat(level: float, side: int = 9) -> torch.Tensor:

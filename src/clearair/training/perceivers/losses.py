@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.perception.compact.eyes import THUMBNAIL, CompactEyes, Sight, picture_clues
-from clearair.perception.compact.lessons import Batch, severity_score
+from clearair.training.perceivers.samples import Batch, severity_score
 
 
 def losses(eyes: CompactEyes, sight: Sight, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:

@@ -23,8 +23,8 @@ from clearair.data.photos import find_pairs, find_photos
 from clearair.data.pixels import load_pixels
 from clearair.data.splits import split
 from clearair.perception.compact.config import EyesConfig
-from clearair.perception.compact.lookalikes import is_dark, is_pale
 from clearair.perception.compact.views import far_view, near_crops, near_grid
+from clearair.training.perceivers.lookalikes import is_dark, is_pale
 from clearair.training.schedule import warmup_cosine
 
 

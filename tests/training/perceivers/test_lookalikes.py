@@ -6,7 +6,7 @@ import pytest
 import skimage.data
 import torch
 
-from clearair.perception.compact.lookalikes import MIST, dark_channel, is_dark, is_pale
+from clearair.training.perceivers.lookalikes import MIST, dark_channel, is_dark, is_pale
 
 
 def test_the_dark_channel_is_the_darkest_value_around_a_place():

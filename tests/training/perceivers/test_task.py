@@ -17,7 +17,11 @@ from clearair.data.degradations import KINDS
 from clearair.errors import DataError, TrainingError
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
-from clearair.perception.compact.lessons import (
+from clearair.perception.compact.weights import load_eyes
+from clearair.training.checkpoint import load_checkpoint
+from clearair.training.loop import run
+from clearair.training.perceivers.losses import losses
+from clearair.training.perceivers.samples import (
     PerceiverRecipe,
     draw_batch,
     draw_kinds,
@@ -26,11 +30,7 @@ from clearair.perception.compact.lessons import (
     load_photos,
     quality_score,
 )
-from clearair.perception.compact.losses import losses
-from clearair.perception.compact.train import PerceiverTask, publish, reopen
-from clearair.perception.compact.weights import load_eyes
-from clearair.training.checkpoint import load_checkpoint
-from clearair.training.loop import run
+from clearair.training.perceivers.task import PerceiverTask, publish, reopen
 from clearair.training.resume import LATEST
 
 TINY = PerceiverRecipe(
