@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 
 from clearair.apps.cli.program import cli
-from clearair.data.pack import pack, unpacked
+from clearair.data.pack import _is_photo, pack, unpacked
 from clearair.data.photos import find_pairs, find_photos, load_training_photos
 from clearair.data.pixels import load_pixels
 from clearair.data.splits import TWINS, UNUSUAL, split
@@ -87,6 +87,12 @@ def test_maps_and_kernels_stay_as_they_are(data, tar, tmp_path):
     folder = unpacked(tar, tmp_path)
     for name in ("train/regions/BSDS500/00_0.png", "train/blur/kernels.npz"):
         assert (folder / name).read_bytes() == (data / name).read_bytes()
+
+
+def test_noise_is_not_packed_away():
+    assert not _is_photo("train/noise/set/input/a.jpg")
+    assert not _is_photo("train/noise/set/target/a.jpg")
+    assert _is_photo("train/rain/set/input/a.jpg")
 
 
 def test_the_same_data_make_the_same_file(data, tar, tmp_path):

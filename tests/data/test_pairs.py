@@ -88,6 +88,22 @@ def test_damaged_pictures_differ_from_clean_ones():
     assert all(not torch.equal(a, b) for a, b in zip(pairs.damaged, pairs.clean, strict=True))
 
 
+def test_of_noise_some_pairs_are_real_where_there_are_any():
+    few = photos()
+    real = Pair(few.clean[0] // 2, few.clean[0])
+    both = replace(few, pairs={**few.pairs, "noise": (real,)})
+    mix = Mix(single={"noise": 1.0}, clean=0.0, mixture=0.0, partial=0.0, looks=0.0)
+
+    def halved(mix: Mix) -> int:
+        """Of 200 views those whose noise is what the pair has."""
+        pairs = draw_pairs(both, mix, 200, 16, (0.5, 1.0), generator_for(7, 0))
+        close = ((pairs.clean * 255).round() // 2 - (pairs.damaged * 255).round()).abs().amax((1, 2, 3)) <= 1
+        return int(close.sum())
+
+    assert 15 < halved(mix) < 50
+    assert halved(replace(mix, sigmas=(25.0,))) == 0
+
+
 def test_all_damage_can_be_partial_and_cover_says_where():
     single = {"noise": 1.0, "haze": 1.0}
     pairs = draw(0, Mix(single=single, clean=0.0, mixture=0.0, partial=1.0), batch=24)

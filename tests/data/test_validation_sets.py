@@ -22,6 +22,8 @@ def data(tmp_path_factory):
         for side in ("input", "target"):
             seed = index if side == "target" else 50 + index
             write(root / "train" / "lowlight" / "here" / side / f"{index}.png", seed)
+            camera = "Canon80D" if index % 3 else "NikonD800"
+            write(root / "train" / "noise" / "here" / side / f"{camera}_{index}.png", seed)
     return root
 
 
@@ -37,6 +39,11 @@ def test_only_held_out_pictures_are_seen(data):
     made, real = validation_sets(data, views=6, side=64, kinds=["blur", "real lowlight"])
     assert set(made.names) == {f"clean/here/{index}.png" for index in ("00", "20", "40")}
     assert real.names == ("lowlight/here/input/0.png", "lowlight/here/input/8.png")
+
+
+def test_real_noise_is_of_a_camera_that_is_not_trained_on(data):
+    (noise,) = validation_sets(data, side=64, kinds=["real noise"])
+    assert noise.names == tuple(f"noise/here/input/Canon80D_{index}.png" for index in (1, 2, 4, 5, 7, 8))
 
 
 def test_strengths_rise_over_the_views(data):

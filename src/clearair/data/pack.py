@@ -58,7 +58,8 @@ def pack(data: Path, target: Path, *, megabytes: float, overwrite: bool = False)
     """Put everything below DATA/train into the tar `target` of at most so many million bytes.
 
     Photographs become WebP of the highest quality with which all fits; a file that this would not make
-    smaller stays as it is, and so do region maps, depth and kernels. Nothing is lost where nothing need be.
+    smaller stays as it is, and so do region maps, depth, kernels and pairs of noise. Nothing is lost where
+    nothing need be.
 
     Raises DataError when there is nothing to pack or it does not fit, OutputError, and ImageError.
     """
@@ -126,9 +127,13 @@ def _find(data: Path) -> list[Path]:
 
 
 def _is_photo(name: str) -> bool:
-    """Whether a path such as `train/rain/set/input/a.png` is a photograph, not a map of labels or depth."""
+    """Whether a path such as `train/rain/set/input/a.png` is a photograph that may lose something.
+
+    That is no map of labels or depth, and none of a camera's noise, of which little would be left.
+    """
     path = PurePosixPath(name)
-    return path.suffix.lower() in SUFFIXES and path.parts[1] != "regions" and path.parent.name != "depth"
+    kept = path.parts[1] in ("regions", "noise") or path.parent.name == "depth"
+    return path.suffix.lower() in SUFFIXES and not kept
 
 
 def _search(files: Sequence[_File], limit: int) -> int:

@@ -63,8 +63,9 @@ class Mix:
     partial: float = 0.3
     """Share of those damaged pictures in which a part is damaged in that way, the rest in another or not at
     all."""
-    real: dict[str, float] = field(default_factory=lambda: {"lowlight": 0.6, "rain": 0.06})
-    """Share of a kind's draws that take a really damaged photograph instead, where there are any."""
+    real: dict[str, float] = field(default_factory=lambda: {"lowlight": 0.6, "rain": 0.12, "noise": 0.15})
+    """Share of a kind's draws that take a really damaged photograph instead, where there are any.
+    Noise of the `sigmas` asked for is always made."""
     measured: float = 0.2
     """Share of haze that is drawn on photographs whose depth was measured, where there are any."""
     own: float = 0.0
@@ -214,6 +215,8 @@ def _draw_real(
         published = photos.published[kinds]
         return kinds, published[_index(len(published), generator)]
     real = photos.pairs.get(wanted[0], ()) if len(wanted) == 1 else ()
+    if wanted == ("noise",) and mix.sigmas:
+        real = ()
     if real and _uniform(generator) < mix.real.get(wanted[0], 0.0):
         return wanted, real[_index(len(real), generator)]
     return wanted, None

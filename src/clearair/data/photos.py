@@ -1,7 +1,7 @@
 """The training photographs of a data folder, in memory.
 
-Layout: `train/clean/**` photographs to damage; `train/lowlight/*/{input,target}` and
-`train/rain/*/{input,target}` pairs, matched by stem; `train/depth` see `scenes`, `train/blur` see `shakes`.
+Layout: `train/clean/**` photographs to damage; `train/KIND/*/{input,target}` pairs of the kinds `PAIRED`,
+matched by stem; `train/depth` see `scenes`, `train/blur` see `shakes`.
 Published sets lie as their authors lay them out (`layouts`).
 """
 
@@ -29,6 +29,9 @@ Loaded = TypeVar("Loaded")
 
 CLEAN_SETS = ("BSD400", "WED")
 """Published photographs to damage, where `train/clean` is not there."""
+
+PAIRED = ("lowlight", "rain", "noise")
+"""Kinds of damage of which there may be real pairs, each in the folder of its name below `train`."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def load_training_photos(
     """
     clean, _ = split(find_clean(data), "clean")
     published, absent = find_published(data, sets, tell)
-    files = {kind: split(find_pairs(data, kind), kind)[0] for kind in ("lowlight", "rain")}
+    files = {kind: split(find_pairs(data, kind), kind)[0] for kind in PAIRED}
     depths = find_scenes(data)
     bad: list[str] = []
     photos = _readable(clean, load_pixels, bad)

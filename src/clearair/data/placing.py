@@ -9,7 +9,8 @@ from pathlib import Path
 from clearair.data.layouts import DATA_SETS, DataSet, Search, pictures, places
 
 OWN = (
-    *("train", "train/clean", "train/depth", "train/blur", "train/regions", "train/lowlight", "train/rain"),
+    *("train", "train/clean", "train/depth", "train/blur", "train/regions"),
+    *("train/lowlight", "train/rain", "train/noise"),
     *("train/*/input", "train/*/target", "train/*/*/input", "train/*/*/target"),
     *("test", "test/*/input", "test/*/target"),
 )

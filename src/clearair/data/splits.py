@@ -14,6 +14,13 @@ T = TypeVar("T")
 HELD_OUT = {"clean": 20, "rain": 20, "lowlight": 8}
 """Of the pictures or pairs below `train/KIND`, sorted by path, every n-th is held out, the first included."""
 
+TRAINED_WHOLE = {"rain": ("GTRAIN",)}
+"""Sets below `train/KIND` of which nothing is held out; they do not count when others take turns."""
+
+HELD_OUT_CAMERAS = ("Canon80D",)
+"""Cameras whose pairs below `train/noise` are all held out: what a network does to the noise of one that it was
+trained on says little of others. File names begin with the camera's, as in `Canon80D_8_8_800_GO_8.jpg`."""
+
 UNUSUAL = {
     "dark": (
         "BSD400/42044.jpg",
@@ -68,9 +75,13 @@ def split(items: Sequence[T], kind: str) -> tuple[list[T], list[T]]:
 
     Unusual pictures are not for training, and among the held out only when their turn makes them so.
     """
-    step = HELD_OUT[kind]
-    training = [item for index, item in enumerate(items) if index % step and not _is_barred(item)]
-    return training, list(items[::step])
+    if kind == "noise":
+        held_out = [item for item in items if _camera(item) in HELD_OUT_CAMERAS]
+    else:
+        whole = TRAINED_WHOLE.get(kind, ())
+        held_out = [item for item in items if _set_of(item) not in whole][:: HELD_OUT[kind]]
+    kept = set(held_out)
+    return [item for item in items if item not in kept and not _is_barred(item)], held_out
 
 
 def unusual(photos: Iterable[Path]) -> dict[Path, str]:
@@ -95,8 +106,25 @@ def _is_barred(item: object) -> bool:
 
 def _is_among(item: object, names: Iterable[str]) -> bool:
     """Whether a picture, or the damaged one of a pair, is on a list, whatever its format."""
+    path = _path(item)
+    return path is not None and _name(path) in {_name(Path(name)) for name in names}
+
+
+def _path(item: object) -> Path | None:
+    """The path of a picture, or of the damaged one of a pair."""
     path = item[0] if isinstance(item, tuple) else item
-    return isinstance(path, Path) and _name(path) in {_name(Path(name)) for name in names}
+    return path if isinstance(path, Path) else None
+
+
+def _camera(item: object) -> str:
+    path = _path(item)
+    return "" if path is None else path.name.partition("_")[0]
+
+
+def _set_of(item: object) -> str:
+    """SET of a pair whose damaged picture is `train/KIND/SET/input/NAME`."""
+    path = _path(item)
+    return "" if path is None else path.parent.parent.name
 
 
 def _name(path: Path) -> str:

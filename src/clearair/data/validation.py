@@ -27,7 +27,7 @@ OWN = "own pairs"
 """The set of held-out pairs of the user's own."""
 OWN_STEP = 8
 """Every so manieth of them is held out, the first included."""
-REAL = {"real lowlight": "lowlight", "real rain": "rain"}
+REAL = {"real lowlight": "lowlight", "real rain": "rain", "real noise": "noise"}
 """Sets of really damaged photographs, and the folder below `train` that holds them."""
 VALIDATION_KINDS = (*KINDS, "mixture", "regional", "clean", *REAL)
 """Every set, in the order of tables."""
