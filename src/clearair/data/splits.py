@@ -18,8 +18,8 @@ TRAINED_WHOLE = {"rain": ("GTRAIN",)}
 """Sets below `train/KIND` of which nothing is held out; they do not count when others take turns."""
 
 HELD_OUT_CAMERAS = ("Canon80D",)
-"""Cameras whose pairs below `train/noise` are all held out: what a network does to the noise of one that it was
-trained on says little of others. File names begin with the camera's, as in `Canon80D_8_8_800_GO_8.jpg`."""
+"""Cameras whose pairs below `train/noise` are all held out: what a network does to the noise of one that it
+was trained on says little of others. Their files are called as in `Canon80D_8_8_800_GO_8.jpg`."""
 
 UNUSUAL = {
     "dark": (
