@@ -26,7 +26,7 @@ def published() -> tuple[Published, ...]:
     low, high = noise.SIGMA_RANGE
     thin, thick = haze.BETA
     dim, bright = haze.AIRLIGHT
-    alone, grain, mist = rain.SORTS
+    alone, grain, mist, falling = rain.SORTS
     return (
         Published("noise", "CBSD68", "sigma 15, 25, 50", "Zhang et al., 2017", f"sigma {low:g} to {high:g}"),
         Published(
@@ -62,7 +62,7 @@ def published() -> tuple[Published, ...]:
             "Rain100H",
             "streaks of five types, added",
             "Yang et al., 2017",
-            f"{1 - alone - grain - mist:.0%} of rain: {rain.LAYERS} layers, up to strength 1",
+            f"{1 - sum(rain.SORTS):.0%} of rain: {rain.LAYERS - 1} layers, up to strength 1",
         ),
         Published(
             "rain",
@@ -76,7 +76,7 @@ def published() -> tuple[Published, ...]:
             "Outdoor-Rain",
             "streaks behind a veil of fog",
             "Li, Cheong and Tan, 2019",
-            "a veil in some of the layered rain, from strength 0.3 on",
+            f"a veil that grows with the distance, in {falling:.0%} of rain; a flat one in layers",
         ),
         Published(
             "raindrop",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from clearair.data.degradations.blur import draw_blur
+from clearair.data.degradations.depth import estimate_depth
 from clearair.data.degradations.draws import chance, per_sample, those, uniform
 from clearair.data.degradations.haze import draw_haze
 from clearair.data.degradations.jpeg import draw_jpeg
@@ -104,7 +105,7 @@ def degrade(
         "haze",
         lambda x, s, chosen: draw_haze(x, s, generator, None if depth is None else depth[chosen])(x),
     )
-    apply("rain", lambda x, s, _: draw_rain(s, size, generator)(x))
+    apply("rain", lambda x, s, _: draw_rain(s, size, generator, estimate_depth(x, generator))(x))
     apply("snow", lambda x, s, _: draw_snow(s, size, generator)(x))
     # How much of that light is let in; then what lies on the lens, and how the lens moves.
     if len(dark):
