@@ -1,5 +1,8 @@
 """Raindrops on a window or lens: small lenses that show a blurred, flipped, shifted piece of the scene.
 
+The camera looks at what is behind the glass, and drops are soft, or the drops themselves are in focus. Then
+there are more and smaller ones, down to mist, and some run down: ranges chosen beside photographs.
+
 Shapes: B images, H x W positions, N drops of one size class, M of them used, P x P pixels of a drop's patch.
 """
 
@@ -10,14 +13,34 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.degradations.draws import constant, feature_scale, normal, per_sample, smear, uniform
+from clearair.data.degradations.draws import (
+    chance,
+    constant,
+    feature_scale,
+    happening,
+    normal,
+    per_sample,
+    smear,
+    uniform,
+)
 
-RADII = ((2.5, 6.0), (6.0, 14.0), (14.0, 36.0))
+RADII = ((0.8, 2.5), (2.5, 6.0), (6.0, 14.0), (14.0, 36.0))
 """Range of the radius, in px at nominal size, of each size class."""
-SHARES = (0.15, 0.4, 0.45)
-"""How the covered area is divided among the size classes, on average."""
+SHARES = (0.0, 0.15, 0.4, 0.45)
+"""How the covered area is divided among the size classes, on average, where the drops are out of focus."""
+SHARP_SHARES = (0.3, 0.4, 0.35, 0.2)
+"""The largest share of each where they are in focus, and how rare so large a share is, as an exponent."""
+RARITY = (3.0, 1.0, 2.0, 3.0)
+SHARP = 0.45
+"""Share of windows whose drops are in focus."""
 COVERAGE = (0.12, 1.50)
 """Area of all drops, relative to the picture's, at strength 0 and 1; about half is left by overlaps."""
+LONGER = 0.35
+"""How much longer than wide a drop in focus is, at most: the difference, relative to the sum."""
+BEADS, PITCH = 0.15, (9.0, 22.0)
+"""Share of the windows in focus on which drops hang in columns, and the distance of these in px."""
+RUNNING, TRAILS = 0.3, 4
+"""Share of the windows in focus down which drops run, and how many do at most."""
 LOBES = ((2, 0.18), (3, 0.1), (5, 0.05))
 """Waves round a drop's outline: how many, and how large they are at most, relative to the radius."""
 DEFOCUS = (0.8, 5.0)
@@ -32,7 +55,7 @@ STEEPEST = 2.0
 class Raindrop:
     """Drops on glass, y = (1 - m) x + m r, where r is the scene refracted by the drops (Qian et al., 2018).
 
-    The camera looks past the glass, so m and m r are blurred by what is out of focus at its distance.
+    Where the camera looks past the glass, m and m r are blurred by what is out of focus at its distance.
     """
 
     thickness: Tensor
@@ -50,7 +73,7 @@ class Raindrop:
     light: Tensor
     """(B, 2) direction (right, down) of the light on the drops, as long as the change it makes."""
     rim: Tensor
-    """(B,) in [0, 1]: how much darker a drop's outline is."""
+    """(B,) up to 1: how much darker a drop's outline is; below 0 it is brighter."""
     defocus: Tensor
     """(B,) standard deviation of the blur of all that is on the glass, in px."""
 
@@ -85,31 +108,70 @@ class Raindrop:
 def draw_raindrop(strength: Tensor, size: tuple[int, int], generator: torch.Generator) -> Raindrop:
     """Drops for (B,) strengths in [0, 1] and images of (H, W)."""
     batch, scale = len(strength), feature_scale(size)
+    sharp = chance(generator, SHARP, like=strength)
     cover = (COVERAGE[0] + (COVERAGE[1] - COVERAGE[0]) * strength) / COVERAGE[1]
     water = torch.zeros(batch, size[0] * size[1], device=strength.device, dtype=strength.dtype)
-    for radii, share in zip(RADII, SHARES, strict=True):
+    beads = sharp * chance(generator, BEADS, like=strength)
+    form = Form(
+        longer=sharp * LONGER * uniform(generator, batch, like=strength),
+        lying=0.3 * normal(generator, batch, like=strength),
+        pitch=beads * scale * uniform(generator, batch, like=strength, low=PITCH[0], high=PITCH[1]),
+    )
+    for radii, soft_share, sharp_share, rarity in zip(RADII, SHARES, SHARP_SHARES, RARITY, strict=True):
+        most = max(soft_share, sharp_share)
         area = math.pi * (scale * sum(radii) / 2) ** 2
-        number = max(1, round(COVERAGE[1] * share * size[0] * size[1] / area))
+        number = max(1, round(COVERAGE[1] * most * size[0] * size[1] / area))
         # Some windows carry a mist of fine drops, others a few big ones.
-        kept = cover * uniform(generator, batch, like=strength, low=0.4, high=1.0)
+        soft = soft_share * uniform(generator, batch, like=strength, low=0.4, high=1.0)
+        small = sharp_share * uniform(generator, batch, like=strength, low=0.15) ** rarity
+        kept = cover * torch.where(sharp > 0, small, soft) / most
         sparing = strength.device.type == "cpu"
-        _add_drops(water, size, number, radii, kept, generator, sparing=sparing)
-    angle = math.pi * (0.5 + 0.3 * normal(generator, batch, like=strength))
+        _add_drops(water, size, number, radii, kept, form, generator, sparing=sparing)
+    water = water.reshape(batch, 1, *size)
+    running = happening(generator, RUNNING, like=strength)
+    if len(running):
+        kept = (sharp * (0.2 + 0.8 * strength))[running]
+        water[running] = torch.maximum(water[running], _draw_trails(size, kept, generator))
+    angle = math.pi * (0.5 + 0.3 * (1 - 0.7 * sharp) * normal(generator, batch, like=strength))
     # The sky, upside down, lights the lower side of a drop: where the water thins downwards.
-    shading = -uniform(generator, batch, like=strength, high=0.15)
+    shading = _either(sharp, (-0.05, -0.45), (0.0, -0.15), generator)
     glare = uniform(generator, batch, 2, like=strength)
     low, high = DEFOCUS
+    blur = low + (high - low) * uniform(generator, batch, like=strength) ** 1.5
+    focused = 0.35 + 1.2 * uniform(generator, batch, like=strength) ** 2
     return Raindrop(
-        thickness=water.reshape(batch, 1, *size),
-        softness=uniform(generator, batch, like=strength, low=1.5, high=5.0),
-        opacity=uniform(generator, batch, like=strength, low=0.8, high=1.0),
-        refraction=min(size) * uniform(generator, batch, like=strength, low=0.15, high=0.5),
+        thickness=water,
+        softness=_either(sharp, (0.4, 1.2), (1.5, 5.0), generator),
+        opacity=_either(sharp, (0.9, 1.0), (0.8, 1.0), generator),
+        refraction=min(size) * _either(sharp, (0.3, 0.8), (0.15, 0.5), generator),
         gain=uniform(generator, batch, like=strength, low=0.75, high=1.25),
-        glare=torch.stack([0.6 * glare[:, 0], 0.6 + 0.4 * glare[:, 1]], 1),
+        glare=torch.stack([(0.6 - 0.35 * sharp) * glare[:, 0], 0.6 + 0.4 * glare[:, 1]], 1),
         light=torch.stack([angle.cos(), angle.sin()], 1) * shading[:, None],
-        rim=uniform(generator, batch, like=strength, high=0.25),
-        defocus=scale * (low + (high - low) * uniform(generator, batch, like=strength) ** 1.5),
+        rim=_either(sharp, (-0.3, 0.7), (0.0, 0.25), generator),
+        defocus=scale * torch.where(sharp > 0, focused, blur),
     )
+
+
+def _either(
+    sharp: Tensor, one: tuple[float, float], other: tuple[float, float], generator: torch.Generator
+) -> Tensor:
+    """(B,) numbers of the first range where the drops are in focus, of the second elsewhere."""
+    number = uniform(generator, len(sharp), like=sharp)
+    return torch.where(
+        sharp > 0, one[0] + (one[1] - one[0]) * number, other[0] + (other[1] - other[0]) * number
+    )
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the drops of a window have in common."""
+
+    longer: Tensor
+    """(B,) by how much they are longer than wide, as `LONGER`."""
+    lying: Tensor
+    """(B,) angle between their long side and the vertical."""
+    pitch: Tensor
+    """(B,) distance in px of the columns in which they hang; 0 where they lie anywhere."""
 
 
 def _add_drops(
@@ -118,6 +180,7 @@ def _add_drops(
     number: int,
     radii: tuple[float, float],
     kept: Tensor,
+    form: Form,
     generator: torch.Generator,
     *,
     sparing: bool,
@@ -141,7 +204,11 @@ def _add_drops(
         sample = torch.arange(batch, device=water.device).repeat_interleave(number)
         numbers = numbers[1:].flatten(1)
     first, second, third, *wobble = numbers  # (M,) each
-    row, column = (first * height).long()[:, None, None], (second * width).long()[:, None, None]
+    pitch, longer, lying = form.pitch[sample], form.longer[sample], form.lying[sample]  # (M,) each
+    column = second * width
+    hanging = (torch.floor(column / pitch.clamp_min(1)) + 0.5 + 0.3 * (wobble[5] - 0.5)) * pitch
+    column = torch.where(pitch > 0, hanging.clamp(0, width - 1), column)
+    row, column = (first * height).long()[:, None, None], column.long()[:, None, None]
     radius = (radii[0] + (radii[1] - radii[0]) * third**2)[:, None, None]
     angle = torch.atan2(down, right).to(water)
     # Three waves round the outline, each of random size and phase: a cos(n t + p) as a sum of two products.
@@ -150,7 +217,10 @@ def _add_drops(
         waves += [torch.cos(lobes * angle), torch.sin(lobes * angle)]
         turn = 2 * math.pi * phase
         sizes += [most * amount * turn.cos(), -most * amount * turn.sin()]
+    # Longer than wide: one more wave of two lobes, whose phase is that of the window.
+    sizes[0], sizes[1] = sizes[0] - longer * (2 * lying).cos(), sizes[1] - longer * (2 * lying).sin()
     outline = 1 + torch.einsum("wm,wpq->mpq", torch.stack(sizes), torch.stack(waves))
+    outline = outline / (1 + longer[:, None, None])
     distance = (down**2 + right**2).to(water) / (scale * radius * outline) ** 2
     cap = radius * (1 - distance).clamp_min_(0).sqrt_()  # (M, P, P)
     rows, columns = row + down, column + right
@@ -161,6 +231,29 @@ def _add_drops(
     place = rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
     place = place + (sample * height * width)[:, None, None]
     water.view(-1).scatter_reduce_(0, place.flatten(), cap.flatten(), "amax")
+
+
+def _draw_trails(size: tuple[int, int], kept: Tensor, generator: torch.Generator) -> Tensor:
+    """Water (n, 1, H, W) of drops that run down and of their trails; the share kept of these is there."""
+    (height, width), scale = size, feature_scale(size)
+    rows = torch.arange(height, device=kept.device).to(kept)[:, None] / scale
+    columns = torch.arange(width, device=kept.device).to(kept) / scale
+    water = torch.zeros(len(kept), 1, height, width, device=kept.device, dtype=kept.dtype)
+
+    def draw(low: float, high: float) -> Tensor:
+        return per_sample(uniform(generator, len(kept), like=kept, low=low, high=high))
+
+    for _ in range(TRAILS):
+        there = draw(0, 1) < per_sample(kept)
+        thick, end = draw(0.8, 2.2), draw(0.1, 1.3) * height / scale
+        sway = draw(0.5, 4) * torch.sin(rows / draw(8, 30) + draw(0, 7))
+        sway = sway + draw(0.2, 1.5) * torch.sin(rows / draw(3, 8) + draw(0, 7))  # (n, 1, H, 1)
+        aside = columns - (draw(0, 1) * width / scale + sway)
+        trail = thick * (0.7 + 0.3 * torch.sin(rows / draw(4, 15))) * (rows < end)
+        head = ((2 * thick) ** 2 - ((rows - end) / 1.5) ** 2).clamp_min(0).sqrt()
+        half = torch.maximum(trail, head)
+        water = torch.maximum(water, (half.square() - aside.square()).clamp_min(0).sqrt() * there)
+    return water
 
 
 def _slope(height: Tensor) -> Tensor:
