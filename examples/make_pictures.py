@@ -34,7 +34,7 @@ def main() -> None:
     restorer = Restorer.from_pretrained()
     for name, source, kinds, strength, seed in PAIRS:
         before = degrade_photo(Photo(middle(source())), kinds, strength=strength, seed=seed)
-        after, _ = restorer.restore_photo(before)
+        after, *_ = restorer.restore_photo(before)
         sheet = Photo(beside(before.pixels, after.pixels))
         write_photo(sheet, FOLDER / f"{name}.jpg", overwrite=True, quality=88)
 

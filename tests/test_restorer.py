@@ -258,6 +258,83 @@ def test_options_that_make_no_sense_are_refused(restorer, picture):
         Restorer(ClearAIR(SMALL), load_compact(), precision="fp8")  # type: ignore[arg-type]
 
 
+@pytest.fixture(scope="module")
+def shipped():
+    return Restorer.from_pretrained(device="cpu", precision="fp32")
+
+
+def hazy(picture):
+    return (0.45 * picture + 0.55 * 225).astype(np.uint8)
+
+
+@pytest.mark.parametrize("maker", [hazy, np.asarray], ids=["hazy", "undamaged"])
+def test_a_picture_declared_clean_comes_back_bit_by_bit(restorer, shipped, picture, maker):
+    for each in (restorer, shipped):  # one of them changes every picture it is not told about
+        for array in (
+            maker(picture),
+            maker(picture).astype(np.uint16) * 257,
+            maker(picture) / np.float32(255),
+        ):
+            result = each(array, damage="none")
+            np.testing.assert_array_equal(result.image, array)
+            assert (str(result.outcome), result.outcome.told) == ("told none: left as it is", ())
+
+
+def test_what_is_named_is_undone_and_said(shipped, picture):
+    result = shipped(picture, damage=["haze"])
+    assert not np.array_equal(result.image, picture)
+    assert (str(result.outcome), result.done) == ("told haze: restored", "restored")
+    assert result.percepts.to_dict() == shipped(picture).percepts.to_dict()
+    np.testing.assert_array_equal(result.image, shipped(picture, damage="haze").image)
+    assert not np.array_equal(result.image, shipped(picture, damage="noise").image)
+
+
+def test_what_was_found_decides_what_is_done(shipped, picture):
+    clean = shipped(picture)
+    assert (clean.found, clean.done) == ({}, "left as it is")
+    np.testing.assert_array_equal(clean.image, picture)
+    noise = np.random.default_rng(0).normal(0, 25, picture.shape)
+    noisy = (picture + noise).clip(0, 255).astype(np.uint8)
+    result = shipped(noisy)
+    assert next(iter(result.found)) == "noise"
+    assert result.done == "restored"
+    assert shipped(noisy, strength=0.5).done == "restored by half"
+    assert shipped(noisy, strength=0.3).done == "restored at 30 %"
+    assert shipped(noisy, strength=0).done == "left as it is"
+    assert shipped(noisy, keep_tone=True).done == "restored, exposure and colour kept"
+
+
+def test_a_model_that_changes_no_pixel_did_not_restore(identity, picture):
+    result = identity(picture, damage="rain")
+    np.testing.assert_array_equal(result.image, picture)
+    assert result.done == "left as it is, since the model changes no pixel of it"
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (40, 50, 3)])
+def test_a_black_or_tiny_picture_can_be_declared_damaged(shipped, shape):
+    black = np.zeros(shape, np.uint8)
+    result = shipped(black, damage="haze,lowlight")
+    assert (result.image.shape, result.image.dtype) == (shape, np.uint8)
+    assert result.outcome.told == ("haze", "lowlight")
+
+
+def test_the_first_frame_of_an_animation_can_be_declared_damaged(shipped, picture, tmp_path):
+    frames = [PIL.Image.fromarray(frame) for frame in (picture, 255 - picture)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    (record,) = shipped.restore_many(tmp_path / "moving.gif", tmp_path / "out", damage=["haze"])
+    assert record.error is None
+    assert str(record.outcome) == "told haze: restored"
+    assert read_photo(tmp_path / "out" / "moving.png").size == (150, 100)
+
+
+def test_damage_that_does_not_exist_is_refused_before_any_picture(shipped, tmp_path):
+    for call in (shipped, shipped.restore_many):
+        with pytest.raises(UsageError, match="did you mean 'haze'"):
+            call(tmp_path / "missing.png", damage="hase")
+        with pytest.raises(UsageError, match="does not mix"):
+            call(tmp_path / "missing.png", damage=["auto", "haze"])
+
+
 def test_many_files_go_on_after_a_bad_one_and_resume(identity, picture, tmp_path):
     for name in ("a.png", "c.png"):
         write_photo(Photo(picture), tmp_path / name)
@@ -265,6 +342,7 @@ def test_many_files_go_on_after_a_bad_one_and_resume(identity, picture, tmp_path
     records = list(identity.restore_many([tmp_path], tmp_path / "out"))
     assert [record.error is None for record in records] == [True, False, True]
     assert "score" in records[0].found
+    assert [record.outcome is not None for record in records] == [True, False, True]
     again = list(identity.restore_many([tmp_path], tmp_path / "out", resume=True))
     assert [record.skipped for record in again] == [True, False, True]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union
 
@@ -23,8 +24,18 @@ from clearair.image import DEFAULT_MAX_PIXELS, Photo, read_photo, to_depth, writ
 from clearair.models import load_model, save_model
 from clearair.models.stamp import PerceiverStamp
 from clearair.network import ClearAIR
+from clearair.outcome import Outcome
 from clearair.perception import Percepts, load_compact
 from clearair.perception.protocol import Perceiver
+from clearair.perception.telling import (
+    Damage,
+    caution_of,
+    check_kinds,
+    found_in,
+    known_kinds,
+    parse_damage,
+    tell,
+)
 from clearair.runtime.memory import give_back, memory_errors
 from clearair.runtime.precision import Precision
 from clearair.runtime.pytorch import Device, PyTorchRuntime
@@ -49,8 +60,21 @@ class Result:
     image: Any
     """What went in, restored: an array for an array, a PIL image for one, for a path an array (H, W[, C])."""
     percepts: Percepts
+    """What the perceivers see in the picture that came in, whatever the user said about it."""
     photo: Photo
-    """The same with everything needed to write it as a file."""
+    """The same as `image` with everything needed to write it as a file."""
+    outcome: Outcome
+    """What was found and what was done; `str()` of it is a line for people."""
+
+    @property
+    def found(self) -> dict[str, float]:
+        """Probabilities of the kinds of damage that spoke for a change, surest first."""
+        return self.outcome.found
+
+    @property
+    def done(self) -> str:
+        """Such as "restored", "restored by half" or "left as it is"."""
+        return self.outcome.done
 
     def save(self, target: Path | str, *, overwrite: bool = False) -> None:
         """Write a file in the format of target's suffix, with the input's metadata. Raises OutputError."""
@@ -104,10 +128,26 @@ class Restorer:
         """
         save_model(self.runtime.network, folder, perceivers=self.perceiver, overwrite=overwrite)
 
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of damage that the perceivers have names for; () when they have none."""
+        return known_kinds(self.perceiver)
+
+    def check_damage(self, damage: Damage) -> tuple[str, ...] | None:
+        """The kinds that `damage` names, () for "none", None for "auto".
+
+        Raises UsageError, with the nearest kind, for one that there is not.
+        """
+        said = parse_damage(damage)
+        if said:
+            check_kinds(said, self.kinds)
+        return said
+
     def __call__(
         self,
         picture: Picture,
         *,
+        damage: Damage = "auto",
         strength: float = 1.0,
         keep_tone: bool = False,
         max_pixels: int = DEFAULT_MAX_PIXELS,
@@ -115,19 +155,24 @@ class Restorer:
     ) -> Result:
         """Restore one picture: a path, a PIL image, or an array (H, W[, 1 to 4]), uint8, uint16 or float.
 
-        Two and four channels end in alpha, which is left alone. `strength` in [0, 1] blends with the input;
+        Two and four channels end in alpha, which is left alone. `damage` names all that is wrong, such as
+        "haze" or ["haze", "rain"]; "none" leaves the picture as it is, "auto" trusts the perceivers.
+        `strength` in [0, 1] blends with the input;
         `keep_tone` leaves exposure and colour as they are. A file of more than `max_pixels` is refused
         before it is decoded; `salvage` takes what can be decoded of a damaged one.
         Raises ImageError when it cannot be read or is no picture, OutputError when the network returns NaN,
-        OutOfMemoryError when even small tiles do not fit.
+        OutOfMemoryError when even small tiles do not fit, UsageError for an option that makes no sense.
         """
         _check_strength(strength)
+        self.check_damage(damage)
         if isinstance(picture, str | os.PathLike):
             photo, layout = read_photo(Path(picture), max_pixels=max_pixels, salvage=salvage), Layout()
         else:
             photo, layout = as_photo(picture, max_pixels=max_pixels)
-        restored, percepts = self.restore_photo(photo, strength=strength, keep_tone=keep_tone)
-        return Result(from_photo(restored, layout), percepts, restored)
+        restored, percepts, outcome = self.restore_photo(
+            photo, damage=damage, strength=strength, keep_tone=keep_tone
+        )
+        return Result(from_photo(restored, layout), percepts, restored, outcome)
 
     def perceive(self, photo: Photo) -> Percepts:
         """How good the photo is, where its regions are, and what is wrong with them."""
@@ -137,12 +182,17 @@ class Restorer:
         self,
         photo: Photo,
         *,
+        damage: Damage = "auto",
         strength: float = 1.0,
         keep_tone: bool = False,
         on_tile: OnTile | None = None,
-    ) -> tuple[Photo, Percepts]:
-        """Restore the pixels of a photo; everything else about it stays. Raises as a call does."""
+    ) -> tuple[Photo, Percepts, Outcome]:
+        """Restore the pixels of a photo; everything else about it stays. Raises as a call does.
+
+        Returns it with what is perceived in it, whatever `damage` says, and what was done.
+        """
         _check_strength(strength)
+        said = self.check_damage(damage)
         side = self.side
         notes = photo.notes
         percepts: Percepts | None = None
@@ -150,10 +200,15 @@ class Restorer:
             try:
                 with memory_errors():
                     percepts = percepts or self.perceive(photo)
-                    if strength == 0:
-                        return photo, percepts
-                    pixels = self._restore_pixels(photo, percepts, side, strength, keep_tone, on_tile)
-                return replace(photo.with_pixels(pixels), notes=notes), percepts
+                    believed = tell(self.perceiver, percepts, said) if said else percepts
+                    outcome = self._intended(percepts, believed, said, strength, keep_tone)
+                    if outcome.share == 0:
+                        return photo, percepts, replace(outcome, changed=False)
+                    pixels, changed = self._restore_pixels(
+                        photo, believed, side, strength, keep_tone, on_tile
+                    )
+                restored = replace(photo.with_pixels(pixels), notes=notes)
+                return restored, percepts, replace(outcome, changed=changed)
             except MemoryError as error:
                 smaller = _smaller_side(side, photo.size)
                 if smaller is None:
@@ -168,6 +223,27 @@ class Restorer:
             finally:
                 give_back()
 
+    def _intended(
+        self,
+        percepts: Percepts,
+        believed: Percepts,
+        said: tuple[str, ...] | None,
+        strength: float,
+        keep_tone: bool,
+    ) -> Outcome:
+        """What is found in a picture, and how much of it this model will change."""
+        shares, config = believed.to_dict(), self.runtime.network.config
+        allowed = shares["change"] if config.cautious else 1.0
+        share = 0.0 if said == () else float(strength) * allowed
+        return Outcome(
+            found=found_in(percepts, caution_of(self.perceiver)),
+            told=said,
+            share=share,
+            tone=share * shares["tone"] if config.tone and not keep_tone else 0.0,
+            keep_tone=keep_tone,
+            wordless=not percepts.names,
+        )
+
     def _restore_pixels(
         self,
         photo: Photo,
@@ -176,8 +252,8 @@ class Restorer:
         strength: float,
         keep_tone: bool,
         on_tile: OnTile | None,
-    ) -> NDArray[Any]:
-        """(H, W, 3) of the photo's type, restored in tiles of `side`."""
+    ) -> tuple[NDArray[Any], bool]:
+        """(H, W, 3) of the photo's type, restored in tiles of `side`, and whether any value differs."""
         pixels = photo.pixels
         width, height = photo.size
         judgement = self.runtime.judge(pixels, percepts)
@@ -196,15 +272,19 @@ class Restorer:
             return damaged + np.float32(strength) * (restored.clip(0, 1) - damaged)
 
         output = np.empty_like(pixels)
+        changed = False
         for top, rows in blend_tiles(tiling, restore):
-            output[top : top + len(rows)] = to_depth(rows, output.dtype)
-        return output
+            strip = slice(top, top + len(rows))
+            output[strip] = to_depth(rows, output.dtype)
+            changed = changed or not np.array_equal(output[strip], pixels[strip])
+        return output, changed
 
     def restore_many(
         self,
         paths: Paths,
         out_dir: Path | str | None = None,
         *,
+        damage: Damage = "auto",
         strength: float = 1.0,
         keep_tone: bool = False,
         overwrite: bool = False,
@@ -216,17 +296,21 @@ class Restorer:
 
         Without `out_dir` results go beside their inputs as `*.restored.*`. An output that exists is an error,
         with `overwrite` replaced, with `resume` skipped. A damaged file is an error, unless `salvage` takes
-        what can be decoded of it. Raises UsageError when there is nothing to do.
+        what can be decoded of it. `damage`, `strength` and `keep_tone` are those of a call. Raises UsageError
+        when there is nothing to do.
         """
         _check_strength(strength)
+        self.check_damage(damage)
         if out_dir is not None and not isinstance(out_dir, str | os.PathLike):
             raise UsageError(f"A folder is a str or a Path, not {type(out_dir).__name__}.")
         out = None if out_dir is None else Path(out_dir)
         jobs = plan_outputs(find_images(paths, out=out), out)
 
-        def process(photo: Photo) -> tuple[Photo, dict[str, Any]]:
-            restored, percepts = self.restore_photo(photo, strength=strength, keep_tone=keep_tone)
-            return restored, percepts.to_dict()
+        def process(photo: Photo) -> tuple[Photo, dict[str, Any], Outcome]:
+            restored, percepts, outcome = self.restore_photo(
+                photo, damage=damage, strength=strength, keep_tone=keep_tone
+            )
+            return restored, percepts.to_dict(), outcome
 
         return run(jobs, process, overwrite=overwrite, resume=resume, max_pixels=max_pixels, salvage=salvage)
 

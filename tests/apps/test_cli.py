@@ -61,8 +61,11 @@ def test_every_command_has_a_summary():
 def test_a_photo_is_restored_beside_itself_and_reported(folder, model):
     done = run("restore", "photo.jpg", "--model", model, "--report", "report.json", cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.decode().splitlines() == ["photo.jpg -> photo.restored.jpg"]
-    assert done.stderr == b""
+    (line,) = done.stdout.decode().splitlines()
+    (record,) = json.loads((folder / "report.json").read_text())
+    assert line.startswith("photo.jpg -> photo.restored.jpg: ")
+    assert line.endswith(record["outcome"]["text"])
+    assert done.stderr == b"clearair: 1 photo: 1 restored\n"
     assert read_photo(folder / "photo.restored.jpg").size == (100, 80)
     (record,) = json.loads((folder / "report.json").read_text())
     assert record["output"] == "photo.restored.jpg"
@@ -80,8 +83,9 @@ def test_a_bad_file_is_one_line_and_the_rest_is_done(folder, model):
     (folder / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     done = run("restore", "bad.png", "photo.jpg", "-o", "out", "--model", model, cwd=folder)
     assert done.returncode == 1
-    (line,) = done.stderr.decode().splitlines()
+    line, counts = done.stderr.decode().splitlines()
     assert "bad.png" in line
+    assert counts == "clearair: 2 photos: 1 restored, 1 failed"
     assert os.listdir(folder / "out") == ["photo.jpg"]  # noqa: PTH208
 
 
@@ -89,6 +93,11 @@ def test_standard_input_goes_to_standard_output(folder, model):
     done = run("restore", "-", "--format", "png", "--model", model, input=(folder / "photo.jpg").read_bytes())
     assert done.returncode == 0, done.stderr
     assert read_photo(done.stdout).size == (100, 80)
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("standard input: ")
+    assert "restored" in line
+    quiet = run("restore", "-", "--quiet", "--model", model, input=(folder / "photo.jpg").read_bytes())
+    assert (quiet.returncode, quiet.stderr) == (0, b"")
     broken = run("restore", "-", "--model", model, input=b"")
     assert (broken.returncode, broken.stdout) == (1, b"")
     assert b"standard input" in broken.stderr
@@ -135,6 +144,10 @@ def test_a_full_disk_behind_standard_output_is_one_line(folder, model, path):
         (["restore", "photo.jpg", "--tile", "small"], 2, "small"),
         (["restore", "photo.jpg", "--tile", "8"], 2, "64"),
         (["restore", "photo.jpg", "--strength", "2"], 2, "strength"),
+        (["restore", "photo.jpg", "--damage", "hase"], 2, "did you mean 'haze'? Kinds: noise, jpeg,"),
+        (["restore", "photo.jpg", "--damage", "haze", "--damage", "none"], 2, "does not mix"),
+        (["restore", "photo.jpg", "--damage", "haze,"], 2, "needs a kind"),
+        (["restore", "-", "--damage", "hase"], 2, "did you mean 'haze'"),
         (["restore", "photo.jpg", "--overwrite", "--resume"], 2, "contradict"),
         (["restore", "-", "photo.jpg"], 2, "standard output"),
         (["restore"], 2, "PATH"),
@@ -196,6 +209,7 @@ def test_an_interruption_writes_the_report_and_nothing_half_done(folder, model, 
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code
     assert b"Traceback" not in errors
+    assert b"clearair: 1 photo: 1 restored" in errors
     (record,) = json.loads((folder / "report.json").read_text())
     assert record["output"] == "photo.restored.jpg"
     names = {path.name for path in folder.iterdir()}
@@ -207,8 +221,12 @@ def test_a_line_end_in_a_name_does_not_break_a_line(folder, model):
     (folder / "photo.jpg").rename(folder / "two\nlines.jpg")
     (folder / "b\nad.png").write_bytes(b"")
     done = run("restore", ".", "-o", "out", "--model", model, cwd=folder)
-    assert done.stdout.decode().splitlines() == ["two\\nlines.jpg -> out/two\\nlines.jpg"]
-    assert done.stderr.decode().splitlines() == ["clearair: b\\nad.png: the file is empty."]
+    (line,) = done.stdout.decode().splitlines()
+    assert line.startswith("two\\nlines.jpg -> out/two\\nlines.jpg: ")
+    assert done.stderr.decode().splitlines() == [
+        "clearair: b\\nad.png: the file is empty.",
+        "clearair: 2 photos: 1 restored, 1 failed",
+    ]
 
 
 def test_pictures_that_share_a_name_or_are_not_read_are_named_and_the_rest_is_done(folder, model):
@@ -216,8 +234,9 @@ def test_pictures_that_share_a_name_or_are_not_read_are_named_and_the_rest_is_do
     (folder / "c.heic").touch()
     done = run("restore", ".", "-o", "out", "--format", "png", "--model", model, cwd=folder)
     assert done.returncode == 1
-    assert done.stdout.decode().splitlines() == ["photo.png -> out/photo.png"]
-    passed, shared = done.stderr.decode().splitlines()
+    (line,) = done.stdout.decode().splitlines()
+    assert line.startswith("photo.png -> out/photo.png: ")
+    passed, shared, _ = done.stderr.decode().splitlines()
     assert passed == "clearair: passed over because their format is not read: 1 .heic."
     assert shared.startswith("clearair: photo.jpg: would become out/photo.png, as would photo.png.")
 
@@ -254,6 +273,38 @@ def test_inspect_says_what_is_wrong_and_draws_the_regions(folder):
     assert height > 80
     text = CliRunner().invoke(cli, ["inspect", f"{folder}/photo.jpg"]).stdout
     assert "quality" in text
+    assert record["outcome"]["text"] in text
+
+
+def test_damage_is_named_once_or_again_and_reported_by_the_same_word(folder):
+    words = [
+        "restore",
+        f"{folder}/photo.jpg",
+        "--overwrite",
+        "--report",
+        f"{folder}/r.json",
+        "--device",
+        "cpu",
+    ]
+
+    def told(*options):
+        done = CliRunner().invoke(cli, [*words, *options])
+        assert done.exit_code == 0, done.output
+        (record,) = json.loads((folder / "r.json").read_text())
+        assert record["outcome"]["text"] in done.stdout
+        return record["outcome"]["damage"], done
+
+    assert told("--damage", "haze,rain")[0] == ["haze", "rain"]
+    word, done = told("--damage", "haze", "--damage", "rain")
+    assert word == ["haze", "rain"]
+    assert done.stderr.splitlines() == ["clearair: 1 photo: 1 restored"]
+    word, done = told("--damage", "none")
+    assert word == "none"
+    assert "told none: left as it is" in done.stdout
+    assert "1 left as it is" in done.stderr
+    word, done = told()
+    assert word == "auto"
+    assert "nothing found: left as it is; say --damage KIND if you see some" in done.stdout
 
 
 def test_what_was_perceived_once_is_read_by_inspect_and_restore(folder):

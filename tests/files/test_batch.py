@@ -9,17 +9,20 @@ import numpy as np
 import pytest
 
 from clearair.errors import UsageError
-from clearair.files.batch import Record, run
+from clearair.files.batch import Record, counted, run
 from clearair.files.finding import find_images
 from clearair.files.outputs import Job, plan_outputs
 from clearair.image import Photo, read_photo, write_photo
+from clearair.outcome import Outcome
 
 PHOTO = Photo(np.full((6, 8, 3), 100, np.uint8))
+RESTORED = Outcome({"noise": 0.9}, changed=True)
+LEFT = Outcome(share=0.0, changed=False)
 
 
 def negative(photo: Photo):
     """Stands for a network: something that visibly changes the pixels."""
-    return photo.with_pixels(255 - photo.pixels), {"score": 2.5}
+    return photo.with_pixels(255 - photo.pixels), {"score": 2.5}, RESTORED
 
 
 def restored(folder, **options):
@@ -36,6 +39,8 @@ def test_every_file_is_restored_and_recorded_in_order(folder):
     assert (record.width, record.height, record.found, record.error) == (8, 6, {"score": 2.5}, None)
     assert record.output == str(folder / "b.restored.png")
     assert record.seconds > 0
+    assert record.outcome == RESTORED
+    assert record.to_dict()["outcome"]["text"] == "noise 90 %: restored"
     assert json.loads(json.dumps(record.to_dict()))["found"] == {"score": 2.5}
 
 
@@ -53,7 +58,7 @@ def test_one_bad_file_is_named_and_the_others_are_done(folder):
 
     def picky(photo):
         if "sub" in photo.name:
-            return photo.with_pixels(np.full((6, 8, 3), np.nan, np.float32)), {}
+            return photo.with_pixels(np.full((6, 8, 3), np.nan, np.float32)), {}, RESTORED
         return negative(photo)
 
     empty, good, broken = run(plan_outputs(find_images([folder])), picky)
@@ -100,7 +105,7 @@ def test_what_was_left_out_is_noted(tmp_path):
 
 
 def negative_16(photo):
-    return photo.with_pixels(65535 - photo.pixels), {}
+    return photo.with_pixels(65535 - photo.pixels), {}, RESTORED
 
 
 def test_an_impossible_output_is_found_out_before_the_work(tmp_path):
@@ -108,7 +113,7 @@ def test_an_impossible_output_is_found_out_before_the_work(tmp_path):
     (tmp_path / "file").touch()
     worked = []
     job = Job(tmp_path / "a.png", tmp_path / "file" / "a.png")
-    (record,) = run([job], lambda photo: (worked.append(photo) or photo, {}))
+    (record,) = run([job], lambda photo: (worked.append(photo) or photo, {}, LEFT))
     assert "is a file, not a folder" in record.error
     assert not worked
 
@@ -159,11 +164,24 @@ def test_reading_runs_ahead_by_one_picture_only(tmp_path):
         # a file that vanishes before its turn shows whether it was read already
         for job in jobs[len(started) + 1 :]:
             job.source.unlink(missing_ok=True)
-        return photo, {}
+        return photo, {}, LEFT
 
     records = list(run(jobs, watch, on_start=started.append))
     assert records[0].error is None
     assert [record.error is None for record in records[2:]] == [False] * 3
+
+
+def test_what_became_of_all_is_counted():
+    done = Record("a", "b", outcome=RESTORED)
+    left = Record("a", "b", outcome=LEFT)
+    there = Record("a", "b", skipped=True)
+    failed = Record("a", None, outcome=RESTORED, error="a: cannot be written.")
+    assert counted([done] * 9 + [left] * 2 + [failed]) == (
+        "12 photos: 9 restored, 2 left as they are, 1 failed"
+    )
+    assert counted([left]) == "1 photo: 1 left as it is"
+    assert counted([done, there]) == "2 photos: 1 restored, 1 there already"
+    assert counted([]) == "0 photos: nothing done"
 
 
 def test_no_jobs_no_records():

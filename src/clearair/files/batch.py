@@ -22,9 +22,10 @@ from clearair.image import (
     write_photo,
 )
 from clearair.memory import is_shortage
+from clearair.outcome import Outcome
 
-Process = Callable[[Photo], tuple[Photo, dict[str, Any]]]
-"""Restores one photo, and says what was found in it as plain values for JSON."""
+Process = Callable[[Photo], tuple[Photo, dict[str, Any], Outcome]]
+"""Restores one photo, and says what was perceived in it as plain values for JSON, and what was done."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ class Record:
     """Spent on reading, restoring and writing it."""
     found: dict[str, Any] = field(default_factory=dict)
     """What `Process` reported: quality score, degradations, regions."""
+    outcome: Outcome | None = None
+    """What was found and what was done; None when it was not restored, or had been before."""
     error: str | None = None
     skipped: bool = False
     """Whether the output was there already and the run was to resume."""
@@ -51,7 +54,27 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {**asdict(self), "seconds": round(self.seconds, 3), "notes": list(self.notes)}
+        return {
+            **asdict(self),
+            "seconds": round(self.seconds, 3),
+            "outcome": None if self.outcome is None else self.outcome.to_dict(),
+            "notes": list(self.notes),
+        }
+
+
+def counted(records: Sequence[Record]) -> str:
+    """Such as "12 photos: 9 restored, 2 left as they are, 1 failed"."""
+    done = [record.outcome for record in records if record.error is None and record.outcome is not None]
+    restored = sum(outcome.restored for outcome in done)
+    left = len(done) - restored
+    numbers = {
+        "restored": restored,
+        "left as it is" if left == 1 else "left as they are": left,
+        "there already": sum(record.skipped for record in records),
+        "failed": sum(record.error is not None for record in records),
+    }
+    counts = ", ".join(f"{number:,} {what}" for what, number in numbers.items() if number)
+    return f"{len(records):,} photo{'' if len(records) == 1 else 's'}: {counts or 'nothing done'}"
 
 
 def run(
@@ -118,6 +141,7 @@ class _Step:
     size: tuple[int, int] | None = None
     seconds: float = 0.0
     found: dict[str, Any] = field(default_factory=dict)
+    outcome: Outcome | None = None
     notes: tuple[str, ...] = ()
     error: str | None = None
     skipped: bool = False
@@ -135,6 +159,7 @@ class _Step:
             height=height,
             seconds=self.seconds,
             found=self.found,
+            outcome=self.outcome,
             error=self.error,
             skipped=self.skipped,
             notes=self.notes,
@@ -239,7 +264,7 @@ def _read(step: _Step, overwrite: bool, resume: bool, max_pixels: int, salvage: 
 
 def _restore(step: _Step, process: Process) -> None:
     if step.photo is not None:
-        step.photo, step.found = process(step.photo)
+        step.photo, step.found, step.outcome = process(step.photo)
         step.notes = step.photo.notes
 
 

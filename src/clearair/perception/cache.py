@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -24,16 +25,18 @@ from torch import Tensor
 from clearair.errors import OutputError
 from clearair.image import write_atomically
 from clearair.network.guidance import Guidance
+from clearair.perception.confidence import Caution
 from clearair.perception.guidance import stacked_guidance
 from clearair.perception.percepts import Percepts
 from clearair.perception.protocol import Identity, Perceiver
+from clearair.perception.telling import caution_of, known_kinds, tell
 
 LIMIT = 4_000_000_000
 """Bytes that a cache may grow to; beyond it what was not used for longest goes."""
 
 _SUFFIX = ".safetensors"
 _PLAIN = ("score", "names", "labels")
-_VERSION = 1
+_VERSION = 2
 """Of the entries; those of another one are not found."""
 
 
@@ -70,6 +73,20 @@ class CachedPerceiver:
         """Move the perceiver to a device; returns itself."""
         self.perceiver.to(device)
         return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The kinds of damage that the perceiver has names for."""
+        return known_kinds(self.perceiver)
+
+    @property
+    def caution(self) -> Caution:
+        """The ramps by which the perceiver allows changes."""
+        return caution_of(self.perceiver)
+
+    def told(self, percepts: Percepts, kinds: Sequence[str]) -> Percepts:
+        """The percepts as the perceiver puts it when exactly these kinds are present."""
+        return tell(self.perceiver, percepts, kinds)
 
     def perceive(self, images: Tensor) -> Guidance:
         """RGB in [0, 1], (B, 3, H, W), rounded to 8 bits -> what a restorer is told about them."""

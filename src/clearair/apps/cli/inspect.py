@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,9 @@ from clearair.apps.cli.options import chosen_perceiver, max_pixels_option, perce
 from clearair.errors import ClearAirError, ImageError
 from clearair.memory import require_pytorch_room
 
-_LIKELY = 0.5  # degradations from this probability on are named in the text
+if TYPE_CHECKING:
+    from clearair.outcome import Outcome
+    from clearair.perception.percepts import Percepts
 
 
 @click.command()
@@ -45,6 +47,7 @@ def inspect(
 
     require_pytorch_room()
     from clearair.perception import load_compact
+    from clearair.perception.telling import expected
 
     found = find_images(paths, out=overlay)
     if overlay is not None:
@@ -73,28 +76,16 @@ def inspect(
             say(f"clearair: {error}", err=True)
             records.append({"input": str(job.source), "error": str(error)})
             continue
-        records.append({"input": str(job.source), **percepts.to_dict()})
+        outcome = expected(perceiver, percepts)
+        records.append({"input": str(job.source), **percepts.to_dict(), "outcome": outcome.to_dict()})
         if not as_json:
-            say(_line(records[-1]))
+            say(_line(str(job.source), percepts, outcome))
     if as_json:
         click.echo(json.dumps(records, indent=2))
     ctx.exit(1 if failed else 0)
 
 
-def _line(record: dict[str, Any]) -> str:
-    ranked = sorted(record["degradations"].items(), key=lambda item: -item[1])
-    found = ", ".join(f"{name} {probability:.0%}" for name, probability in ranked if probability >= _LIKELY)
-    return (
-        f"{record['input']}: quality {record['score']:.1f} of 5, {len(record['regions'])} regions; "
-        f"{found or 'nothing found to be wrong'}; {_intent(record['change'], record['tone'])}"
-    )
-
-
-def _intent(change: float, tone: float) -> str:
-    """What `restore` will do."""
-    if change == 0:
-        return "will be left as it is"
-    cautiously = "" if change == 1 else f" by {change:.0%}"
-    if tone == 0:
-        return f"will be restored{cautiously}, its exposure and colour kept"
-    return f"will be restored{cautiously}, its exposure and colour corrected by {change * tone:.0%}"
+def _line(name: str, percepts: Percepts, outcome: Outcome) -> str:
+    regions = len(percepts.to_dict()["regions"])
+    told = "; ".join(part for part in (str(outcome), outcome.done_to_tone, outcome.hint) if part)
+    return f"{name}: quality {percepts.score:.1f} of 5, {regions} region{'' if regions == 1 else 's'}; {told}"

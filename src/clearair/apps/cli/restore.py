@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from clearair import Restorer
     from clearair.files.batch import Record
     from clearair.files.outputs import Job
+    from clearair.outcome import Outcome
 
 
 def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int | str:
@@ -64,6 +65,12 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
     help="Side of the tiles in pixels.",
 )
 @click.option(
+    "--damage",
+    multiple=True,
+    metavar="KIND,...",
+    help="Say what is wrong, such as haze,rain; none leaves photos as they are.  [default: auto]",
+)
+@click.option(
     "--strength",
     type=click.FloatRange(0, 1),
     default=1.0,
@@ -96,6 +103,7 @@ def restore(
     device: Any,
     precision: Any,
     tile: Any,
+    damage: tuple[str, ...],
     strength: float,
     keep_tone: bool,
     suffix: str,
@@ -118,6 +126,7 @@ def restore(
     from clearair.files.outputs import format_named, plan_outputs
 
     kind = None if format_ is None else format_named(format_)
+    wish: dict[str, Any] = {"damage": damage or "auto", "strength": strength, "keep_tone": keep_tone}
     if "-" in paths:
         if len(paths) > 1 or output is not None or report is not None or overwrite or resume:
             raise UsageError(
@@ -128,7 +137,7 @@ def restore(
         if sys.stdin.isatty() or sys.stdout.isatty():
             raise UsageError("`-` reads and writes a picture: clearair restore - < photo.jpg > better.jpg")
         restorer = _load(model, device, precision, tile)
-        _restore_stream(restorer, strength, keep_tone, kind, strip_metadata, max_pixels, salvage, quiet)
+        _restore_stream(restorer, wish, kind, strip_metadata, max_pixels, salvage, quiet)
         return
 
     from clearair.apps.cli.progress import Progress
@@ -140,13 +149,12 @@ def restore(
     if not quiet and (remark := found.remark()):
         say(f"clearair: {remark}", err=True)
     restorer = _load(model, device, precision, tile)
+    restorer.check_damage(wish["damage"])
     progress = Progress(len(jobs), quiet=quiet)
 
-    def process(photo: Any) -> tuple[Any, dict[str, Any]]:
-        restored, percepts = restorer.restore_photo(
-            photo, strength=strength, keep_tone=keep_tone, on_tile=progress.tile
-        )
-        return restored, percepts.to_dict()
+    def process(photo: Any) -> tuple[Any, dict[str, Any], Outcome]:
+        restored, percepts, outcome = restorer.restore_photo(photo, on_tile=progress.tile, **wish)
+        return restored, percepts.to_dict(), outcome
 
     records: list[Record] = []
     try:
@@ -163,6 +171,11 @@ def restore(
         ):
             progress.clear()
             _tell(record, quiet)
+        _sum_up(records, quiet)
+    except KeyboardInterrupt:
+        progress.clear()
+        _sum_up(records, quiet)
+        raise
     finally:
         progress.clear()
         if report is not None:
@@ -184,8 +197,7 @@ def _load(model: str, device: Any, precision: Any, tile: Any) -> Restorer:
 
 def _restore_stream(
     restorer: Restorer,
-    strength: float,
-    keep_tone: bool,
+    wish: dict[str, Any],
     kind: str | None,
     strip_metadata: bool,
     max_pixels: int,
@@ -194,12 +206,16 @@ def _restore_stream(
 ) -> None:
     from clearair.image import encode_photo, output_format, read_photo, refuse_unfit
 
+    restorer.check_damage(wish["damage"])
     photo = read_photo(_read_standard_input(), max_pixels=max_pixels, salvage=salvage)
     refuse_unfit(photo, kind or output_format(photo.format), photo.name)
-    restored, _ = restorer.restore_photo(photo, strength=strength, keep_tone=keep_tone)
+    restored, _, outcome = restorer.restore_photo(photo, **wish)
     if not quiet:
         _remark(photo.name, restored.notes)
     sys.stdout.buffer.write(encode_photo(restored, kind, strip_metadata=strip_metadata))
+    sys.stdout.buffer.flush()  # where nobody reads, this ends the run, and nothing was done
+    if not quiet:
+        say(f"{photo.name}: {_with_hint(outcome)}", err=True)
 
 
 def _read_standard_input() -> bytes:
@@ -218,8 +234,19 @@ def _tell(record: Record, quiet: bool) -> None:
         say(f"clearair: {record.error}", err=True)
     elif not quiet:
         _remark(record.input, record.notes)
-        done = " (there already)" if record.skipped else ""
-        say(f"{record.input} -> {record.output}{done}")
+        done = "there already" if record.outcome is None else _with_hint(record.outcome)
+        say(f"{record.input} -> {record.output}: {done}")
+
+
+def _with_hint(outcome: Outcome) -> str:
+    return f"{outcome}; {outcome.hint}" if outcome.hint else str(outcome)
+
+
+def _sum_up(records: Sequence[Record], quiet: bool) -> None:
+    from clearair.files.batch import counted
+
+    if not quiet:
+        say(f"clearair: {counted(records)}", err=True)
 
 
 def _remark(name: str, notes: Iterable[str]) -> None:

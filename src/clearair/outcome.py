@@ -1,0 +1,97 @@
+"""What was found in a photo and what was done about it, as values and in words.
+
+One wording for `clearair restore`, `clearair inspect`, reports and Python.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was found in one photo, what the user said, and what was done."""
+
+    found: dict[str, float] = field(default_factory=dict)
+    """Probabilities in (0, 1] of the kinds of damage that speak for a change, surest first."""
+    told: tuple[str, ...] | None = None
+    """Kinds that the user named; () when the user said that nothing is wrong, None when nothing was said."""
+    share: float = 1.0
+    """In [0, 1]: how much of the model's change was made, strength included; 0 leaves a photo as it is."""
+    changed: bool | None = None
+    """Whether any pixel differs; None while nothing has been done yet (`inspect`)."""
+    tone: float = 1.0
+    """In [0, 1]: how much of the correction of exposure and colour is made."""
+    keep_tone: bool = False
+    """Whether the user asked to keep exposure and colour."""
+    wordless: bool = False
+    """Whether the perceivers have no names for kinds of damage, so that nothing could be found."""
+
+    @property
+    def restored(self) -> bool:
+        """Whether the photo is another one than before, or will be."""
+        return self.share > 0 and self.changed is not False
+
+    @property
+    def finding(self) -> str:
+        """Such as "rain 92 %, haze 41 %", "nothing found" or "told haze"; empty when there are no names."""
+        if self.told is not None:
+            return f"told {', '.join(self.told) or 'none'}"
+        if self.found:
+            return ", ".join(f"{name} {percent(value)}" for name, value in self.found.items())
+        return "" if self.wordless else "nothing found"
+
+    @property
+    def done(self) -> str:
+        """Such as "restored", "restored by half", "restored at 30 %" or "left as it is"."""
+        tense = "will be " if self.changed is None else ""
+        if self.share == 0:
+            return f"{tense}left as it is"
+        if self.changed is False:
+            return "left as it is, since the model changes no pixel of it"
+        words = f"{tense}restored{by_share(self.share)}"
+        if self.told is None and not self.found and not self.wordless:
+            words += " all the same, as this model restores every photo"
+        return f"{words}, exposure and colour kept" if self.keep_tone else words
+
+    @property
+    def done_to_tone(self) -> str:
+        """Such as "exposure and colour corrected by half"; empty when nothing is done."""
+        if not self.restored or self.keep_tone:
+            return ""
+        return f"exposure and colour {f'corrected{by_share(self.tone)}' if self.tone else 'kept'}"
+
+    @property
+    def hint(self) -> str:
+        """What a user may try who sees damage where none was found; empty otherwise."""
+        untouched = self.told is None and not self.found and not self.restored
+        return "say --damage KIND if you see some" if untouched else ""
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.finding, self.done) if part)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; `damage` is what `--damage` takes."""
+        damage = "auto" if self.told is None else list(self.told) or "none"
+        return {
+            "damage": damage,
+            "found": {name: round(value, 3) for name, value in self.found.items()},
+            "share": round(self.share, 3),
+            "changed": self.changed,
+            "text": str(self),
+        }
+
+
+def percent(share: float) -> str:
+    """A share in [0, 1] such as "41 %"; what is neither 0 nor 1 is not rounded to it."""
+    if 0 < share < 0.01:
+        return "under 1 %"
+    return f"{99 if 0.99 < share < 1 else round(100 * share)} %"
+
+
+def by_share(share: float) -> str:
+    """How to go on after "restored" when it was done by a share in (0, 1] alone; empty for all of it."""
+    if share >= 0.995:
+        return ""
+    return " by half" if 0.475 <= share <= 0.525 else f" at {percent(share)}"

@@ -1,0 +1,89 @@
+"""What is said of a photo: one wording, without contradictions."""
+
+import json
+
+import pytest
+
+from clearair.outcome import Outcome, by_share, percent
+
+
+@pytest.mark.parametrize(
+    ("outcome", "text"),
+    [
+        (Outcome({"rain": 0.92, "haze": 0.41}, changed=True), "rain 92 %, haze 41 %: restored"),
+        (Outcome(share=0.0, changed=False), "nothing found: left as it is"),
+        (Outcome(told=("haze",), changed=True), "told haze: restored"),
+        (Outcome(told=("haze", "rain"), share=0.3, changed=True), "told haze, rain: restored at 30 %"),
+        (Outcome(told=(), share=0.0, changed=False), "told none: left as it is"),
+        (Outcome({"haze": 0.64}, share=0.5, changed=True), "haze 64 %: restored by half"),
+        (Outcome({"rain": 0.92}, share=0.0, changed=False), "rain 92 %: left as it is"),
+        (
+            Outcome({"rain": 0.92}, changed=False),
+            "rain 92 %: left as it is, since the model changes no pixel of it",
+        ),
+        (
+            Outcome({"haze": 0.9}, keep_tone=True, changed=True),
+            "haze 90 %: restored, exposure and colour kept",
+        ),
+        (
+            Outcome(changed=True),
+            "nothing found: restored all the same, as this model restores every photo",
+        ),
+        (Outcome(wordless=True, changed=True), "restored"),
+        (Outcome({"rain": 0.92}), "rain 92 %: will be restored"),
+        (Outcome({"rain": 0.29}, share=0.3), "rain 29 %: will be restored at 30 %"),
+        (Outcome(share=0.0), "nothing found: will be left as it is"),
+    ],
+)
+def test_a_line_says_what_was_found_and_what_was_done(outcome, text):
+    assert str(outcome) == text
+
+
+def test_what_may_be_tried_is_said_only_where_nothing_was_found_or_done():
+    assert "--damage KIND" in Outcome(share=0.0, changed=False).hint
+    assert "--damage KIND" in Outcome(share=0.0).hint
+    for outcome in (
+        Outcome(told=(), share=0.0, changed=False),
+        Outcome({"rain": 0.9}, share=0.0, changed=False),
+        Outcome(changed=True),
+    ):
+        assert not outcome.hint
+
+
+def test_what_is_done_to_exposure_and_colour():
+    assert Outcome({"haze": 0.9}).done_to_tone == "exposure and colour corrected"
+    assert Outcome({"rain": 0.9}, tone=0.5).done_to_tone == "exposure and colour corrected by half"
+    assert Outcome({"rain": 0.9}, tone=0.0).done_to_tone == "exposure and colour kept"
+    assert not Outcome(share=0.0).done_to_tone
+
+
+def test_only_a_photo_of_which_pixels_differ_was_restored():
+    assert Outcome(changed=True).restored
+    assert not Outcome(changed=False).restored
+    assert not Outcome(share=0.0, changed=False).restored
+
+
+def test_shares_are_not_rounded_to_nothing_or_everything():
+    assert [percent(value) for value in (0, 0.004, 0.41, 0.996, 1)] == [
+        "0 %",
+        "under 1 %",
+        "41 %",
+        "99 %",
+        "100 %",
+    ]
+    assert [by_share(value) for value in (0.004, 0.3, 0.5, 0.98, 1)] == [
+        " at under 1 %",
+        " at 30 %",
+        " by half",
+        " at 98 %",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(("told", "word"), [(None, "auto"), ((), "none"), (("haze",), ["haze"])])
+def test_a_report_has_the_word_that_the_option_takes(told, word):
+    outcome = Outcome({"rain": 0.91234}, told=told, changed=True)
+    values = json.loads(json.dumps(outcome.to_dict()))
+    assert values["damage"] == word
+    assert (values["found"], values["share"], values["changed"]) == ({"rain": 0.912}, 1.0, True)
+    assert values["text"] == str(outcome)
