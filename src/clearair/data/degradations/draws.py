@@ -70,6 +70,22 @@ def smooth_field(generator: torch.Generator, size: tuple[int, int], cells: int, 
     return F.interpolate(coarse, size, mode="bicubic", align_corners=True).clamp(0, 1)
 
 
+def draw_veil(
+    thickest: Tensor, size: tuple[int, int], generator: torch.Generator, distance: Tensor | None
+) -> Tensor:
+    """What far rain or snow hides, (B, 1, H, W) in [0, 1]: 1 - exp(-b d), with b of at most `thickest` (B,).
+
+    It does not fall evenly, so b changes slowly over the picture. `distance` (B, 1, H, W) goes from 0 near to
+    1 far; without it all is far.
+    """
+    beta = thickest * uniform(generator, len(thickest), like=thickest) ** 1.5
+    beta = beta * chance(generator, 0.8, like=thickest)
+    nearest = per_sample(uniform(generator, len(thickest), like=thickest, low=0.1, high=0.5))
+    uneven = 0.5 + smooth_field(generator, size, 2, like=thickest)
+    far = 1.0 if distance is None else nearest + (1 - nearest) * distance
+    return 1 - torch.exp(-per_sample(beta) * uneven * far)
+
+
 def feature_scale(size: tuple[int, int]) -> float:
     """How many times larger than nominal things are drawn in a picture of this (height, width)."""
     return max(1.0, min(size) / NOMINAL_SHORT_SIDE)

@@ -13,6 +13,7 @@ from torch import Tensor
 from clearair.data.degradations.draws import (
     chance,
     constant,
+    draw_veil,
     feature_scale,
     normal,
     per_sample,
@@ -114,21 +115,10 @@ def draw_rain(
         streaks=_draw_streaks(strength, size, generator, sort),
         colour=(grey + tint).clamp(0, 1),
         opacity=opacity + falling * (1 - opacity) * uniform(generator, batch, like=strength, low=0.4),
-        veil=per_sample(flat) + per_sample(falling) * _draw_veil(strength, size, generator, distance),
+        veil=per_sample(flat)
+        + per_sample(falling) * draw_veil(THICKEST * strength, size, generator, distance),
         veil_colour=_draw_veil_colour(strength, generator, falling),
     )
-
-
-def _draw_veil(
-    strength: Tensor, size: tuple[int, int], generator: torch.Generator, distance: Tensor | None
-) -> Tensor:
-    """(B, 1, H, W) in [0, 1]: 1 - exp(-b d); rain falls unevenly, so b changes slowly."""
-    beta = THICKEST * strength * uniform(generator, len(strength), like=strength) ** 1.5
-    beta = beta * chance(generator, 0.8, like=strength)
-    nearest = uniform(generator, len(strength), like=strength, low=0.1, high=0.5)
-    uneven = 0.5 + smooth_field(generator, size, 2, like=strength)
-    far = 1.0 if distance is None else per_sample(nearest) + per_sample(1 - nearest) * distance
-    return 1 - torch.exp(-per_sample(beta) * uneven * far)
 
 
 def _draw_veil_colour(strength: Tensor, generator: torch.Generator, falling: Tensor) -> Tensor:

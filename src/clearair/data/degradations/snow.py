@@ -10,9 +10,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.degradations.draws import feature_scale, per_sample, uniform
+from clearair.data.degradations.draws import chance, draw_veil, feature_scale, per_sample, uniform
 
 SHAPES = 3
+FALLING = 0.6
+"""Share of the snow that is like that of photographs: denser, fainter, softer, in motion and behind a veil.
+The rest is specks as of Snow100K. The ranges below were chosen beside real snow, by eye."""
+DENSER = (4.0, 2.5, 1.2, 1.5)
+"""How many times more flakes of each octave there are in photographs, at most."""
+FAINT = (0.35, 1.0)
+"""Range of the factor of their opacity."""
+SOFT, HARD = (1.4, 3.0), 4.0
+"""Range of the exponent of a flake's fall to the side where it is out of focus; that of a speck."""
+MOTION = 6.0
+"""How far flakes move while the shutter is open, at most, in px of each octave: near ones are faster."""
+THICKEST = 1.8
+"""Scattering of the veil over the whole range of depth, at most."""
 
 
 @dataclass(frozen=True)
@@ -40,61 +53,102 @@ OCTAVES = (
 
 @dataclass(frozen=True)
 class Snow:
-    """Flakes in front of a veil: y = v + m (c - v) with v = (1 - w) x + w c (Liu et al., 2018)."""
+    """Flakes in front of a veil: y = v + m (c - v) with v = (1 - w) x + w c (Liu et al., 2018).
+
+    The veil is of flakes too far to be seen: w = 1 - exp(-b d) at distance d, as that of rain.
+    """
 
     flakes: Tensor
     """(B, 1, H, W) opacity m in [0, 1]; 0 everywhere, with no veil, leaves the image unchanged."""
     colour: Tensor
     """(B, 3) of the flakes and the veil, in [0, 1]."""
     veil: Tensor
-    """(B,) w in [0, 1]."""
+    """(B, 1, H, W) or (B, 1, 1, 1) w in [0, 1]."""
 
     def __call__(self, clean: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> the same in falling snow."""
         colour = self.colour[:, :, None, None]
-        veiled = clean + per_sample(self.veil) * (colour - clean)
+        veiled = clean + self.veil * (colour - clean)
         return (veiled + self.flakes * (colour - veiled)).clamp(0, 1)
 
 
-def draw_snow(strength: Tensor, size: tuple[int, int], generator: torch.Generator) -> Snow:
-    """Snow for (B,) strengths in [0, 1] and images of (H, W)."""
+def draw_snow(
+    strength: Tensor, size: tuple[int, int], generator: torch.Generator, distance: Tensor | None = None
+) -> Snow:
+    """Snow for (B,) strengths in [0, 1] and images of (H, W).
+
+    `distance` (B, 1, H, W), from 0 near to 1 far, is what the veil grows with; without it all is far.
+    """
     batch, scale = len(strength), feature_scale(size)
-    bend = uniform(generator, batch, like=strength, low=-0.8, high=0.8)
+    falling = chance(generator, FALLING, like=strength)
+    bend = uniform(generator, batch, like=strength, low=-0.8, high=0.8) * (1 + 0.4 * falling)
     motion = uniform(generator, batch, like=strength, high=1.0) ** 2
+    path = falling * MOTION * uniform(generator, batch, like=strength) * chance(generator, 0.7, like=strength)
     clear = torch.ones(batch, 1, *size, device=strength.device, dtype=strength.dtype)
     for number, octave in enumerate(OCTAVES):
         shrink = scale * 2**number
         cells = (math.ceil(size[0] / shrink) + 1, math.ceil(size[1] / shrink) + 1)
-        layer = _draw_flakes(octave, strength, cells, bend, motion, generator)
+        layer = _draw_flakes(octave, DENSER[number], strength, cells, bend, motion, falling, generator)
+        layer = _in_motion(layer, path, bend)
         window = F.interpolate(
             layer, (round(cells[0] * shrink), round(cells[1] * shrink)), mode="bilinear", align_corners=False
         )
         clear = clear * (1 - window[..., : size[0], : size[1]])
-    grey = uniform(generator, batch, 1, like=strength, low=0.85, high=1.0)
-    veil = 0.15 * strength * uniform(generator, batch, like=strength)
-    return Snow(flakes=1 - clear, colour=grey.expand(batch, 3), veil=veil)
+    grey = uniform(generator, batch, 1, like=strength, low=0.85, high=1.0) - 0.1 * falling[:, None]
+    cold = 0.03 * falling[:, None] * uniform(generator, batch, 1, like=strength, low=-0.3, high=1.0)
+    grey = grey + 0.1 * falling[:, None] * uniform(generator, batch, 1, like=strength)
+    flat = per_sample(0.15 * strength * uniform(generator, batch, like=strength) * (1 - falling))
+    veil = draw_veil(THICKEST * strength * falling, size, generator, distance)
+    colour = torch.cat([grey - cold, grey, grey + cold], 1).clamp(0, 1)
+    return Snow(flakes=1 - clear, colour=colour, veil=flat + veil)
 
 
 def _draw_flakes(
     octave: Octave,
+    denser: float,
     strength: Tensor,
     cells: tuple[int, int],
     bend: Tensor,
     motion: Tensor,
+    falling: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
     """Opacity (B, 1, h, w) of one octave of flakes, at that octave's own resolution."""
     batch = len(strength)
-    wish = uniform(generator, batch, like=strength, low=0.1, high=1.0)
+    wish = uniform(generator, batch, like=strength, low=0.1, high=1.0) * (1 + (denser - 1) * falling)
     density = per_sample(octave.density * wish * (0.1 + 0.9 * strength) / SHAPES)
     number = uniform(generator, batch, SHAPES, *cells, like=strength)
     impulses = (number < density) * (octave.opacity * (0.25 + 0.75 * number / density))
-    kernels = _draw_shapes(octave, bend, motion, generator)
-    layer = F.conv2d(impulses.reshape(1, -1, *cells), kernels, padding=octave.side // 2, groups=batch)
-    return layer.reshape(batch, 1, *cells).clamp(0, 1)
+    faint = uniform(generator, batch, like=strength, low=FAINT[0], high=FAINT[1])
+    impulses = impulses * per_sample(1 + (faint - 1) * falling)
+    kernels = _draw_shapes(octave, bend, motion, falling, generator)
+    # Each shape by itself and then their sum: several times faster on a CPU than a group of three.
+    layer = F.conv2d(
+        impulses.reshape(1, -1, *cells),
+        kernels.reshape(-1, 1, octave.side, octave.side),
+        padding=octave.side // 2,
+        groups=batch * SHAPES,
+    )
+    return layer.reshape(batch, SHAPES, *cells).sum(1, keepdim=True).clamp(0, 1)
 
 
-def _draw_shapes(octave: Octave, bend: Tensor, motion: Tensor, generator: torch.Generator) -> Tensor:
+def _in_motion(layer: Tensor, path: Tensor, bend: Tensor) -> Tensor:
+    """(B, 1, h, w) drawn out by (B,) px along the direction of fall, and only half as much fainter as is due.
+
+    In frequencies, where a path of any direction is one factor; that of a Gaussian does not ring.
+    """
+    height, width = layer.shape[-2:]
+    down = torch.fft.fftfreq(height, device=layer.device).to(layer)[:, None]
+    right = torch.fft.rfftfreq(width, device=layer.device).to(layer)
+    along = per_sample(bend.cos()) * down + per_sample(bend.sin()) * right
+    factor = torch.exp(-(math.pi**2 / 6) * (per_sample(path) * along).square())  # deviation: path / sqrt(12)
+    moved: Tensor = torch.fft.irfft2(torch.fft.rfft2(layer) * factor, s=(height, width))
+    return (moved * per_sample((1 + path / 2).sqrt())).clamp(0, 1)
+
+
+def _draw_shapes(
+    octave: Octave, bend: Tensor, motion: Tensor, falling: Tensor, generator: torch.Generator
+) -> Tensor:
     """(B, S, side, side): irregular blobs, drawn out along each sample's direction of fall."""
     batch = len(bend)
     axis = torch.arange(octave.side, device=bend.device, dtype=bend.dtype) - octave.side // 2
@@ -112,4 +166,6 @@ def _draw_shapes(octave: Octave, bend: Tensor, motion: Tensor, generator: torch.
         outline = outline + amount * draw(0, 1) * torch.cos(lobes * angle + draw(0, 2 * math.pi))
     longer = 1 + per_sample(motion) * draw(0.3, 1.2)
     distance = torch.sqrt((along / longer) ** 2 + across**2) / (draw(*octave.radius) * outline)
-    return torch.exp(-(distance**4))
+    soft = per_sample(uniform(generator, batch, like=bend, low=SOFT[0], high=SOFT[1]))
+    hardness = HARD + (soft - HARD) * per_sample(falling)
+    return torch.exp(-(distance.clamp_min(1e-4) ** hardness))

@@ -106,7 +106,7 @@ def degrade(
         lambda x, s, chosen: draw_haze(x, s, generator, None if depth is None else depth[chosen])(x),
     )
     apply("rain", lambda x, s, _: draw_rain(s, size, generator, estimate_depth(x, generator))(x))
-    apply("snow", lambda x, s, _: draw_snow(s, size, generator)(x))
+    apply("snow", lambda x, s, _: draw_snow(s, size, generator, estimate_depth(x, generator))(x))
     # How much of that light is let in; then what lies on the lens, and how the lens moves.
     if len(dark):
         image[dark] = torch.where(dusk, image[dark], lowlight.expose(image[dark]))
