@@ -2,6 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clearair.data.degradations import haze as haze_draws
 from clearair.data.degradations.depth import estimate_depth, find_sky
 from clearair.data.degradations.haze import Haze, draw_haze
 
@@ -83,3 +84,18 @@ def test_depth_is_estimated_only_where_none_is_given(photos):
     alone = draw_haze(photos, torch.ones(3), torch.Generator().manual_seed(0))
     assert torch.equal(drawn.depth[[0, 2]], alone.depth[[0, 2]])
     assert not torch.equal(drawn.depth[1], alone.depth[1])
+
+
+def test_fog_veils_what_is_near_and_drifts(photos, monkeypatch):
+    depth = torch.linspace(0, 10, 256).expand(24, 1, 192, 256)
+    thickness = []
+    for share in (0.0, 1.1):
+        monkeypatch.setattr(haze_draws, "FOG", share)
+        generator = torch.Generator().manual_seed(0)
+        drawn = draw_haze(photos.repeat(8, 1, 1, 1), torch.full((24,), 0.8), generator, depth)
+        assert ((drawn.airlight >= 0.5) & (drawn.airlight <= 1)).all()
+        thickness.append(1 - torch.exp(-drawn.beta[:, None, None] * drawn.depth[:, 0]))
+    haze, fog = thickness
+    assert fog[..., :8].mean() > haze[..., :8].mean() + 0.2
+    assert fog[..., :8].std((1, 2)).mean() > 0.02
+    assert (fog[..., -8:].mean((1, 2)) > fog[..., :8].mean((1, 2))).float().mean() > 0.8

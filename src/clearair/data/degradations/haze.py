@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from clearair.data.degradations.depth import estimate_depth, find_sky
-from clearair.data.degradations.draws import chance, normal, per_sample, uniform
+from clearair.data.degradations.draws import chance, normal, per_sample, smooth_field, uniform
 
 BETA = (0.2, 2.3)
 """Scattering over the whole depth range at strength 0 and 1, equally likely in each octave between.
@@ -20,6 +20,12 @@ CURVE = (0.5, 2.2)
 """Exponent that bends estimated depth towards what is near, as measured there."""
 BEYOND = 4.0
 """How far the sky lies behind the farthest thing, at most."""
+FOG = 0.4
+"""Share of haze that is fog as in photographs, unlike RESIDE: it veils what is near as well, and drifts."""
+FOG_BETA, FOG_AIRLIGHT, FOG_NEAREST = (0.2, 2.6), (0.6, 1.0), (0.2, 0.7)
+"""The same of fog, in which the nearest thing, too, is far away: as much light is lost on the way to it."""
+DRIFT = 0.6
+"""By how much fog is thicker in one place than in another, at most."""
 LINEAR = 0.25
 """Share of haze that is mixed in linear light, as in nature; RESIDE mixes the values of the file. Light is
 taken for the square of a value: not far from the power 2.2, and much cheaper."""
@@ -34,7 +40,7 @@ class Haze:
     airlight: Tensor
     """(B, 3) colour of the haze, in [0, 1]."""
     depth: Tensor
-    """(B, 1, H, W) distance, relative: 1 is the farthest point but the sky."""
+    """(B, 1, H, W) distance, relative: 1 is the farthest point but the sky, up to drifts of fog."""
     linear: Tensor | None = None
     """(B,) bool: the law holds for linear light; without it for the values of the file."""
 
@@ -57,16 +63,20 @@ def draw_haze(
 
     Statistics follow RESIDE's outdoor training set (Li et al., 2019): nearly grey airlight,
     scattering drawn in octaves; the farthest point keeps 82 % of its light at strength 0, 10 % at strength 1.
+    A share of it is `FOG`, chosen beside photographs, by eye.
     """
     like = strength
+    fog = chance(generator, FOG, like=like)
     distance = _draw_distance(clean, generator)
     if depth is not None:
         farthest = depth.amax((1, 2, 3), keepdim=True)
         distance = torch.where(farthest > 0, (depth / farthest.clamp_min(1e-6)).clamp(0, 1), distance)
+    distance = _drift(distance, fog, generator)
     beyond = per_sample(uniform(generator, len(like), like=like, high=BEYOND))
-    low, high = (math.log(beta) for beta in BETA)
+    low, high = (_of(fog, *pair) for pair in zip(map(math.log, FOG_BETA), map(math.log, BETA), strict=True))
     beta = torch.exp(low + (high - low) * strength + 0.05 * normal(generator, len(like), like=like))
-    grey = uniform(generator, len(like), 1, like=like, low=AIRLIGHT[0], high=AIRLIGHT[1])
+    low, high = (_of(fog, *pair) for pair in zip(FOG_AIRLIGHT, AIRLIGHT, strict=True))
+    grey = (low + (high - low) * uniform(generator, len(like), like=like))[:, None]
     # RESIDE's airlight is grey; real haze is a little bluish or yellowish.
     tinted = chance(generator, 0.5, like=like)[:, None]
     warmth = 0.025 * normal(generator, len(like), 1, like=like).clamp(-2.5, 2.5) * tinted
@@ -77,6 +87,22 @@ def draw_haze(
         depth=distance + beyond * find_sky(clean),
         linear=chance(generator, LINEAR, like=like) > 0,
     )
+
+
+def _of(fog: Tensor, one: float, other: float) -> Tensor:
+    """(B,) the first number where there is fog, the second elsewhere."""
+    return other + (one - other) * fog
+
+
+def _drift(distance: Tensor, fog: Tensor, generator: torch.Generator) -> Tensor:
+    """(B, 1, H, W) as far as the light's way through fog is thick: also before what is near, and unevenly."""
+    size = (distance.shape[-2], distance.shape[-1])
+    nearest = per_sample(
+        fog * uniform(generator, len(fog), like=fog, low=FOG_NEAREST[0], high=FOG_NEAREST[1])
+    )
+    amount = per_sample(DRIFT * fog * uniform(generator, len(fog), like=fog))
+    uneven = 1 + amount * (2 * smooth_field(generator, size, 2, like=fog) - 1)
+    return (nearest + (1 - nearest) * distance) * uneven
 
 
 def _draw_distance(clean: Tensor, generator: torch.Generator) -> Tensor:
