@@ -116,7 +116,7 @@ def draw_rain(
         colour=(grey + tint).clamp(0, 1),
         opacity=opacity + falling * (1 - opacity) * uniform(generator, batch, like=strength, low=0.4),
         veil=per_sample(flat)
-        + per_sample(falling) * draw_veil(THICKEST * strength, size, generator, distance),
+        + per_sample(falling) * draw_veil(THICKEST * strength**1.5, size, generator, distance),
         veil_colour=_draw_veil_colour(strength, generator, falling),
     )
 
@@ -181,7 +181,7 @@ def _draw_streaks(
         coverage = coverage + per_sample(brightness[:, layer]) * turned
     # Mist is brighter on one side; what falls in it is seen where it is.
     lit = (1.6 * smooth_field(generator, size, 1, like=strength) - 0.2).clamp(0, 1)
-    glow = per_sample(mist * (0.1 + 0.4 * strength))
+    glow = per_sample(mist * (0.04 + 0.46 * strength))
     coverage = coverage * torch.lerp(torch.ones_like(lit), lit, per_sample(mist + 0.5 * falling))
     return (coverage + glow * lit).clamp(0, 1)
 

@@ -24,7 +24,7 @@ SOFT, HARD = (1.4, 3.0), 4.0
 """Range of the exponent of a flake's fall to the side where it is out of focus; that of a speck."""
 MOTION = 6.0
 """How far flakes move while the shutter is open, at most, in px of each octave: near ones are faster."""
-THICKEST = 1.8
+THICKEST = 1.5
 """Scattering of the veil over the whole range of depth, at most."""
 
 
@@ -98,7 +98,7 @@ def draw_snow(
     cold = 0.03 * falling[:, None] * uniform(generator, batch, 1, like=strength, low=-0.3, high=1.0)
     grey = grey + 0.1 * falling[:, None] * uniform(generator, batch, 1, like=strength)
     flat = per_sample(0.15 * strength * uniform(generator, batch, like=strength) * (1 - falling))
-    veil = draw_veil(THICKEST * strength * falling, size, generator, distance)
+    veil = draw_veil(THICKEST * strength**1.5 * falling, size, generator, distance)
     colour = torch.cat([grey - cold, grey, grey + cold], 1).clamp(0, 1)
     return Snow(flakes=1 - clear, colour=colour, veil=flat + veil)
 
