@@ -144,13 +144,19 @@ class RestorerTask:
             recipe = replace(
                 recipe, network=fitted(recipe.network, self.perceiver, follow=perceiver is not None)
             )
+        if own and recipe.mix.own > 0 and recipe.network.cautious:
+            recipe = trusting(recipe)
+            report(
+                "Pairs of your own are learned from, so this model will restore every photo, also where its "
+                "perceivers find nothing (network.cautious=false)."
+            )
         self.plan = recipe
         self.data = data
         self.device = device
         self.photos = photos
         """Given, or read by `load`; several runs in a row may share them."""
         self.own = own
-        """Pairs of the user's own to learn from, (damaged, clean)."""
+        """Pairs of the user's own to learn from, (damaged, clean); the network is then never cautious."""
         self.kept: dict[tuple[int, int, int], Patches] = {}
         """By place in the pool, batch and view: what the tone stage alone learns from, which is small."""
         self.report = report
@@ -277,6 +283,15 @@ def fitted(config: NetworkConfig, perceiver: Perceiver, *, follow: bool) -> Netw
                     f"gives {size}."
                 )
     return replace(config, **sizes)
+
+
+def trusting(recipe: Recipe) -> Recipe:
+    """The recipe for a network without caution: it changes photos whether perceivers find damage or not.
+
+    Perceivers do not know the damage of a user's own pairs. Caution would leave such a photo as it is:
+    nothing could be learned from it, and the model would leave such photos alone.
+    """
+    return replace(recipe, network=replace(recipe.network, cautious=False))
 
 
 def draw_patches(
