@@ -26,6 +26,7 @@ def percepts() -> Percepts:
         names=("noise", "haze"),
         probabilities=np.array([0.9, 0.1], np.float32),
         local_probabilities=np.array([[0.1, 0.1], [0.9, 0.4], [0.9, 0.9]], np.float32),
+        shares=np.array([0, 1, 1], np.float32),
     )
 
 

@@ -14,6 +14,7 @@ from clearair.perception import Degradation
 from clearair.perception.choice import Choice
 from clearair.perception.compact.perceiver import CompactPerceiver
 from clearair.perception.compact.roles import CompactDegradation, CompactQuality, CompactRegions
+from clearair.perception.confidence import Caution
 from clearair.perception.mixed import MixedPerceiver
 from clearair.restorer import Restorer
 
@@ -41,6 +42,7 @@ class Colour:
     name = "colour"
     fingerprint = "2" * 64
     content_dim = degradation_dim = 3
+    caution = Caution()
 
     def to(self, device):
         return self

@@ -52,6 +52,7 @@ class BrightnessPerceiver:
             names=("darkness",),
             probabilities=np.ones(1, np.float32),
             local_probabilities=np.ones((TINY.region_count, 1), np.float32),
+            shares=np.array([0, 1, 1], np.float32),
         )
 
 

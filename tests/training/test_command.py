@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from clearair.apps.cli.program import cli
+from clearair.apps.cli.train import PERCEIVERS
 from clearair.errors import ClearAirError, ConfigError, OutputError, TrainingError
 from clearair.models import save_model
 from clearair.network import ClearAIR
@@ -28,7 +29,7 @@ def train(data, out, *arguments):
 
 def test_the_list_says_in_one_line_what_each_recipe_is():
     output = CliRunner().invoke(cli, ["train", "--list"]).output.splitlines()
-    assert [line.split()[0] for line in output] == [*RECIPES, "perceivers"]
+    assert [line.split()[0] for line in output] == [*RECIPES, *PERCEIVERS]
     assert all(len(line.split()) > 3 for line in output)
 
 

@@ -1,100 +1,116 @@
-"""How far a perceiver's probabilities allow a picture to be changed: doubt means less change.
+"""How far a picture may be changed, given how likely each kind of damage is.
 
-Shapes: B images, K kinds of degradation.
+What is done follows from what it gains and what it may harm: shares rise along a ramp of the probability,
+from nothing to everything, so that a likely haze is half cleared rather than left alone.
+
+Shapes: B images, K kinds of degradation. All functions take NumPy arrays and PyTorch tensors alike, where
+they lie: no device is waited for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from clearair.errors import ConfigError
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Floats = NDArray[np.float32]
 Ramp = tuple[float, float]
+"""The probability up to which nothing is done, and the one from which on everything is."""
 
-TONE_RAMPS = {"haze": (0.63, 0.66), "lowlight": (0.74, 0.77), "rain": (0.8, 0.95), "snow": (0.8, 0.95)}
-"""Kinds that change exposure, colour or contrast as a whole; rain and snow do by the veil they melt into.
-
-The probability of each up to which the tone stays, and from which on it is corrected in full. For haze and
-low light just above the surest undamaged photograph (`benchmarks/perceivers.py --only doubt`).
-"""
 ONLY_TONE = ("haze", "lowlight")
-"""Those of them that are nothing else. Some pictures are meant to look so: in doubt they are left alone."""
+"""Kinds that change exposure, colour or contrast as a whole and nothing else."""
 TONE_WORDS = ("hazy", "low-light", "rainy", "snowy")
-"""The same in DA-CLIP's words. Their probabilities share out one between ten kinds of damage, so they
-say which, and never whether: such a perceiver leaves the hand free."""
+"""Kinds that change the tone, in DA-CLIP's words. Its ten probabilities sum to one: they rank kinds of damage
+but never report a clean picture, so such a perceiver leaves the hand free."""
 WORDS_RAMP = (0.8, 0.95)
-"""The same for all such words together."""
-CHANGE_RAMP = (0.2, 0.5)
-"""Probability of other damage up to which nothing is changed, and from which on the hand is free."""
+"""The ramp of all such words together."""
 COARSE = ("noise", "rain", "raindrop", "snow", "lowlight")
 """Kinds that change the mean colour of a place, not only its detail: noise is clipped, drops and flakes are
 large, darkness hides unevenly."""
 
 
-def tone_share(probabilities: Floats, names: Sequence[str]) -> Floats:
-    """How far exposure, colour and haze may be corrected, in [0, 1]: (B, K) -> (B,).
-
-    Of words that share out one, those of `TONE_WORDS` count together. A perceiver without words, K = 0,
-    has no doubts: 1.
-    """
-    if not names:
-        return np.ones(len(probabilities), np.float32)
-    if share_out(names):
-        together = probabilities[:, [name in TONE_WORDS for name in names]].sum(axis=1, keepdims=True)
-        return _ramp(together, WORDS_RAMP)
-    return _surest(probabilities, names, TONE_RAMPS)
+def _tone() -> dict[str, Ramp]:
+    return {"haze": (0.63, 0.66), "lowlight": (0.74, 0.77), "rain": (0.8, 0.95), "snow": (0.8, 0.95)}
 
 
-def change_share(probabilities: Floats, names: Sequence[str]) -> Floats:
-    """How far the picture may be changed at all, in [0, 1]: (B, K) -> (B,).
+@dataclass(frozen=True)
+class Shares:
+    """How far pictures may be changed, each (B,) in [0, 1], as arrays or tensors."""
 
-    1 when the perceiver cannot say that nothing is wrong: without words, or with words that share out one.
-    """
-    if not names or share_out(names):
-        return np.ones(len(probabilities), np.float32)
-    return _surest(probabilities, names, {name: _change_ramp(name) for name in names})
+    tone: Any
+    """Of exposure, colour and haze."""
+    change: Any
+    """Of everything."""
+    coarse: Any
+    """Of what the detail network does to the mean colour of a place.
 
-
-def coarse_share(probabilities: Floats, names: Sequence[str]) -> Floats:
-    """How freely the detail network may change the mean colour of a place, in [0, 1]: (B, K) -> (B,).
-
-    Not for blur, which has none to undo, and not through haze: what is left of it is for the whole picture
-    to judge, and cleared from windows would leave bright rims and dark patches in the sky. (Where the tone
-    is corrected, the mean may still change as the picture's light does.) 1 where `change_share` has no doubt.
-    """
-    if not names or share_out(names):
-        return np.ones(len(probabilities), np.float32)
-    needed = _surest(probabilities, names, {name: _change_ramp(name) for name in COARSE})
-    return needed * (1 - _surest(probabilities, names, {"haze": TONE_RAMPS["haze"]}))
+    0 for blur, which has no colour to undo, and for haze: its remainder is for the whole picture to judge,
+    and cleared from windows would leave bright rims and dark patches in the sky."""
 
 
-def shares_of(probabilities: Tensor, names: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
-    """The three shares of a batch (B, K), tone, change, coarse, where it lies: no device is waited for.
+@dataclass(frozen=True)
+class Caution:
+    """The ramps of a perceiver; they are fitted to undamaged pictures and stored with its weights.
 
-    The names must not share out one.
+    Raises ConfigError when a ramp does not rise within [0, 1].
     """
 
-    def surest(ramps: Mapping[str, Ramp]) -> Tensor:
-        share = probabilities.new_zeros(len(probabilities))
-        for column, name in enumerate(names):
-            if name in ramps:
-                doubt, sure = ramps[name]
-                share = share.maximum(((probabilities[:, column] - doubt) / (sure - doubt)).clamp(0, 1))
-        return share
+    tone: Mapping[str, Ramp] = field(default_factory=_tone)
+    """Of kinds that change exposure, colour or contrast as a whole; rain and snow do by their veil."""
+    change: Mapping[str, Ramp] = field(default_factory=dict)
+    """Of everything that is done about a kind; of kinds that are not named, `tone` or else `other`."""
+    other: Ramp = (0.2, 0.5)
 
-    change = surest({name: _change_ramp(name) for name in names})
-    needed = surest({name: _change_ramp(name) for name in COARSE})
-    return surest(TONE_RAMPS), change, needed * (1 - surest({"haze": TONE_RAMPS["haze"]}))
+    def __post_init__(self) -> None:
+        for name, ramp in {**self.tone, **self.change, "other kinds": self.other}.items():
+            if not (len(ramp) == 2 and 0 <= ramp[0] < ramp[1] <= 1):
+                raise ConfigError(f"The ramp of {name} must rise within [0, 1]; got {list(ramp)}.")
 
+    def ramp(self, name: str) -> Ramp:
+        """Of everything that is done about a kind."""
+        if name in self.change:
+            return self.change[name]
+        return self.tone[name] if name in ONLY_TONE and name in self.tone else self.other
 
-def _change_ramp(name: str) -> Ramp:
-    return TONE_RAMPS[name] if name in ONLY_TONE else CHANGE_RAMP
+    def shares(self, probabilities: Any, names: Sequence[str]) -> Shares:
+        """(B, K) probabilities of these kinds -> how far each picture may be changed.
+
+        Without words, K = 0, or with words whose probabilities sum to one, a perceiver cannot say that
+        nothing is wrong: everything but the tone is free.
+        """
+        if not names:
+            free = probabilities.sum(1) + 1
+            return Shares(free, free, free)
+        if share_out(names):
+            columns = [index for index, name in enumerate(names) if name in TONE_WORDS]
+            together = probabilities[:, columns].sum(1)
+            free = 0 * together + 1
+            return Shares(_climbed(together, WORDS_RAMP), free, free)
+        change = _surest(probabilities, names, {name: self.ramp(name) for name in names})
+        needed = _surest(probabilities, names, {name: self.ramp(name) for name in COARSE})
+        haze = {name: ramp for name, ramp in self.tone.items() if name == "haze"}
+        coarse = needed * (1 - _surest(probabilities, names, haze))
+        return Shares(_surest(probabilities, names, self.tone), change, coarse)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        ramps = {"tone": self.tone, "change": self.change}
+        plain = {key: {name: list(ramp) for name, ramp in value.items()} for key, value in ramps.items()}
+        return {**plain, "other": list(self.other)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Caution:
+        """The opposite of `to_dict`. Raises ConfigError."""
+        try:
+            ramps = [
+                {str(name): (float(ramp[0]), float(ramp[1])) for name, ramp in values[key].items()}
+                for key in ("tone", "change")
+            ]
+            other = (float(values["other"][0]), float(values["other"][1]))
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError("needs the ramps tone, change and other, two numbers each") from error
+        return cls(ramps[0], ramps[1], other)
 
 
 def share_out(names: Sequence[str]) -> bool:
@@ -102,17 +118,15 @@ def share_out(names: Sequence[str]) -> bool:
     return not set(names).isdisjoint(TONE_WORDS)
 
 
-def _surest(probabilities: Floats, names: Sequence[str], ramps: Mapping[str, Ramp]) -> Floats:
+def _surest(probabilities: Any, names: Sequence[str], ramps: Mapping[str, Ramp]) -> Any:
     """The largest share that one of these ramps allows, (B, K) -> (B,)."""
-    share = np.zeros(len(probabilities), np.float32)
+    share = 0 * probabilities[:, 0]
     for column, name in enumerate(names):
         if name in ramps:
-            share = np.maximum(share, _ramp(probabilities[:, column : column + 1], ramps[name]))
+            share = share + (_climbed(probabilities[:, column], ramps[name]) - share).clip(0, 1)
     return share
 
 
-def _ramp(probabilities: Floats, ramp: Ramp) -> Floats:
+def _climbed(probability: Any, ramp: Ramp) -> Any:
     doubt, sure = ramp
-    surest = probabilities.max(axis=1, initial=0.0)
-    share: Floats = ((surest - doubt) / (sure - doubt)).clip(0, 1).astype(np.float32)
-    return share
+    return ((probability - doubt) / (sure - doubt)).clip(0, 1)

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from clearair.network.guidance import Guidance
-from clearair.perception.confidence import change_share, coarse_share, tone_share
 from clearair.perception.percepts import Percepts
 
 
@@ -24,10 +23,7 @@ def to_guidance(percepts: Percepts, window: tuple[int, int, int, int] | None = N
     labels = np.ascontiguousarray(percepts.labels[top : top + height, left : left + width])
     embeddings = (percepts.quality, percepts.content, percepts.degradation, percepts.local_degradation)
     quality, content, degradation, local = (torch.from_numpy(value)[None] for value in embeddings)
-    tone, change, coarse = (
-        torch.from_numpy(share(percepts.probabilities[None], percepts.names))
-        for share in (tone_share, change_share, coarse_share)
-    )
+    tone, change, coarse = torch.from_numpy(percepts.shares)[:, None]  # (1,) each
     return Guidance(
         quality, torch.from_numpy(labels)[None], content, degradation, local, tone, change, coarse
     )

@@ -99,6 +99,8 @@ class MixedPerceiver:
         names = () if found.probabilities is None else found.names
         nothing = np.zeros((0,), np.float32)
         said = self.degradation.probabilities(local)
+        probabilities = nothing if found.probabilities is None else found.probabilities[index]
+        shares = self.degradation.caution.shares(probabilities[None], names)
         return Percepts(
             score=quality[0],
             levels=quality[1],
@@ -108,6 +110,7 @@ class MixedPerceiver:
             degradation=whole,
             local_degradation=local,
             names=names,
-            probabilities=nothing if found.probabilities is None else found.probabilities[index],
+            probabilities=probabilities,
             local_probabilities=np.zeros((count, 0), np.float32) if said is None else said,
+            shares=np.concatenate([shares.tone, shares.change, shares.coarse]).astype(np.float32),
         )

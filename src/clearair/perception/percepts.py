@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearair.perception.confidence import change_share, tone_share
-
 LEVELS = ("excellent", "good", "fair", "poor", "bad")
 """The five quality levels (ITU-R BT.500), worth 5, 4, 3, 2 and 1."""
 
@@ -73,6 +71,23 @@ class Percepts:
     """(K,) that each kind is present in the image."""
     local_probabilities: Floats
     """(N, K) that each kind is present in each region."""
+    shares: Floats
+    """(3,) in [0, 1]: how far tone, everything, and what is coarse may be changed (`confidence.Shares`)."""
+
+    @property
+    def tone(self) -> float:
+        """How far exposure, colour and haze may be corrected, in [0, 1]."""
+        return float(self.shares[0])
+
+    @property
+    def change(self) -> float:
+        """How far the picture may be changed at all, in [0, 1]."""
+        return float(self.shares[1])
+
+    @property
+    def coarse(self) -> float:
+        """How freely the detail network may change the mean colour of a place, in [0, 1]."""
+        return float(self.shares[2])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without the embeddings and the label map.
@@ -81,12 +96,11 @@ class Percepts:
         `regions` lists only labels with pixels; `area` is their share of the image.
         """
         areas = label_areas(self.labels, len(self.local_probabilities)) / self.labels.size
-        probabilities = self.probabilities[None]
         return {
             "score": round(float(self.score), 3),
             "levels": _named(LEVELS, self.levels),
-            "change": round(float(change_share(probabilities, self.names)[0]), 3),
-            "tone": round(float(tone_share(probabilities, self.names)[0]), 3),
+            "change": round(self.change, 3),
+            "tone": round(self.tone, 3),
             "degradations": _named(self.names, self.probabilities),
             "regions": [
                 {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
+from clearair.perception.confidence import Caution
 from clearair.perception.percepts import Degradation, Floats, Labels, Percepts, Quality
 
 if TYPE_CHECKING:
@@ -116,6 +117,10 @@ class DegradationRole(Protocol):
     @property
     def degradation_dim(self) -> int:
         """Entries of a degradation embedding."""
+
+    @property
+    def caution(self) -> Caution:
+        """How far its probabilities allow a picture to be changed."""
 
     def to(self, device: torch.device | str) -> DegradationRole:
         """Move to a device; returns itself."""

@@ -66,6 +66,9 @@ class Recipe:
     """Largest norm of the gradient."""
     mask_dropout: float = 0.1
     """Probability with which each region is merged into the background."""
+    told: float = 0.0
+    """Share of views of whose damage the network is told, as a user may tell it; only with the embedded
+    perceivers."""
     pool: int = 0
     """So many steps' damaged views are drawn, then the same ones again; 0 draws new ones for ever. With
     percepts kept on disk, costly perceivers so look at each view once. With `only_tone` the views are drawn
@@ -152,8 +155,9 @@ class Recipe:
                 raise ConfigError(f"Recipe.{name} must be 0 or more, got {getattr(self, name)}.")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"Recipe.ema must lie in [0, 1), got {self.ema}.")
-        if not 0 <= self.mask_dropout <= 1:
-            raise ConfigError(f"Recipe.mask_dropout must lie between 0 and 1, got {self.mask_dropout}.")
+        for name in ("mask_dropout", "told"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"Recipe.{name} must lie between 0 and 1, got {getattr(self, name)}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -17,7 +17,9 @@ from clearair.training.variants import FAMILIES, slug
 
 def compact() -> Recipe:
     """The model that ships inside the package: every kind of damage, made for CPUs."""
-    return Recipe("compact", COMPACT, batch=16, view=160, patch=64, ema=0.995, learning_rate=1.5e-3, fft=0.1)
+    return Recipe(
+        "compact", COMPACT, batch=16, view=160, patch=64, ema=0.995, learning_rate=1.5e-3, fft=0.1, told=0.2
+    )
 
 
 def base() -> Recipe:

@@ -24,6 +24,7 @@ from clearair.network.compiling import compile_parts
 from clearair.network.overview import THUMBNAIL, Overview, survey
 from clearair.network.regions import drop_regions
 from clearair.perception import load_compact
+from clearair.perception.compact.perceiver import CompactPerceiver
 from clearair.perception.protocol import Perceiver
 from clearair.runtime.precision import learning_in
 from clearair.training.loop import Terms
@@ -318,6 +319,8 @@ def draw_patches(
         dropout = recipe.mask_dropout
         labels = drop_regions(guidance.labels, guidance.regions, dropout, generator, recipe.batch, rows)
         guidance = replace(guidance, labels=labels)
+        if recipe.told and isinstance(perceiver, CompactPerceiver):
+            guidance = _told(guidance, perceiver, pairs.kinds, recipe, generator, rows)
     overview = survey(damaged, guidance.labels, recipe.network.region_count, recipe.network.stem)
     count = 0 if recipe.only_tone else recipe.windows
     places = [_draw_window(recipe, pairs, generator) for _ in range(count)]
@@ -327,6 +330,32 @@ def draw_patches(
     ]
     thumbnail = F.adaptive_avg_pool2d(clean, THUMBNAIL // 2)
     return Patches(tuple(windows), guidance, overview, thumbnail, pairs.kinds)
+
+
+def _told(
+    guidance: Guidance,
+    perceiver: CompactPerceiver,
+    kinds: Sequence[Sequence[str]],
+    recipe: Recipe,
+    generator: torch.Generator,
+    rows: slice,
+) -> Guidance:
+    """Guidance in which a share of the damaged views is said to have the damage that they have."""
+    known = perceiver.config.kinds
+    chosen = (torch.rand(recipe.batch, generator=generator)[rows] < recipe.told).tolist()
+    # Of the user's own damage there is no word.
+    chosen = [
+        choice and bool(names) and set(names) <= set(known)
+        for choice, names in zip(chosen, kinds, strict=True)
+    ]
+    there = torch.tensor([[float(kind in names) for kind in known] for names in kinds])
+    which = torch.tensor(chosen).to(guidance.change.device, non_blocking=True)
+    declared = perceiver.declared(guidance, there.to(which.device, non_blocking=True))
+
+    def either(ours: Tensor, theirs: Tensor) -> Tensor:
+        return torch.where(which.view(-1, *(1,) * (ours.dim() - 1)), theirs, ours)
+
+    return Guidance(**{name: either(value, vars(declared)[name]) for name, value in vars(guidance).items()})
 
 
 def _draw_rows(

@@ -17,7 +17,7 @@ from clearair.data.degradations import KINDS
 from clearair.errors import DataError, TrainingError
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
-from clearair.perception.compact.weights import load_eyes
+from clearair.perception.compact.weights import load_perceiver
 from clearair.training.checkpoint import load_checkpoint
 from clearair.training.loop import run
 from clearair.training.perceivers.losses import losses
@@ -220,7 +220,7 @@ def test_publishing_with_data_calibrates_the_kinds_and_nothing_else(data, tmp_pa
     train_perceivers(replace(TINY, steps=2), data, tmp_path, report=lambda line: None)
     publish(tmp_path / LATEST, TINY, tmp_path / "plain")
     publish(tmp_path / LATEST, TINY, tmp_path / "calibrated", data, batches=3)
-    plain, calibrated = (load_eyes(tmp_path / name).state_dict() for name in ("plain", "calibrated"))
+    plain, calibrated = (load_perceiver(tmp_path / name)[0].state_dict() for name in ("plain", "calibrated"))
     changed = {name for name, value in plain.items() if not torch.equal(value, calibrated[name])}
     assert changed == {
         f"{head}.{name}" for head in ("kind_head", "picture_kind_head") for name in ("weight", "bias")
@@ -250,7 +250,7 @@ def test_pictures_have_eight_bits_and_clean_ones_are_their_own_truth(data):
 def test_published_weights_load_without_the_normalisation(data, tmp_path):
     average = train_perceivers(replace(TINY, steps=2), data, tmp_path)
     publish(tmp_path / LATEST, TINY, tmp_path / "shipped")
-    eyes = load_eyes(tmp_path / "shipped")
+    eyes = load_perceiver(tmp_path / "shipped")[0]
     images = torch.rand(1, 3, 40, 40)
     with torch.no_grad():
         torch.testing.assert_close(eyes(images).quality, average(images).quality, atol=0.02, rtol=0.02)
@@ -264,5 +264,5 @@ def test_published_weights_are_a_start_for_more_training(data, tmp_path):
     again = train_perceivers(rest, data, tmp_path / "second", start=tmp_path / "start.safetensors")
     images = torch.rand(2, 3, 40, 40)
     with torch.no_grad():
-        before, after = load_eyes(tmp_path / "shipped")(images), again(images)
+        before, after = load_perceiver(tmp_path / "shipped")[0](images), again(images)
     assert (before.levels - after.levels).abs().max() < 0.25

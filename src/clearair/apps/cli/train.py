@@ -37,6 +37,13 @@ class Machine:
     compiled: bool
 
 
+PERCEIVERS = {
+    "perceivers": "The eyes of the restorer: how good a picture is, where its regions are, what is wrong.",
+    "recognizer": "Their judgement of whole pictures, fitted to real and synthetic damage; its thresholds.",
+}
+"""Recipes of what guides a restorer."""
+
+
 @click.command()
 @click.argument("words", nargs=-1, metavar="RECIPE [FIELD=VALUE]...")
 @click.option("--list", "listed", is_flag=True, help="Show the recipes, and exit.")
@@ -142,7 +149,7 @@ def train(
         raise click.UsageError(f"Name one recipe; got {', '.join(names) or 'none'}. --list shows them.")
     if data is None or out is None:
         raise click.UsageError(f"Missing option '{'--data' if data is None else '--out'}'.")
-    if save_if_better and (save is None or not views or names == ["perceivers"]):
+    if save_if_better and (save is None or not views or names[0] in PERCEIVERS):
         raise click.UsageError("--save-if-better compares restorers: it needs --save and some --views.")
     import torch
 
@@ -186,6 +193,9 @@ def train(
                 raise click.UsageError("The perceivers are trained by one process.")
             _train_perceivers(device, data, out, changes, save, options)
             return
+        if names == ["recognizer"]:
+            _train_recognizer(data, out, changes, save, options)
+            return
         how = Machine(device, processes, compiled)
         own = _own_pairs(pairs)
         if own:
@@ -224,9 +234,7 @@ def _list() -> None:
     from clearair.training.recipes import RECIPES
 
     lines = {name: listed.about for name, listed in RECIPES.items()}
-    lines["perceivers"] = (
-        "The eyes of the restorer: how good a picture is, where its regions are, what is wrong."
-    )
+    lines |= PERCEIVERS
     width = max(map(len, lines))
     for name, line in lines.items():
         click.echo(f"{name:{width}}  {line}")
@@ -364,4 +372,24 @@ def _train_perceivers(
     run(PerceiverTask(recipe, data, device=device), out, **options)
     if save:
         publish(out / LATEST, recipe, save, data)
+        click.echo(f"perceivers -> {save}")
+
+
+def _train_recognizer(
+    data: Path, out: Path, changes: list[str], save: Path | None, options: dict[str, Any]
+) -> None:
+    from clearair.training.overrides import override
+    from clearair.training.perceivers.recognition import (
+        RecognizerRecipe,
+        publish_recognizer,
+        train_recognizer,
+    )
+
+    recipe = override(RecognizerRecipe(), changes)
+    start = None if options["start"] is None else Path(options["start"])
+    trained = train_recognizer(
+        recipe, data, out, start=start, max_minutes=options["max_minutes"], report=options["report"]
+    )
+    if trained is not None and save:
+        publish_recognizer(trained, save)
         click.echo(f"perceivers -> {save}")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clearair.errors import ImageError
-from clearair.perception.compact.views import far_size, near_crops, sample_step, starts
+from clearair.perception.compact.views import STRIDE, far_size, near_crops, sample_step, starts
 
 
 def check_image(image: NDArray[Any]) -> None:
@@ -37,10 +37,10 @@ def as_tensor(image: NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
 
 
-def far_view_of(image: NDArray[Any], pixels: int) -> Tensor:
+def far_view_of(image: NDArray[Any], pixels: int, stride: int = STRIDE) -> Tensor:
     """Average areas, (H, W, 3) -> (1, 3, h, w) in [0, 1]: `far_view` of it, row by row."""
     height, width = image.shape[:2]
-    far_height, far_width = far_size(height, width, pixels)
+    far_height, far_width = far_size(height, width, pixels, stride)
     if (far_height, far_width) == (height, width):
         return as_tensor(image)
     left, right = _areas(width, far_width)
@@ -61,23 +61,15 @@ def sample_of(image: NDArray[Any]) -> Tensor:
     return as_tensor(image[::step, ::step])
 
 
-def near_crops_of(image: NDArray[Any], side: int, grid: tuple[int, int]) -> Tensor:
+def near_crops_of(image: NDArray[Any], side: int | tuple[int, int], grid: tuple[int, int]) -> Tensor:
     """Crops spread evenly, row by row, (H, W, 3) -> (1, R * C, 3, S, S) in [0, 1]: `near_crops` of it."""
+    rows, columns = (side, side) if isinstance(side, int) else side
     height, width = image.shape[:2]
-    if height < side or width < side:
-        # A picture this narrow has few pixels, or few columns: what is not near a crop is left out.
-        tops = starts(max(height, side), side, grid[0])
-        lefts = starts(max(width, side), side, grid[1])
-        pieces = [
-            near_crops(as_tensor(image[top : top + side, left : left + side]), side, (1, 1))
-            for top in tops
-            for left in lefts
-        ]
-        return torch.cat(pieces, dim=1)
-    tops, lefts = starts(height, side, grid[0]), starts(width, side, grid[1])
-    return torch.stack(
-        [as_tensor(image[top : top + side, left : left + side])[0] for top in tops for left in lefts]
-    )[None]
+    # A picture this narrow has few pixels, or few columns: what is not near a crop is left out.
+    tops = starts(max(height, rows), rows, grid[0])
+    lefts = starts(max(width, columns), columns, grid[1])
+    pieces = [as_tensor(image[top : top + rows, left : left + columns]) for top in tops for left in lefts]
+    return torch.cat([near_crops(piece, side, (1, 1)) for piece in pieces], dim=1)
 
 
 def enlarged(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -71,7 +71,7 @@ class Backbone(nn.Module):
         """
         x = (255 * images - 127) / 128  # as the published weights expect
         x = F.relu6(self.stem(x.contiguous(memory_format=torch.channels_last)))
-        pooled = []
+        pooled: list[Tensor] = []
         for stage in self.stages:
             x = stage(x)
             values = x.flatten(2)

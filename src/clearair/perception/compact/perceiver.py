@@ -5,7 +5,9 @@ Shapes: B images, H x W pixels, N regions, K kinds, Q / D_c / D_d entries of the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,12 @@ from clearair.network.regions import membership
 from clearair.perception.compact.arrays import check_image, enlarged, far_view_of, near_crops_of, sample_of
 from clearair.perception.compact.clustering import cluster_regions
 from clearair.perception.compact.config import EyesConfig
-from clearair.perception.compact.eyes import CompactEyes, Sight
+from clearair.perception.compact.eyes import CompactEyes, Sight, picture_clues
+from clearair.perception.compact.recognition import Recognizer
 from clearair.perception.compact.views import far_size, near_grid
-from clearair.perception.compact.weights import load_eyes, shipped_folder
-from clearair.perception.confidence import shares_of
+from clearair.perception.compact.weights import load_perceiver, shipped_folder
+from clearair.perception.confidence import Caution
+from clearair.perception.guidance import to_guidance
 from clearair.perception.percepts import Floats, Labels, Percepts
 from clearair.perception.protocol import Identity, fingerprint
 
@@ -35,8 +39,17 @@ _DAMAGE = 1.5
 class CompactPerceiver:
     """How good, where, and what is wrong, in one look. Frozen; the same image gives the same answer."""
 
-    def __init__(self, eyes: CompactEyes) -> None:
+    def __init__(
+        self, eyes: CompactEyes, recognizer: Recognizer | None = None, caution: Caution | None = None
+    ) -> None:
+        """Without a recognizer the eyes alone say which kinds of damage a picture has."""
         self.eyes = eyes.eval().requires_grad_(False)
+        self.recognizer = recognizer
+        if recognizer is not None:
+            recognizer.eval().requires_grad_(False)
+            # Depthwise convolutions run several times faster with the channels innermost.
+            self.recognizer = recognizer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.caution = caution or Caution()
         self._radius = eyes.region_radius  # asked once: of a graphics card it must be waited for
 
     @property
@@ -50,23 +63,32 @@ class CompactPerceiver:
         config = self.config
         return Identity(
             name="compact",
-            fingerprint=fingerprint(self.eyes),
+            fingerprint=self._fingerprint,
             quality_dim=config.quality_dim,
             content_dim=config.content_dim,
             degradation_dim=config.degradation_dim,
             region_count=config.region_count,
         )
 
+    @cached_property
+    def _fingerprint(self) -> str:
+        if self.recognizer is None:
+            return fingerprint(self.eyes)
+        return fingerprint(torch.nn.ModuleDict({"eyes": self.eyes, "recognizer": self.recognizer}))
+
     def to(self, device: torch.device | str) -> CompactPerceiver:
         """Move to a device; returns itself."""
         self.eyes.to(device)
+        if self.recognizer is not None:
+            self.recognizer.to(device)
         return self
 
     @torch.no_grad()
     def perceive(self, images: Tensor) -> Guidance:
         """RGB in [0, 1], (B, 3, H, W) of any size -> what a restorer is told about them."""
         size = (images.shape[2], images.shape[3])
-        guidance = self._guidance(self.eyes(images), size)
+        features = None if self.recognizer is None else self.recognizer.features(images)
+        guidance, _ = self._guidance(self.eyes(images), features, size)
         if guidance.labels.shape[1:] == size:
             return guidance
         labels = F.interpolate(guidance.labels[:, None], size, mode="nearest-exact")[:, 0]
@@ -79,7 +101,8 @@ class CompactPerceiver:
         Raises ImageError when it is not such an array.
         """
         sight = self._look(image)
-        guidance = self._guidance(sight, (image.shape[0], image.shape[1]))
+        features = None if self.recognizer is None else self.recognizer.features_of(image)
+        guidance, probabilities = self._guidance(sight, features, (image.shape[0], image.shape[1]))
         return Percepts(
             score=float(sight.score),
             levels=_array(sight.levels.softmax(dim=1)[0]),
@@ -89,8 +112,43 @@ class CompactPerceiver:
             degradation=_array(guidance.degradation[0]),
             local_degradation=_array(guidance.local_degradation[0]),
             names=self.config.kinds,
-            probabilities=_array(self.eyes.picture_kind_logits(sight)[0].sigmoid()),
+            probabilities=_array(probabilities[0]),
             local_probabilities=_array(self.eyes.kind_logits(guidance.local_degradation[0]).sigmoid()),
+            shares=_array(torch.cat([guidance.tone, guidance.change, guidance.coarse])),
+        )
+
+    @torch.no_grad()
+    def told(self, percepts: Percepts, kinds: Sequence[str]) -> Percepts:
+        """The percepts of a picture that is said to have these kinds of damage, and no others.
+
+        Its embeddings move to those of the kinds as far as the recognizer's `trust` allows.
+        """
+        device = next(self.eyes.parameters()).device
+        there = torch.tensor([[float(name in kinds) for name in self.config.kinds]], device=device)  # (1, K)
+        guidance = self.declared(to_guidance(percepts).to(device), there)
+        return replace(
+            percepts,
+            degradation=_array(guidance.degradation[0]),
+            local_degradation=_array(guidance.local_degradation[0]),
+            probabilities=_array(there[0]),
+            local_probabilities=np.repeat(_array(there), len(percepts.local_degradation), axis=0),
+            shares=_array(torch.cat([guidance.tone, guidance.change, guidance.coarse])),
+        )
+
+    @torch.no_grad()
+    def declared(self, guidance: Guidance, there: Tensor) -> Guidance:
+        """What a restorer is told of pictures that are said to have these kinds, (B, K) of 0 and 1, alone."""
+        shares = self.caution.shares(there, self.config.kinds)
+        whole, local = guidance.degradation, guidance.local_degradation
+        if self.recognizer is not None:
+            whole, local = (self.recognizer.steered(own, there) for own in (whole, local))
+        return replace(
+            guidance,
+            degradation=whole,
+            local_degradation=local,
+            tone=shares.tone,
+            change=shares.change,
+            coarse=shares.coarse,
         )
 
     @torch.no_grad()
@@ -125,22 +183,44 @@ class CompactPerceiver:
         near = near_crops_of(image, config.near_side, grid)
         return self.eyes.see(far.to(device), near.to(device), grid, sample_of(image).to(device))
 
-    def _guidance(self, sight: Sight, image_size: tuple[int, int]) -> Guidance:
-        """The label map is as large as the far view."""
+    def _guidance(
+        self, sight: Sight, features: Tensor | None, image_size: tuple[int, int]
+    ) -> tuple[Guidance, Tensor]:
+        """With the probabilities (B, K) of the kinds; the label map is as large as the far view.
+
+        `features` are the recognizer's, None without one.
+        """
         count = self.config.region_count
         size = far_size(*image_size, self.config.far_pixels)
         labels = cluster_regions(self._parts(sight), self._radius, count - 1, size)
         # In a uniform image the network sees only its own borders.
         labels = torch.where(sight.contrast[:, None, None] < _FLAT, torch.ones_like(labels), labels)
         local = pooled_by_region(sight, labels, count)
+        degradation = sight.degradation
         probabilities = self.eyes.picture_kind_logits(sight).sigmoid().float()
-        shares = shares_of(probabilities, self.config.kinds)
-        return Guidance(sight.quality.float(), labels, sight.content, sight.degradation, local, *shares)
+        if self.recognizer is not None and features is not None:
+            seen = self.recognizer(features, picture_clues(sight).float()).sigmoid()
+            missed = (seen - probabilities).clamp_min(0)  # what the eyes' own embeddings cannot tell
+            degradation = self.recognizer.steered(degradation, missed)
+            local = self.recognizer.steered(local, missed)
+            probabilities = seen
+        shares = self.caution.shares(probabilities, self.config.kinds)
+        guidance = Guidance(
+            sight.quality.float(),
+            labels,
+            sight.content,
+            degradation,
+            local,
+            shares.tone,
+            shares.change,
+            shares.coarse,
+        )
+        return guidance, probabilities
 
 
 def load_compact(folder: Path | None = None) -> CompactPerceiver:
     """The perceiver that ships with the package, or one saved in `folder`. Raises ModelError."""
-    return CompactPerceiver(load_eyes(shipped_folder() if folder is None else folder))
+    return CompactPerceiver(*load_perceiver(shipped_folder() if folder is None else folder))
 
 
 def map_size(sight: Sight) -> tuple[int, int]:

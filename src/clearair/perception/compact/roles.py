@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clearair.errors import ImageError
 from clearair.perception.compact.perceiver import CompactPerceiver
+from clearair.perception.confidence import Caution
 from clearair.perception.percepts import Degradation, Floats, Labels, Quality
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ class CompactRegions(_CompactRole):
 
 class CompactDegradation(_CompactRole):
     """What: identifies content and degradations."""
+
+    @property
+    def caution(self) -> Caution:
+        """How far its probabilities allow a picture to be changed."""
+        return self._perceiver.caution
 
     @property
     def content_dim(self) -> int:

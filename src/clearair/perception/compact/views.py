@@ -23,19 +23,19 @@ EXPOSURE_DIM = 2 * 4 * len(QUANTILES)
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def far_size(height: int, width: int, pixels: int) -> tuple[int, int]:
-    """Sides of the far view: multiples of 16, the image's aspect, about at most `pixels` in all."""
+def far_size(height: int, width: int, pixels: int, stride: int = STRIDE) -> tuple[int, int]:
+    """Sides of the far view: multiples of `stride`, the image's aspect, about at most `pixels` in all."""
     scale = min(1.0, math.sqrt(pixels / (height * width)))
-    # An extreme panorama keeps its long side below pixels / 16, since its short one cannot shrink under 16.
-    longest = max(STRIDE, pixels // STRIDE // STRIDE * STRIDE)
-    sides = (int(side * scale) // STRIDE * STRIDE for side in (height, width))
-    far_height, far_width = (min(max(side, STRIDE), longest) for side in sides)
+    # An extreme panorama keeps its long side below pixels / stride: its short one cannot shrink under that.
+    longest = max(stride, pixels // stride // stride * stride)
+    sides = (int(side * scale) // stride * stride for side in (height, width))
+    far_height, far_width = (min(max(side, stride), longest) for side in sides)
     return far_height, far_width
 
 
-def far_view(images: Tensor, pixels: int) -> Tensor:
+def far_view(images: Tensor, pixels: int, stride: int = STRIDE) -> Tensor:
     """Average areas, (B, 3, H, W) -> (B, 3, h, w), so that noise fades and the scene stays."""
-    size = far_size(images.shape[2], images.shape[3], pixels)
+    size = far_size(images.shape[2], images.shape[3], pixels, stride)
     return images if size == images.shape[2:] else F.adaptive_avg_pool2d(images, size)
 
 
@@ -79,18 +79,20 @@ def near_grid(height: int, width: int, crops: int, spacing: int) -> tuple[int, i
     return rows, columns
 
 
-def near_crops(images: Tensor, side: int, grid: tuple[int, int]) -> Tensor:
+def near_crops(images: Tensor, side: int | tuple[int, int], grid: tuple[int, int]) -> Tensor:
     """Crops spread evenly over the image, row by row: (B, 3, H, W) -> (B, R * C, 3, S, S).
 
-    An image smaller than a crop is repeated at its edges.
+    `side` is S, or the height and width of crops that are not square. An image smaller than a crop is
+    repeated at its edges.
     """
+    rows, columns = (side, side) if isinstance(side, int) else side
     height, width = images.shape[2:]
-    if height < side or width < side:
+    if height < rows or width < columns:
         # Replicate, because reflect padding fails on sides shorter than the pad.
-        padding = (0, max(0, side - width), 0, max(0, side - height))
+        padding = (0, max(0, columns - width), 0, max(0, rows - height))
         return near_crops(F.pad(images, padding, mode="replicate"), side, grid)
-    tops, lefts = starts(height, side, grid[0]), starts(width, side, grid[1])
-    pieces = [images[:, :, top : top + side, left : left + side] for top in tops for left in lefts]
+    tops, lefts = starts(height, rows, grid[0]), starts(width, columns, grid[1])
+    pieces = [images[:, :, top : top + rows, left : left + columns] for top in tops for left in lefts]
     return torch.stack(pieces, dim=1)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clearair.errors import ImageError
+from clearair.perception.confidence import Caution
 from clearair.perception.daclip.image import seen_pixels, to_picture
 from clearair.perception.daclip.model import DaClip
 from clearair.perception.daclip.tokens import WORDS
@@ -36,6 +37,8 @@ class DaClipDegradation:
     name = "daclip"
     names = tuple(WORDS)
     """The words that it has probabilities for."""
+    caution = Caution()
+    """Its probabilities say which damage, never whether: they leave the hand free."""
 
     def __init__(self, model: DaClip) -> None:
         model = model.eval().requires_grad_(False)

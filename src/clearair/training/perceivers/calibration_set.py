@@ -49,71 +49,71 @@ def draw_exams(
     for step in steps:
         batch = draw_batch(photos, pairs, recipe, generator_for(recipe.seed, step))
         yield Exam(batch.images, batch.kinds)
-    yield from _real_light(pairs)
-    yield from _nights(photos, generator_for(recipe.seed, steps.stop))
-    yield from _mists(photos, generator_for(recipe.seed, steps.stop + 2))
-    yield from _photographs(photos, generator_for(recipe.seed, steps.stop + 1))
-    yield from _parts(photos, generator_for(recipe.seed, steps.stop + 3))
+    yield from real_light(pairs)
+    yield from nights(photos, generator_for(recipe.seed, steps.stop))
+    yield from mists(photos, generator_for(recipe.seed, steps.stop + 2))
+    yield from photographs(photos, generator_for(recipe.seed, steps.stop + 1))
+    yield from parts(photos, generator_for(recipe.seed, steps.stop + 3))
 
 
-def _real_light(pairs: Sequence[Photo]) -> Iterator[Exam]:
+def real_light(pairs: Sequence[Photo]) -> Iterator[Exam]:
     """Scenes in too little light, and the same in enough."""
     for pair in pairs:
         assert pair.dark is not None
-        yield Exam(_picture(pair.dark), named("lowlight"), REAL_DARK, "lowlight")
-        yield Exam(_picture(pair.clean), named())
+        yield Exam(picture(pair.dark), named("lowlight"), REAL_DARK, "lowlight")
+        yield Exam(picture(pair.clean), named())
 
 
-def _nights(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:
+def nights(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:
     """Scenes that are meant to be dark."""
     dark = [photo for photo in photos if is_dark(photo.clean)]
-    return _meant_to_be("lowlight", dark, NIGHT_WHOLE, NIGHT_VIEW, generator)
+    return meant_to_be("lowlight", dark, NIGHT_WHOLE, NIGHT_VIEW, generator)
 
 
-def _mists(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:
+def mists(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:
     """Scenes that are meant to be pale or misty."""
     pale = [photo for photo in photos if is_pale(photo.clean)]
-    return _meant_to_be("haze", pale, MIST_WHOLE, MIST_VIEW, generator)
+    return meant_to_be("haze", pale, MIST_WHOLE, MIST_VIEW, generator)
 
 
-def _meant_to_be(
+def meant_to_be(
     kind: str, photos: Sequence[Photo], weight: float, of_views: float, generator: torch.Generator
 ) -> Iterator[Exam]:
     """Photographs that look like a kind of damage and are right: whole, reduced, mirrored, and views."""
     for photo in photos:
         for pixels in (photo.clean, reduced(photo.clean)):
-            whole = _picture(pixels)
+            whole = picture(pixels)
             yield Exam(torch.cat([whole, whole.flip(3)]), named().expand(2, -1), weight, kind)
         for side in SIDES:
             view = random_crop(photo, side, SCALES, generator)
-            yield Exam(_picture(view.clean), named(), of_views, kind)
+            yield Exam(picture(view.clean), named(), of_views, kind)
 
 
-def _photographs(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:
+def photographs(photos: Sequence[Photo], generator: torch.Generator, first: int = 0) -> Iterator[Exam]:
     """Each photograph, whole, reduced or a view: as it is, with another look, and with damage in turn."""
-    for index, photo in enumerate(photos):
+    for index, photo in enumerate(photos, first):
         second, is_view = divmod(index % 4, 2)
         if is_view:
             pixels = random_crop(photo, SIDES[second], SCALES, generator).clean
         else:
             pixels = reduced(photo.clean) if second else photo.clean
-        clean = _picture(pixels)
+        clean = picture(pixels)
         yield Exam(clean, named())
-        yield Exam(_stored(draw_appearance(clean, generator, 1.0)(clean)), named())
+        yield Exam(stored(draw_appearance(clean, generator, 1.0)(clean)), named())
         for turn in range(DAMAGES):
             kind = KINDS[(DAMAGES * index + turn * len(KINDS) // DAMAGES) % len(KINDS)]
             damaged = degrade(clean, [(kind,)], generator)
-            yield Exam(_stored(damaged.image), damaged.kinds)
+            yield Exam(stored(damaged.image), damaged.kinds)
 
 
-def _parts(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:
+def parts(photos: Sequence[Photo], generator: torch.Generator, first: int = 0) -> Iterator[Exam]:
     """A view of each photograph, damaged in one part only: each kind in turn."""
-    for index, photo in enumerate(photos):
+    for index, photo in enumerate(photos, first):
         pixels = random_crop(photo, SIDES[index // len(KINDS) % 2], SCALES, generator).clean
-        clean = _picture(pixels)
+        clean = picture(pixels)
         damaged = degrade(clean, [(KINDS[index % len(KINDS)],)], generator)
         mask = draw_mask(clean, generator)
-        image = _stored(torch.lerp(clean, damaged.image, mask))
+        image = stored(torch.lerp(clean, damaged.image, mask))
         yield Exam(image, damaged.kinds, inside=mask[:, 0] > 0.5)
 
 
@@ -122,11 +122,11 @@ def named(*kinds: str) -> Tensor:
     return torch.tensor([[kind in kinds for kind in KINDS]])
 
 
-def _picture(pixels: Tensor) -> Tensor:
+def picture(pixels: Tensor) -> Tensor:
     """(3, H, W) uint8 -> (1, 3, H, W) in [0, 1]."""
     return pixels[None].float() / 255
 
 
-def _stored(image: Tensor) -> Tensor:
+def stored(image: Tensor) -> Tensor:
     """To levels that a file can hold: values between them would give damage away."""
     return (image.clamp(0, 1) * 255).round_().div_(255)

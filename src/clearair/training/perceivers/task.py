@@ -12,7 +12,7 @@ from clearair.data.degradations import KINDS
 from clearair.data.pairs import generator_for
 from clearair.perception.compact.eyes import CompactEyes, Sight, folded, unfolded
 from clearair.perception.compact.views import sampled
-from clearair.perception.compact.weights import load_eyes, save_eyes
+from clearair.perception.compact.weights import load_perceiver, save_perceiver
 from clearair.runtime.precision import learning_in
 from clearair.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from clearair.training.loop import Terms
@@ -93,7 +93,7 @@ class PerceiverTask:
 def reopen(weights: Path, recipe: PerceiverRecipe, data: Path, checkpoint: Path, *, batches: int = 6) -> None:
     """Make a checkpoint to start from of published weights, which have no normalisation any more."""
     eyes = CompactEyes(recipe.eyes).eval()
-    eyes.load_state_dict(load_eyes(weights).state_dict())
+    eyes.load_state_dict(load_perceiver(weights)[0].state_dict())
     photos, pairs = load_photos(data)
     drawn = [draw_batch(photos, pairs, recipe, generator_for(recipe.seed, step)) for step in range(batches)]
     normed = unfolded(eyes, [batch.images for batch in drawn])
@@ -113,16 +113,16 @@ def publish(
     plain = folded(eyes.eval())
     if data is not None:
         _examine(plain, recipe, data, batches)
-    save_eyes(plain, folder)
+    save_perceiver(plain, folder)
 
 
 def recalibrate(
     weights: Path, recipe: PerceiverRecipe, folder: Path, data: Path, *, batches: int = 60
 ) -> None:
     """Fit the kind head of published weights anew; every embedding, and so what a restorer sees, stays."""
-    eyes = load_eyes(weights)
+    eyes, recognizer, caution = load_perceiver(weights)
     _examine(eyes, recipe, data, batches)
-    save_eyes(eyes, folder)
+    save_perceiver(eyes, folder, recognizer, caution)
 
 
 def _examine(eyes: CompactEyes, recipe: PerceiverRecipe, data: Path, batches: int) -> None:

@@ -1,0 +1,70 @@
+"""Real photographs whose damage is known by name only: `train/named/KIND/SOURCE/*`.
+
+There is no clean version of them. They teach what real damage looks like, and what undamaged scenes of the
+same sort look like (KIND `clean`); they cannot teach how to restore.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from clearair.data.degradations import KINDS
+from clearair.image import SUFFIXES
+
+CLEAN = "clean"
+"""The folder of undamaged photographs."""
+
+HELD_OUT_SOURCES = (
+    "haze/NatHaze",
+    "rain/SIRR",
+    "snow/SIRR",
+    "blur/CUHK",
+    "clean/CamVid",
+    "clean/roads",
+)
+"""Sources that are never trained on, whole: the photographs of one source resemble each other."""
+
+_FILE = ("noise", "jpeg")
+_UNKNOWN = {
+    "haze": (*_FILE, "blur", "lowlight"),
+    "rain": (*_FILE, "blur", "lowlight", "haze", "raindrop"),
+    "raindrop": (*_FILE, "blur", "lowlight", "haze", "rain"),
+    "snow": (*_FILE, "blur", "lowlight", "haze"),
+    "blur": (*_FILE, "lowlight"),
+    CLEAN: _FILE,
+}
+"""What a photograph of a kind may show besides, without anybody having said so: weather comes with mist, and
+web pages recompress."""
+
+
+@dataclass(frozen=True)
+class NamedPhoto:
+    """A photograph, and the one thing that is known about it."""
+
+    path: Path
+    kind: str
+    """One of KINDS, or `clean`."""
+    source: str
+    """KIND/SOURCE."""
+
+    @property
+    def held_out(self) -> bool:
+        """Whether it is for validation."""
+        return self.source in HELD_OUT_SOURCES
+
+    @property
+    def label(self) -> tuple[float, ...]:
+        """For each of KINDS 1 where it is there, 0 where it is not, NaN where nobody knows."""
+        unknown = _UNKNOWN[self.kind]
+        return tuple(1.0 if k == self.kind else math.nan if k in unknown else 0.0 for k in KINDS)
+
+
+def find_named(data: Path) -> list[NamedPhoto]:
+    """All of them, sorted by path; of folders that are not there, or of kinds nobody knows, none."""
+    paths = sorted(
+        path for path in (data / "train" / "named").glob("*/*/*") if path.suffix.lower() in SUFFIXES
+    )
+    kinds = ((path, path.parts[-3], path.parts[-2]) for path in paths)
+    return [NamedPhoto(path, kind, f"{kind}/{source}") for path, kind, source in kinds if kind in _UNKNOWN]

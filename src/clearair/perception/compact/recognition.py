@@ -1,0 +1,100 @@
+"""Which kinds of damage a whole picture has: features learnt elsewhere, joined with those of the eyes.
+
+ImageNet features know real rain, fog and snow from scenes that only resemble them; the eyes were trained on
+damage alone and know haze, low light, JPEG and drops of any strength. One linear head reads both.
+
+Shapes: B images, H x W pixels, P native crops, K kinds, F statistics of the backbone, C clues of the eyes,
+D_d entries of the degradation embedding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from clearair.perception.compact.arrays import far_view_of, near_crops_of
+from clearair.perception.compact.backbone import FEATURES, STRIDE, Backbone
+from clearair.perception.compact.views import far_view, near_crops, near_grid
+
+FAR_PIXELS = 110_592
+"""The whole picture is seen in at most so many pixels (384 x 288)."""
+NEAR_SIDE = 224
+"""Side of a native crop, in pixels; of a smaller picture all of it."""
+NEAR_CROPS = 4
+"""At most so many native crops."""
+
+OUTLIER = 8.0
+"""Standard deviations beyond which a statistic tells no more: it is of a picture unlike any seen before."""
+
+
+class Recognizer(nn.Module):
+    """A frozen backbone, a head over its statistics and the clues of the eyes, and what kinds look like.
+
+    `prototypes` (K, D_d) are the mean degradation embeddings of pictures of each kind; `trust` (K,) in [0, 1]
+    is how far the embedding of a picture moves to that of a kind that is surely there.
+    """
+
+    def __init__(self, clues: int, kinds: int, degradation: int) -> None:
+        super().__init__()
+        self.backbone = Backbone()
+        self.head = nn.Linear(2 * FEATURES + clues, kinds)
+        self.register_buffer("mean", torch.zeros(2 * FEATURES + clues))
+        self.register_buffer("spread", torch.ones(2 * FEATURES + clues))
+        self.register_buffer("prototypes", torch.zeros(kinds, degradation))
+        self.register_buffer("trust", torch.zeros(kinds))
+        self.mean: Tensor
+        self.spread: Tensor
+        self.prototypes: Tensor
+        self.trust: Tensor
+
+    def forward(self, features: Tensor, clues: Tensor) -> Tensor:
+        """(B, 2 F) statistics, (B, C) clues of the eyes -> (B, K) logits that each kind is in the picture."""
+        seen = torch.cat([features, clues], dim=1)
+        logits: Tensor = self.head(((seen - self.mean) / self.spread).clamp(-OUTLIER, OUTLIER))
+        return logits
+
+    def features(self, images: Tensor) -> Tensor:
+        """RGB in [0, 1], (B, 3, H, W) -> (B, 2 F): statistics of the whole, and means of those of crops."""
+        height, width = images.shape[2:]
+        size, grid = crop_size(height, width), near_grid(height, width, NEAR_CROPS, NEAR_SIDE)
+        return self.statistics(far_view(images, FAR_PIXELS, STRIDE), near_crops(images, size, grid))
+
+    def features_of(self, image: NDArray[Any]) -> Tensor:
+        """The same of one image (H, W, 3), uint8, uint16 or float in [0, 1]: (1, 2 F)."""
+        height, width = image.shape[:2]
+        size, grid = crop_size(height, width), near_grid(height, width, NEAR_CROPS, NEAR_SIDE)
+        device = self.head.weight.device
+        far = far_view_of(image, FAR_PIXELS, STRIDE)
+        return self.statistics(far.to(device), near_crops_of(image, size, grid).to(device))
+
+    def statistics(self, far: Tensor, near: Tensor) -> Tensor:
+        """(B, 3, 32h, 32w) and (B, P, 3, 32r, 32c) -> (B, 2 F)."""
+        with torch.autocast(far.device.type, enabled=False):  # the head was fitted to full precision
+            whole = self.backbone(far.float())
+            if near.shape[1] == 1 and near.shape[3:] == far.shape[2:]:
+                return torch.cat([whole, whole], dim=1)  # a picture that is no larger than a crop
+            crops = self.backbone(near.flatten(0, 1).float())
+            return torch.cat([whole, crops.unflatten(0, near.shape[:2]).mean(dim=1)], dim=1)
+
+    def steered(self, embeddings: Tensor, amounts: Tensor) -> Tensor:
+        """Embeddings of length one (B, ..., D_d), moved to those of kinds by `amounts` (B, K) in [0, 1].
+
+        The picture's own embedding keeps what no kind claims: of a kind with a trust of 0.3 that is surely
+        there, 0.7.
+        """
+        shares = self.trust * amounts  # (B, K)
+        total = shares.sum(dim=1, keepdim=True)
+        moved = (shares / total.clamp_min(1)) @ self.prototypes  # (B, D_d)
+        between = (1,) * (embeddings.dim() - 2)
+        own = (1 - total.clamp_max(1)).view(-1, *between, 1) * embeddings
+        return F.normalize(own + moved.view(len(moved), *between, -1), dim=-1)
+
+
+def crop_size(height: int, width: int) -> tuple[int, int]:
+    """Sides of the native crops of a picture: multiples of 32, no longer than the picture where it can be."""
+    rows, columns = (min(NEAR_SIDE, max(STRIDE, side // STRIDE * STRIDE)) for side in (height, width))
+    return rows, columns

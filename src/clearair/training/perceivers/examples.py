@@ -1,0 +1,221 @@
+"""What the recognizer learns from, and what it is examined with: whole pictures and what is wrong with them.
+
+Training: photographs damaged here, real pairs, and real photographs that are known by name. Validation:
+held-out photographs as they are and damaged, and whole sources of named photographs.
+
+Shapes: B images, H x W pixels, K kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from clearair.data.degradations import KINDS, degrade
+from clearair.data.named import CLEAN, NamedPhoto, find_named
+from clearair.data.pairs import generator_for
+from clearair.data.photos import PAIRED, find_pairs, find_photos
+from clearair.data.pixels import load_pixels, reduced
+from clearair.data.splits import split, undamaged
+from clearair.training.perceivers.calibration import Exam
+from clearair.training.perceivers.calibration_set import (
+    meant_to_be,
+    named,
+    parts,
+    photographs,
+    picture,
+    real_light,
+    stored,
+)
+from clearair.training.perceivers.lookalikes import is_dark, is_pale
+from clearair.training.perceivers.samples import (
+    PerceiverRecipe,
+    Photo,
+    draw_batch,
+    load_photo,
+    load_photos,
+    random_crop,
+)
+
+SMALLEST = 96
+"""Side in pixels below which no crop of a named photograph falls."""
+FAINT = 0.12
+"""Strength up to which damage is hardly to be seen: whether it is there is left open."""
+STRENGTHS = (0.25, 0.5, 0.8)
+"""At which synthetic damage is examined: weak, medium, strong."""
+BATCH = PerceiverRecipe(
+    batch=4,
+    clean=0.2,
+    mixed=0.25,
+    partial=0.25,
+    twins=0.0,
+    real_dark=0.04,
+    meant=0.06,
+    shares=(1.0, 0.7, 1.3, 1.5, 1.5, 1.2, 1.2, 1.0),
+)
+"""How views are drawn; a batch holds four to eight of one size."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """Pictures of one size, and what is known about each."""
+
+    images: Tensor
+    """(B, 3, H, W) in [0, 1]."""
+    label: Tensor
+    """(B, K): 1 where a kind is there, 0 where it is not, NaN where nobody knows."""
+    group: str
+    """Where they come from, such as `synthetic` or `haze/DAWN`."""
+    weight: Tensor
+    """(B, K): how much each counts for each kind."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Everything that examples are made of."""
+
+    photos: list[Photo]
+    """To be damaged; undamaged photographs of the named ones among them."""
+    dark: list[Photo]
+    """Scenes in low and normal light."""
+    pairs: list[tuple[str, Path, Path]]
+    """Kind, damaged and clean file of real pairs."""
+    known: list[NamedPhoto]
+
+
+def load_sources(data: Path) -> Sources:
+    """What is trained on. Raises DataError without photographs to damage."""
+    photos, dark = load_photos(data)
+    known = [photo for photo in find_named(data) if not photo.held_out]
+    photos += [load_photo(photo.path, data) for photo in known if photo.kind == CLEAN]
+    kinds = [kind for kind in PAIRED if kind != "lowlight"]
+    pairs = [(kind, *pair) for kind in kinds for pair in split(find_pairs(data, kind), kind)[0]]
+    return Sources(photos, dark, pairs, known)
+
+
+def units(sources: Sources, views: int) -> int:
+    """How many numbered parts the training examples are drawn in, each by itself."""
+    return len(sources.known) + len(sources.pairs) + len(sources.dark) + len(sources.photos) + _batches(views)
+
+
+def draw_unit(sources: Sources, number: int, looks: int, seed: int) -> Iterator[Example]:
+    """The examples of one part; the same for the same number and seed."""
+    generator = generator_for(seed, number)
+    if number < len(sources.known):
+        yield from _looks_at(sources.known[number], looks, generator)
+        return
+    number -= len(sources.known)
+    if number < len(sources.pairs):
+        yield from _halves(sources.pairs[number])
+        return
+    number -= len(sources.pairs)
+    if number < len(sources.dark):
+        yield from _of_exams("low light", real_light([sources.dark[number]]))
+        return
+    number -= len(sources.dark)
+    if number < len(sources.photos):
+        yield from _photograph(sources.photos[number], number, generator)
+        return
+    batch = draw_batch(sources.photos, sources.dark, BATCH, generator)
+    label = batch.kinds.float()
+    label[batch.kinds & (batch.strength < FAINT)] = torch.nan
+    yield Example(batch.images, label, "synthetic", torch.ones_like(label))
+
+
+def validation(data: Path) -> Iterator[Example]:
+    """Held-out pictures: undamaged ones in groups `undamaged ...`, and damaged ones by kind."""
+    nothing = named().float()
+    one = torch.ones(1, len(KINDS))
+    for path, why in undamaged(find_photos(data / "train" / "clean")).items():
+        pixels = load_pixels(path)
+        for shown in (pixels, reduced(pixels), pixels[:, :256, -288:]):
+            yield Example(picture(shown), nothing, f"undamaged {why}", one)
+    held_out, dark = load_photos(data, held_out=True)
+    for pair in dark:
+        assert pair.dark is not None
+        yield Example(picture(pair.dark), named("lowlight").float(), "lowlight, real", one)
+        yield Example(picture(pair.clean), nothing, "undamaged low light", one)
+    for kind in PAIRED:
+        files = split(find_pairs(data, kind), kind)[1] if kind != "lowlight" else []
+        for damaged, clean in files:
+            yield Example(picture(load_pixels(damaged)), named(kind).float(), f"{kind}, real pairs", one)
+            yield Example(picture(load_pixels(clean)), nothing, f"undamaged {kind} pairs", one)
+    for photo in find_named(data):
+        if photo.held_out:
+            group = f"undamaged {photo.source}" if photo.kind == CLEAN else photo.source
+            yield Example(picture(load_pixels(photo.path)), torch.tensor([photo.label]), group, one)
+    yield from _synthetic(held_out)
+
+
+def _synthetic(photos: list[Photo]) -> Iterator[Example]:
+    """Each photograph with each kind at each strength, in turn whole and a view of it."""
+    generator = generator_for(9, 9)
+    for index, photo in enumerate(photos):
+        shown = photo.clean if index % 2 else random_crop(photo, 256, (0.5, 1.0), generator).clean
+        for kind in KINDS:
+            for strength in STRENGTHS:
+                made = degrade(picture(shown), [(kind,)], generator, strength)
+                label = named(kind).float()
+                yield Example(stored(made.image), label, f"{kind}, {strength}", torch.ones_like(label))
+
+
+def _batches(views: int) -> int:
+    return -(-views // 5)  # about so many views a batch
+
+
+def _looks_at(photo: NamedPhoto, looks: int, generator: torch.Generator) -> Iterator[Example]:
+    """A named photograph as it is, and crops of it, every other one reduced."""
+    whole = picture(load_pixels(photo.path))
+    label = torch.tensor([photo.label])
+    for look in range(looks):
+        shown = whole if look == 0 else _piece(whole, look % 2 == 1, generator)
+        yield Example(shown, label, photo.source, torch.ones_like(label))
+
+
+def _piece(whole: Tensor, reduce: bool, generator: torch.Generator) -> Tensor:
+    share, scale, down, right, mirror = torch.rand(5, generator=generator).tolist()
+    size = [max(min(SMALLEST, side), int(side * (0.6 + 0.4 * share))) for side in whole.shape[2:]]
+    top, left = (
+        int(at * (side - part + 1))
+        for at, side, part in zip((down, right), whole.shape[2:], size, strict=True)
+    )
+    piece = whole[:, :, top : top + size[0], left : left + size[1]]
+    if reduce:
+        small = [max(min(SMALLEST, side), int(side * (0.55 + 0.45 * scale))) for side in size]
+        piece = stored(F.interpolate(piece, small, mode="bilinear", antialias=True))
+    return piece.flip(3) if mirror < 0.5 else piece
+
+
+def _halves(pair: tuple[str, Path, Path]) -> Iterator[Example]:
+    """The damaged and the clean picture of a pair, whole and a part."""
+    kind, *files = pair
+    for path, kinds in zip(files, ((kind,), ()), strict=True):
+        label = named(*kinds).float()
+        label[0, KINDS.index("jpeg")] = torch.nan
+        if kind == "rain":
+            label[0, KINDS.index("haze")] = torch.nan
+        whole = picture(load_pixels(path))
+        for shown in (whole, whole[:, :, :320, -352:]):
+            yield Example(shown, label, f"{kind} pairs", torch.ones_like(label))
+
+
+def _photograph(photo: Photo, number: int, generator: torch.Generator) -> Iterator[Example]:
+    """A photograph as it is and damaged, all over and in a part; nights and mists in further views."""
+    yield from _of_exams("photographs", photographs([photo], generator, number))
+    yield from _of_exams("parts", parts([photo], generator, number))
+    if is_dark(photo.clean):
+        yield from _of_exams("nights", meant_to_be("lowlight", [photo], 4.0, 2.0, generator))
+    if is_pale(photo.clean):
+        yield from _of_exams("mists", meant_to_be("haze", [photo], 4.0, 2.0, generator))
+
+
+def _of_exams(group: str, exams: Iterator[Exam]) -> Iterator[Example]:
+    for exam in exams:
+        about = torch.tensor([exam.about in (None, kind) for kind in KINDS])
+        weight = torch.where(about, exam.weight, 1.0).expand(exam.kinds.shape)
+        yield Example(exam.images, exam.kinds.float(), group, weight)
