@@ -30,10 +30,6 @@ SAMPLES = {"noise": "coffee", "rain": "chelsea", "lowlight": "astronaut"}
 """Pictures to damage, by the kind of damage, which is the name of the stored result."""
 
 
-UNSEEN = {("haze", "astronaut"), ("haze", "chelsea")}
-"""Damage that the shipped perceivers are not sure enough of to change the tone: haze before what is near."""
-
-
 @pytest.fixture(scope="module")
 def restorer() -> Restorer:
     return Restorer.from_pretrained("compact", device="cpu", tile="off")
@@ -97,9 +93,7 @@ def test_a_clean_photograph_is_left_as_it_is(restorer, name):
 
 @pytest.mark.parametrize("name", list(CLEAN))
 @pytest.mark.parametrize("kind", ["noise", "haze", "rain", "lowlight"])
-def test_a_damaged_photograph_gets_better(restorer, name, kind, request):
-    if (kind, name) in UNSEEN:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="the perceivers are not sure of it yet"))
+def test_a_damaged_photograph_gets_better(restorer, name, kind):
     clean = CLEAN[name]()[:256, :256]
     picture = damaged(clean, (kind,), 0.6)
     assert psnr(restorer(picture).image, clean) > psnr(picture, clean) + 0.5

@@ -67,6 +67,28 @@ def test_shuffle_and_harm_are_asked_for_one_at_a_time(evaluate):
     assert "ask for one" in done.output
 
 
+def test_what_the_model_is_told_counts_for_every_image_and_is_written_down(evaluate, tmp_path):
+    file = tmp_path / "told.json"
+    done = evaluate("--harm", "--benchmark", "jpeg", "--every", 12, "--damage", "none", "--json", file)
+    assert done.exit_code == 0, done.output
+    told = json.loads(file.read_text())
+    assert told["damage"] == "none"
+    assert told["harm"]["worst"] == 100  # declared clean, so nothing changes
+    assert all(change["psnr"] == change["input_psnr"] for change in told["harm"]["changes"])
+
+
+def test_a_misspelt_kind_of_damage_is_refused_before_anything_is_measured(evaluate):
+    done = evaluate("--harm", "--damage", "hase")
+    assert done.exit_code != 0
+    assert "'haze'" in str(done.exception)
+
+
+def test_what_is_perceived_is_measured_only_where_it_counts(evaluate):
+    done = evaluate("--shuffle", "how", "--damage", "haze")
+    assert done.exit_code == 2
+    assert "ask for one" in done.output
+
+
 def test_two_folders_are_measured_saved_and_reported(evaluate, tmp_path):
     for side in ("low", "high"):
         path = tmp_path / side / "a.png"

@@ -40,28 +40,25 @@ def test_an_array_is_seen_as_a_tensor_is(recognizer, size):
 
 
 def test_nothing_missed_leaves_an_embedding_as_it_is(recognizer):
-    recognizer.trust.fill_(1.0)
     own = torch.nn.functional.normalize(torch.randn(2, 5, 6), dim=2)
-    torch.testing.assert_close(recognizer.steered(own, torch.zeros(2, 8)), own)
+    torch.testing.assert_close(recognizer.moved(own, torch.zeros(2, 8)), own)
 
 
 def test_full_trust_in_a_sure_kind_gives_its_prototype(recognizer):
-    recognizer.trust.fill_(1.0)
     amounts = torch.zeros(1, 8)
     amounts[0, 3] = 1
     own = torch.nn.functional.normalize(torch.randn(1, 4, 6), dim=2)
-    moved = recognizer.steered(own, amounts)
+    moved = recognizer.moved(own, amounts)
     torch.testing.assert_close(moved, recognizer.prototypes[3].expand_as(moved))
 
 
 def test_the_more_is_missed_the_further_an_embedding_moves(recognizer):
-    recognizer.trust.fill_(0.5)
     own = torch.nn.functional.normalize(torch.randn(1, 6), dim=1)
     amounts = torch.zeros(1, 8)
     similarity = []
-    for amount in (0.0, 0.3, 0.7, 1.0):
+    for amount in (0.0, 0.15, 0.35, 0.5):
         amounts[0, 2] = amount
-        similarity.append(float(recognizer.steered(own, amounts)[0] @ recognizer.prototypes[2]))
+        similarity.append(float(recognizer.moved(own, amounts)[0] @ recognizer.prototypes[2]))
     assert similarity == sorted(similarity)
     assert similarity[0] < similarity[-1] < 1
 

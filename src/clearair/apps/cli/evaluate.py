@@ -20,7 +20,7 @@ from clearair.apps.cli.lines import say
 from clearair.apps.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from clearair.evaluation.benchmarks import Case, Result, Score, Skipped
+    from clearair.evaluation.benchmarks import Case, Restore, Result, Score, Skipped
     from clearair.evaluation.metrics import Image
     from clearair.restorer import Restorer
 
@@ -52,6 +52,13 @@ FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
     help="Two folders of your own, paired by name.",
 )
 @click.option(
+    "--damage",
+    multiple=True,
+    metavar="KIND,...",
+    default=("auto",),
+    help="Tell the model what is wrong with every image, such as haze,rain.  [default: auto]",
+)
+@click.option(
     "--metrics",
     default="psnr,ssim",
     show_default=True,
@@ -78,6 +85,7 @@ def evaluate(
     percepts: str | None,
     harm: bool,
     pairs: tuple[Path, Path] | None,
+    damage: tuple[str, ...],
     metrics: str,
     niqe_parameters: Path | None,
     musiq_weights: Path | None,
@@ -104,6 +112,8 @@ def evaluate(
 
     if harm and percepts is not None:
         raise click.UsageError("--harm and --shuffle are two measurements; ask for one.")
+    if percepts is not None and damage != ("auto",):
+        raise click.UsageError("--shuffle measures what is perceived, --damage replaces it; ask for one.")
     if data is None and (pairs is None or names or harm or percepts is not None):
         raise click.UsageError("Missing option '--data', the folder that holds the pictures.")
     folder = data or Path()
@@ -117,19 +127,25 @@ def evaluate(
     )
     extra = [] if pairs is None else [pairs_benchmark(*pairs)]
     restorer = Restorer.from_pretrained(model, device=device, precision=precision)  # type: ignore[arg-type]
+    restorer.check_damage(damage)
     # Of the weights and the code that measure, before anybody can change them.
     about = {"model": model, "weights": _weights(model), "every": every, **_version()}
+    about |= {} if damage == ("auto",) else {"damage": ",".join(damage)}
     writer = _Writer(file, sheet, overwrite, about)
     if percepts is not None:
         writer(*_shuffle(restorer, folder, names, every, percepts))
     elif harm:
-        writer(*_harm(restorer, folder, names, every))
+        writer(*_harm(restorer, folder, names, every, damage))
     else:
         protocol = Protocol(crop, noise_seed, not no_rounding)
         saver = None if save_images is None else _Saver(save_images, file, overwrite)
         options = {"extra": extra, "protocol": protocol, "measures": measures, "every": every}
+
+        def restore(image: Any) -> Any:
+            return restorer(image, damage=damage).image
+
         with Interrupts() as interrupts:
-            results = _measure(restorer, folder, names, saver, writer, interrupts, options)
+            results = _measure(restore, folder, names, saver, writer, interrupts, options)
         ctx.exit(0 if all(result.complete for result in results) else 1)
 
 
@@ -193,7 +209,7 @@ class _Saver:
 
 
 def _measure(
-    restorer: Restorer,
+    restore: Restore,
     data: Path,
     names: tuple[str, ...],
     saver: _Saver | None,
@@ -225,12 +241,12 @@ def _measure(
         progress.done(f"{benchmark}: {image.name} skipped")
         interrupts.check()
 
-    def restore(image: Any) -> Any:
+    def restore_at_once(image: Any) -> Any:
         with interrupts.at_once():
-            return restorer(image).image
+            return restore(image)
 
     measured = evaluate(
-        restore,
+        restore_at_once,
         data,
         names or None,
         on_start=on_start,
@@ -308,12 +324,14 @@ def _shuffle(
     return shuffle_table(worths), {"shuffle": [worth.to_dict() for worth in worths]}
 
 
-def _harm(restorer: Restorer, data: Path, names: tuple[str, ...], every: int) -> tuple[str, dict[str, Any]]:
+def _harm(
+    restorer: Restorer, data: Path, names: tuple[str, ...], every: int, damage: tuple[str, ...]
+) -> tuple[str, dict[str, Any]]:
     from clearair.evaluation.harm import harm_report, measure_harm
     from clearair.evaluation.validation import named_sets
 
     harm = measure_harm(
-        lambda image: restorer(image).image,
+        lambda image: restorer(image, damage=damage).image,
         data,
         named_sets(data, names or None, every=every),
         every=every,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +62,13 @@ class CompactPerceiver:
         config = self.config
         return Identity(
             name="compact",
-            fingerprint=self._fingerprint,
+            fingerprint=self._fingerprint(),
             quality_dim=config.quality_dim,
             content_dim=config.content_dim,
             degradation_dim=config.degradation_dim,
             region_count=config.region_count,
         )
 
-    @cached_property
     def _fingerprint(self) -> str:
         if self.recognizer is None:
             return fingerprint(self.eyes)
@@ -141,7 +139,9 @@ class CompactPerceiver:
         shares = self.caution.shares(there, self.config.kinds)
         whole, local = guidance.degradation, guidance.local_degradation
         if self.recognizer is not None:
-            whole, local = (self.recognizer.steered(own, there) for own in (whole, local))
+            whole, local = (
+                self.recognizer.moved(own, self.recognizer.trust * there) for own in (whole, local)
+            )
         return replace(
             guidance,
             degradation=whole,
@@ -197,12 +197,13 @@ class CompactPerceiver:
         labels = torch.where(sight.contrast[:, None, None] < _FLAT, torch.ones_like(labels), labels)
         local = pooled_by_region(sight, labels, count)
         degradation = sight.degradation
-        probabilities = self.eyes.picture_kind_logits(sight).sigmoid().float()
+        told = self.eyes.picture_kind_logits(sight).float()
+        probabilities = told.sigmoid()
         if self.recognizer is not None and features is not None:
-            seen = self.recognizer(features, picture_clues(sight).float()).sigmoid()
-            missed = (seen - probabilities).clamp_min(0)  # what the eyes' own embeddings cannot tell
-            degradation = self.recognizer.steered(degradation, missed)
-            local = self.recognizer.steered(local, missed)
+            clues = torch.cat([features, picture_clues(sight).float()], dim=1)
+            seen = self.recognizer(clues, told).sigmoid()
+            missed = self.recognizer.steer * (seen - probabilities).clamp_min(0)
+            degradation, local = (self.recognizer.moved(own, missed) for own in (degradation, local))
             probabilities = seen
         shares = self.caution.shares(probabilities, self.config.kinds)
         guidance = Guidance(

@@ -29,13 +29,17 @@ NEAR_CROPS = 4
 
 OUTLIER = 8.0
 """Standard deviations beyond which a statistic tells no more: it is of a picture unlike any seen before."""
+CERTAIN = 12.0
+"""Size of logits of the eyes beyond which they count no more."""
 
 
 class Recognizer(nn.Module):
     """A frozen backbone, a head over its statistics and the clues of the eyes, and what kinds look like.
 
-    `prototypes` (K, D_d) are the mean degradation embeddings of pictures of each kind; `trust` (K,) in [0, 1]
-    is how far the embedding of a picture moves to that of a kind that is surely there.
+    `blend` (K,) is how much of the logits that the eyes give is added to those of the head.
+    `prototypes` (K, D_d) are the mean degradation embeddings of pictures of each kind. `trust` (K,) in [0, 1]
+    is how far the embedding of a picture moves to that of a kind that the user says is there, `steer` (K,)
+    how far to that of a kind that the recognizer is sure of and the eyes overlooked.
     """
 
     def __init__(self, clues: int, kinds: int, degradation: int) -> None:
@@ -44,18 +48,24 @@ class Recognizer(nn.Module):
         self.head = nn.Linear(2 * FEATURES + clues, kinds)
         self.register_buffer("mean", torch.zeros(2 * FEATURES + clues))
         self.register_buffer("spread", torch.ones(2 * FEATURES + clues))
+        self.register_buffer("blend", torch.zeros(kinds))
         self.register_buffer("prototypes", torch.zeros(kinds, degradation))
         self.register_buffer("trust", torch.zeros(kinds))
+        self.register_buffer("steer", torch.zeros(kinds))
         self.mean: Tensor
         self.spread: Tensor
+        self.blend: Tensor
         self.prototypes: Tensor
         self.trust: Tensor
+        self.steer: Tensor
 
-    def forward(self, features: Tensor, clues: Tensor) -> Tensor:
-        """(B, 2 F) statistics, (B, C) clues of the eyes -> (B, K) logits that each kind is in the picture."""
-        seen = torch.cat([features, clues], dim=1)
+    def forward(self, seen: Tensor, told: Tensor) -> Tensor:
+        """Logits that each kind is in the picture, (B, K).
+
+        `seen` (B, 2 F + C) are statistics and clues of the eyes, `told` (B, K) the logits that the eyes give.
+        """
         logits: Tensor = self.head(((seen - self.mean) / self.spread).clamp(-OUTLIER, OUTLIER))
-        return logits
+        return logits + self.blend * told.clamp(-CERTAIN, CERTAIN)
 
     def features(self, images: Tensor) -> Tensor:
         """RGB in [0, 1], (B, 3, H, W) -> (B, 2 F): statistics of the whole, and means of those of crops."""
@@ -80,13 +90,11 @@ class Recognizer(nn.Module):
             crops = self.backbone(near.flatten(0, 1).float())
             return torch.cat([whole, crops.unflatten(0, near.shape[:2]).mean(dim=1)], dim=1)
 
-    def steered(self, embeddings: Tensor, amounts: Tensor) -> Tensor:
-        """Embeddings of length one (B, ..., D_d), moved to those of kinds by `amounts` (B, K) in [0, 1].
+    def moved(self, embeddings: Tensor, shares: Tensor) -> Tensor:
+        """Embeddings of length one (B, ..., D_d), moved to those of kinds by `shares` (B, K) in [0, 1].
 
-        The picture's own embedding keeps what no kind claims: of a kind with a trust of 0.3 that is surely
-        there, 0.7.
+        The picture's own embedding keeps what no kind claims.
         """
-        shares = self.trust * amounts  # (B, K)
         total = shares.sum(dim=1, keepdim=True)
         moved = (shares / total.clamp_min(1)) @ self.prototypes  # (B, D_d)
         between = (1,) * (embeddings.dim() - 2)

