@@ -9,6 +9,7 @@ from shade import Shade
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from clearair.data.pairs import Mix, generator_for
+from clearair.data.photos import load_training_photos
 from clearair.errors import ConfigError, DataError, TrainingError
 from clearair.network import ClearAIR
 from clearair.perception import load_compact
@@ -22,7 +23,7 @@ from clearair.training.loop import run, update
 from clearair.training.losses import clue_reuse, spectrum_error
 from clearair.training.recipe import Recipe, Stage
 from clearair.training.recipes import base, smoke
-from clearair.training.restoration import Patches, RestorerTask
+from clearair.training.restoration import Patches, RestorerTask, draw_patches
 from clearair.training.resume import LATEST, STABLE, last_checkpoint
 from clearair.training.visibility import visibility
 
@@ -94,6 +95,22 @@ def test_the_loss_of_the_same_patches_falls(recipe, data, tmp_path):
     before = loss()
     run(task, tmp_path, report=lambda line: None)
     assert loss() < 0.98 * before
+
+
+def test_views_that_are_told_are_free_to_change_and_the_others_as_perceived(recipe, data):
+    haze = Mix(single={"haze": 1.0}, clean=0.0, mixture=0.0, partial=0.0, real={})
+    photos = load_training_photos(data, ())
+    perceiver = load_compact()
+    drawn = {}
+    for told in (0.0, 0.5, 1.0):
+        some = replace(recipe, mix=haze, batch=8, told=told)
+        drawn[told] = draw_patches(some, photos, perceiver, 0, generator_for(3, 0)).guidance
+    assert (drawn[1.0].change == 1).all()
+    assert (drawn[1.0].tone == 1).all()
+    same = (drawn[0.5].degradation == drawn[0.0].degradation).all(dim=1)
+    assert 0 < same.sum() < 8
+    assert (drawn[0.5].change[~same] == 1).all()
+    assert torch.equal(drawn[0.5].change[same], drawn[0.0].change[same])
 
 
 def test_a_folder_with_a_run_is_not_overwritten(recipe, data, tmp_path):

@@ -82,24 +82,24 @@ def named_sets(
     Of a benchmark the middle `side` x `side` pixels of every image. `every` takes each n-th view only.
     Raises UsageError for an unknown name, DataError for missing or smaller images.
     """
+    if names is None:  # of what may be absent, such as real noise, what is there
+        return [_every(views, every) for views in validation_sets(data, side=side)]
     sets = []
-    for name in VALIDATION_KINDS if names is None else names:
+    for name in names:
         if name in BENCHMARKS:
             sets.append(_benchmark_set(data, name, every, side))
         elif name in VALIDATION_KINDS:
-            for views in validation_sets(data, side=side, kinds=[name]):
-                sets.append(
-                    replace(
-                        views,
-                        damaged=views.damaged[::every],
-                        clean=views.clean[::every],
-                        names=views.names[::every],
-                    )
-                )
+            sets += [_every(views, every) for views in validation_sets(data, side=side, kinds=[name])]
         else:
             known = ", ".join((*VALIDATION_KINDS, *BENCHMARKS))
             raise UsageError(f"There is no set {name!r}; known are {known}.")
     return sets
+
+
+def _every(views: ValidationSet, every: int) -> ValidationSet:
+    """Each n-th view of a set."""
+    damaged, clean, names = views.damaged[::every], views.clean[::every], views.names[::every]
+    return replace(views, damaged=damaged, clean=clean, names=names)
 
 
 def batches(network: Network, views: ValidationSet, batch: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -57,6 +57,11 @@ class CompactPerceiver:
         return self.eyes.config
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The kinds of damage that it has probabilities for."""
+        return self.config.kinds
+
+    @property
     def identity(self) -> Identity:
         """Its name, its weights and the sizes of its answers."""
         config = self.config
