@@ -62,9 +62,11 @@ def test_large_pictures_are_also_shown_reduced(data):
 
 def test_doing_nothing_does_no_harm(data):
     harm = measure_harm(lambda image: image, data, [views()])
-    assert harm.worst == harm.fifth_percentile == 100
+    assert harm.worst == 100
+    assert harm.kept_share == 1
     assert not any(change.is_harmed for change in harm.changes)
-    assert "reaches 36" in harm_report(harm)
+    assert "reaches 30. At least 40 dB: 100.0%, reaches 99%" in harm_report(harm)
+    assert "Harmed: 0.0%, less than 1%." in harm_report(harm)
 
 
 def test_what_gets_worse_is_counted_and_named(data):
@@ -73,7 +75,8 @@ def test_what_gets_worse_is_counted_and_named(data):
     report = harm_report(harm)
     assert "| all | 2 | 1 | -6.02 |" in report
     assert "- noise, brighter: 28.13 -> 22.11 dB" in report
-    assert "misses 36" in report
+    assert "misses 30. At least 40 dB: 0.0%, misses 99%" in report
+    assert "Harmed: 50.0%, not less than 1%." in report
     assert harm.to_dict()["harmed"] == 1
 
 
