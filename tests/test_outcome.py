@@ -19,7 +19,7 @@ from clearair.outcome import Outcome, by_share, percent
         (Outcome({"rain": 0.92}, share=0.0, changed=False), "rain 92 %: left as it is"),
         (
             Outcome({"rain": 0.92}, changed=False),
-            "rain 92 %: left as it is, since the model changes no pixel of it",
+            "rain 92 %: left as it is, since the change is too small to alter a pixel",
         ),
         (
             Outcome({"haze": 0.9}, keep_tone=True, changed=True),

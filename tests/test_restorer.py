@@ -307,7 +307,7 @@ def test_what_was_found_decides_what_is_done(shipped, picture):
 def test_a_model_that_changes_no_pixel_did_not_restore(identity, picture):
     result = identity(picture, damage="rain")
     np.testing.assert_array_equal(result.image, picture)
-    assert result.done == "left as it is, since the model changes no pixel of it"
+    assert result.done == "left as it is, since the change is too small to alter a pixel"
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (40, 50, 3)])

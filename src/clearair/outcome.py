@@ -49,7 +49,7 @@ class Outcome:
         if self.share == 0:
             return f"{tense}left as it is"
         if self.changed is False:
-            return "left as it is, since the model changes no pixel of it"
+            return "left as it is, since the change is too small to alter a pixel"
         words = f"{tense}restored{by_share(self.share)}"
         if self.told is None and not self.found and not self.wordless:
             words += " all the same, as this model restores every photo"
@@ -66,7 +66,7 @@ class Outcome:
     def hint(self) -> str:
         """What a user may try who sees damage where none was found; empty otherwise."""
         untouched = self.told is None and not self.found and not self.restored
-        return "say --damage KIND if you see some" if untouched else ""
+        return "if you see damage, name it with restore --damage KIND" if untouched else ""
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.finding, self.done) if part)

@@ -304,7 +304,9 @@ def test_damage_is_named_once_or_again_and_reported_by_the_same_word(folder):
     assert "1 left as it is" in done.stderr
     word, done = told()
     assert word == "auto"
-    assert "nothing found: left as it is; say --damage KIND if you see some" in done.stdout
+    assert (
+        "nothing found: left as it is; if you see damage, name it with restore --damage KIND" in done.stdout
+    )
 
 
 def test_what_was_perceived_once_is_read_by_inspect_and_restore(folder):

@@ -141,3 +141,15 @@ def test_expected_says_what_a_cautious_model_will_do(perceiver, percepts):
 
 def replaced(percepts, probabilities):
     return replace(percepts, probabilities=probabilities)
+
+
+@pytest.mark.parametrize("damage", [{"haze": 0.1}, (kind for kind in ["haze"]), iter(["haze"])])
+def test_what_can_be_read_only_once_or_says_more_than_names_is_refused(damage):
+    with pytest.raises(UsageError, match="names of kinds"):
+        parse_damage(damage)
+
+
+@pytest.mark.parametrize("kind", ["haze rain", "haze;rain", "haze+rain"])
+def test_another_separator_than_a_comma_is_named(kind):
+    with pytest.raises(UsageError, match="commas"):
+        check_kinds((kind,), KINDS)

@@ -107,3 +107,14 @@ def test_a_run_is_resumed_with_other_settings_only_when_told(data, tmp_path, cha
 def test_the_time_that_is_left_is_shown(data, tmp_path):
     output = train(data, tmp_path, "--steps", 2, "--views", 0)
     assert "left 0 s" in output
+
+
+def test_a_misspelt_recipe_is_named_with_the_nearest_one():
+    result = CliRunner().invoke(cli, ["train", "recogniser", "--data", "x", "--out", "y"])
+    assert "did you mean 'recognizer'?" in str(result.exception)
+
+
+def test_the_recognizer_has_no_steps():
+    result = CliRunner().invoke(cli, ["train", "recognizer", "--data", "x", "--out", "y", "--steps", "5"])
+    assert result.exit_code == 2
+    assert "views=N" in result.output

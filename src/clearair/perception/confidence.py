@@ -104,13 +104,17 @@ class Caution:
         """The opposite of `to_dict`. Raises ConfigError."""
         try:
             ramps = [
-                {str(name): (float(ramp[0]), float(ramp[1])) for name, ramp in values[key].items()}
-                for key in ("tone", "change")
+                {str(name): _pair(ramp) for name, ramp in values[key].items()} for key in ("tone", "change")
             ]
-            other = (float(values["other"][0]), float(values["other"][1]))
+            other = _pair(values["other"])
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError("needs the ramps tone, change and other, two numbers each") from error
         return cls(ramps[0], ramps[1], other)
+
+
+def _pair(ramp: Any) -> Ramp:
+    low, high = ramp
+    return float(low), float(high)
 
 
 def share_out(names: Sequence[str]) -> bool:

@@ -6,7 +6,7 @@ Shapes: N regions, K kinds of degradation.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
@@ -18,7 +18,7 @@ from clearair.perception.confidence import Caution, share_out
 from clearair.perception.percepts import Percepts
 from clearair.perception.protocol import Perceiver
 
-Damage = str | Iterable[str]
+Damage = str | Collection[str]
 """What `--damage` and `damage=` take: "auto", "none", "haze,rain" or ["haze", "rain"]."""
 
 WORTH_NAMING = 0.1
@@ -40,7 +40,7 @@ def parse_damage(damage: Damage) -> tuple[str, ...] | None:
     mixes "auto" or "none" with other words.
     """
     texts = [damage] if isinstance(damage, str) else damage
-    if not isinstance(texts, Iterable) or isinstance(texts, bytes):
+    if not isinstance(texts, list | tuple | set | frozenset):
         raise UsageError(f"Damage is 'auto', 'none' or names of kinds, got {damage!r}.")
     parts: list[str] = []
     for text in texts:
@@ -49,9 +49,9 @@ def parse_damage(damage: Damage) -> tuple[str, ...] | None:
         parts += text.split(",")
     words = tuple(dict.fromkeys(part.strip().lower() for part in parts))
     if not words or "" in words:
-        raise UsageError("--damage needs a kind in every place, such as haze or haze,rain; or auto, or none.")
+        raise UsageError("Damage needs a kind in every place, such as haze or haze,rain; or auto, or none.")
     if len(words) > 1 and (alone := {"auto", "none"}.intersection(words)):
-        raise UsageError(f"--damage {','.join(words)}: {min(alone)!r} does not mix with other words.")
+        raise UsageError(f"Damage {','.join(words)!r}: {min(alone)!r} does not mix with other words.")
     return {"auto": None, "none": ()}.get(words[0], words)
 
 
@@ -61,11 +61,13 @@ def check_kinds(kinds: Sequence[str], known: Sequence[str]) -> None:
         return
     if not known or share_out(known):
         raise UsageError(
-            f"--damage {','.join(kinds)}: these perceivers cannot be told what is wrong; the ones that ship "
+            f"Damage {','.join(kinds)!r}: these perceivers cannot be told what is wrong; the ones that ship "
             "can (leave out --degradation)."
         )
     for kind in kinds:
         if kind not in known:
+            if any(mark in kind for mark in " ;+/|"):
+                raise UsageError(f"Kinds of damage are separated by commas, as in haze,rain; got {kind!r}.")
             near = difflib.get_close_matches(kind, [*known, "auto", "none"], 1)
             meant = f"; did you mean {near[0]!r}?" if near else "."
             raise UsageError(f"There is no damage {kind!r}{meant} Kinds: {', '.join(known)}, or auto, none.")

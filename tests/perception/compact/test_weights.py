@@ -93,7 +93,7 @@ def test_a_config_of_an_older_version_is_refused(folder):
         load_perceiver(folder)
 
 
-@pytest.mark.parametrize("ramp", [[0.5], [0.7, 0.2], [0.1, 2.0], "high", None])
+@pytest.mark.parametrize("ramp", [[0.5], [0.1, 0.2, 0.3], [0.7, 0.2], [0.1, 2.0], "high", None])
 def test_a_ramp_that_makes_no_sense_is_refused(folder, ramp):
     config = json.loads((folder / "config.json").read_text())
     config["caution"]["tone"]["haze"] = ramp
@@ -111,3 +111,39 @@ def test_a_recognizer_and_its_caution_come_back(tiny_eyes, tmp_path):
     assert loaded is not None
     assert torch.equal(loaded.head.weight, recognizer.head.weight)
     assert torch.equal(loaded.backbone.stem.weight, recognizer.backbone.stem.weight.half().float())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("dense_width", -3),
+        ("dense_width", "x"),
+        ("quality_dim", 1.5),
+        ("near_crops", True),
+        ("far_widths", [16.0, 32.0, 64.0, 96.0]),
+        ("near_widths", None),
+        ("kinds", 3),
+        ("kinds", ["haze", "haze"]),
+        ("kinds", ["haze", "auto"]),
+    ],
+)
+def test_a_config_with_a_field_that_makes_no_sense_is_refused_in_one_line(folder, field, value):
+    config = json.loads((folder / "config.json").read_text())
+    config["eyes"][field] = value
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=field) as caught:
+        load_perceiver(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_config_without_a_field_or_with_a_ramp_of_an_unknown_kind_is_refused(folder):
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    eyes = {name: value for name, value in config["eyes"].items() if name != "kinds"}
+    path.write_text(json.dumps({**config, "eyes": eyes}))
+    with pytest.raises(ModelError, match="lacks kinds"):
+        load_perceiver(folder)
+    config["caution"]["change"]["fog"] = [0.1, 0.2]
+    path.write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="fog"):
+        load_perceiver(folder)

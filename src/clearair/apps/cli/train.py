@@ -147,6 +147,9 @@ def train(
     names = [word for word in words if "=" not in word]
     if len(names) != 1:
         raise click.UsageError(f"Name one recipe; got {', '.join(names) or 'none'}. --list shows them.")
+    check_recipe(names[0])
+    if steps and names == ["recognizer"]:
+        raise click.UsageError("The recognizer is fitted, not trained step by step; views=N draws more.")
     if data is None or out is None:
         raise click.UsageError(f"Missing option '{'--data' if data is None else '--out'}'.")
     if save_if_better and (save is None or not views or names[0] in PERCEIVERS):
@@ -201,6 +204,17 @@ def train(
         if own:
             changes = ["mix.own=0.5", *changes]
         _train_restorer(names[0], how, data, own, out, changes, validation, worth, saving, options)
+
+
+def check_recipe(name: str) -> None:
+    """Raise ConfigError for a recipe that is not listed, with the nearest one."""
+    from clearair.errors import ConfigError
+    from clearair.training.overrides import meant
+    from clearair.training.recipes import RECIPES
+
+    known = [*RECIPES, *PERCEIVERS]
+    if name not in known:
+        raise ConfigError(f"There is no recipe {name!r}{meant(name, known)}; known are {', '.join(known)}.")
 
 
 def _own_pairs(folders: tuple[Path, Path] | None) -> list[tuple[Path, Path]]:

@@ -39,8 +39,20 @@ class EyesConfig:
     """N, labels a region map may use, the background 0 included."""
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            is_tuple = field.name in ("kinds", "far_widths", "near_widths")
+            for entry in value if is_tuple and isinstance(value, tuple) else (value,):
+                wanted = str if field.name == "kinds" else int
+                if type(entry) is not wanted or not entry or (isinstance(entry, int) and entry < 0):
+                    what = "names" if wanted is str else "numbers from 1 on"
+                    raise ConfigError(f"EyesConfig.{field.name} takes {what}, got {value!r}.")
+        if not isinstance(self.kinds, tuple) or len(set(self.kinds)) != len(self.kinds):
+            raise ConfigError(f"EyesConfig.kinds must be different names, got {self.kinds!r}.")
+        if reserved := {"auto", "none"}.intersection(self.kinds):
+            raise ConfigError(f"EyesConfig.kinds: {min(reserved)!r} is what a user says instead of a kind.")
         for name, length in (("far_widths", 4), ("near_widths", 3)):
-            if len(getattr(self, name)) != length:
+            if not isinstance(getattr(self, name), tuple) or len(getattr(self, name)) != length:
                 raise ConfigError(f"EyesConfig.{name} needs {length} entries, got {getattr(self, name)}.")
         if self.near_side % 8 or self.near_side < 8:
             raise ConfigError(f"EyesConfig.near_side must be a multiple of 8, got {self.near_side}.")

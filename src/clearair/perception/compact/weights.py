@@ -7,6 +7,7 @@ where there is one, of the recognizer.
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -101,4 +102,9 @@ def _read_config(values: Any) -> tuple[EyesConfig, bool, Caution]:
         raise ConfigError(f"missing or unknown entries: {', '.join(unfit)}")
     if not isinstance(values["recognizer"], bool) or not isinstance(values["eyes"], dict):
         raise ConfigError("eyes must be an object, recognizer true or false")
-    return EyesConfig.from_dict(values["eyes"]), values["recognizer"], Caution.from_dict(values["caution"])
+    if missing := sorted({field.name for field in fields(EyesConfig)} - set(values["eyes"])):
+        raise ConfigError(f"eyes lacks {', '.join(missing)}")
+    eyes, caution = EyesConfig.from_dict(values["eyes"]), Caution.from_dict(values["caution"])
+    if unknown := sorted({*caution.tone, *caution.change} - set(eyes.kinds)):
+        raise ConfigError(f"caution has ramps of kinds that the eyes do not know: {', '.join(unknown)}")
+    return eyes, values["recognizer"], caution
