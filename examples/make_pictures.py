@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent
 DEGRADED = (skimage.data.chelsea, ("rain", "noise"), 0.4, 3)
 PAIRS = (
     ("noise", skimage.data.coffee, ("noise",), 0.6, 1),
-    ("haze", skimage.data.coffee, ("haze",), 0.5, 2),
+    ("haze", skimage.data.coffee, ("haze",), 0.5, 3),
     ("rain", skimage.data.chelsea, ("rain",), 0.5, 3),
     ("lowlight", lambda: skimage.data.astronaut()[:300], ("lowlight",), 0.35, 4),
 )

@@ -302,6 +302,7 @@ def test_damage_is_named_once_or_again_and_reported_by_the_same_word(folder):
     assert word == "none"
     assert "told none: left as it is" in done.stdout
     assert "1 left as it is" in done.stderr
+    write_photo(Photo(skimage.data.astronaut()), folder / "photo.jpg", overwrite=True)
     word, done = told()
     assert word == "auto"
     assert (

@@ -13,6 +13,8 @@ from clearair.network import BASE, COMPACT, TINY, ClearAIR, Guidance, count_para
 from clearair.network.layers import coarse_part, tonal_part
 from clearair.network.overview import STRIP, THUMBNAIL, survey, survey_rows
 from clearair.network.regions import membership
+from clearair.perception import load_compact
+from clearair.perception.compact.perceiver import CompactPerceiver
 from tests.network.conftest import random_guidance, random_network
 
 
@@ -39,16 +41,23 @@ def test_the_base_preset_has_the_papers_31_million_parameters(dims):
     assert abs(count_parameters(network) - 31e6) <= 1e6
 
 
-def test_the_compact_preset_with_its_perceivers_keeps_to_10_gmacs_and_12_mb():
-    from clearair.perception import load_compact
-
+def test_the_compact_preset_with_its_eyes_keeps_to_10_gmacs_and_12_mb():
     image = torch.rand(1, 3, 256, 256)
-    network, perceiver = ClearAIR(COMPACT).eval(), load_compact()
+    network, perceiver = ClearAIR(COMPACT).eval(), CompactPerceiver(load_compact().eyes)
     with FlopCounterMode(display=False) as counter:
         run(network, image, perceiver.perceive(image))
     assert counter.get_total_flops() / 2 <= 10e9
     parameters = count_parameters(network) + sum(p.numel() for p in perceiver.eyes.parameters())
     assert 2 * parameters <= 12e6
+
+
+def test_the_recognizer_keeps_to_one_gmac_a_picture_of_this_size():
+    recognizer = load_compact().recognizer
+    assert recognizer is not None
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        recognizer.features(torch.rand(1, 3, 256, 256))
+    assert counter.get_total_flops() / 2 <= 1.2e9
+    assert 2 * sum(p.numel() for p in recognizer.parameters()) <= 7e6
 
 
 def test_every_order_of_perception_gives_another_network():

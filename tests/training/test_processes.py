@@ -17,12 +17,22 @@ from sharing import SHARES, recipe, train
 
 from clearair.data.pairs import generator_for
 from clearair.errors import ConfigError
+from clearair.runtime.precision import cpu_computes_bf16
 from clearair.training.checkpoint import load_checkpoint
 from clearair.training.processes import Processes
 from clearair.training.restoration import Lesson, RestorerTask
 from clearair.training.resume import LATEST
 
 HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Sums of several threads are rounded differently, for which bit-for-bit has no patience."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def lesson(data: Path, shares: int, processes: Processes, **changes) -> Lesson:
@@ -119,7 +129,10 @@ def test_two_processes_have_the_losses_and_gradients_of_one_with_the_whole_batch
     assert {"loss", "gradient", "l1", "icrm", "psnr"} < two[0].keys()
     # Convolutions round to 8 bits, and differently for batches of another size.
     for ours, theirs in zip(two, one, strict=True):
+        gradients = [losses.pop("gradient") for losses in (ours, theirs)]
         assert ours == pytest.approx(theirs, rel=0.02)
+        # A step's gradient depends on the weights of the last, which bfloat16 moves apart.
+        assert gradients[0] == pytest.approx(gradients[1], rel=0.3 if cpu_computes_bf16() else 0.02)
     assert two[0] != pytest.approx(one[1], rel=0.02)
 
 
