@@ -15,8 +15,8 @@ from clearair.errors import ConfigError
 from clearair.perception.compact.perceiver import CompactPerceiver
 from clearair.perception.compact.weights import load_perceiver
 from clearair.training.perceivers.examples import draw_unit, load_sources, units, validation
+from clearair.training.perceivers.observations import Observations
 from clearair.training.perceivers.recognition import (
-    Observations,
     RecognizerRecipe,
     best_blend,
     calibrate,

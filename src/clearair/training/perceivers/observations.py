@@ -1,0 +1,102 @@
+"""What the recognizer is fitted to: what was seen of pictures, what is known of them, and its place on disk.
+
+Shapes: N pictures, K kinds, D entries of what the head reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from clearair.data.splits import UNUSUAL
+from clearair.errors import ConfigError
+from clearair.perception.compact.eyes import CompactEyes, picture_clues
+from clearair.perception.compact.recognition import Recognizer
+from clearair.training.perceivers.examples import Example
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What was seen of N pictures, and what is known about them."""
+
+    seen: Tensor
+    """(N, D) statistics of the backbone and clues of the eyes."""
+    told: Tensor
+    """(N, K) logits that the eyes alone give."""
+    label: Tensor
+    """(N, K): 1, 0, or NaN where nobody knows."""
+    weight: Tensor
+    """(N, K)."""
+    groups: tuple[str, ...]
+    """Where each comes from."""
+
+    def of(self, chosen: Tensor) -> Observations:
+        """Those that are chosen, (N,) bool."""
+        rows = chosen.nonzero()[:, 0]
+        groups = tuple(self.groups[row] for row in rows.tolist())
+        return Observations(self.seen[rows], self.told[rows], self.label[rows], self.weight[rows], groups)
+
+    @property
+    def usual(self) -> Tensor:
+        """(N,) bool: all but photographs that are unusual on purpose, which are many times rarer in life."""
+        unusual = tuple(f"undamaged {why}" for why in UNUSUAL)
+        return torch.tensor([not group.startswith(unusual) for group in self.groups])
+
+    @classmethod
+    def joined(cls, parts: list[Observations]) -> Observations:
+        """All of several."""
+        return cls(
+            torch.cat([part.seen for part in parts]),
+            torch.cat([part.told for part in parts]),
+            torch.cat([part.label for part in parts]),
+            torch.cat([part.weight for part in parts]),
+            tuple(group for part in parts for group in part.groups),
+        )
+
+
+@torch.no_grad()
+def observe(eyes: CompactEyes, recognizer: Recognizer, examples: Iterable[Example]) -> Observations:
+    """Look at examples."""
+    seen, told, label, weight, groups = [], [], [], [], []
+    for example in examples:
+        sight = eyes(example.images)
+        features = recognizer.features(example.images)
+        seen.append(torch.cat([features, picture_clues(sight).float()], dim=1))
+        told.append(eyes.picture_kind_logits(sight).float())
+        label.append(example.label)
+        weight.append(example.weight)
+        groups += [example.group] * len(example.images)
+    # Rounded at once, as it is kept: a run that is resumed fits the same numbers.
+    rounded = torch.cat(seen).half().float()
+    return Observations(rounded, torch.cat(told), torch.cat(label), torch.cat(weight), tuple(groups))
+
+
+def keep(seen: Observations, path: Path, whose: str) -> None:
+    """Write what was seen, whole or not at all, with who saw it and how it was drawn."""
+    tensors = {"seen": seen.seen.half(), "told": seen.told, "label": seen.label, "weight": seen.weight}
+    plain = {name: value.contiguous() for name, value in tensors.items()}
+    partial = path.with_suffix(".partial")
+    save_file(plain, partial, {"groups": "\n".join(seen.groups), "whose": whose})
+    partial.replace(path)
+
+
+def kept(path: Path, whose: str) -> Observations | None:
+    """What was kept; None when nothing was, or it is damaged. Raises ConfigError when others saw it."""
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            described = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError:
+        return None
+    if described["whose"] != whose:
+        raise ConfigError(f"{path}: was seen by other eyes or drawn by another recipe; choose another --out.")
+    groups = tuple(described["groups"].split("\n"))
+    return Observations(tensors["seen"].float(), tensors["told"], tensors["label"], tensors["weight"], groups)
