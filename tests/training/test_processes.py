@@ -128,11 +128,12 @@ def test_two_processes_have_the_losses_and_gradients_of_one_with_the_whole_batch
     two, one = losses(runs / f"two-{shares}"), losses(runs / f"one-{shares}")
     assert {"loss", "gradient", "l1", "icrm", "psnr"} < two[0].keys()
     # Convolutions round to 8 bits, and differently for batches of another size.
-    for ours, theirs in zip(two, one, strict=True):
+    for step, (ours, theirs) in enumerate(zip(two, one, strict=True)):
         gradients = [losses.pop("gradient") for losses in (ours, theirs)]
         assert ours == pytest.approx(theirs, rel=0.02)
-        # A step's gradient depends on the weights of the last, which bfloat16 moves apart.
-        assert gradients[0] == pytest.approx(gradients[1], rel=0.3 if cpu_computes_bf16() else 0.02)
+        # Later gradients depend on the weights of the steps before, which bfloat16 moves apart.
+        loose = step > 0 and cpu_computes_bf16()
+        assert gradients[0] == pytest.approx(gradients[1], rel=0.3 if loose else 0.02)
     assert two[0] != pytest.approx(one[1], rel=0.02)
 
 

@@ -46,8 +46,6 @@ class CompactPerceiver:
         self.recognizer = recognizer
         if recognizer is not None:
             recognizer.eval().requires_grad_(False)
-            # Depthwise convolutions run several times faster with the channels innermost.
-            self.recognizer = recognizer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.caution = caution or Caution()
         self._radius = eyes.region_radius  # asked once: of a graphics card it must be waited for
 

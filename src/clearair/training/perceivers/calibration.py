@@ -55,23 +55,37 @@ def fit_head(
     """
     mean, spread = embeddings.mean(dim=0), embeddings.std(dim=0).clamp_min(1e-6)
     scaled = (embeddings - mean) / spread
-    weight = torch.zeros(present.shape[1], embeddings.shape[1], requires_grad=True)
-    bias = torch.zeros(present.shape[1], requires_grad=True)
-    counts = counts / counts.mean(dim=0)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=300, line_search_fn="strong_wolfe")
+    counts = counts / counts.sum(dim=0)
+    weight, bias = regress(scaled, present.float(), counts, ridge, importance)
+    plain = weight / spread
+    return plain, bias - plain @ mean
+
+
+def regress(
+    scaled: Tensor, target: Tensor, counts: Tensor, ridge: Tensor | float, importance: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Logistic regression of targets (N, K) in [0, 1] on clues (N, D) of unit spread: (K, D) and bias (K,).
+
+    `counts` (N, K) are weights of the losses, `importance` (K,) those of what is there, `ridge`, one
+    number or (K,), those of the squared norms of the rows.
+    """
+    rows = torch.zeros(target.shape[1], scaled.shape[1], requires_grad=True)
+    bias = torch.zeros(target.shape[1], requires_grad=True)
+    optimizer = torch.optim.LBFGS([rows, bias], max_iter=250, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
         each = F.binary_cross_entropy_with_logits(
-            scaled @ weight.T + bias, present.float(), pos_weight=importance, reduction="none"
+            scaled @ rows.T + bias, target, pos_weight=importance, reduction="none"
         )
-        loss = ((each * counts).mean(dim=0) + ridge * weight.square().sum(dim=1)).sum()
+        norms = rows.square()
+        penalty = ridge * norms.sum() if isinstance(ridge, float) else ridge @ norms.sum(dim=1)
+        loss = (each * counts).sum() + penalty
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    plain = weight.detach() / spread
-    return plain, bias.detach() - plain @ mean
+    return rows.detach(), bias.detach()
 
 
 @torch.no_grad()

@@ -29,6 +29,7 @@ from clearair.perception.compact.recognition import CERTAIN, OUTLIER, Recognizer
 from clearair.perception.compact.weights import load_perceiver, new_recognizer, save_perceiver, shipped_folder
 from clearair.perception.confidence import Caution, Ramp
 from clearair.perception.protocol import fingerprint
+from clearair.training.perceivers.calibration import regress
 from clearair.training.perceivers.examples import MADE, draw_unit, load_sources, units, validation
 from clearair.training.perceivers.observations import Observations, keep, kept, observe
 from clearair.weights import read_weight_file
@@ -129,8 +130,7 @@ def starting_point(folder: Path | None = None) -> tuple[CompactEyes, Recognizer,
         recognizer = new_recognizer(eyes.config)
         backbone = from_published(published_backbone()).state_dict()
         recognizer.backbone.load_state_dict({name: value.half().float() for name, value in backbone.items()})
-    recognizer = recognizer.eval().requires_grad_(False)
-    return eyes, recognizer.to(memory_format=torch.channels_last), caution  # type: ignore[call-overload]
+    return eyes, recognizer.eval().requires_grad_(False), caution
 
 
 def fit(seen: Tensor, label: Tensor, weight: Tensor, ridge: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -143,20 +143,8 @@ def fit(seen: Tensor, label: Tensor, weight: Tensor, ridge: float) -> tuple[Tens
     scaled = ((seen - mean) / spread).clamp(-OUTLIER, OUTLIER)
     known = weight * ~label.isnan()
     known = known / known.sum(dim=0).clamp_min(1e-6)
-    target = label.nan_to_num()
-    rows = torch.zeros(label.shape[1], seen.shape[1], requires_grad=True)
-    bias = torch.zeros(label.shape[1], requires_grad=True)
-    optimizer = torch.optim.LBFGS([rows, bias], max_iter=250, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        each = F.binary_cross_entropy_with_logits(scaled @ rows.T + bias, target, reduction="none")
-        loss = (each * known).sum() + ridge * rows.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return mean, spread, rows.detach(), bias.detach()
+    rows, bias = regress(scaled, label.nan_to_num(), known, ridge)
+    return mean, spread, rows, bias
 
 
 def calibrate(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
