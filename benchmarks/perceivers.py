@@ -146,7 +146,9 @@ def report_parts(perceiver: CompactPerceiver, photos: list[torch.Tensor], draws:
             labels[:, : labels.shape[1] // 2] = 1
             labels = labels if seed % 2 else 1 - labels
             image = np.where(labels[..., None] == 1, damage(photo, (kind,), seed)[0], image)
-            sides = perceiver.probabilities(perceiver.local_degradation(image, labels))[:, column]
+            sides = perceiver.probabilities(perceiver.local_degradation(perceiver.look(image), labels))[
+                :, column
+            ]
             whole = perceiver.perceive_image(image).probabilities[column]
             rows.append([sides[1] > 0.5, sides[1], sides[0] > 0.5, whole > 0.5])
         print(f"| {kind} | " + " | ".join(f"{value:.3f}" for value in np.mean(rows, axis=0)) + " |")

@@ -23,7 +23,7 @@ from clearair.data.photos import find_photos
 from clearair.image import read_photo, to_depth
 from clearair.perception import load_compact
 from clearair.perception.compact.perceiver import CompactPerceiver
-from clearair.perception.percepts import Percepts
+from clearair.percepts import Percepts
 
 DAMAGED = {
     "real/rain": "rain",

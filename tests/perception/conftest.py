@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
 from clearair.perception.compact.perceiver import CompactPerceiver
+from clearair.percepts import Percepts
 
 TINY = EyesConfig(
     far_pixels=64 * 64,
@@ -44,3 +45,11 @@ def astronaut() -> NDArray[np.uint8]:
     """A photograph, 256 x 256."""
     pairs = skimage.data.astronaut().reshape(256, 2, 256, 2, 3)
     return pairs.mean(axis=(1, 3)).round().astype(np.uint8)
+
+
+def same_percepts(one: Percepts, other: Percepts) -> bool:
+    """Whether two looks found exactly the same."""
+    values = [{**vars(each), **vars(each.guidance)} for each in (one, other)]
+    return all(
+        np.array_equal(mine, values[1][name]) for name, mine in values[0].items() if name != "guidance"
+    )

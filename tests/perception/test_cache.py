@@ -1,35 +1,28 @@
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from clearair.errors import OutputError
-from clearair.perception import Percepts
 from clearair.perception.cache import CachedPerceiver
 from clearair.perception.compact.eyes import CompactEyes
 from clearair.perception.compact.perceiver import CompactPerceiver
-from tests.perception.conftest import TINY
-
-
-def same(one: Percepts, other: Percepts) -> bool:
-    return all(
-        np.array_equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(Percepts)
-    )
+from tests.perception.conftest import TINY, same_percepts
 
 
 def files(folder):
     return sorted(folder.glob("*/*.safetensors"))
 
 
-def test_what_was_perceived_once_is_read_and_the_same(tiny_perceiver, astronaut, tmp_path):
+def test_what_was_perceived_once_is_read_and_the_same_percepts(tiny_perceiver, astronaut, tmp_path):
     cached = CachedPerceiver(tiny_perceiver, tmp_path)
     first = cached.perceive_image(astronaut)
-    assert same(first, tiny_perceiver.perceive_image(astronaut))
+    assert same_percepts(first, tiny_perceiver.perceive_image(astronaut))
     again = CachedPerceiver(tiny_perceiver, tmp_path)
-    assert same(again.perceive_image(astronaut), first)
+    assert same_percepts(again.perceive_image(astronaut), first)
     assert (again.hits, again.misses) == (1, 0)
     assert cached.identity == tiny_perceiver.identity
 
@@ -60,7 +53,7 @@ def test_training_and_restoring_share_entries(tiny_perceiver, astronaut, tmp_pat
         guidance = cached.perceive(image)
     assert (cached.hits, cached.misses) == (1, 1)
     np.testing.assert_array_equal(guidance.labels[0], percepts.labels)
-    np.testing.assert_array_equal(guidance.quality[0], percepts.quality)
+    np.testing.assert_array_equal(guidance.quality, percepts.guidance.quality)
 
 
 @pytest.mark.parametrize("length", [0, 100, -1])
@@ -70,7 +63,7 @@ def test_a_damaged_entry_is_perceived_again(length, tiny_perceiver, astronaut, t
     (path,) = files(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[:length])
-    assert same(cached.perceive_image(astronaut), first)
+    assert same_percepts(cached.perceive_image(astronaut), first)
     assert path.read_bytes() == whole
 
 
@@ -102,11 +95,11 @@ def test_percepts_without_words_come_back(tiny_perceiver, astronaut, tmp_path):
 
         def perceive_image(self, image):
             seen = tiny_perceiver.perceive_image(image)
-            nothing = np.zeros((len(seen.local_degradation), 0), np.float32)
+            nothing = np.zeros((seen.guidance.regions, 0), np.float32)
             return replace(seen, names=(), probabilities=nothing[0], local_probabilities=nothing)
 
     cached = CachedPerceiver(Wordless(), tmp_path)
-    assert same(cached.perceive_image(astronaut), cached.perceive_image(astronaut))
+    assert same_percepts(cached.perceive_image(astronaut), cached.perceive_image(astronaut))
     assert cached.hits == 1
 
 

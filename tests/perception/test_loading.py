@@ -109,7 +109,7 @@ def test_noise_is_found_where_it_is(astronaut):
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (2000, 50), (480, 640)])
 def test_black_images_of_any_size_are_perceived(size):
     percepts = load_compact().perceive_image(np.zeros((*size, 3), np.uint8))
-    assert np.isfinite(percepts.quality).all()
+    assert np.isfinite(percepts.guidance.quality).all()
     assert len(np.unique(percepts.labels)) == 1
 
 

@@ -14,6 +14,7 @@ from clearair.perception import Degradation
 from clearair.perception.choice import Choice
 from clearair.perception.compact.perceiver import CompactPerceiver
 from clearair.perception.compact.roles import CompactDegradation, CompactQuality, CompactRegions
+from clearair.perception.compact.weights import shipped_folder
 from clearair.perception.confidence import Caution
 from clearair.perception.mixed import MixedPerceiver
 from clearair.restorer import Restorer
@@ -76,9 +77,11 @@ def test_each_answers_its_question(mixed, tiny_perceiver, astronaut):
     assert percepts.score == pytest.approx(tiny_perceiver.perceive_image(astronaut).score)
     assert percepts.labels[0, 0] == 1
     assert percepts.labels[0, -1] == 0
-    np.testing.assert_allclose(percepts.local_degradation[1], _unit(astronaut[:, :128].reshape(-1, 3)))
+    np.testing.assert_allclose(
+        percepts.guidance.local_degradation[0, 1], _unit(astronaut[:, :128].reshape(-1, 3))
+    )
     # Regions that this image does not have are told what is true of the whole.
-    np.testing.assert_array_equal(percepts.local_degradation[3], percepts.degradation)
+    np.testing.assert_array_equal(percepts.guidance.local_degradation[0, 3], percepts.guidance.degradation[0])
 
 
 def test_the_three_compact_roles_together_say_what_the_compact_perceiver_says(tiny_perceiver, astronaut):
@@ -86,8 +89,9 @@ def test_the_three_compact_roles_together_say_what_the_compact_perceiver_says(ti
     mixed = MixedPerceiver(*(role(tiny_perceiver) for role in roles))
     one, other = mixed.perceive_image(astronaut), tiny_perceiver.perceive_image(astronaut)
     np.testing.assert_array_equal(one.labels, other.labels)
-    for name in ("quality", "content", "degradation", "probabilities"):
-        np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-5)
+    for name in ("quality", "content", "degradation"):
+        np.testing.assert_allclose(getattr(one.guidance, name), getattr(other.guidance, name), atol=1e-5)
+    np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
     assert one.local_probabilities.shape == other.local_probabilities.shape
 
 
@@ -117,8 +121,8 @@ def test_a_batch_is_told_what_each_image_is_told(mixed, astronaut):
         guidance = mixed.perceive(images)
     alone = mixed.perceive_image(np.ascontiguousarray(astronaut[::-1]))
     np.testing.assert_array_equal(guidance.labels[1], alone.labels)
-    np.testing.assert_allclose(guidance.quality[1], alone.quality, atol=1e-6)
-    np.testing.assert_allclose(guidance.local_degradation[1], alone.local_degradation, atol=1e-6)
+    np.testing.assert_allclose(guidance.quality[1], alone.guidance.quality[0], atol=1e-6)
+    np.testing.assert_allclose(guidance.local_degradation[1], alone.guidance.local_degradation[0], atol=1e-6)
 
 
 def test_other_arrays_are_refused(mixed):
@@ -165,3 +169,33 @@ def test_a_choice_that_is_no_name_is_refused(text):
 def test_a_choice_names_weights(tmp_path):
     with pytest.raises(ModelError, match="nowhere"):
         Choice(regions=f"compact={tmp_path / 'nowhere'}").load()
+
+
+class CountingPerceiver(CompactPerceiver):
+    """Counts its looks."""
+
+    looks = 0
+
+    def look(self, image):
+        self.looks += 1
+        return super().look(image)
+
+
+def test_an_embedded_perceiver_in_several_roles_looks_at_each_image_once(tiny_perceiver, astronaut):
+    perceiver = CountingPerceiver(tiny_perceiver.eyes)
+    other = np.ascontiguousarray(astronaut[::-1])
+    mixed = MixedPerceiver(
+        *(role(perceiver) for role in (CompactQuality, CompactRegions, CompactDegradation))
+    )
+    mixed.perceive_images([astronaut, other])
+    assert perceiver.looks == 2
+    # A look is not kept beyond the call: the image may have changed.
+    mixed.perceive_images([astronaut])
+    assert perceiver.looks == 3
+
+
+def test_a_choice_loads_the_embedded_perceiver_once():
+    loaded = Choice(regions="compact", quality="compact", degradation="compact")
+    assert isinstance(loaded.load(), CompactPerceiver)
+    mix = Choice(quality=f"compact={shipped_folder()}", regions=f"compact={shipped_folder()}").load()
+    assert mix.quality._perceiver is mix.regions._perceiver

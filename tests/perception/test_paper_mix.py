@@ -44,9 +44,12 @@ def test_they_perceive_a_photograph(files, astronaut):
     perceiver = choice(files).load()
     percepts, identity = perceiver.perceive_image(astronaut), perceiver.identity
     assert identity.name == "deqa + sam2 + daclip"
-    assert percepts.quality.shape == (identity.quality_dim,)
+    assert percepts.guidance.quality.shape == (
+        1,
+        identity.quality_dim,
+    )
     assert percepts.labels.shape == astronaut.shape[:2]
-    assert percepts.local_degradation.shape == (17, identity.degradation_dim)
+    assert percepts.guidance.local_degradation.shape == (1, 17, identity.degradation_dim)
     assert percepts.local_probabilities.shape == (17, 10)
     assert percepts.to_dict()["change"] == 1
 
@@ -54,7 +57,7 @@ def test_they_perceive_a_photograph(files, astronaut):
 @pytest.mark.parametrize("size", [(1, 1), (4, 160), (50, 30)])
 def test_they_perceive_black_images_of_any_shape(files, size):
     percepts = choice(files).load().perceive_image(np.zeros((*size, 3), np.uint8))
-    assert np.isfinite(percepts.quality).all()
+    assert np.isfinite(percepts.guidance.quality).all()
     assert percepts.labels.shape == size
 
 

@@ -11,6 +11,7 @@ from clearair.errors import ModelError
 from clearair.models import load_model
 from clearair.models.stamp import PerceiverStamp
 from clearair.network import TINY, ClearAIR, Guidance
+from clearair.network.guidance import to_arrays
 from clearair.perception import Percepts, load_compact
 from clearair.perception.protocol import Identity
 from clearair.restorer import Restorer
@@ -44,15 +45,10 @@ class BrightnessPerceiver:
         return Percepts(
             score=5.0,
             levels=np.eye(5, dtype=np.float32)[0],
-            quality=guidance.quality[0].numpy(),
-            labels=guidance.labels[0].numpy(),
-            content=guidance.content[0].numpy(),
-            degradation=guidance.degradation[0].numpy(),
-            local_degradation=guidance.local_degradation[0].numpy(),
+            guidance=to_arrays(guidance),
             names=("darkness",),
             probabilities=np.ones(1, np.float32),
             local_probabilities=np.ones((TINY.region_count, 1), np.float32),
-            shares=np.array([0, 1, 1], np.float32),
         )
 
 
@@ -66,7 +62,7 @@ def test_a_restorer_is_guided_by_any_perceiver(restorer):
     result = restorer(np.full((40, 50, 3), 90, np.uint8))
     assert result.image.shape == (40, 50, 3)
     assert result.percepts.names == ("darkness",)
-    assert result.percepts.quality == pytest.approx(90 / 255)
+    assert result.percepts.guidance.quality == pytest.approx(90 / 255)
 
 
 def test_a_model_records_what_its_perceiver_says_of_itself(restorer, tmp_path):

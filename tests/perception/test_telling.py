@@ -10,7 +10,6 @@ from clearair.errors import UsageError
 from clearair.perception import load_compact
 from clearair.perception.cache import CachedPerceiver
 from clearair.perception.daclip.tokens import WORDS
-from clearair.perception.guidance import to_guidance
 from clearair.perception.telling import (
     caution_of,
     check_kinds,
@@ -21,6 +20,7 @@ from clearair.perception.telling import (
     tell,
     told,
 )
+from tests.perception.conftest import same_percepts
 
 KINDS = ("noise", "jpeg", "haze", "rain", "raindrop", "snow", "blur", "lowlight")
 
@@ -97,19 +97,17 @@ def test_named_kinds_are_sure_and_all_others_absent_everywhere(percepts):
     }
     assert (said.local_probabilities == said.probabilities).all()
     assert said.local_probabilities.shape == percepts.local_probabilities.shape
-    np.testing.assert_array_equal(said.degradation, percepts.degradation)
-    guidance = to_guidance(said)
-    assert (float(guidance.tone), float(guidance.change)) == (1.0, 1.0)
-    nothing = to_guidance(told(percepts, ()))
-    assert (float(nothing.tone), float(nothing.change)) == (0.0, 0.0)
-    assert float(to_guidance(told(percepts, ("noise",))).tone) == 0.0
+    np.testing.assert_array_equal(said.guidance.degradation, percepts.guidance.degradation)
+    assert (said.tone, said.change) == (1.0, 1.0)
+    nothing = told(percepts, ())
+    assert (nothing.tone, nothing.change) == (0.0, 0.0)
+    assert told(percepts, ("noise",)).tone == 0.0
 
 
 def test_a_cache_tells_what_its_perceiver_tells(perceiver, percepts, tmp_path):
     cached = CachedPerceiver(perceiver, tmp_path)
     ours, its = (tell(who, percepts, ("haze",)) for who in (perceiver, cached))
-    for name, value in vars(ours).items():
-        np.testing.assert_array_equal(value, getattr(its, name))
+    assert same_percepts(ours, its)
 
 
 def test_what_is_listed_is_what_speaks_for_a_change(perceiver, percepts):

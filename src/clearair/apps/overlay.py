@@ -13,7 +13,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from clearair.image import Photo, to_depth
-from clearair.perception.percepts import LEVELS, Percepts
+from clearair.percepts import LEVELS, Percepts
 
 _OPACITY = 0.5
 _NARROWEST = 420

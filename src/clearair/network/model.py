@@ -15,12 +15,12 @@ from clearair.errors import ConfigError
 from clearair.network.blocks import make_block
 from clearair.network.config import NetworkConfig
 from clearair.network.degradation import ContentTokens, DegradationGuidance, DegradationPrompt
-from clearair.network.guidance import Guidance
 from clearair.network.layers import Conv2d, at_least_float32, coarse_part, tonal_part, without_lattice
 from clearair.network.overview import Overview, survey
 from clearair.network.quality import QualityAdapter, QualityGuidance
 from clearair.network.regions import RegionAttention, RegionTokens, membership
 from clearair.network.tone import Tone, ToneStage
+from clearair.percepts import Guidance
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearair.errors import UsageError
-from clearair.perception.percepts import LEVELS, Degradation, Percepts, Quality
+from clearair.percepts import LEVELS, Degradation, Percepts, Quality
 
 if TYPE_CHECKING:
     from clearair.perception.compact.perceiver import CompactPerceiver

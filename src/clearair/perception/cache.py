@@ -22,21 +22,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
-from clearair.errors import OutputError
+from clearair.errors import ConfigError, OutputError
 from clearair.image import write_atomically
-from clearair.network.guidance import Guidance
+from clearair.network.guidance import joined, to_tensors
 from clearair.perception.confidence import Caution
-from clearair.perception.guidance import stacked_guidance
-from clearair.perception.percepts import Percepts
 from clearair.perception.protocol import Identity, Perceiver
 from clearair.perception.telling import caution_of, known_kinds, tell
+from clearair.percepts import Guidance, Percepts
 
 LIMIT = 4_000_000_000
 """Bytes that a cache may grow to; beyond it what was not used for longest goes."""
 
 _SUFFIX = ".safetensors"
-_PLAIN = ("score", "names", "labels")
-_VERSION = 2
+_ARRAYS = ("levels", "probabilities", "local_probabilities")
+_VERSION = 3
 """Of the entries; those of another one are not found."""
 
 
@@ -93,7 +92,7 @@ class CachedPerceiver:
         pixels = (images.detach().float().clamp(0, 1) * 255).round().to("cpu", torch.uint8)
         with torch.autocast(images.device.type, enabled=False):
             seen = [self.perceive_image(image.permute(1, 2, 0).contiguous().numpy()) for image in pixels]
-        return stacked_guidance(seen).to(images.device)
+        return joined([to_tensors(one.guidance) for one in seen]).to(images.device)
 
     def perceive_image(self, image: NDArray[Any]) -> Percepts:
         """One RGB image (H, W, 3), uint8, uint16 or float in [0, 1], of any size. Raises ImageError."""
@@ -146,14 +145,11 @@ def _hash(image: NDArray[Any]) -> str:
 
 
 def _encoded(percepts: Percepts) -> bytes:
-    arrays = {
-        field.name: np.ascontiguousarray(getattr(percepts, field.name))
-        for field in fields(Percepts)
-        if field.name not in _PLAIN
-    }
+    arrays = {name: np.ascontiguousarray(getattr(percepts, name)) for name in _ARRAYS}
+    for field in fields(Guidance):
+        arrays[field.name] = np.ascontiguousarray(getattr(percepts.guidance, field.name))
     # A label map is as large as the image, and mostly says the same thing again.
-    packed = zlib.compress(np.ascontiguousarray(percepts.labels).tobytes(), 1)
-    arrays["labels"] = np.frombuffer(packed, np.uint8)
+    arrays["labels"] = np.frombuffer(zlib.compress(arrays["labels"].tobytes(), 1), np.uint8)
     plain = {"score": percepts.score, "names": percepts.names, "size": percepts.labels.shape}
     return save(arrays, {"percepts": json.dumps(plain)})
 
@@ -167,13 +163,10 @@ def _read(path: Path) -> Percepts | None:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             plain = json.loads(file.metadata()["percepts"])
         labels = np.frombuffer(zlib.decompress(arrays.pop("labels").tobytes()), np.uint8)
-        percepts = Percepts(
-            score=plain["score"],
-            names=tuple(plain["names"]),
-            labels=labels.reshape(plain["size"]).copy(),
-            **arrays,
-        )
+        own = {name: arrays.pop(name) for name in _ARRAYS}
+        guidance = Guidance(labels=labels.reshape(1, *plain["size"]).copy(), **arrays)
+        percepts = Percepts(plain["score"], guidance=guidance, names=tuple(plain["names"]), **own)
         path.touch()
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, zlib.error):
+    except (SafetensorError, ConfigError, OSError, ValueError, KeyError, TypeError, zlib.error):
         return None
     return percepts

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from clearair.errors import UsageError
 
 if TYPE_CHECKING:
-    from clearair.perception.protocol import Perceiver
+    from clearair.perception.compact.perceiver import CompactPerceiver
+    from clearair.perception.protocol import Perceiver, QualityRole
 
 
 @dataclass(frozen=True)
@@ -28,24 +31,41 @@ class Choice:
 
         Raises ModelError and UsageError.
         """
-        from clearair.perception import load_compact, load_degradation, load_quality, load_regions
+        from clearair.perception import load_compact, load_degradation, load_regions
 
         if self == Choice():
             return load_compact(device=device)
+        from clearair.perception.compact.roles import CompactDegradation, CompactRegions
         from clearair.perception.mixed import MixedPerceiver
+
+        # Loaded once for all roles, so that they can share one look at each image.
+        compact = cache(lambda weights: load_compact(weights, device=device))
+        regions, region_weights = _parts(self.regions)
+        degradation, degradation_weights = _parts(self.degradation)
+        return MixedPerceiver(
+            self._load_quality(compact, device),
+            CompactRegions(compact(region_weights))
+            if regions == "compact"
+            else load_regions(regions, region_weights, device=device),
+            CompactDegradation(compact(degradation_weights))
+            if degradation == "compact"
+            else load_degradation(degradation, degradation_weights, device=device),
+        )
+
+    def _load_quality(self, compact: Callable[[str | None], CompactPerceiver], device: str) -> QualityRole:
+        from clearair.perception import load_quality
+        from clearair.perception.compact.roles import CompactQuality
 
         name, weights = _parts(self.quality)
         if name == "deqa":  # it stays where it is loaded, and in 32 bits fits few machines
             precision = self.quality_precision or "bf16"
-            quality = load_quality(name, weights, device=self.quality_device or "auto", precision=precision)
-        elif self.quality_precision or self.quality_device:
+            return load_quality(name, weights, device=self.quality_device or "auto", precision=precision)
+        if self.quality_precision or self.quality_device:
             raise UsageError(f"A precision and a device of quality are for deqa=FOLDER, not for {name!r}.")
-        else:
-            quality = load_quality(name, weights, device=device)
-        return MixedPerceiver(
-            quality,
-            load_regions(*_parts(self.regions), device=device),
-            load_degradation(*_parts(self.degradation), device=device),
+        return (
+            CompactQuality(compact(weights))
+            if name == "compact"
+            else load_quality(name, weights, device=device)
         )
 
 

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from clearair.errors import ImageError
 from clearair.image import to_depth
-from clearair.network.guidance import Guidance
+from clearair.network.guidance import joined, to_tensors
 from clearair.perception.compact.arrays import check_image
-from clearair.perception.guidance import stacked_guidance
-from clearair.perception.percepts import Degradation, Floats, Labels, Percepts
+from clearair.perception.compact.roles import sharing_looks
 from clearair.perception.protocol import DegradationRole, Identity, QualityRole, RegionRole
+from clearair.percepts import Degradation, Floats, Guidance, Labels, Percepts
 
 
 class MixedPerceiver:
@@ -57,7 +57,8 @@ class MixedPerceiver:
         arrays = [np.ascontiguousarray(image.permute(1, 2, 0).numpy()) for image in pixels]
         # A frozen perceiver says the same in a training loop's mixed precision as without.
         with torch.autocast(images.device.type, enabled=False):
-            return stacked_guidance(self.perceive_images(arrays)).to(images.device)
+            seen = [to_tensors(percepts.guidance) for percepts in self.perceive_images(arrays)]
+            return joined(seen).to(images.device)
 
     def perceive_image(self, image: NDArray[Any]) -> Percepts:
         """One RGB image (H, W, 3), uint8, uint16 or float in [0, 1], of any size.
@@ -70,10 +71,11 @@ class MixedPerceiver:
         return self.perceive_images([to_depth(image, np.dtype(np.uint8))])[0]
 
     def perceive_images(self, images: list[NDArray[np.uint8]]) -> list[Percepts]:
-        """Each of B images (H, W, 3)."""
-        quality = self.quality.assess(images)
-        labels = self.regions.segment(images)
-        found = self.degradation.identify(images, labels)
+        """Each of B images (H, W, 3); an embedded perceiver in several roles looks at each once."""
+        with sharing_looks():
+            quality = self.quality.assess(images)
+            labels = self.regions.segment(images)
+            found = self.degradation.identify(images, labels)
         return [
             self._percepts(
                 (float(quality.score[index]), quality.levels[index], quality.embedding[index]),
@@ -101,16 +103,21 @@ class MixedPerceiver:
         said = self.degradation.probabilities(local)
         probabilities = nothing if found.probabilities is None else found.probabilities[index]
         shares = self.degradation.caution.shares(probabilities[None], names)
+        guidance = Guidance(
+            quality=quality[2][None],
+            labels=labels[None],
+            content=found.content[index : index + 1],
+            degradation=whole[None],
+            local_degradation=local[None],
+            tone=shares.tone,
+            change=shares.change,
+            coarse=shares.coarse,
+        )
         return Percepts(
             score=quality[0],
             levels=quality[1],
-            quality=quality[2],
-            labels=labels,
-            content=found.content[index],
-            degradation=whole,
-            local_degradation=local,
+            guidance=guidance,
             names=names,
             probabilities=probabilities,
             local_probabilities=np.zeros((count, 0), np.float32) if said is None else said,
-            shares=np.concatenate([shares.tone, shares.change, shares.coarse]).astype(np.float32),
         )

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from numpy.typing import NDArray
 
 from clearair.perception.confidence import Caution
-from clearair.perception.percepts import Degradation, Floats, Labels, Percepts, Quality
+from clearair.percepts import Degradation, Floats, Labels, Percepts, Quality
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from clearair.network.guidance import Guidance
+    from clearair.percepts import Guidance
 
 
 @dataclass(frozen=True)

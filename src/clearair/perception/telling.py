@@ -15,8 +15,8 @@ import numpy as np
 from clearair.errors import UsageError
 from clearair.outcome import Outcome
 from clearair.perception.confidence import Caution, share_out
-from clearair.perception.percepts import Percepts
 from clearair.perception.protocol import Perceiver
+from clearair.percepts import Percepts
 
 Damage = str | Collection[str]
 """What `--damage` and `damage=` take: "auto", "none", "haze,rain" or ["haze", "rain"]."""
@@ -95,8 +95,8 @@ def told(percepts: Percepts, kinds: Sequence[str]) -> Percepts:
     present = np.array([name in kinds for name in percepts.names], np.float32)  # (K,)
     local = np.broadcast_to(present, percepts.local_probabilities.shape).copy()  # (N, K)
     allowed = Caution().shares(present[None], percepts.names)  # all ramps agree on what is sure
-    shares = np.concatenate([allowed.tone, allowed.change, allowed.coarse]).astype(np.float32)
-    return replace(percepts, probabilities=present, local_probabilities=local, shares=shares)
+    guidance = replace(percepts.guidance, tone=allowed.tone, change=allowed.change, coarse=allowed.coarse)
+    return replace(percepts, guidance=guidance, probabilities=present, local_probabilities=local)
 
 
 def found_in(percepts: Percepts, caution: Caution) -> dict[str, float]:

@@ -13,10 +13,10 @@ from torch import Tensor
 from clearair.errors import UsageError
 from clearair.image import to_depth
 from clearair.network import ClearAIR
+from clearair.network.guidance import to_tensors
 from clearair.network.model import Judgement
 from clearair.network.overview import survey_rows
-from clearair.perception.guidance import to_guidance
-from clearair.perception.percepts import Percepts
+from clearair.percepts import Percepts
 from clearair.runtime.precision import Precision, choose_precision, computing_in
 from clearair.tiling import Window
 
@@ -39,7 +39,7 @@ class PyTorchRuntime:
 
         The picture is read in strips, so that memory grows with its width alone.
         """
-        guidance = to_guidance(percepts).to(self.device)
+        guidance = to_tensors(percepts.guidance).to(self.device)
 
         def rows(top: int, bottom: int) -> tuple[Tensor, Tensor]:
             strip = to_depth(pixels[top:bottom], np.dtype(np.float32))

@@ -84,7 +84,7 @@ def test_a_batch_and_a_picture_are_told_alike(tiny_eyes, recognizer):
     there = torch.tensor([[float(name in ("rain", "haze")) for name in percepts.names]])
     declared = perceiver.declared(guidance, there)
     torch.testing.assert_close(
-        torch.from_numpy(percepts.degradation), declared.degradation[0], atol=1e-3, rtol=0
+        torch.from_numpy(percepts.guidance.degradation), declared.degradation, atol=1e-3, rtol=0
     )
     assert percepts.change == float(declared.change) == 1
     assert percepts.tone == float(declared.tone) == 1
@@ -93,7 +93,7 @@ def test_a_batch_and_a_picture_are_told_alike(tiny_eyes, recognizer):
 def test_a_picture_declared_clean_may_not_be_changed(tiny_eyes, recognizer):
     perceiver = CompactPerceiver(tiny_eyes, recognizer)
     percepts = perceiver.told(perceiver.perceive_image(np.zeros((40, 40, 3), np.uint8)), [])
-    assert percepts.change == percepts.tone == percepts.coarse == 0
+    assert percepts.change == percepts.tone == percepts.guidance.coarse == 0
 
 
 def test_other_weights_have_another_fingerprint(tiny_eyes, recognizer):

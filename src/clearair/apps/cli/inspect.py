@@ -15,7 +15,7 @@ from clearair.memory import require_pytorch_room
 
 if TYPE_CHECKING:
     from clearair.outcome import Outcome
-    from clearair.perception.percepts import Percepts
+    from clearair.percepts import Percepts
 
 
 @click.command()

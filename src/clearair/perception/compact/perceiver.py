@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clearair.network.guidance import Guidance
+from clearair.network.guidance import to_arrays, to_tensors
 from clearair.network.regions import membership
 from clearair.perception.compact.arrays import check_image, enlarged, far_view_of, near_crops_of, sample_of
 from clearair.perception.compact.clustering import cluster_regions
@@ -26,9 +26,8 @@ from clearair.perception.compact.recognition import Recognizer
 from clearair.perception.compact.views import far_size, near_grid
 from clearair.perception.compact.weights import load_perceiver, shipped_folder
 from clearair.perception.confidence import Caution
-from clearair.perception.guidance import to_guidance
-from clearair.perception.percepts import Floats, Labels, Percepts
 from clearair.perception.protocol import Identity, fingerprint
+from clearair.percepts import Floats, Guidance, Percepts
 
 _FLAT = 1 / 255
 _DAMAGE = 1.5
@@ -101,21 +100,23 @@ class CompactPerceiver:
 
         Raises ImageError when it is not such an array.
         """
-        sight = self._look(image)
+        return self.percepts_of(image, self.look(image))
+
+    @torch.no_grad()
+    def percepts_of(self, image: NDArray[Any], sight: Sight) -> Percepts:
+        """What is perceived in an image (H, W, 3) that was looked at."""
         features = None if self.recognizer is None else self.recognizer.features_of(image)
         guidance, probabilities = self._guidance(sight, features, (image.shape[0], image.shape[1]))
+        local = self.eyes.kind_logits(guidance.local_degradation[0]).sigmoid()
+        arrays = to_arrays(guidance)
+        labels = enlarged(arrays.labels[0], (image.shape[0], image.shape[1]))
         return Percepts(
             score=float(sight.score),
             levels=_array(sight.levels.softmax(dim=1)[0]),
-            quality=_array(guidance.quality[0]),
-            labels=enlarged(_labels(guidance.labels[0]), (image.shape[0], image.shape[1])),
-            content=_array(guidance.content[0]),
-            degradation=_array(guidance.degradation[0]),
-            local_degradation=_array(guidance.local_degradation[0]),
+            guidance=replace(arrays, labels=labels[None]),
             names=self.config.kinds,
             probabilities=_array(probabilities[0]),
-            local_probabilities=_array(self.eyes.kind_logits(guidance.local_degradation[0]).sigmoid()),
-            shares=_array(torch.cat([guidance.tone, guidance.change, guidance.coarse])),
+            local_probabilities=_array(local),
         )
 
     @torch.no_grad()
@@ -126,14 +127,12 @@ class CompactPerceiver:
         """
         device = next(self.eyes.parameters()).device
         there = torch.tensor([[float(name in kinds) for name in self.config.kinds]], device=device)  # (1, K)
-        guidance = self.declared(to_guidance(percepts).to(device), there)
+        guidance = self.declared(to_tensors(percepts.guidance).to(device), there)
         return replace(
             percepts,
-            degradation=_array(guidance.degradation[0]),
-            local_degradation=_array(guidance.local_degradation[0]),
+            guidance=to_arrays(guidance),
             probabilities=_array(there[0]),
-            local_probabilities=np.repeat(_array(there), len(percepts.local_degradation), axis=0),
-            shares=_array(torch.cat([guidance.tone, guidance.change, guidance.coarse])),
+            local_probabilities=np.repeat(_array(there), guidance.regions, axis=0),
         )
 
     @torch.no_grad()
@@ -155,9 +154,8 @@ class CompactPerceiver:
         )
 
     @torch.no_grad()
-    def local_degradation(self, image: NDArray[Any], labels: NDArray[Any]) -> Floats:
+    def local_degradation(self, sight: Sight, labels: NDArray[Any]) -> Floats:
         """Degradation embedding of each region of a label map (H, W): (N, D_d), N = largest label + 1."""
-        sight = self._look(image)
         count = int(labels.max()) + 1
         small = enlarged(labels, map_size(sight)).astype(np.int64)
         regions = torch.from_numpy(small)[None].to(sight.degradation.device)
@@ -177,8 +175,12 @@ class CompactPerceiver:
         )
         return torch.cat([sight.regions, _DAMAGE * self._radius * kinds], dim=1)
 
-    def _look(self, image: NDArray[Any]) -> Sight:
-        """Both views are taken from the array itself: of a large picture, no copy of another type is made."""
+    @torch.no_grad()
+    def look(self, image: NDArray[Any]) -> Sight:
+        """Look at one RGB image (H, W, 3), uint8, uint16 or float in [0, 1]. Raises ImageError.
+
+        Both views are taken from the array itself: of a large picture, no copy of another type is made.
+        """
         check_image(image)
         config, device = self.config, next(self.eyes.parameters()).device
         grid = near_grid(image.shape[0], image.shape[1], config.near_crops, config.near_spacing)
@@ -248,8 +250,3 @@ def pooled_by_region(sight: Sight, labels: Tensor, count: int) -> Tensor:
 def _array(values: Tensor) -> Floats:
     array: Floats = values.float().cpu().numpy()
     return array
-
-
-def _labels(values: Tensor) -> Labels:
-    labels: Labels = values.cpu().numpy()
-    return labels

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearair.errors import ImageError
+from clearair.perception.compact.eyes import Sight
 from clearair.perception.compact.perceiver import CompactPerceiver
 from clearair.perception.confidence import Caution
-from clearair.perception.percepts import Degradation, Floats, Labels, Quality
+from clearair.percepts import Degradation, Floats, Labels, Percepts, Quality
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
+
+
+_Look = tuple[Sight, Percepts]
+_looks: ContextVar[dict[tuple[int, int], _Look] | None] = ContextVar("looks", default=None)
+
+
+@contextmanager
+def sharing_looks() -> Iterator[None]:
+    """Let roles of one perceiver share their looks at images that live and do not change meanwhile."""
+    token = _looks.set({})
+    try:
+        yield
+    finally:
+        _looks.reset(token)
 
 
 class _CompactRole:
@@ -36,6 +53,16 @@ class _CompactRole:
         self._perceiver.to(device)
         return self
 
+    def _look(self, image: NDArray[Any]) -> _Look:
+        looks, key = _looks.get(), (id(self._perceiver), id(image))
+        if looks is not None and key in looks:
+            return looks[key]
+        sight = self._perceiver.look(image)
+        look = sight, self._perceiver.percepts_of(image, sight)
+        if looks is not None:
+            looks[key] = look
+        return look
+
 
 class CompactQuality(_CompactRole):
     """How good: assesses whole images."""
@@ -47,12 +74,12 @@ class CompactQuality(_CompactRole):
 
     def assess(self, images: Sequence[NDArray[np.uint8] | Image]) -> Quality:
         """Score, levels and embedding of each image (PIL, or (H, W, 3) uint8)."""
-        seen = [self._perceiver.perceive_image(_pixels(image)) for image in images]
+        seen = [self._look(_pixels(image))[1] for image in images]
         dim = self._perceiver.config.quality_dim
         return Quality(
             score=np.array([percepts.score for percepts in seen], np.float32),
             levels=_stacked([percepts.levels for percepts in seen], 5),
-            embedding=_stacked([percepts.quality for percepts in seen], dim),
+            embedding=_stacked([percepts.guidance.quality[0] for percepts in seen], dim),
         )
 
 
@@ -66,7 +93,7 @@ class CompactRegions(_CompactRole):
 
     def segment(self, images: Sequence[NDArray[np.uint8] | Image]) -> list[Labels]:
         """One label map (H, W) an image; 0 = no region claims the pixel, 1 = the largest region."""
-        return [self._perceiver.perceive_image(_pixels(image)).labels for image in images]
+        return [self._look(_pixels(image))[1].labels for image in images]
 
 
 class CompactDegradation(_CompactRole):
@@ -97,11 +124,13 @@ class CompactDegradation(_CompactRole):
         Raises ImageError when a label map does not have the size of its image.
         """
         arrays = [_pixels(image) for image in images]
-        seen = [self._perceiver.perceive_image(array) for array in arrays]
+        seen = [self._look(array)[1] for array in arrays]
         config = self._perceiver.config
         return Degradation(
-            content=_stacked([percepts.content for percepts in seen], config.content_dim),
-            degradation=_stacked([percepts.degradation for percepts in seen], config.degradation_dim),
+            content=_stacked([percepts.guidance.content[0] for percepts in seen], config.content_dim),
+            degradation=_stacked(
+                [percepts.guidance.degradation[0] for percepts in seen], config.degradation_dim
+            ),
             names=config.kinds,
             probabilities=_stacked([percepts.probabilities for percepts in seen], len(config.kinds)),
             local=None if labels is None else self._local(arrays, labels),
@@ -120,7 +149,9 @@ class CompactDegradation(_CompactRole):
             if regions.shape != image.shape[:2]:
                 raise ImageError(f"A label map of shape {regions.shape} does not fit an image {image.shape}.")
         pairs = zip(images, labels, strict=True)
-        return tuple(self._perceiver.local_degradation(image, regions) for image, regions in pairs)
+        return tuple(
+            self._perceiver.local_degradation(self._look(image)[0], regions) for image, regions in pairs
+        )
 
 
 def _pixels(image: NDArray[np.uint8] | Image) -> NDArray[Any]:

@@ -19,8 +19,8 @@ from clearair.perception.daclip.image import seen_pixels, to_picture
 from clearair.perception.daclip.model import DaClip
 from clearair.perception.daclip.tokens import WORDS
 from clearair.perception.daclip.windows import region_windows
-from clearair.perception.percepts import Degradation, Floats
 from clearair.perception.protocol import fingerprint
+from clearair.percepts import Degradation, Floats
 
 if TYPE_CHECKING:
     from PIL.Image import Image

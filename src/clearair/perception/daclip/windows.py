@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearair.perception.percepts import label_areas
+from clearair.percepts import label_areas
 
 STEPS = 8
 """Windows begin at multiples of this part of their side."""

@@ -22,7 +22,7 @@ from clearair.perception.deqa.loading import PRECISIONS, load_network, read_size
 from clearair.perception.deqa.network import DeqaNetwork
 from clearair.perception.deqa.shards import CONFIG, INDEX, Shards
 from clearair.perception.deqa.tokens import TOKENIZER, Prompt, read_prompt
-from clearair.perception.percepts import LEVELS, Floats, Quality
+from clearair.percepts import LEVELS, Floats, Quality
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clearair.errors import ModelError
-from clearair.perception.percepts import LEVELS
+from clearair.percepts import LEVELS
 
 TOKENIZER = "tokenizer.model"
 _BEFORE = "USER: How would you rate the quality of this image?\n"

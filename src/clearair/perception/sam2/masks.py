@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.perception.percepts import Labels
 from clearair.perception.sam2.settings import MaskSettings
+from clearair.percepts import Labels
 
 
 def flatten_masks(

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from clearair.image import to_depth
 from clearair.perception.compact.arrays import check_image
-from clearair.perception.percepts import Labels
 from clearair.perception.protocol import fingerprint
 from clearair.perception.sam2.masks import flatten_masks
 from clearair.perception.sam2.pixels import brighten, normalised, point_grid, points_in_square, to_square
 from clearair.perception.sam2.settings import MaskSettings
+from clearair.percepts import Labels
 
 if TYPE_CHECKING:
     from PIL.Image import Image

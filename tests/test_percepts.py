@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 
 from clearair.perception import load_compact
-from clearair.perception.percepts import label_areas
+from clearair.percepts import label_areas
 
 
 def test_areas_are_counted():
