@@ -20,9 +20,10 @@ os.environ.setdefault("LRU_CACHE_CAPACITY", "1")  # as the command `restore` doe
 import numpy as np
 import torch
 
+from clearair.finishing import FinishedNetwork
 from clearair.image import Photo
 from clearair.models.stamp import PerceiverStamp
-from clearair.network import TINY, ClearAIR
+from clearair.network import TINY
 from clearair.perception import load_compact
 from clearair.restorer import Restorer
 
@@ -64,7 +65,7 @@ def make_restorer() -> Restorer:
     perceiver = load_compact()
     stamp = PerceiverStamp.of(perceiver)
     torch.manual_seed(0)
-    network = ClearAIR(
+    network = FinishedNetwork(
         replace(
             TINY,
             quality_dim=stamp.quality_dim,

@@ -18,6 +18,7 @@ from statistics import median
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from clearair.finishing import FinishedNetwork
 from clearair.network import COMPACT, ClearAIR, Guidance, NetworkConfig, count_parameters
 from clearair.runtime.precision import learning_in
 
@@ -79,7 +80,7 @@ def main() -> None:
 
 def make_candidate(name: str) -> Candidate:
     config = CANDIDATES[name]
-    network = ClearAIR(config).to(memory_format=torch.channels_last)
+    network = FinishedNetwork(config).to(memory_format=torch.channels_last)
     return Candidate(name, network, random_input(config, BATCH, VIEW), random_input(config, 1, SIDE))
 
 

@@ -15,8 +15,9 @@ import torch
 
 import clearair
 from clearair.errors import ClearAirError, ImageError, OutOfMemoryError, OutputError, UsageError
+from clearair.finishing import FinishedNetwork
 from clearair.image import Photo, read_photo, write_photo
-from clearair.network import TINY, ClearAIR
+from clearair.network import TINY
 from clearair.perception import load_compact
 from clearair.restorer import Restorer
 from clearair.runtime.pytorch import PyTorchRuntime
@@ -26,7 +27,7 @@ SMALL = replace(TINY, quality_dim=32, content_dim=64, degradation_dim=64, region
 
 def make_restorer(change=None, **options):
     torch.manual_seed(0)
-    network = ClearAIR(SMALL)
+    network = FinishedNetwork(SMALL)
     with torch.no_grad():
         network.reconstruction.weight.mul_(0.1)
         if change:
@@ -253,9 +254,9 @@ def test_options_that_make_no_sense_are_refused(restorer, picture):
         with pytest.raises(ClearAirError, match="NUL"):
             restorer.restore_many(["a.png"], path)
     with pytest.raises(UsageError, match="abacus"):
-        Restorer(ClearAIR(SMALL), load_compact(), device="abacus")  # type: ignore[arg-type]
+        Restorer(FinishedNetwork(SMALL), load_compact(), device="abacus")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="fp8"):
-        Restorer(ClearAIR(SMALL), load_compact(), precision="fp8")  # type: ignore[arg-type]
+        Restorer(FinishedNetwork(SMALL), load_compact(), precision="fp8")  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,10 @@ from clearair.files.adapters import Layout, as_photo, from_photo
 from clearair.files.batch import Record, run
 from clearair.files.finding import Paths, find_images
 from clearair.files.outputs import plan_outputs
+from clearair.finishing import FinishedNetwork
 from clearair.image import DEFAULT_MAX_PIXELS, Photo, read_photo, to_depth, write_photo
 from clearair.models import load_model, save_model
 from clearair.models.stamp import PerceiverStamp
-from clearair.network import ClearAIR
 from clearair.outcome import Outcome
 from clearair.perception import Percepts, load_compact
 from clearair.perception.protocol import Perceiver
@@ -86,7 +86,7 @@ class Restorer:
 
     def __init__(
         self,
-        network: ClearAIR,
+        network: FinishedNetwork,
         perceiver: Perceiver,
         *,
         device: Device = "auto",

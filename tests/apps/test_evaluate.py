@@ -17,9 +17,10 @@ import torch
 from click.testing import CliRunner
 
 from clearair.apps.cli import cli
+from clearair.finishing import FinishedNetwork
 from clearair.image import Photo, write_photo
 from clearair.models import save_model
-from clearair.network import TINY, ClearAIR
+from clearair.network import TINY
 
 SMALL = replace(TINY, quality_dim=32, content_dim=64, degradation_dim=64, region_count=16)
 
@@ -38,7 +39,7 @@ def data(tmp_path_factory):
 def evaluate(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     torch.manual_seed(0)
-    save_model(ClearAIR(SMALL), folder)
+    save_model(FinishedNetwork(SMALL), folder)
 
     def evaluate(*arguments):
         return CliRunner().invoke(cli, ["evaluate", str(folder), "--data", str(data), *map(str, arguments)])

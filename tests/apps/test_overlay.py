@@ -7,26 +7,26 @@ import pytest
 import skimage.data
 
 from clearair.apps.overlay import draw_percepts, draw_regions, lines_of
-from clearair.perception import LEVELS, Percepts
+from clearair.percepts import LEVELS, Guidance, Percepts
+
+
+def guidance(labels: np.ndarray) -> Guidance:
+    unit = np.array([[1, 0]], np.float32)
+    tone, sure = np.zeros(1, np.float32), np.ones(1, np.float32)
+    return Guidance(unit, labels[None], unit, unit, np.stack([unit] * 3, axis=1), tone, sure, sure)
 
 
 @pytest.fixture
 def percepts() -> Percepts:
     labels = np.zeros((60, 80), np.uint8)
     labels[:, :20] = 1
-    unit = np.array([1, 0], np.float32)
     return Percepts(
         score=2.25,
         levels=np.array([0.0, 0.1, 0.2, 0.3, 0.4], np.float32),
-        quality=unit,
-        labels=labels,
-        content=unit,
-        degradation=unit,
-        local_degradation=np.stack([unit] * 3),
+        guidance=guidance(labels),
         names=("noise", "haze"),
         probabilities=np.array([0.9, 0.1], np.float32),
         local_probabilities=np.array([[0.1, 0.1], [0.9, 0.4], [0.9, 0.9]], np.float32),
-        shares=np.array([0, 1, 1], np.float32),
     )
 
 
@@ -53,7 +53,7 @@ def test_a_region_has_the_colour_of_its_line(percepts):
 @pytest.mark.parametrize("size", [(60, 80), (1, 1), (2000, 50)])
 def test_the_picture_lies_above_the_panel(percepts, size):
     pixels = np.resize(skimage.data.astronaut(), (*size, 3))
-    drawn = draw_percepts(pixels, replace(percepts, labels=np.zeros(size, np.uint8))).pixels
+    drawn = draw_percepts(pixels, replace(percepts, guidance=guidance(np.zeros(size, np.uint8)))).pixels
     np.testing.assert_array_equal(drawn[: size[0], : size[1]], pixels)
     panel = drawn[size[0] :]
     assert (panel > 200).any()  # words

@@ -8,9 +8,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from clearair.errors import ClearAirError, ModelError, OutputError
+from clearair.finishing import FinishedNetwork
 from clearair.models import CATALOGUE, find_model, load_model, save_model
 from clearair.models.stamp import PerceiverStamp
-from clearair.network import TINY, ClearAIR
+from clearair.network import TINY
 from clearair.perception import load_compact
 from clearair.restorer import Restorer
 
@@ -20,7 +21,7 @@ SMALL = replace(TINY, quality_dim=32, content_dim=64, degradation_dim=64, region
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    return ClearAIR(SMALL)
+    return FinishedNetwork(SMALL)
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_an_existing_model_is_replaced_only_when_asked(network, folder):
 
 
 def test_weights_too_large_for_float16_are_not_saved(tmp_path):
-    network = ClearAIR(SMALL)
+    network = FinishedNetwork(SMALL)
     with torch.no_grad():
         network.extraction.weight.fill_(1e6)
     with pytest.raises(ModelError, match=r"extraction\.weight"):

@@ -1,3 +1,5 @@
+from typing import TypeVar
+
 import pytest
 import torch
 
@@ -22,15 +24,22 @@ def random_guidance(config: NetworkConfig, size: tuple[int, int], batch: int = 1
     )
 
 
-def random_network(config: NetworkConfig, seed: int = 0) -> ClearAIR:
+Network = TypeVar("Network", bound=ClearAIR)
+
+
+def randomised(kind: type[Network], config: NetworkConfig, seed: int = 0) -> Network:
     """A network in which nothing is neutral: also what starts at zero is random."""
     torch.manual_seed(seed)
-    network = ClearAIR(config).eval()
+    network = kind(config).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.abs().max() == 0:
                 parameter.normal_(std=0.2)
     return network
+
+
+def random_network(config: NetworkConfig, seed: int = 0) -> ClearAIR:
+    return randomised(ClearAIR, config, seed)
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from clearair.errors import ImageError, ModelError, UsageError
+from clearair.finishing import FinishedNetwork
 from clearair.models import load_model
 from clearair.models.stamp import PerceiverStamp
-from clearair.network import TINY, ClearAIR
+from clearair.network import TINY
 from clearair.perception import Degradation
 from clearair.perception.choice import Choice
 from clearair.perception.compact.perceiver import CompactPerceiver
@@ -134,7 +135,7 @@ def test_a_model_is_saved_with_its_mix_and_refuses_others(mixed, tmp_path, astro
     torch.manual_seed(0)
     from dataclasses import replace
 
-    network = ClearAIR(replace(TINY, quality_dim=5, content_dim=3, degradation_dim=3, region_count=4))
+    network = FinishedNetwork(replace(TINY, quality_dim=5, content_dim=3, degradation_dim=3, region_count=4))
     restorer = Restorer(network, mixed, device="cpu", precision="fp32")
     assert restorer(astronaut[:40, :50]).image.shape == (40, 50, 3)
     restorer.save_pretrained(tmp_path / "model")

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from clearair.errors import ModelError
+from clearair.finishing import FinishedNetwork
 from clearair.models import load_model
 from clearair.models.stamp import PerceiverStamp
-from clearair.network import TINY, ClearAIR, Guidance
+from clearair.network import TINY, Guidance
 from clearair.network.guidance import to_arrays
 from clearair.perception import Percepts, load_compact
 from clearair.perception.protocol import Identity
@@ -55,7 +56,7 @@ class BrightnessPerceiver:
 @pytest.fixture
 def restorer():
     torch.manual_seed(0)
-    return Restorer(ClearAIR(TINY), BrightnessPerceiver(), device="cpu", precision="fp32")
+    return Restorer(FinishedNetwork(TINY), BrightnessPerceiver(), device="cpu", precision="fp32")
 
 
 def test_a_restorer_is_guided_by_any_perceiver(restorer):

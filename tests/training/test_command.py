@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from clearair.apps.cli.program import cli
 from clearair.apps.cli.train import PERCEIVERS
 from clearair.errors import ClearAirError, ConfigError, OutputError, TrainingError
+from clearair.finishing import FinishedNetwork
 from clearair.models import save_model
-from clearair.network import ClearAIR
 from clearair.training.recipes import RECIPES, smoke
 
 TINY = ("--set", "batch=1", "view=64", "patch=32", "warmup=1")
@@ -49,7 +49,7 @@ def test_a_misspelt_recipe_or_field_is_answered_with_the_nearest(data, tmp_path)
 
 
 def test_an_existing_model_is_not_replaced_unasked_and_nothing_is_trained(data, tmp_path):
-    save_model(ClearAIR(smoke().network), tmp_path / "model")
+    save_model(FinishedNetwork(smoke().network), tmp_path / "model")
     with pytest.raises(OutputError, match="--overwrite"):
         train(data, tmp_path / "run", "--save", tmp_path / "model")
     assert not (tmp_path / "run").exists()
@@ -68,7 +68,7 @@ def test_weights_are_saved_only_if_they_got_better(data, tmp_path):
     log = (tmp_path / "still/log.jsonl").read_text().splitlines()
     assert json.loads(log[-1]) == {"saved": False, "against": "the start", "gain": 0.0}
     # Anything beats a network that paints noise.
-    spoilt = ClearAIR(replace(smoke().network))
+    spoilt = FinishedNetwork(replace(smoke().network))
     spoilt.reconstruction.weight.data.normal_()
     save_model(spoilt, tmp_path / "model")
     output = train(data, tmp_path / "run", *short)

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from clearair.network import TINY, ClearAIR
+from clearair.finishing import FinishedNetwork
+from clearair.network import TINY
 from clearair.training.optimizer import Muon, make_optimizers, orthogonalised
 
 
@@ -48,14 +49,14 @@ def test_weights_of_one_shape_do_not_touch_each_other():
 
 
 def test_every_parameter_is_optimised_once():
-    network = ClearAIR(TINY)
+    network = FinishedNetwork(TINY)
     optimizers = make_optimizers(network, 1e-3, 0.01)
     held = [id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
     assert sorted(held) == sorted(id(p) for p in network.parameters())
 
 
 def test_adamw_alone_holds_everything_with_the_betas_of_the_paper():
-    network = ClearAIR(TINY)
+    network = FinishedNetwork(TINY)
     (adamw,) = make_optimizers(network, 2e-4, 0.01, "adamw")
     assert isinstance(adamw, torch.optim.AdamW)
     (group,) = adamw.param_groups

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from clearair.errors import ModelError, TrainingError
+from clearair.finishing import FinishedNetwork
 from clearair.models import load_model, save_model
-from clearair.network import COMPACT, ClearAIR
+from clearair.network import COMPACT
 from clearair.training.recipes import smoke
 from clearair.training.start import load_start
 
@@ -15,25 +16,25 @@ def same(network, weights):
 
 
 def test_a_run_can_start_from_the_model_that_ships():
-    network = ClearAIR(COMPACT)
+    network = FinishedNetwork(COMPACT)
     load_start(network, "compact")
     assert same(network, load_model("compact").weights)
 
 
 def test_a_run_can_start_from_a_saved_model(tmp_path):
-    save_model(ClearAIR(smoke().network), tmp_path)
-    network = ClearAIR(smoke().network)
+    save_model(FinishedNetwork(smoke().network), tmp_path)
+    network = FinishedNetwork(smoke().network)
     assert not same(network, load_model(tmp_path).weights)
     load_start(network, tmp_path)
     assert same(network, load_model(tmp_path).weights)
 
 
 def test_the_model_of_another_network_is_refused():
-    network = ClearAIR(replace(smoke().network, prompts=5))
+    network = FinishedNetwork(replace(smoke().network, prompts=5))
     with pytest.raises(TrainingError, match=r"compact: is another network.*\d+ tensors"):
         load_start(network, "compact")
 
 
 def test_a_misspelt_start_lists_the_known_models():
     with pytest.raises(ModelError, match="compact"):
-        load_start(ClearAIR(smoke().network), "compct")
+        load_start(FinishedNetwork(smoke().network), "compct")

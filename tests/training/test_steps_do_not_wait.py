@@ -9,6 +9,7 @@ import torch
 from tests.waits import Waits
 
 from clearair.data.pairs import generator_for
+from clearair.network import COMPACT
 from clearair.network.overview import survey
 from clearair.network.regions import drop_regions
 from clearair.perception import load_compact
@@ -38,7 +39,7 @@ def test_views_are_perceived_and_surveyed_without_waiting():
     with Waits() as waits:
         guidance = perceiver.perceive(images)
         labels = drop_regions(guidance.labels, guidance.regions, 0.1, torch.Generator().manual_seed(0))
-        survey(images, labels, guidance.regions, 2)
+        survey(images, labels, COMPACT)
     assert not waits.count
 
 

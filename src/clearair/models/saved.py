@@ -13,6 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from clearair.errors import ConfigError, ModelError, OutputError
+from clearair.finishing import FinishedNetwork
 from clearair.image import write_atomically
 from clearair.models.catalogue import find_model
 from clearair.models.stamp import PerceiverStamp
@@ -35,9 +36,9 @@ class SavedModel:
     weights: dict[str, Tensor]
     perceivers: PerceiverStamp
 
-    def build(self) -> ClearAIR:
+    def build(self) -> FinishedNetwork:
         """The network with its weights, float32, in evaluation mode."""
-        network = ClearAIR(self.network)
+        network = FinishedNetwork(self.network)
         network.load_state_dict({name: value.float() for name, value in self.weights.items()})
         return network.eval().requires_grad_(False)
 
@@ -101,7 +102,7 @@ def load_model(name_or_path: str | Path) -> SavedModel:
     network, perceivers = _read_config(folder / CONFIG)
     weights = _read_weights(folder / WEIGHTS)
     with torch.device("meta"):  # shapes only: nothing is allocated for weights that may not fit
-        expected = ClearAIR(network).state_dict()
+        expected = FinishedNetwork(network).state_dict()
     check_fit(weights, expected, folder / WEIGHTS, f"its {CONFIG}")
     return SavedModel(str(name_or_path), network, weights, perceivers)
 

@@ -1,6 +1,15 @@
-"""The restorer: a U-shaped backbone, guided at every level by How, Where and What.
+"""The paper's network: a U-shaped backbone, guided at every level by How, Where and What (Fig. 2).
 
-Shapes: B images, C channels, H x W pixels, N regions.
+| equation | what | where |
+|---|---|---|
+| 2-4 | quality guidance (QGM) | `quality.py` |
+| 5-6 | mask average pooling (MAP) | `overview.py` and `ClearAIR._tokens` |
+| 7-9 | attention to regions (SCA) | `regions.py` |
+| 10-14 | degradation prompts and guidance (DAM) | `degradation.py` |
+
+What the product does around it (tone, caution, lattice) is in `clearair.finishing`.
+
+Shapes: B images, C channels, H x W pixels, N regions, s = stem, h x w cells of s x s pixels.
 """
 
 from __future__ import annotations
@@ -15,11 +24,10 @@ from clearair.errors import ConfigError
 from clearair.network.blocks import make_block
 from clearair.network.config import NetworkConfig
 from clearair.network.degradation import ContentTokens, DegradationGuidance, DegradationPrompt
-from clearair.network.layers import Conv2d, at_least_float32, coarse_part, tonal_part, without_lattice
+from clearair.network.layers import Conv2d
 from clearair.network.overview import Overview, survey
 from clearair.network.quality import QualityAdapter, QualityGuidance
 from clearair.network.regions import RegionAttention, RegionTokens, membership
-from clearair.network.tone import Tone, ToneStage
 from clearair.percepts import Guidance
 
 
@@ -35,12 +43,6 @@ class Judgement:
     """(B, T, P) content tokens."""
     prompts: Tensor
     """(B, N or 1, P) degradation prompt of each region, or of the image."""
-    tone: Tone | None
-    """How exposure and colour change; None for a network without a tone stage."""
-    change: Tensor | None
-    """(B,) in [0, 1] how much of all change is made; None for a network that is not cautious."""
-    coarse: Tensor | None
-    """(B,) in [0, 1] how much of it may be coarse, besides the tone; None as with `change`."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,9 @@ class ClearAIR(nn.Module):
     """Restores a degraded image, told by `Guidance` how bad it is, where, and what is wrong.
 
     ClearAIR (AAAI 2026, arXiv 2601.02763), Fig. 2. In the encoder the guidance modules of a level come
-    before its blocks, in the decoder after them. The output is the input, its tone corrected where the
-    configuration has a tone stage, plus what the network adds.
+    before its blocks, in the decoder after them. The output is the input plus what the network adds.
 
-    What needs the whole picture is judged once (`judge`); `restore` then restores any window of it.
+    What needs the whole picture is judged once (`judge`); `residual` then holds for any window of it.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -136,9 +137,6 @@ class ClearAIR(nn.Module):
         self._add_learned_percepts()
 
         self.extraction = self._conv(pixels, channels[0])
-        if config.tone:
-            self.tone = ToneStage(config.prompt_dim, config.degradation_dim)
-            self.toned_extraction = self._conv(pixels, channels[0])
         self.encoder_guidance = nn.ModuleList([GuidanceModules(config, i) for i in range(bottom + 1)])
         self.encoder = nn.ModuleList([self._blocks(i, config.blocks[i]) for i in range(bottom + 1)])
         self.down = nn.ModuleList([Downsample(channels[i], channels[i + 1], config) for i in range(bottom)])
@@ -200,8 +198,9 @@ class ClearAIR(nn.Module):
         Raises ConfigError when the guidance is not of this image or not of the sizes the network knows.
         """
         self._check(image, guidance)
-        overview = survey(image, guidance.labels, self.config.region_count, self.config.stem)
-        return self.restore(image, guidance.labels, self.judge(guidance, overview))
+        judgement = self.judge(guidance, survey(image, guidance.labels, self.config))
+        cells = self.residual(self.extraction(self.to_cells(image)), guidance.labels, judgement)
+        return image + self.to_image(cells, (image.shape[2], image.shape[3]))
 
     def judge(self, guidance: Guidance, overview: Overview) -> Judgement:
         """What holds for every window of a picture, from its percepts and its overview."""
@@ -210,68 +209,41 @@ class ClearAIR(nn.Module):
         # A prompt for each region needs regions that were seen.
         is_local = config.local_degradation and config.regions == "perceived"
         local = guidance.local_degradation if is_local else guidance.degradation[:, None]
-        degradation = guidance.degradation
         if config.quality == "learned":
             quality = self.learned_quality.expand(batch, -1)
         if config.degradation == "learned":
             content = self.learned_content.expand(batch, -1)
             local = self.learned_degradation.expand(batch, -1, -1)
-            degradation = local[:, 0]
-        adapted = self.adapter(quality)
-        tone = None
-        if config.tone:
-            with torch.autocast(adapted.device.type, enabled=False):  # colours need more than bf16's 8 bits
-                tone = self.tone.decide(
-                    overview.thumbnail, at_least_float32(adapted), degradation, guidance.tone, overview.size
-                )
-        change, coarse = (guidance.change, guidance.coarse) if config.cautious else (None, None)
-        tokens, content = self._tokens(overview), self.content(content)
-        return Judgement(adapted, tokens, content, self.prompt(local), tone, change, coarse)
+        return Judgement(
+            self.adapter(quality), self._tokens(overview), self.content(content), self.prompt(local)
+        )
 
-    def restore(
-        self,
-        window: Tensor,
-        labels: Tensor,
-        judgement: Judgement,
-        origin: tuple[int, int] = (0, 0),
-        *,
-        keep_tone: bool = False,
-    ) -> Tensor:
-        """Restore a window (B, 3, h, w) of judged pictures, whose corner lies at `origin` (down, right).
-
-        `labels` (B, h, w) are the window's own. With `keep_tone` the input's exposure and colour stay: what
-        the detail network changed is laid on the input, as much weaker as the tone would have amplified it.
-        """
-        toned = window
-        if judgement.tone is not None:
-            with torch.autocast(window.device.type, enabled=False):
-                toned = self.tone(at_least_float32(window), judgement.tone, origin)
-        residual = self._residual(window, toned, labels, judgement).to(toned.dtype)
-        if judgement.coarse is not None:
-            with torch.autocast(window.device.type, enabled=False):
-                residual = _held_back(residual, toned, judgement, keep_tone)
-        if keep_tone and judgement.tone is not None:
-            with torch.autocast(window.device.type, enabled=False):
-                gain = self.tone.gain(at_least_float32(window), judgement.tone, origin)
-            restored = window + residual / gain.clamp_min(1)
-        else:
-            restored = toned + residual
-        if judgement.change is not None:
-            restored = window + judgement.change[:, None, None, None] * (restored - window)
-        return restored
-
-    def _residual(self, window: Tensor, toned: Tensor, labels: Tensor, judgement: Judgement) -> Tensor:
+    def to_cells(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, 3 s^2, h, w), filled up to the network's multiple by repeating the border."""
         config = self.config
-        height, width = window.shape[-2:]
+        height, width = image.shape[-2:]
         pad = (0, -width % config.multiple, 0, -height % config.multiple)
-        x = self.extraction(_unshuffled(window, pad, config.stem))
-        cells = _unshuffled(toned, pad, config.stem)
-        if config.tone:
-            x = x + self.toned_extraction(cells)
+        # Replicate: reflection fails on sides shorter than the pad.
+        padded = F.pad(image, pad, mode="replicate") if any(pad) else image
+        return F.pixel_unshuffle(padded, config.stem) if config.stem > 1 else padded
+
+    def to_image(self, cells: Tensor, size: tuple[int, int]) -> Tensor:
+        """(B, 3 s^2, h, w) -> (B, 3, H, W), the opposite of `to_cells`."""
+        image = F.pixel_shuffle(cells, self.config.stem) if self.config.stem > 1 else cells
+        return image[..., : size[0], : size[1]]
+
+    def residual(self, shallow: Tensor, labels: Tensor, judgement: Judgement) -> Tensor:
+        """What the network adds to a window of judged pictures, (B, 3 s^2, h, w) in cells.
+
+        `shallow` (B, C, h, w) are the window's shallow features, `labels` (B, H, W) its own part of the map.
+        """
+        height, width = labels.shape[-2:]
+        pad = (0, -width % self.config.multiple, 0, -height % self.config.multiple)
         if any(pad):
             labels = F.pad(labels[:, None].float(), pad, mode="replicate")[:, 0].to(labels.dtype)
         hints = Hints(judgement, self._members(labels))
 
+        x = shallow
         skips: list[Tensor] = []
         for level, (guide, blocks) in enumerate(zip(self.encoder_guidance, self.encoder, strict=True)):
             if level:
@@ -281,12 +253,7 @@ class ClearAIR(nn.Module):
         for level in reversed(range(len(skips))):
             x = self.reduce[level](torch.cat([self.up[level](x), skips[level]], dim=1))
             x = self.decoder_guidance[level](self.decoder[level](x), hints)
-        residual: Tensor = self.reconstruction(self.refinement(x))
-        if config.stem > 1:
-            if config.resampling == "bilinear":
-                residual = without_lattice(residual, cells, config.stem)
-            residual = F.pixel_shuffle(residual, config.stem)
-        return residual[..., :height, :width]
+        return self.reconstruction(self.refinement(x))  # type: ignore[no-any-return]
 
     def _members(self, labels: Tensor) -> list[Tensor]:
         members = [membership(labels, self.config.region_count, self.config.stem)]
@@ -315,37 +282,12 @@ class ClearAIR(nn.Module):
             "labels": (image.shape[0], *image.shape[-2:]),
             "quality": (image.shape[0], config.quality_dim),
             "content": (image.shape[0], config.content_dim),
-            "tone": (image.shape[0],),
-            "change": (image.shape[0],),
-            "coarse": (image.shape[0],),
             "local_degradation": (image.shape[0], config.region_count, config.degradation_dim),
         }
         for name, shape in expected.items():
             got = tuple(getattr(guidance, name).shape)
             if got != shape:
                 raise ConfigError(f"The network needs guidance.{name} of shape {shape}, got {got}.")
-
-
-def _held_back(residual: Tensor, toned: Tensor, judgement: Judgement, keep_tone: bool) -> Tensor:
-    """The residual without what of its coarse part is not to be changed: (B, 3, h, w).
-
-    Where the tone is corrected, what follows it stays: with the picture's own edges nothing is drawn.
-    """
-    assert judgement.coarse is not None
-    free, held = judgement.coarse, residual
-    if judgement.tone is not None:
-        share = judgement.tone.share
-        if keep_tone:
-            free = free * (1 - share)
-        else:
-            held = residual - share[:, None, None, None] * tonal_part(residual, toned)
-    return residual - (1 - free)[:, None, None, None] * coarse_part(held)
-
-
-def _unshuffled(image: Tensor, pad: tuple[int, int, int, int], stem: int) -> Tensor:
-    # Replicate: reflection fails on sides shorter than the pad.
-    padded = F.pad(image, pad, mode="replicate") if any(pad) else image
-    return F.pixel_unshuffle(padded, stem) if stem > 1 else padded
 
 
 def count_parameters(module: nn.Module) -> int:

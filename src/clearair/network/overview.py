@@ -1,8 +1,9 @@
 """What the network takes from the whole picture, gathered in one pass over strips of it.
 
-Mask average pooling takes the mean of shallow features over a region. Those features are a convolution of the
-picture, and a mean of convolutions is the convolution of a mean: it is enough to know the mean neighbourhood
-of each region's positions. That is small, exact, and the same for every window of the picture.
+Mask average pooling (MAP; ClearAIR, eqs. 5-6) takes the mean of shallow features over a region. Those
+features are a convolution of the picture, and a mean of convolutions is the convolution of a mean: it is
+enough to know the mean neighbourhood of each region's positions. That is small, exact, and the same for every
+window of the picture.
 
 Shapes: B images, H x W pixels, s = stem, N regions, T = side of the thumbnail.
 """
@@ -16,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clearair.network.config import NetworkConfig
 from clearair.network.layers import at_least_float32
 from clearair.network.regions import membership
 
@@ -51,38 +53,39 @@ class Overview:
         return Overview(self.neighbourhoods[rows], self.areas[rows], self.thumbnail[rows], self.size)
 
 
-def survey(image: Tensor, labels: Tensor, regions: int, stem: int) -> Overview:
+def survey(image: Tensor, labels: Tensor, config: NetworkConfig) -> Overview:
     """The overview of pictures in memory: (B, 3, H, W) in [0, 1] with labels (B, H, W)."""
 
     def rows(top: int, bottom: int) -> tuple[Tensor, Tensor]:
         return image[:, :, top:bottom], labels[:, top:bottom]
 
-    return survey_rows(rows, (image.shape[2], image.shape[3]), regions, stem)
+    return survey_rows(rows, (image.shape[2], image.shape[3]), config)
 
 
 @torch.no_grad()
-def survey_rows(rows: Rows, size: tuple[int, int], regions: int, stem: int) -> Overview:
+def survey_rows(rows: Rows, size: tuple[int, int], config: NetworkConfig) -> Overview:
     """The same, from rows that are read when they are needed: memory grows with the width alone."""
     device = rows(0, 1)[0].device.type
     with torch.autocast(device, enabled=False):  # sums over thousands of cells need more than 8 bits
-        means, areas = _pooled(rows, size, regions, stem)
+        means, areas = _pooled(rows, size, config)
         return Overview(means, areas, _thumbnail(rows, size), size)
 
 
-def _pooled(rows: Rows, size: tuple[int, int], regions: int, stem: int) -> tuple[Tensor, Tensor]:
+def _pooled(rows: Rows, size: tuple[int, int], config: NetworkConfig) -> tuple[Tensor, Tensor]:
     """(B, N, 3 s^2, 3, 3) mean neighbourhoods and (B, N) areas of the regions."""
     height, width = size
+    stem = config.stem
     sums: Tensor | float = 0.0
     areas: Tensor | float = 0.0
     for top in range(0, height, STRIP):
         bottom = min(top + STRIP, height)
         above, below = max(top - stem, 0), min(bottom + stem, height)
         image, labels = rows(above, below)
-        cells = _cells(at_least_float32(image), stem, top - above, bottom - top)
+        cells = _cells(at_least_float32(image), top - above, below - bottom, size, config)
         inside = labels[:, top - above : bottom - above]
         pad = (0, -width % stem, 0, -(bottom - top) % stem)
         padded = F.pad(inside[:, None].float(), pad, mode="replicate")[:, 0].to(labels.dtype)
-        members = membership(padded, regions, stem).flatten(2)  # (B, N, cells)
+        members = membership(padded, config.region_count, stem).flatten(2)  # (B, N, cells)
         areas = areas + members.double().sum(dim=2)
         sums = sums + _neighbourhood_sums(cells, members.to(cells.dtype)).double()
     assert isinstance(sums, Tensor)
@@ -91,19 +94,29 @@ def _pooled(rows: Rows, size: tuple[int, int], regions: int, stem: int) -> tuple
     return means.to(cells.dtype), areas.to(cells.dtype)
 
 
-def _cells(image: Tensor, stem: int, before: int, height: int) -> Tensor:
-    """Strip (B, 3, h, W) with `before` rows above its own -> cells (B, 3 s^2, h', w') with a border of one.
+def _cells(image: Tensor, before: int, after: int, size: tuple[int, int], config: NetworkConfig) -> Tensor:
+    """A strip (B, 3, h, W) -> cells (B, 3 s^2, h', w') with a border of one, as the extraction sees them.
 
-    Beyond the picture stand its own border cells.
+    `before` and `after` rows of it belong to its neighbours. The network first fills the picture up to its
+    multiple by repeating pixels; beyond that its convolution pads with zeros or repeats whole cells.
     """
-    width = image.shape[3]
-    after = image.shape[2] - before - height
+    stem = config.stem
+    right = -size[1] % stem + (stem if _ends_before(size[1], config) else 0)
     # The picture may end in this strip or in the border below it, within a cell.
-    right, bottom = -width % stem, -image.shape[2] % stem
-    # First fill the last cells, then repeat whole cells: the pixels of a cell keep their places in it.
-    cells = F.pixel_unshuffle(F.pad(image, (0, right, 0, bottom), mode="replicate"), stem)
-    pad = (1, 1, 0 if before else 1, 0 if after else 1)
-    return F.pad(cells, pad, mode="replicate")
+    below = -image.shape[2] % stem + (stem if not after and _ends_before(size[0], config) else 0)
+    cells = F.pixel_unshuffle(F.pad(image, (0, right, 0, below), mode="replicate"), stem)
+    pad = (
+        1,
+        0 if _ends_before(size[1], config) else 1,
+        0 if before else 1,
+        0 if after or _ends_before(size[0], config) else 1,
+    )
+    return F.pad(cells, pad, mode="replicate") if config.padding == "replicate" else F.pad(cells, pad)
+
+
+def _ends_before(side: int, config: NetworkConfig) -> bool:
+    """Whether the network fills cells beyond the last one of the picture."""
+    return -(-side // config.stem) * config.stem % config.multiple > 0
 
 
 def _neighbourhood_sums(cells: Tensor, members: Tensor) -> Tensor:

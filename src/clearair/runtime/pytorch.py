@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clearair.errors import UsageError
+from clearair.finishing import FinishedJudgement, FinishedNetwork
 from clearair.image import to_depth
-from clearair.network import ClearAIR
 from clearair.network.guidance import to_tensors
-from clearair.network.model import Judgement
 from clearair.network.overview import survey_rows
 from clearair.percepts import Percepts
 from clearair.runtime.precision import Precision, choose_precision, computing_in
@@ -26,7 +25,9 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 class PyTorchRuntime:
     """A network on its device. Raises UsageError when the device is not there."""
 
-    def __init__(self, network: ClearAIR, *, device: Device = "auto", precision: Precision = "auto") -> None:
+    def __init__(
+        self, network: FinishedNetwork, *, device: Device = "auto", precision: Precision = "auto"
+    ) -> None:
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self.network = network.eval().requires_grad_(False).to(self.device)
@@ -34,7 +35,7 @@ class PyTorchRuntime:
         self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
-    def judge(self, pixels: NDArray[Any], percepts: Percepts) -> Judgement:
+    def judge(self, pixels: NDArray[Any], percepts: Percepts) -> FinishedJudgement:
         """What holds for every window of a picture (H, W, 3), uint8, uint16 or float in [0, 1].
 
         The picture is read in strips, so that memory grows with its width alone.
@@ -46,8 +47,7 @@ class PyTorchRuntime:
             image = torch.from_numpy(strip)[None].permute(0, 3, 1, 2).to(self.device)
             return image, guidance.labels[:, top:bottom]
 
-        config = self.network.config
-        overview = survey_rows(rows, pixels.shape[:2], config.region_count, config.stem)
+        overview = survey_rows(rows, pixels.shape[:2], self.network.config)
         with self._autocast():
             return self.network.judge(guidance, overview)
 
@@ -56,7 +56,7 @@ class PyTorchRuntime:
         self,
         pixels: NDArray[np.float32],
         percepts: Percepts,
-        judgement: Judgement,
+        judgement: FinishedJudgement,
         window: Window,
         *,
         keep_tone: bool = False,

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from clearair.data.pairs import PairBatch, draw_pairs, generator_for
 from clearair.data.photos import TrainingPhotos, load_training_photos
 from clearair.errors import ConfigError, DataError
-from clearair.network import ClearAIR, Guidance, NetworkConfig
+from clearair.finishing import FinishedNetwork
+from clearair.network import Guidance, NetworkConfig
 from clearair.network.compiling import compile_parts
 from clearair.network.overview import THUMBNAIL, Overview, survey
 from clearair.network.regions import drop_regions
@@ -162,14 +163,14 @@ class RestorerTask:
         """By place in the pool, batch and view: what the tone stage alone learns from, which is small."""
         self.report = report
         torch.manual_seed(recipe.seed)
-        network = ClearAIR(recipe.network)
+        network = FinishedNetwork(recipe.network)
         _initialise(network)
         if recipe.only_tone:
             network.requires_grad_(False)
             network.tone.requires_grad_(True)
         if recipe.fixed_tone:
             network.tone.requires_grad_(False)
-        self.network: ClearAIR = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: FinishedNetwork = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if compiled:
             compile_parts(self.network)
 
@@ -321,7 +322,7 @@ def draw_patches(
         guidance = replace(guidance, labels=labels)
         if recipe.told and isinstance(perceiver, CompactPerceiver):
             guidance = _told(guidance, perceiver, pairs.kinds, recipe, generator, rows)
-    overview = survey(damaged, guidance.labels, recipe.network.region_count, recipe.network.stem)
+    overview = survey(damaged, guidance.labels, recipe.network)
     count = 0 if recipe.only_tone else recipe.windows
     places = [_draw_window(recipe, pairs, generator) for _ in range(count)]
     windows = [
@@ -404,7 +405,7 @@ def neutral_guidance(config: NetworkConfig, images: Tensor) -> Guidance:
     )
 
 
-def _initialise(network: ClearAIR) -> None:
+def _initialise(network: FinishedNetwork) -> None:
     """Begin as the identity: what is not damaged stays as it is from the first step on."""
     nn.init.zeros_(network.reconstruction.weight)
     if network.reconstruction.bias is not None:
