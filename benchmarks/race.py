@@ -85,7 +85,7 @@ VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
         progressive,
     )
 }
-"""By name. A question that has been answered goes to docs/training-log.md and leaves."""
+"""By name. A question that has been answered goes to docs/history/training-log.md and leaves."""
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
-"""Make the README's pictures from free ones: examples/degraded.jpg, and one before and after for each kind.
+"""Make the pictures of the README and the docs: examples/degraded.jpg, and docs/images/KIND.jpg.
 
-Run in an environment with `.[test]`; the results replace those in this folder.
+Each picture in docs/images shows a damaged photo (left) and its restoration (right). Run in an environment
+with `.[test]`; existing pictures are replaced.
 The sources are skimage's copies of "chelsea" (CC0), "coffee" (CC0) and "astronaut" (NASA, public domain).
 """
 
@@ -15,6 +16,7 @@ from clearair.apps.damage import degrade_photo
 from clearair.image import Photo, write_photo
 
 FOLDER = Path(__file__).parent
+IMAGES = FOLDER.parent / "docs" / "images"
 DEGRADED = (skimage.data.chelsea, ("rain", "noise"), 0.4, 3)
 PAIRS = (
     ("noise", skimage.data.coffee, ("noise",), 0.6, 1),
@@ -36,7 +38,7 @@ def main() -> None:
         before = degrade_photo(Photo(middle(source())), kinds, strength=strength, seed=seed)
         after, *_ = restorer.restore_photo(before)
         sheet = Photo(beside(before.pixels, after.pixels))
-        write_photo(sheet, FOLDER / f"{name}.jpg", overwrite=True, quality=88)
+        write_photo(sheet, IMAGES / f"{name}.jpg", overwrite=True, quality=88)
 
 
 def middle(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

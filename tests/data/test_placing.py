@@ -5,7 +5,7 @@ import pytest
 from clearair.data.layouts import DATA_SETS, search_set
 from clearair.data.placing import misplaced
 
-DOCS = Path(__file__).parents[2] / "docs" / "evaluation.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "data.md"
 
 
 def found_below(data: Path, *names: str) -> list[str]:
