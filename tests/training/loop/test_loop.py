@@ -262,8 +262,19 @@ def test_a_run_starts_from_the_average_of_another_checkpoint(tmp_path):
 
 def test_sigterm_ends_the_program_with_130_a_checkpoint_a_validation_and_a_model(data, tmp_path):
     code = "from clearair.apps.cli import main; main()"
-    arguments = ["train", "smoke", "--data", str(data), "--out", str(tmp_path / "run"), "--threads", "1"]
-    arguments += ["--views", "1", "--no-validate-start", "--save", str(tmp_path / "model")]
+    arguments = [
+        "train",
+        "smoke",
+        "--data",
+        str(data),
+        "--out",
+        str(tmp_path / "run"),
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    ]
+    arguments += ["--device", "cpu", "--views", "1", "--no-validate-start", "--save", str(tmp_path / "model")]
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -273,6 +284,8 @@ def test_sigterm_ends_the_program_with_130_a_checkpoint_a_validation_and_a_model
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert b"Traceback" not in errors
+    step = load_checkpoint(tmp_path / "run" / LATEST).step
+    assert f"step {step} of 60 is saved; to go on: the same command with --resume".encode() in errors
     assert 25 <= load_checkpoint(tmp_path / "run" / LATEST).step < 60
     assert b"| mean |" in output
     assert (tmp_path / "model" / "model.safetensors").exists()

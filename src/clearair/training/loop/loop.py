@@ -190,7 +190,9 @@ class _Loop(Generic[Network, Batch]):
         """Let the watcher look at the result, and return it. Raises Interrupted after a signal."""
         if self.watcher is not None:
             if self.asked:
-                self.notice(f"stopped after step {self.step}, saved; Ctrl-C again ends at once")
+                self.notice(
+                    f"stopped after step {self.step} and saved; the rest is validation, which Ctrl-C ends"
+                )
             self.watcher.ended(self.average, self.step, self.clock.seconds)
             write_tables(self.out)
         if self.asked:

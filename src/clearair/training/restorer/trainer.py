@@ -74,6 +74,8 @@ class RestorerTrainer(Trainer):
         """Train, validate and save, also after the first Ctrl-C. Raises Interrupted then."""
         setup, interrupt = self.setup, None
         network: nn.Module
+        if setup.machine.compiles:
+            setup.notice("the network is compiled in the first step, which may take a minute")
         try:
             network = run(
                 self.task,
