@@ -18,9 +18,9 @@ import torch
 from clearair.ablation.budget import read_budget
 from clearair.ablation.runs import Ablation, Bench, run_ablation
 from clearair.ablation.table import grid
-from clearair.training.recipe import Recipe, Stage
-from clearair.training.recipes import compact
-from clearair.training.variants import Family
+from clearair.training.restorer.recipe import Recipe, Stage
+from clearair.training.restorer.recipes import compact
+from clearair.training.restorer.variants import Family
 
 
 def as_it_is(recipe: Recipe) -> Recipe:

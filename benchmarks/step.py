@@ -29,17 +29,17 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from clearair.data.pairs import generator_for
+from clearair.memory import keep_freed_memory
 from clearair.network import Guidance
 from clearair.network.compiling import compile_parts
 from clearair.perception import load_compact
 from clearair.runtime.precision import learning_in, learning_type
-from clearair.training.average import update_average
-from clearair.training.memory import keep_freed_memory
-from clearair.training.optimizer import Muon, make_optimizers
-from clearair.training.overrides import override
-from clearair.training.recipe import Recipe
+from clearair.training.loop.average import update_average
+from clearair.training.loop.fields import override
+from clearair.training.loop.optimizer import Muon, make_optimizers
 from clearair.training.recipes import get_recipe
-from clearair.training.restoration import RestorerTask
+from clearair.training.restorer.recipe import Recipe
+from clearair.training.restorer.task import RestorerTask
 
 PARTS = ("draw", "perceive", "forward", "backward", "optimiser", "average")
 SMALL = {"compact": [], "base": ["batch=1", "patch=128", "view=128"]}

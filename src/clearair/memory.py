@@ -36,8 +36,8 @@ NOT_TO_BEGIN_WITH = (
     "Close other programs or raise the limit (ulimit -v)."
 )
 
-_ARENAS, _MAP_FROM = -8, -3
-"""M_ARENA_MAX and M_MMAP_THRESHOLD of glibc's mallopt."""
+_TRIM_FROM, _MAP_FROM, _MAPS, _ARENAS = -1, -3, -4, -8
+"""M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX and M_ARENA_MAX of glibc's mallopt."""
 
 
 def is_shortage(said: object) -> bool:
@@ -75,8 +75,24 @@ def keep_to_limit() -> bool:
 
     if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
         return False
-    mallopt: Any = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = _mallopt()
     if mallopt is not None:
         mallopt(_ARENAS, 1)
         mallopt(_MAP_FROM, 1 << 20)
     return True
+
+
+def keep_freed_memory() -> bool:
+    """Tell the C library not to hand memory back to the system; returns whether it can be told.
+
+    Large blocks would be given back when they are freed, and their pages filled with zeros when they are
+    wanted again: a large part of the time of whatever reads and writes more than it computes, as training
+    does.
+    """
+    mallopt = _mallopt() if sys.platform.startswith("linux") else None
+    return mallopt is not None and bool(mallopt(_MAPS, 0) and mallopt(_TRIM_FROM, 2**31 - 1))
+
+
+def _mallopt() -> Any:
+    """Return glibc's function that sets the options of malloc; None of another C library."""
+    return getattr(ctypes.CDLL(None), "mallopt", None)

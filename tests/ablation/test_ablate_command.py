@@ -13,12 +13,12 @@ from clearair.ablation.budget import Budget
 from clearair.ablation.runs import Ablation, Bench, read_result, run_ablation
 from clearair.apps.cli.program import cli
 from clearair.errors import ConfigError, OutputError, TrainingError, UsageError
-from clearair.training.checkpoint import load_checkpoint
-from clearair.training.loop import Interrupted, run
-from clearair.training.overrides import override
-from clearair.training.recipes import smoke
-from clearair.training.restoration import RestorerTask
-from clearair.training.variants import FAMILIES
+from clearair.training.loop.checkpoint import load_checkpoint
+from clearair.training.loop.fields import override
+from clearair.training.loop.loop import Interrupted, run
+from clearair.training.restorer.recipes import smoke
+from clearair.training.restorer.task import RestorerTask
+from clearair.training.restorer.variants import FAMILIES
 
 TINY = ("batch=1", "view=64", "patch=32")
 

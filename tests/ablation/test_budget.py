@@ -2,7 +2,7 @@ import pytest
 
 from clearair.ablation.budget import Budget, read_budget
 from clearair.errors import UsageError
-from clearair.training.recipes import compact, smoke
+from clearair.training.restorer.recipes import compact, smoke
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from clearair.ablation.runs import Ablation, Result
 from clearair.ablation.table import grid, read_grid, rows, to_dict
 from clearair.apps.cli.program import cli
 from clearair.errors import DataError
-from clearair.training.recipes import small
-from clearair.training.variants import FAMILIES
+from clearair.training.restorer.recipes import small
+from clearair.training.restorer.variants import FAMILIES
 
 
 def ablation(name="order", seeds=(1, 2)):

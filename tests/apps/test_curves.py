@@ -11,7 +11,7 @@ from clearair.apps.curves import draw_lines, training_section, training_table
 from clearair.data.validation import ValidationSet
 from clearair.errors import TrainingError
 from clearair.evaluation.examination import Examination
-from clearair.training.samples import save_samples
+from clearair.training.restorer.samples import save_samples
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -17,8 +17,8 @@ from clearair.apps.cli.program import cli
 from clearair.data.validation import ValidationSet
 from clearair.errors import OutputError, TrainingError, UsageError
 from clearair.evaluation.examination import Examination
-from clearair.training.curves import read_curves
-from clearair.training.samples import save_samples
+from clearair.training.loop.curves import read_curves
+from clearair.training.restorer.samples import save_samples
 
 pytest.importorskip("matplotlib")
 

@@ -18,8 +18,8 @@ from clearair.models import save_model
 from clearair.network import TINY as TINY_NETWORK
 from clearair.perception.choice import Choice
 from clearair.restorer import Restorer
-from clearair.training.recipe import Recipe
-from clearair.training.restoration import RestorerTask
+from clearair.training.restorer.recipe import Recipe
+from clearair.training.restorer.task import RestorerTask
 from tests.perception.daclip.conftest import saved
 from tests.perception.daclip.reference import random_state
 from tests.perception.deqa.checkpoint import TINY as TINY_DEQA

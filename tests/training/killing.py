@@ -18,11 +18,11 @@ import torch
 import torch._dynamo  # optimisers would import it in every child, which takes longer than their runs
 from matrix import MatrixTask, Plan
 
-from clearair.training.checkpoint import load_checkpoint
-from clearair.training.loop import run
-from clearair.training.recipes import smoke
-from clearair.training.restoration import RestorerTask
-from clearair.training.resume import LATEST
+from clearair.training.loop.checkpoint import load_checkpoint
+from clearair.training.loop.loop import run
+from clearair.training.loop.resume import LATEST
+from clearair.training.restorer.recipes import smoke
+from clearair.training.restorer.task import RestorerTask
 
 
 def train(kind: str, out: Path, data: Path) -> int:

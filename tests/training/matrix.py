@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 import torch
 from torch import Tensor, nn
 
-from clearair.training.loop import Terms
-from clearair.training.processes import ALONE
-from clearair.training.schedule import warmup_stay_decay
+from clearair.training.loop.processes import ALONE
+from clearair.training.loop.schedule import warmup_stay_decay
+from clearair.training.loop.task import Terms
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class MatrixTask:
     """Learn to turn vectors by 180 degrees."""
 
     architecture = "matrix"
-    looks = 2
+    updates = 2
     processes = ALONE
 
     def __init__(self, plan: Plan | None = None, broken_at: Container[int] = ()) -> None:

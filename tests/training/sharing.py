@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from shade import Shade
 
-from clearair.training.loop import run
-from clearair.training.processes import ALONE, Processes, joined
-from clearair.training.recipe import Recipe
-from clearair.training.recipes import smoke
-from clearair.training.restoration import RestorerTask
+from clearair.training.loop.loop import run
+from clearair.training.loop.processes import ALONE, Processes, joined
+from clearair.training.restorer.recipe import Recipe
+from clearair.training.restorer.recipes import smoke
+from clearair.training.restorer.task import RestorerTask
 
 SHARES = (0, 2)
 

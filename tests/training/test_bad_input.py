@@ -18,9 +18,9 @@ from torch import nn
 
 from clearair.apps.cli.program import cli
 from clearair.errors import ClearAirError, DataError, TrainingError
-from clearair.training.checkpoint import Checkpoint, check_room, load_checkpoint, save_checkpoint
-from clearair.training.loop import run
-from clearair.training.resume import LATEST
+from clearair.training.loop.checkpoint import Checkpoint, check_room, load_checkpoint, save_checkpoint
+from clearair.training.loop.loop import run
+from clearair.training.loop.resume import LATEST
 
 TINY = ("--set", "batch=1", "patch=32", "view=32", "warmup=1")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from clearair.errors import UsageError
-from clearair.training.recipe import Recipe
+from clearair.training.restorer.recipe import Recipe
 
 ANNEALED = 1 / 3
 """Share of a budget over which the learning rate falls to zero."""

@@ -18,17 +18,19 @@ from clearair.data.photos import TrainingPhotos, load_training_photos
 from clearair.data.validation import validation_sets
 from clearair.errors import TrainingError, UsageError
 from clearair.evaluation.examination import Examination
+from clearair.image import write_atomically
 from clearair.network.model import count_parameters
 from clearair.perception import load_compact
 from clearair.perception.protocol import Perceiver
-from clearair.training.checkpoint import load_checkpoint
-from clearair.training.follower import Follower
-from clearair.training.loop import run
-from clearair.training.overrides import meant
-from clearair.training.recipe import Recipe
-from clearair.training.restoration import RestorerTask
-from clearair.training.resume import LATEST
-from clearair.training.variants import Family, slug
+from clearair.training.loop.checkpoint import load_checkpoint
+from clearair.training.loop.fields import suggestion
+from clearair.training.loop.log import LOG, read_log
+from clearair.training.loop.loop import Sitting, ignore
+from clearair.training.loop.resume import LATEST
+from clearair.training.loop.trainer import Machine, Setup, Validation
+from clearair.training.restorer.recipe import Recipe
+from clearair.training.restorer.trainer import RestorerTrainer
+from clearair.training.restorer.variants import Family, slug
 
 RESULT = "result.json"
 
@@ -59,7 +61,7 @@ class Ablation:
         for name in only:
             if name not in found:
                 raise UsageError(
-                    f"There is no variant {name!r}{meant(name, found)}; known are {', '.join(found)}."
+                    f"There is no variant {name!r}{suggestion(name, found)}; known are {', '.join(found)}."
                 )
         return {name: recipe for name, recipe in found.items() if not only or name in only}
 
@@ -91,6 +93,8 @@ class Bench:
     data: Path
     perceiver: Perceiver | None = None
     device: str = "cpu"
+    notice: Callable[[str], None] = ignore
+    """Takes what is being done, line by line."""
     _photos: TrainingPhotos | None = field(default=None, init=False)
     _examination: Examination | None = field(default=None, init=False)
 
@@ -133,61 +137,61 @@ def _run_one(
     ablation: Ablation, variant: str, recipe: Recipe, out: Path, bench: Bench, report: Callable[[str], None]
 ) -> Result:
     folder = out / f"{slug(variant)}-seed{recipe.seed}"
-    task = RestorerTask(recipe, bench.data, perceiver=bench.perceiver, device=bench.device)
-    settings = task.settings() | {
-        "budget": str(ablation.budget),
-        "views": ablation.views,
-        "start": ablation.start,
-    }
-    settings = json.loads(json.dumps(settings))
+    setup = Setup(
+        bench.data,
+        folder,
+        _sitting(ablation, folder),
+        Machine(bench.device, compiled=False),
+        Validation(ablation.views, at_start=False, table=False),
+        perceiver=bench.perceiver,
+        report=report,
+        notice=bench.notice,
+    )
+    trainer = RestorerTrainer(recipe, setup)
+    settings = json.loads(json.dumps(trainer.task.settings() | _measure(ablation)))
     if (done := read_result(folder / RESULT)) is not None:
         _check_same(done.settings, settings, folder)
         return done
-    task.photos = bench.photos(recipe.sets)
-    examination = bench.examination(ablation.views)
-    follower = Follower(
-        folder,
-        bench.data,
-        bench.perceiver or load_compact(),
-        views=ablation.views,
-        measure_start=False,
-        report=report,
-    )
-    follower.examination = examination
-    left = annealed = None
-    if ablation.budget.minutes is not None:
-        spent = load_checkpoint(folder / LATEST).seconds / 60 if (folder / LATEST).exists() else 0.0
-        annealed = ANNEALED * ablation.budget.minutes
-        left = max(annealed, ablation.budget.minutes - spent)
-    last: dict[str, float] = {}
-    run(
-        task,
-        folder,
-        resume=True,
-        start=ablation.start,
-        max_minutes=left,
-        anneal_minutes=annealed or 0.0,
-        report=report,
-        watcher=follower,
-    )
-    assert follower.final is not None
-    for line in (folder / "log.jsonl").read_text().splitlines():
-        record = json.loads(line)
-        last = record if record.get("of") == "end" else last
+    trainer.share(bench.photos(recipe.sets), bench.examination(ablation.views))
+    trainer.train()
+    assert trainer.validator is not None
+    scores = trainer.validator.final
+    assert scores is not None
+    last = [record for record in read_log(folder / LOG) if record.get("of") == "end"][-1]
     result = Result(
         variant,
         recipe.seed,
         int(last["step"]),
         last["seconds"],
-        count_parameters(task.network),
-        {kind: round(score.psnr, 4) for kind, score in follower.final.items()},
-        {kind: round(score.input_psnr, 4) for kind, score in follower.final.items()},
+        count_parameters(trainer.task.network),
+        {kind: round(score.psnr, 4) for kind, score in scores.items()},
+        {kind: round(score.input_psnr, 4) for kind, score in scores.items()},
         settings,
     )
-    partial = folder / f"{RESULT}.partial"
-    partial.write_text(json.dumps(result.to_dict(), indent=1, allow_nan=False) + "\n")
-    partial.replace(folder / RESULT)
+    content = json.dumps(result.to_dict(), indent=1, allow_nan=False) + "\n"
+    write_atomically(folder / RESULT, content.encode(), overwrite=True)
     return result
+
+
+def _measure(ablation: Ablation) -> dict[str, Any]:
+    """Return what decides a result besides the recipe."""
+    return {"budget": str(ablation.budget), "views": ablation.views, "start": ablation.start}
+
+
+def _sitting(ablation: Ablation, folder: Path) -> Sitting:
+    """Return how a run goes on: for what an earlier sitting left of its minutes."""
+    minutes = ablation.budget.minutes
+    if minutes is None:
+        return Sitting(resume=True, start=ablation.start)
+    latest = folder / LATEST
+    spent = load_checkpoint(latest).seconds / 60 if latest.exists() else 0.0
+    annealed = ANNEALED * minutes
+    return Sitting(
+        resume=True,
+        start=ablation.start,
+        max_minutes=max(annealed, minutes - spent),
+        anneal_minutes=annealed,
+    )
 
 
 def read_result(path: Path) -> Result | None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from clearair.image import Photo, encode_photo
-from clearair.training.curves import Curves, read_curves
-from clearair.training.samples import Samples, load_samples
+from clearair.training.loop.curves import Curves, read_curves
+from clearair.training.restorer.samples import Samples, load_samples
 
 Line = Sequence[tuple[float, float]]
 """Points (x, y), x rising."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from clearair.errors import UsageError
-from clearair.training.curves import Curves, read_curves
-from clearair.training.samples import Samples, load_samples
+from clearair.training.loop.curves import Curves, read_curves
+from clearair.training.restorer.samples import Samples, load_samples
 
 
 def draw_run(run: Path, suffix: str = ".png") -> bytes:

@@ -1,183 +1,98 @@
-"""The recipes there are, by name. A variant replaces fields of another."""
+"""All recipes by name, and recipes of one's own in TOML files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
 
-from clearair.data.mixtures import MIXTURES
-from clearair.data.pairs import Mix
-from clearair.errors import ConfigError
-from clearair.network import BASE, COMPACT, TINY
-from clearair.training.overrides import meant
-from clearair.training.recipe import Recipe
-from clearair.training.variants import FAMILIES, slug
+from clearair.errors import ConfigError, UsageError
+from clearair.training.loop.fields import override, set_fields, suggestion
+from clearair.training.loop.listing import Listed
+from clearair.training.perceivers.recipes import perceiver_recipes
+from clearair.training.perceivers.recognition import RecognizerRecipe
+from clearair.training.perceivers.samples import PerceiverRecipe
+from clearair.training.restorer.recipe import Recipe
+from clearair.training.restorer.recipes import restorers
 
+AnyRecipe = Recipe | PerceiverRecipe | RecognizerRecipe
 
-def compact() -> Recipe:
-    """The model that ships inside the package: every kind of damage, made for CPUs."""
-    return Recipe(
-        "compact", COMPACT, batch=16, view=160, patch=64, ema=0.995, learning_rate=1.5e-3, fft=0.1, told=0.2
-    )
+RECIPES: Mapping[str, Listed[AnyRecipe]] = {**restorers(), **perceiver_recipes()}
+"""By name, for the command line."""
 
-
-def base() -> Recipe:
-    """The paper's network with the embedded perceivers, on every kind of damage as `compact` (300K steps)."""
-    return Recipe(
-        "base", BASE, steps=300_000, decay_steps=60_000, batch=4, view=256, patch=256, learning_rate=2e-4
-    )
-
-
-def smoke() -> Recipe:
-    """Two minutes on a CPU: shows that everything fits together, and nothing else."""
-    return replace(
-        compact(),
-        name="smoke",
-        network=replace(TINY, quality_dim=32, content_dim=64, degradation_dim=64, region_count=16),
-        steps=60,
-        decay_steps=20,
-        warmup=5,
-        batch=4,
-        view=96,
-        patch=64,
-    )
+SUFFIX = ".toml"
+"""Of a file that holds a recipe."""
+BASE = "recipe"
+"""The entry of such a file that names the recipe whose fields it changes."""
+OWN_SHARE = 0.5
+"""Share of the draws that take a pair of the user's own, where there are any, unless `mix.own` is set."""
 
 
-def small() -> Recipe:
-    """The paper's guidance and loss on a network that a CPU trains in minutes; for ablations."""
-    network = replace(
-        COMPACT,
-        channels=(32, 64, 128),
-        blocks=(1, 2, 3),
-        decoder_blocks=(1, 2),
-        # Both would show the perceivers a way past the guidance modules.
-        tone=False,
-        cautious=False,
-    )
-    return replace(
-        compact(), name="small", network=network, batch=8, view=128, ema=0.98, clue_reuse="paper", fft=0.0
-    )
-
-
-def three_task() -> Recipe:
-    """The paper's Table 2: noise, haze and rain."""
-    return _paper("three_task", "noise", "haze", "rain", sets=("OTS", "Rain100L-train"))
-
-
-def five_task() -> Recipe:
-    """The paper's Table 3: noise, haze, rain, motion blur and low light."""
-    sets = ("OTS", "Rain100L-train", "GoPro-train", "LOLv1-train")
-    return _paper("five_task", "noise", "haze", "rain", "blur", "lowlight", sets=sets)
-
-
-def all_weather() -> Recipe:
-    """The paper's Table 4: snow, rain with haze, raindrops."""
-    sets = ("Snow100K-train", "Outdoor-Rain-train", "RainDrop-train")
-    recipe = _paper("all_weather", "snow", "raindrop", sets=sets)
-    return replace(recipe, mix=replace(recipe.mix, mixture=1.0, mixtures=("haze+rain",)))
-
-
-def composite() -> Recipe:
-    """The paper's Table 5: four kinds of damage and their seven mixtures."""
-    recipe = _paper("composite", "haze", "rain", "lowlight", "snow", sets=("CDD-11-train",))
-    mixtures = tuple("+".join(kinds) for kinds in MIXTURES)
-    return replace(recipe, mix=replace(recipe.mix, mixture=float(len(mixtures)), mixtures=mixtures))
-
-
-def single_denoise() -> Recipe:
-    """The paper's Table 9."""
-    return _paper("single_denoise", "noise")
-
-
-def single_dehaze() -> Recipe:
-    """The paper's Table 10, haze."""
-    return _paper("single_dehaze", "haze", sets=("OTS",))
-
-
-def single_derain() -> Recipe:
-    """The paper's Table 10, rain."""
-    return _paper("single_derain", "rain", sets=("Rain100L-train",))
-
-
-def single_deblur() -> Recipe:
-    """Motion blur alone."""
-    return _paper("single_deblur", "blur", sets=("GoPro-train",))
-
-
-def single_lowlight() -> Recipe:
-    """Low light alone."""
-    return _paper("single_lowlight", "lowlight", sets=("LOLv1-train",))
-
-
-def ablation() -> Recipe:
-    """The setting of the paper's Tables 6 and 7: rain alone, 100K steps."""
-    return replace(single_derain(), name="ablation", steps=100_000, decay_steps=20_000)
-
-
-def _paper(name: str, *kinds: str, sets: tuple[str, ...] = ()) -> Recipe:
-    """The paper's network, optimisation, crops and loss on these kinds of damage, as often as each other."""
-    mix = Mix(
-        single=dict.fromkeys(kinds, 1.0),
-        clean=0.0,
-        looks=0.0,
-        mixture=0.0,
-        partial=0.0,
-        real={},
-        measured=0.0,
-        enlarged={},
-        sigmas=(15.0, 25.0, 50.0),
-        turned=0.0,
-        upside_down=0.5,
-    )
-    return replace(
-        base(), name=name, mix=mix, sets=sets, clue_reuse="paper", optimizer="adamw", scales=(1.0, 1.0)
-    )
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A recipe as the command line offers it."""
-
-    about: str
-    """In one line."""
-    make: Callable[[], Recipe]
-
-
-def _listed() -> dict[str, Listed]:
-    named = (
-        compact,
-        base,
-        small,
-        smoke,
-        three_task,
-        five_task,
-        all_weather,
-        composite,
-        single_denoise,
-        single_dehaze,
-        single_derain,
-        single_deblur,
-        single_lowlight,
-        ablation,
-    )
-    found = {make.__name__: Listed((make.__doc__ or "").splitlines()[0], make) for make in named}
-    for family_name, family in FAMILIES.items():
-        for variant, recipe in family.variants(ablation()).items():
-            name = f"{family_name}_{slug(variant)}"
-            about = f"Of `ablation`: {family.question} {variant}."
-            found[name] = Listed(about, partial(replace, recipe, name=name))
-    return found
-
-
-RECIPES = _listed()
-"""By name, for the command line; the variants of every ablation among them."""
-
-
-def get_recipe(name: str) -> Recipe:
-    """A recipe by name. Raises ConfigError that names the nearest and lists the known ones."""
+def get_recipe(name: str) -> AnyRecipe:
+    """Return a recipe by name. Raises ConfigError that names the nearest and lists the known ones."""
     if name not in RECIPES:
         raise ConfigError(
-            f"There is no recipe {name!r}{meant(name, RECIPES)}; known are {', '.join(RECIPES)}."
+            f"There is no recipe {name!r}{suggestion(name, RECIPES)}; known are {', '.join(RECIPES)}."
         )
     return RECIPES[name].make()
+
+
+def read_recipe(word: str, changes: Sequence[str] = (), *, own_pairs: bool = False) -> AnyRecipe:
+    """Return the recipe that a name or a TOML file stands for, with fields changed by FIELD=VALUE.
+
+    With `own_pairs` half of what is learned from are the user's own pairs, unless the file or a change says
+    otherwise. Raises ConfigError that names the file and the field; UsageError for pairs that no restorer
+    learns from.
+    """
+    name, values = _read_file(Path(word)) if word.endswith(SUFFIX) else (word, {})
+    recipe = get_recipe(name)
+    if own_pairs:
+        if not isinstance(recipe, Recipe):
+            raise UsageError(f"--pairs are for recipes of a restorer; {name} learns from no pairs of yours.")
+        recipe = replace(recipe, mix=replace(recipe.mix, own=OWN_SHARE))
+    try:
+        recipe = set_fields(recipe, values)
+    except ConfigError as error:
+        raise ConfigError(f"{word}: {error}") from error
+    return override(recipe, changes)
+
+
+def read_restorer(word: str, changes: Sequence[str] = ()) -> Recipe:
+    """Return the recipe of a restorer that a name or a TOML file stands for. Raises ConfigError."""
+    recipe = read_recipe(word, changes)
+    if not isinstance(recipe, Recipe):
+        raise ConfigError(f"{word}: is no recipe of a restorer; --list shows what each recipe trains.")
+    return recipe
+
+
+def recipe_name(word: str) -> str:
+    """Return the name of the listed recipe that a name or a TOML file begins with. Raises ConfigError."""
+    return _read_file(Path(word))[0] if word.endswith(SUFFIX) else word
+
+
+def to_toml(name: str, recipe: AnyRecipe) -> str:
+    """Return a file that `read_recipe` reads as this recipe, whole; `name` is that of a listed recipe."""
+    import tomli_w
+
+    return tomli_w.dumps({BASE: name, **asdict(recipe)})
+
+
+def _read_file(path: Path) -> tuple[str, dict[str, Any]]:
+    """Return the name of the recipe that a file begins with, and the fields it changes."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such file.") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as TOML ({error}).") from error
+    name = values.pop(BASE, None)
+    if not isinstance(name, str):
+        raise ConfigError(f'{path}: name the recipe it begins with, such as {BASE} = "compact".')
+    if name not in RECIPES:
+        raise ConfigError(
+            f"{path}: {BASE}: there is no recipe {name!r}{suggestion(name, RECIPES)}; known are "
+            f"{', '.join(RECIPES)}."
+        )
+    return name, values

@@ -18,8 +18,9 @@ from clearair.errors import DataError, TrainingError
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
 from clearair.perception.compact.weights import load_perceiver
-from clearair.training.checkpoint import load_checkpoint
-from clearair.training.loop import run
+from clearair.training.loop.checkpoint import load_checkpoint
+from clearair.training.loop.loop import run
+from clearair.training.loop.resume import LATEST
 from clearair.training.perceivers.losses import losses
 from clearair.training.perceivers.samples import (
     PerceiverRecipe,
@@ -31,7 +32,6 @@ from clearair.training.perceivers.samples import (
     quality_score,
 )
 from clearair.training.perceivers.task import PerceiverTask, publish, reopen
-from clearair.training.resume import LATEST
 
 TINY = PerceiverRecipe(
     eyes=EyesConfig(

@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from clearair.apps.cli.options import chosen_perceiver, perceiver_options
+from clearair.apps.cli.lines import say
+from clearair.apps.cli.options import chosen_perceiver, perceiver_options, training_device_option
+
+if TYPE_CHECKING:
+    from clearair.ablation.runs import Ablation, Bench
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says about an ablation, besides its family."""
+
+    budget: str | None
+    seeds: str
+    data: Path | None
+    out: Path | None
+    recipe: str
+    only: tuple[str, ...]
+    start: str | None
+    views: int
+    device: str
+    threads: int | None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for what is missing."""
+        for option, value in (("--budget", self.budget), ("--data", self.data), ("--out", self.out)):
+            if value is None:
+                raise click.UsageError(f"Missing option '{option}'.")
 
 
 @click.command()
@@ -19,103 +48,119 @@ from clearair.apps.cli.options import chosen_perceiver, perceiver_options
 )
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder, or one packed.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for runs and table.")
-@click.option("--recipe", default="small", show_default=True, help="What the variants are of.")
+@click.option(
+    "--recipe", default="small", show_default=True, help="What the variants are of: a name or FILE.toml."
+)
 @click.option("--only", multiple=True, metavar="VARIANT", help="Train this one; may be given several times.")
 @click.option("--start", metavar="CHECKPOINT|NAME|FOLDER", help="Weights that all variants start from.")
 @click.option(
     "--views", type=click.IntRange(1), default=6, show_default=True, help="Held-out views of each kind."
 )
-@click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda or mps.")
+@training_device_option
 @click.option("--threads", type=click.IntRange(1), help="Processor cores to use; all of them by default.")
 @perceiver_options
-def ablate(
-    words: tuple[str, ...],
-    listed: bool,
-    budget: str | None,
-    seeds: str,
-    data: Path | None,
-    out: Path | None,
-    recipe: str,
-    only: tuple[str, ...],
-    start: str | None,
-    views: int,
-    device: str,
-    threads: int | None,
-) -> None:
+def ablate(words: tuple[str, ...], listed: bool, **options: Any) -> None:
     """Train all variants of a FAMILY with one budget, and write --out/table.md and table.json.
 
     Fields of the recipe may be changed for all of them, such as network.channels=16,32,64. The table is
     written anew after each run. The same command goes on where it was stopped: what is finished is not
     trained again.
     """
-    from clearair.training.variants import FAMILIES
-
     if listed:
-        for name, family in FAMILIES.items():
-            click.echo(f"{name:11}  {family.question}: {'; '.join(_variants(name))}")
+        _list()
         return
     names = [word for word in words if "=" not in word]
     if len(names) != 1:
         raise click.UsageError(f"Name one family; got {', '.join(names) or 'none'}. --list shows them.")
-    for option, value in (("--budget", budget), ("--data", data), ("--out", out)):
-        if value is None:
-            raise click.UsageError(f"Missing option '{option}'.")
-    assert budget is not None
-    assert data is not None
-    assert out is not None
+    said = Options(**options)
+    try:
+        _ablate(names[0], [word for word in words if "=" in word], said)
+    except KeyboardInterrupt:
+        say(f"{said.out}: stopped; the same command goes on from here", err=True)
+        raise
+
+
+def _list() -> None:
+    from clearair.training.restorer.recipes import small
+    from clearair.training.restorer.variants import FAMILIES
+
+    for name, family in FAMILIES.items():
+        click.echo(f"{name:11}  {family.question}: {'; '.join(family.variants(small()))}")
+
+
+def _ablate(name: str, changes: Sequence[str], options: Options) -> None:
+    assert options.out is not None
+    assert options.data is not None
+    _notice(f"ablate {name}: loading PyTorch")
     import torch
 
-    from clearair.ablation.budget import read_budget
-    from clearair.ablation.runs import RESULT, Ablation, Bench, run_ablation
-    from clearair.ablation.table import grid, to_dict
+    from clearair.ablation.runs import Bench
     from clearair.data.pack import unpacked
-    from clearair.errors import OutputError, UsageError
     from clearair.files.outputs import make_folder
-    from clearair.image import exists, write_atomically
     from clearair.runtime.pytorch import choose_device
-    from clearair.training.overrides import meant, override
-    from clearair.training.recipes import get_recipe
 
-    (name,) = names
+    device = str(choose_device(options.device))
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    ablation = _ablation(name, changes, options)
+    ablation.variants(options.only)
+    _check_tables(options.out)
+    make_folder(options.out)
+    bench = Bench(unpacked(options.data, options.out), chosen_perceiver(), device, _notice)
+    _run(name, ablation, bench, options, [f"changed for all: {change}" for change in changes])
+
+
+def _ablation(name: str, changes: Sequence[str], options: Options) -> Ablation:
+    """Return what is compared. Raises UsageError or ConfigError for an unknown family, recipe or field."""
+    from clearair.ablation.budget import read_budget
+    from clearair.ablation.runs import Ablation
+    from clearair.errors import UsageError
+    from clearair.training.loop.fields import suggestion
+    from clearair.training.recipes import read_restorer
+    from clearair.training.restorer.variants import FAMILIES
+
     if name not in FAMILIES:
         known = ", ".join(FAMILIES)
-        raise UsageError(f"There is no family {name!r}{meant(name, FAMILIES)}; known are {known}.")
-    device = str(choose_device(device))
-    if threads:
-        torch.set_num_threads(threads)
-    changes = [word for word in words if "=" in word]
-    ablation = Ablation(
+        raise UsageError(f"There is no family {name!r}{suggestion(name, FAMILIES)}; known are {known}.")
+    assert options.budget is not None
+    return Ablation(
         FAMILIES[name],
-        override(get_recipe(recipe), changes),
-        read_budget(budget),
-        _seeds(seeds),
-        views,
-        start,
+        read_restorer(options.recipe, changes),
+        read_budget(options.budget),
+        _seeds(options.seeds),
+        options.views,
+        options.start,
     )
-    ablation.variants(only)
+
+
+def _check_tables(out: Path) -> None:
+    """Raise OutputError for tables that no ablation wrote."""
+    from clearair.ablation.runs import RESULT
+    from clearair.errors import OutputError
+    from clearair.image import exists
+
     for table in (out / "table.md", out / "table.json"):
         if exists(table) and not any(out.glob(f"*/{RESULT}")):
             raise OutputError(f"{table}: exists already, and not from an ablation; choose another --out.")
-    make_folder(out)
-    bench = Bench(unpacked(data, out), chosen_perceiver(), device)
-    notes = [f"changed for all: {change}" for change in changes]
+
+
+def _run(name: str, ablation: Ablation, bench: Bench, options: Options, notes: Sequence[str]) -> None:
+    """Train every variant, and write the tables anew after each."""
+    from clearair.ablation.runs import run_ablation
+    from clearair.ablation.table import grid, to_dict
+    from clearair.image import write_atomically
+
+    assert options.out is not None
     results = []
     text = ""
-    for result in run_ablation(ablation, out, bench, only=only, report=click.echo):
+    for result in run_ablation(ablation, options.out, bench, only=options.only, report=click.echo):
         results.append(result)
         text = grid(name, ablation, results, notes).markdown()
         values = json.dumps(to_dict(name, ablation, results, notes), indent=1, allow_nan=False) + "\n"
-        write_atomically(out / "table.md", text.encode(), overwrite=True)
-        write_atomically(out / "table.json", values.encode(), overwrite=True)
+        write_atomically(options.out / "table.md", text.encode(), overwrite=True)
+        write_atomically(options.out / "table.json", values.encode(), overwrite=True)
     click.echo(text)
-    click.echo(f"table -> {out / 'table.md'}, {out / 'table.json'}")
-
-
-def _variants(family: str) -> list[str]:
-    from clearair.training.recipes import small
-    from clearair.training.variants import FAMILIES
-
-    return list(FAMILIES[family].variants(small()))
+    click.echo(f"table -> {options.out / 'table.md'}, {options.out / 'table.json'}")
 
 
 def _seeds(text: str) -> tuple[int, ...]:
@@ -125,3 +170,7 @@ def _seeds(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise UsageError(f"--seeds {text}: whole numbers with commas between them, such as 1,2.") from error
+
+
+def _notice(line: str) -> None:
+    say(line, err=True)

@@ -35,6 +35,17 @@ def device_option(command: Command) -> Command:
     )(command)
 
 
+def training_device_option(command: Command) -> Command:
+    """--device, of which there may be several of a kind: cuda:1."""
+    return click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        metavar="auto|cpu|cuda[:N]|mps",
+        help="Where to compute; auto takes a GPU when there is one.",
+    )(command)
+
+
 def max_pixels_option(command: Command) -> Command:
     """--max-pixels."""
     return click.option(

@@ -2,58 +2,58 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from clearair.apps.cli.options import chosen_perceiver, perceiver_options
+from clearair.apps.cli.lines import say
+from clearair.apps.cli.options import chosen_perceiver, perceiver_options, training_device_option
 
 if TYPE_CHECKING:
-    from clearair.evaluation.validation import Score
-    from clearair.network import ClearAIR
-    from clearair.training.follower import Follower
-    from clearair.training.processes import Processes
-    from clearair.training.restoration import RestorerTask
+    from clearair.training.loop.processes import Processes
+    from clearair.training.loop.trainer import Setup
 
 
 @dataclass(frozen=True)
-class Saving:
-    """Where the weights go in the end, and on which condition."""
+class Options:
+    """What the command line says about a run, besides its recipe."""
 
-    folder: Path | None
-    if_better: bool
+    data: Path | None
+    pairs: tuple[Path, Path] | None
+    out: Path | None
+    max_minutes: float | None
+    anneal_minutes: float
+    resume: bool
+    change: bool
+    start: str | None
+    device: str
+    compiled: bool | None
+    threads: int | None
+    views: int
+    validate_minutes: float | None
+    validate_start: bool
+    worth: bool
+    save: Path | None
+    save_if_better: bool
     overwrite: bool
 
-
-@dataclass(frozen=True)
-class Machine:
-    """What a run is computed on."""
-
-    device: str
-    processes: Processes
-    compiled: bool
-
-
-PERCEIVERS = {
-    "perceivers": "The eyes of the restorer: how good a picture is, where its regions are, what is wrong.",
-    "recognizer": "Their judgement of whole pictures, fitted to real and synthetic damage; its thresholds.",
-}
-"""Recipes of what guides a restorer."""
+    def __post_init__(self) -> None:
+        """Raises UsageError for what is missing."""
+        if self.data is None or self.out is None:
+            raise click.UsageError(f"Missing option '{'--data' if self.data is None else '--out'}'.")
+        if self.save_if_better and (self.save is None or not self.views):
+            raise click.UsageError("--save-if-better compares restorers: it needs --save and some --views.")
 
 
 @click.command()
-@click.argument("words", nargs=-1, metavar="RECIPE [FIELD=VALUE]...")
+@click.argument("words", nargs=-1, metavar="RECIPE|FILE.toml [FIELD=VALUE]...")
 @click.option("--list", "listed", is_flag=True, help="Show the recipes, and exit.")
-@click.option(
-    "--set",
-    "fields",
-    multiple=True,
-    metavar="FIELD=VALUE",
-    help="Change a field of the recipe, such as batch=8; others may follow: --set batch=8 patch=96.",
-)
+@click.option("--show", is_flag=True, help="Print the whole recipe as a TOML file to change, and exit.")
+@click.option("--set", "fields", multiple=True, metavar="FIELD=VALUE", hidden=True)
+@click.option("--steps", type=click.IntRange(1), help="The same as steps=N: length of the run.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder, or one packed.")
 @click.option(
     "--pairs",
@@ -64,13 +64,12 @@ PERCEIVERS = {
     "another share.",
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder.")
-@click.option("--steps", type=click.IntRange(1), help="Length of the run instead of the recipe's.")
 @click.option("--max-minutes", type=click.FloatRange(0), help="Stop after so long, with a checkpoint.")
 @click.option(
     "--anneal-minutes",
     type=click.FloatRange(0),
     default=0.0,
-    help="Of --max-minutes: anneal a copy of the run over so long, and keep that.",
+    help="Of --max-minutes: anneal a copy of the run over so long, and save that.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, exactly where it stopped.")
 @click.option("--change", is_flag=True, help="Resume with other settings than the run had.")
@@ -79,7 +78,7 @@ PERCEIVERS = {
     metavar="CHECKPOINT|NAME|FOLDER",
     help="Weights to start from: a checkpoint's average or a model's, such as compact.",
 )
-@click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda or mps.")
+@training_device_option
 @click.option(
     "--compile/--no-compile",
     "compiled",
@@ -113,26 +112,10 @@ PERCEIVERS = {
 def train(
     words: tuple[str, ...],
     listed: bool,
+    show: bool,
     fields: tuple[str, ...],
-    data: Path | None,
-    pairs: tuple[Path, Path] | None,
-    out: Path | None,
     steps: int | None,
-    max_minutes: float | None,
-    anneal_minutes: float,
-    resume: bool,
-    change: bool,
-    start: str | None,
-    device: str,
-    compiled: bool | None,
-    threads: int | None,
-    views: int,
-    validate_minutes: float | None,
-    validate_start: bool,
-    worth: bool,
-    save: Path | None,
-    save_if_better: bool,
-    overwrite: bool,
+    **options: Any,
 ) -> None:
     """Train by a RECIPE, some of whose fields may be changed; --list shows the recipes.
 
@@ -147,263 +130,79 @@ def train(
     names = [word for word in words if "=" not in word]
     if len(names) != 1:
         raise click.UsageError(f"Name one recipe; got {', '.join(names) or 'none'}. --list shows them.")
-    check_recipe(names[0])
-    if steps and names == ["recognizer"]:
-        raise click.UsageError("The recognizer is fitted, not trained step by step; views=N draws more.")
-    if data is None or out is None:
-        raise click.UsageError(f"Missing option '{'--data' if data is None else '--out'}'.")
-    if save_if_better and (save is None or not views or names[0] in PERCEIVERS):
-        raise click.UsageError("--save-if-better compares restorers: it needs --save and some --views.")
-    import torch
-
-    from clearair.models.saved import check_folder
-    from clearair.runtime.pytorch import choose_device
-    from clearair.training.memory import keep_freed_memory
-    from clearair.training.processes import joined
-    from clearair.training.resume import LATEST
-
-    device = str(choose_device(device))
-
-    if threads:
-        torch.set_num_threads(threads)
-    keep_freed_memory()
-    torch.backends.cudnn.benchmark = True  # windows have one size for thousands of steps
-    if save is not None:
-        check_folder(save, overwrite=overwrite or save_if_better)
     changes = [*fields, *(word for word in words if "=" in word)]
-    changes += [f"steps={steps}"] if steps else []
-    options: dict[str, Any] = {
-        "resume": resume,
-        "change": change,
-        "start": start,
-        "max_minutes": max_minutes,
-        "anneal_minutes": anneal_minutes,
-    }
-    saving = Saving(save, save_if_better, overwrite)
-    validation = {
-        "views": views,
-        "minutes": validate_minutes,
-        "measure_start": validate_start or save_if_better,
-    }
-    compiled = device.startswith("cuda") if compiled is None else compiled
-    with joined(device) as (processes, device):
-        data = _unpacked(data, out, processes)
-        options["report"] = click.echo if processes.leads else _silent
-        if resume and not (out / LATEST).exists():
-            options["report"](f"{out}: holds no run yet, so it begins here.")
-        if names == ["perceivers"]:
-            if processes.count > 1:
-                raise click.UsageError("The perceivers are trained by one process.")
-            _train_perceivers(device, data, out, changes, save, options)
-            return
-        if names == ["recognizer"]:
-            _train_recognizer(data, out, changes, save, options)
-            return
-        how = Machine(device, processes, compiled)
-        own = _own_pairs(pairs)
-        if own:
-            changes = ["mix.own=0.5", *changes]
-        _train_restorer(names[0], how, data, own, out, changes, validation, worth, saving, options)
-
-
-def check_recipe(name: str) -> None:
-    """Raise ConfigError for a recipe that is not listed, with the nearest one."""
-    from clearair.errors import ConfigError
-    from clearair.training.overrides import meant
-    from clearair.training.recipes import RECIPES
-
-    known = [*RECIPES, *PERCEIVERS]
-    if name not in known:
-        raise ConfigError(f"There is no recipe {name!r}{meant(name, known)}; known are {', '.join(known)}.")
-
-
-def _own_pairs(folders: tuple[Path, Path] | None) -> list[tuple[Path, Path]]:
-    """(damaged, clean) files of two folders, of which some are held out. Raises DataError."""
-    from clearair.data.layouts import pair_folders
-    from clearair.errors import DataError
-
-    if folders is None:
-        return []
-    items = pair_folders(*folders)
-    if len(items) < 2:
-        raise DataError(f"{folders[0]}: needs at least 2 pairs, one of them to validate with.")
-    return [(item.damaged, item.clean) for item in items if item.damaged and item.clean]
-
-
-def _silent(line: str) -> None:
-    """What all but the leader of several processes say."""
-
-
-def _unpacked(data: Path, out: Path, processes: Processes) -> Path:
-    """The data folder, made by one process of each machine when it is packed."""
-    from clearair.data.pack import unpacked
-
-    first = os.environ.get("LOCAL_RANK", "0") == "0"
-    folder = unpacked(data, out) if first else data
-    processes.gathered(None)  # the others wait for that
-    return folder if first else unpacked(data, out)
+    changes += [] if steps is None else [f"steps={steps}"]
+    if show:
+        _show(names[0], changes, own_pairs=options["pairs"] is not None)
+    else:
+        _train(names[0], changes, Options(**options))
 
 
 def _list() -> None:
     from clearair.training.recipes import RECIPES
 
-    lines = {name: listed.about for name, listed in RECIPES.items()}
-    lines |= PERCEIVERS
-    width = max(map(len, lines))
-    for name, line in lines.items():
-        click.echo(f"{name:{width}}  {line}")
+    width = max(map(len, RECIPES))
+    for name, recipe in RECIPES.items():
+        click.echo(f"{name:{width}}  {recipe.about}")
 
 
-def _train_restorer(
-    name: str,
-    machine: Machine,
-    data: Path,
-    own: list[tuple[Path, Path]],
-    out: Path,
-    changes: list[str],
-    validation: dict[str, Any],
-    worth: bool,
-    saving: Saving,
-    options: dict[str, Any],
-) -> None:
-    from clearair.data.validation import OWN_STEP
-    from clearair.training.follower import Follower
-    from clearair.training.loop import Interrupted, run
-    from clearair.training.overrides import override
-    from clearair.training.recipes import get_recipe
-    from clearair.training.restoration import RestorerTask
+def _show(name: str, changes: Sequence[str], *, own_pairs: bool) -> None:
+    from clearair.training.recipes import read_recipe, recipe_name, to_toml
 
-    processes = machine.processes
-    task = RestorerTask(
-        override(get_recipe(name), changes),
-        data,
-        perceiver=chosen_perceiver(),
-        device=machine.device,
-        compiled=machine.compiled,
-        own=[pair for index, pair in enumerate(own) if index % OWN_STEP],
-        report=options["report"],
-        processes=processes,
-    )
-    follower = None
-    if not processes.leads:
-        run(task, out, **options)
-        return
-    if validation["views"] and task.perceiver is not None:
-        held_out = own[::OWN_STEP]
-        follower = Follower(out, data, task.perceiver, own=held_out, report=click.echo, **validation)
-    elif saving.if_better:
-        raise click.UsageError("--save-if-better cannot validate a restorer that nothing guides.")
-    _check_rival(task, saving)
-    interrupt = None
-    try:
-        network = run(task, out, watcher=follower, **options)
-    except Interrupted as caught:
-        network, interrupt = caught.network, caught  # type: ignore[assignment]
-    if follower is not None:
-        _tell(network, task, follower, out, worth=worth and interrupt is None)
-    if saving.folder is not None:
-        _save(network, task, follower, out, saving)
-    if interrupt is not None:
-        raise interrupt
+    recipe = read_recipe(name, changes, own_pairs=own_pairs)
+    click.echo(to_toml(recipe_name(name), recipe), nl=False)
 
 
-def _check_rival(task: RestorerTask, saving: Saving) -> None:
-    """Refuse to compare with a model that these perceivers cannot guide, while that costs nothing."""
-    from clearair.errors import ModelError
-    from clearair.models.saved import holds_model, load_model
-    from clearair.models.stamp import PerceiverStamp
+def _train(name: str, changes: Sequence[str], options: Options) -> None:
+    assert options.data is not None
+    assert options.out is not None
+    _notice(f"train {name}: loading PyTorch")
+    from clearair.runtime.pytorch import choose_device
+    from clearair.training.loop.processes import joined
+    from clearair.training.recipes import read_recipe
+    from clearair.training.trainer import trainer_for, unpack_data
 
-    if saving.folder is not None and saving.if_better and holds_model(saving.folder):
-        assert task.perceiver is not None
+    recipe = read_recipe(name, changes, own_pairs=options.pairs is not None)
+    with joined(str(choose_device(options.device))) as (processes, device):
+        data = unpack_data(options.data, options.out, processes)
+        setup = _setup(options, data, options.out, device, processes)
+        setup.machine.prepare(options.threads)
+        setup.notice(f"building what {name} trains, on {device}")
+        trainer = trainer_for(recipe, setup)
+        if options.resume and not trainer.has_begun:
+            setup.notice(f"{options.out}: holds no run yet, so it begins here.")
         try:
-            load_model(saving.folder).perceivers.check(PerceiverStamp.of(task.perceiver))
-        except ModelError as error:
-            raise ModelError(f"{saving.folder}: cannot be compared with: {error}.") from error
+            trainer.train()
+        except KeyboardInterrupt:
+            setup.notice(f"{trainer.standing}; to go on: the same command with --resume")
+            raise
 
 
-def _tell(network: ClearAIR, task: RestorerTask, follower: Follower, out: Path, *, worth: bool) -> None:
-    from clearair.evaluation.shuffle import shuffle
-    from clearair.evaluation.summary import Summary
-    from clearair.training.progress import LOG, append
+def _setup(options: Options, data: Path, out: Path, device: str, processes: Processes) -> Setup:
+    """Return the setup that the options describe. Raises ClearAirError for what is not there."""
+    from clearair.training.loop.loop import Sitting, ignore
+    from clearair.training.loop.trainer import Machine, Saving, Setup, Validation
+    from clearair.training.trainer import find_own_pairs
 
-    assert follower.final is not None
-    assert task.perceiver is not None
-    summary = Summary(follower.final, follower.start)
-    if worth:
-        worths = shuffle(network, task.perceiver, follower.examination.sets)
-        summary = replace(summary, worths=tuple(worths))
-        append(out / LOG, {"worth": summary.to_dict()["worth"]})
-    click.echo(summary.table())
-
-
-def _save(
-    network: ClearAIR, task: RestorerTask, follower: Follower | None, out: Path, saving: Saving
-) -> None:
-    from clearair.evaluation.validation import mean_score
-    from clearair.models.saved import save_model
-    from clearair.training.progress import LOG, append
-
-    assert saving.folder is not None
-    told = ""
-    if saving.if_better:
-        assert follower is not None
-        assert follower.final is not None
-        rival, against = _rival(saving.folder, follower, task.device)
-        before, after = mean_score(rival).psnr, mean_score(follower.final).psnr
-        better = after > before
-        record = {"saved": better, "against": against, "gain": round(after - before, 3)}
-        append(out / LOG, record)
-        told = f" (mean PSNR {after:.3f} dB, {after - before:+.3f} against {against})"
-        if not better:
-            click.echo(f"not saved{told}; the weights are in {out}.")
-            return
-    save_model(
-        network, saving.folder, perceivers=task.perceiver, overwrite=saving.overwrite or saving.if_better
-    )
-    click.echo(f"model -> {saving.folder}{told}")
-
-
-def _rival(folder: Path, follower: Follower, device: str) -> tuple[dict[str, Score], str]:
-    """What is to be surpassed: the model in the folder, or else the start of the run."""
-    from clearair.models.saved import holds_model, load_model
-
-    if holds_model(folder):
-        return follower.examination.examine(load_model(folder).build().to(device)).scores, str(folder)
-    assert follower.start is not None
-    return follower.start, "the start"
-
-
-def _train_perceivers(
-    device: str, data: Path, out: Path, changes: list[str], save: Path | None, options: dict[str, Any]
-) -> None:
-    from clearair.training.loop import run
-    from clearair.training.overrides import override
-    from clearair.training.perceivers.samples import PerceiverRecipe
-    from clearair.training.perceivers.task import PerceiverTask, publish
-    from clearair.training.resume import LATEST
-
-    recipe = override(PerceiverRecipe(), changes)
-    run(PerceiverTask(recipe, data, device=device), out, **options)
-    if save:
-        publish(out / LATEST, recipe, save, data)
-        click.echo(f"perceivers -> {save}")
-
-
-def _train_recognizer(
-    data: Path, out: Path, changes: list[str], save: Path | None, options: dict[str, Any]
-) -> None:
-    from clearair.training.overrides import override
-    from clearair.training.perceivers.recognition import (
-        RecognizerRecipe,
-        publish_recognizer,
-        train_recognizer,
+    return Setup(
+        data,
+        out,
+        Sitting(
+            options.resume,
+            options.change,
+            options.start,
+            options.max_minutes,
+            options.anneal_minutes,
+        ),
+        Machine(device, options.compiled, processes),
+        Validation(options.views, options.validate_minutes, options.validate_start, options.worth),
+        Saving(options.save, options.save_if_better, options.overwrite),
+        chosen_perceiver(),
+        find_own_pairs(options.pairs),
+        click.echo if processes.leads else ignore,
+        _notice if processes.leads else ignore,
     )
 
-    recipe = override(RecognizerRecipe(), changes)
-    start = None if options["start"] is None else Path(options["start"])
-    trained = train_recognizer(
-        recipe, data, out, start=start, max_minutes=options["max_minutes"], report=options["report"]
-    )
-    if trained is not None and save:
-        publish_recognizer(trained, save)
-        click.echo(f"perceivers -> {save}")
+
+def _notice(line: str) -> None:
+    say(line, err=True)

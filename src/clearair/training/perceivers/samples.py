@@ -24,8 +24,8 @@ from clearair.data.pixels import load_pixels
 from clearair.data.splits import split
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.views import far_view, near_crops, near_grid
+from clearair.training.loop.schedule import warmup_cosine
 from clearair.training.perceivers.lookalikes import is_dark, is_pale
-from clearair.training.schedule import warmup_cosine
 
 
 @dataclass(frozen=True)

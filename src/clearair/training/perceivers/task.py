@@ -14,14 +14,14 @@ from clearair.perception.compact.eyes import CompactEyes, Sight, folded, unfolde
 from clearair.perception.compact.views import sampled
 from clearair.perception.compact.weights import load_perceiver, save_perceiver
 from clearair.runtime.precision import learning_in
-from clearair.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from clearair.training.loop import Terms
-from clearair.training.optimizer import Muon
+from clearair.training.loop.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from clearair.training.loop.optimizer import Muon
+from clearair.training.loop.processes import ALONE
+from clearair.training.loop.task import Terms
 from clearair.training.perceivers.calibration import calibrate
 from clearair.training.perceivers.calibration_set import draw_exams, importance
 from clearair.training.perceivers.losses import losses, region_loss
 from clearair.training.perceivers.samples import Batch, PerceiverRecipe, draw_batch, draw_views, load_photos
-from clearair.training.processes import ALONE
 
 
 class PerceiverTask:
@@ -32,7 +32,7 @@ class PerceiverTask:
 
     def __init__(self, recipe: PerceiverRecipe, data: Path, *, device: str = "cpu") -> None:
         self.plan = recipe
-        self.looks = recipe.looks
+        self.updates = recipe.looks
         self.data = data
         self.device = device
         torch.manual_seed(recipe.seed)

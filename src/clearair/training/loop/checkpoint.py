@@ -1,0 +1,165 @@
+"""Checkpoints: one safetensors file that holds a run completely, replaced in one step.
+
+No random state is kept: every random number of a run is a function of its seed and the step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from clearair.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run at the end of a step."""
+
+    step: int
+    """Steps done."""
+    recipe: dict[str, Any]
+    tensors: dict[str, Tensor]
+    """`network.*`, `average.*` and `optimizer.*`."""
+    seconds: float
+    """Time spent training so far, all sittings together."""
+    norms: tuple[float, ...] = ()
+    """Of the last gradients, by which spikes are told."""
+
+    @property
+    def annealing(self) -> bool:
+        """Whether the learning rate had begun to fall."""
+        if "decay_steps" not in self.recipe:
+            return False
+        return self.step > max(0, int(self.recipe["steps"]) - int(self.recipe["decay_steps"]))
+
+    def restore(
+        self, network: nn.Module, average: nn.Module, optimizers: list[torch.optim.Optimizer]
+    ) -> None:
+        """Load everything into place. Raises TrainingError when the shapes are another network's."""
+        self._load(network, "network")
+        self._load(average, "average")
+        for index, optimizer in enumerate(optimizers):
+            state = optimizer.state_dict()
+            state["state"] = {}
+            for name, tensor in self.below(f"optimizer.{index}").items():
+                parameter, entry = name.split(".")
+                state["state"].setdefault(int(parameter), {})[entry] = tensor.clone()
+            optimizer.load_state_dict(state)
+
+    def load_average(self, network: nn.Module) -> None:
+        """Load the averaged weights. Raises TrainingError when the shapes are another network's."""
+        self._load(network, "average")
+
+    def _load(self, module: nn.Module, name: str) -> None:
+        weights = self.below(name)
+        if difference := unlike(module, weights):
+            raise TrainingError(f"The checkpoint holds another network than the recipe's: {difference}.")
+        module.load_state_dict(weights)
+
+    def below(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors under a prefix, without it."""
+        start = prefix + "."
+        return {name.removeprefix(start): t for name, t in self.tensors.items() if name.startswith(start)}
+
+
+def unlike(network: nn.Module, weights: Mapping[str, Tensor]) -> str:
+    """How many tensors have another shape or are only on one side, and the first; empty when all fit."""
+    ours = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    theirs = {name: tuple(value.shape) for name, value in weights.items()}
+    names = sorted(name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name))
+    return f"{len(names)} tensors differ, the first is {names[0]}" if names else ""
+
+
+def capture(
+    step: int,
+    recipe: dict[str, Any],
+    network: nn.Module,
+    average: nn.Module,
+    optimizers: list[torch.optim.Optimizer],
+    seconds: float,
+    norms: tuple[float, ...] = (),
+) -> Checkpoint:
+    """The run as it stands."""
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
+    for index, optimizer in enumerate(optimizers):
+        for parameter, state in optimizer.state_dict()["state"].items():
+            for name, value in state.items():
+                tensors[f"optimizer.{index}.{parameter}.{name}"] = value
+    return Checkpoint(step, recipe, tensors, seconds, norms)
+
+
+def check_room(network: nn.Module, folder: Path) -> None:
+    """Raises TrainingError when a disk has no room for two checkpoints of a network, one beside the other."""
+    weights = sum(value.nbytes for value in network.state_dict().values())
+    _check_free(folder, 2 * 4 * weights)  # the network, its average, and at most two moments of each weight
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write whole or not at all. Raises TrainingError when a value is not finite or there is no room."""
+    _check_free(path.parent, sum(value.nbytes for value in checkpoint.tensors.values()))
+    bad = [name for name, value in checkpoint.tensors.items() if not value.isfinite().all()]
+    if bad:
+        raise TrainingError(
+            f"{path}: not written, since {len(bad)} tensors are not finite, such as {bad[0]}."
+        )
+    partial = path.with_suffix(".partial")
+    about = {
+        "step": checkpoint.step,
+        "seconds": checkpoint.seconds,
+        "norms": checkpoint.norms,
+        "recipe": checkpoint.recipe,
+    }
+    tensors = {name: value.detach().contiguous().cpu() for name, value in checkpoint.tensors.items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, partial, {"clearair": json.dumps(about)})
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise TrainingError(f"{path}: cannot be written, what was there stays: {error}.") from error
+
+
+def _check_free(folder: Path, needed: int) -> None:
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise TrainingError(
+            f"{folder}: there must be room for {needed / 1e6:,.0f} MB of checkpoints, but only "
+            f"{free / 1e6:,.0f} MB are free; what was there stays."
+        )
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Raises TrainingError when the file is missing or no checkpoint."""
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {})["clearair"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise TrainingError(f"{path}: not a checkpoint that can be resumed ({error}).") from error
+    return Checkpoint(
+        int(about["step"]), about["recipe"], tensors, float(about["seconds"]), tuple(about.get("norms", ()))
+    )
+
+
+def read_standing(path: Path) -> tuple[int, int]:
+    """Return the step of a checkpoint and its recipe's steps, without its weights. Raises TrainingError."""
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {})["clearair"])
+        return int(about["step"]), int(about["recipe"]["steps"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise TrainingError(f"{path}: not a checkpoint that can be resumed ({error}).") from error

@@ -1,0 +1,48 @@
+"""The log of a run, `log.jsonl`: one JSON object a line, written and read here alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from clearair.errors import TrainingError
+from clearair.training.loop.progress import duration
+
+LOG = "log.jsonl"
+"""In a run folder."""
+
+
+def append(path: Path, record: Mapping[str, Any]) -> None:
+    """Append a record to a JSON Lines file."""
+    with path.open("a") as log:
+        log.write(json.dumps(record) + "\n")
+
+
+def append_and_report(path: Path, record: dict[str, float], report: Callable[[str], None]) -> None:
+    """Append a record to a JSON Lines file, and report it for people to read."""
+    append(path, record)
+    report(
+        "  ".join(
+            f"{name} {duration(value) if name == 'left' else format(value, '.5g')}"
+            for name, value in record.items()
+        )
+    )
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a log, none where there is no file. Raises TrainingError when it is damaged."""
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{path}: cannot be read ({error}).") from error
+
+
+def mend(path: Path) -> None:
+    """Remove an unfinished last line of a JSON Lines file: a run may be killed at any time."""
+    if path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
+        os.truncate(path, content.rfind(b"\n") + 1)

@@ -1,0 +1,73 @@
+"""Trains the perceivers, and fits their recognizer, from the first or last step to what ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from clearair.errors import UsageError
+from clearair.training.loop.loop import run
+from clearair.training.loop.resume import LATEST
+from clearair.training.loop.trainer import Setup, Trainer
+from clearair.training.perceivers.recognition import RecognizerRecipe, publish_recognizer, train_recognizer
+from clearair.training.perceivers.samples import PerceiverRecipe
+from clearair.training.perceivers.task import PerceiverTask, publish
+
+
+class PerceiverTrainer(Trainer):
+    """Trains the eyes of the restorer."""
+
+    def __init__(self, recipe: PerceiverRecipe, setup: Setup) -> None:
+        """Raises UsageError for several processes, and for a comparison of models."""
+        super().__init__(setup)
+        self._refuse_comparison()
+        if setup.machine.processes.count > 1:
+            raise UsageError("The perceivers are trained by one process.")
+        self.recipe = recipe
+        self.task = PerceiverTask(recipe, setup.data, device=setup.machine.device)
+
+    def train(self) -> None:
+        """Train, and write the perceivers in the form that ships."""
+        setup = self.setup
+        run(self.task, setup.out, setup.sitting, report=setup.report, notice=setup.notice)
+        if setup.saving.folder is not None:
+            publish(setup.out / LATEST, self.recipe, setup.saving.folder, setup.data)
+            setup.report(f"perceivers -> {setup.saving.folder}")
+
+
+class RecognizerTrainer(Trainer):
+    """Fits the recognizer; the examples that it has looked at are saved in the run folder."""
+
+    def __init__(self, recipe: RecognizerRecipe, setup: Setup) -> None:
+        """Raises UsageError for several processes, and for a comparison of models."""
+        super().__init__(setup)
+        self._refuse_comparison()
+        if setup.machine.processes.count > 1:
+            raise UsageError("The recognizer is fitted by one process.")
+        self.recipe = recipe
+
+    def train(self) -> None:
+        """Fit, and write the perceivers in the form that ships, unless the time did not suffice."""
+        setup = self.setup
+        start = setup.sitting.start
+        fitted = train_recognizer(
+            self.recipe,
+            setup.data,
+            setup.out,
+            start=None if start is None else Path(start),
+            max_minutes=setup.sitting.max_minutes,
+            report=setup.report,
+        )
+        if fitted is not None and setup.saving.folder is not None:
+            publish_recognizer(fitted, setup.saving.folder)
+            setup.report(f"perceivers -> {setup.saving.folder}")
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether examples were looked at."""
+        return any(self.setup.out.glob("seen-*.safetensors"))
+
+    @property
+    def standing(self) -> str:
+        """How far the run is, in words."""
+        count = len(list(self.setup.out.glob("seen-*.safetensors")))
+        return f"{self.setup.out}: {count} parts of the examples are looked at and saved"

@@ -1,0 +1,1 @@
+"""How the restorer is trained: its task, recipes, losses, validation and saving."""

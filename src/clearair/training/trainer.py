@@ -1,0 +1,44 @@
+"""The one way to train: a trainer for any recipe, for the command line, ablations and benchmarks alike."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from clearair.data.layouts import pair_folders
+from clearair.data.pack import unpacked
+from clearair.errors import DataError
+from clearair.training.loop.processes import Processes
+from clearair.training.loop.trainer import Setup, Trainer
+from clearair.training.perceivers.recognition import RecognizerRecipe
+from clearair.training.perceivers.samples import PerceiverRecipe
+from clearair.training.perceivers.trainer import PerceiverTrainer, RecognizerTrainer
+from clearair.training.recipes import AnyRecipe
+from clearair.training.restorer.trainer import RestorerTrainer
+
+
+def trainer_for(recipe: AnyRecipe, setup: Setup) -> Trainer:
+    """Return what trains by a recipe. Raises ClearAirError when that is not possible with this setup."""
+    if isinstance(recipe, PerceiverRecipe):
+        return PerceiverTrainer(recipe, setup)
+    if isinstance(recipe, RecognizerRecipe):
+        return RecognizerTrainer(recipe, setup)
+    return RestorerTrainer(recipe, setup)
+
+
+def find_own_pairs(folders: tuple[Path, Path] | None) -> list[tuple[Path, Path]]:
+    """Return (damaged, clean) files of two folders, none without folders. Raises DataError."""
+    if folders is None:
+        return []
+    items = pair_folders(*folders)
+    if len(items) < 2:
+        raise DataError(f"{folders[0]}: needs at least 2 pairs, one of them to validate with.")
+    return [(item.damaged, item.clean) for item in items if item.damaged and item.clean]
+
+
+def unpack_data(data: Path, out: Path, processes: Processes) -> Path:
+    """Return the data folder; when it is packed, one process of each machine unpacks it below `out`."""
+    first = os.environ.get("LOCAL_RANK", "0") == "0"
+    folder = unpacked(data, out) if first else data
+    processes.gathered(None)  # the others wait for that
+    return folder if first else unpacked(data, out)

@@ -1,0 +1,65 @@
+"""One trainer for every recipe: what it refuses, what it says, and how far its run is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from clearair.errors import OutputError, UsageError
+from clearair.models import save_model
+from clearair.network import ClearAIR
+from clearair.training.loop.loop import Sitting
+from clearair.training.loop.processes import Processes
+from clearair.training.loop.trainer import Machine, Saving, Setup, Validation
+from clearair.training.perceivers.recipes import perceivers, recognizer
+from clearair.training.restorer.recipes import smoke
+from clearair.training.trainer import trainer_for
+
+
+@pytest.fixture
+def recipe():
+    return replace(smoke(), steps=3, decay_steps=0, warmup=1, batch=1, view=64, patch=32)
+
+
+def test_a_run_says_what_it_does_and_how_far_it_is(recipe, data, tmp_path):
+    results: list[str] = []
+    notices: list[str] = []
+    setup = Setup(
+        data, tmp_path, validation=Validation(views=0), report=results.append, notice=notices.append
+    )
+    trainer = trainer_for(recipe, setup)
+    assert not trainer.has_begun
+    assert "nothing is saved yet" in trainer.standing
+    trainer.train()
+    assert trainer.has_begun
+    assert trainer.standing == f"{tmp_path}: step 3 of 3 is saved"
+    assert notices[:2] == ["reading the training data", "training: step 1 of 3"]
+    assert notices[2].startswith("step 1 is done after ")
+    assert [line for line in results if line.startswith("step 3 ")]
+
+
+def test_a_run_goes_on_where_an_earlier_sitting_ended(recipe, data, tmp_path):
+    quiet = Setup(data, tmp_path, validation=Validation(views=0), report=lambda line: None)
+    first = replace(quiet, sitting=Sitting(max_minutes=0))
+    trainer_for(recipe, first).train()
+    again = trainer_for(recipe, replace(quiet, sitting=Sitting(resume=True)))
+    assert again.standing.endswith("step 1 of 3 is saved")
+    again.train()
+    assert again.standing.endswith("step 3 of 3 is saved")
+
+
+def test_a_model_is_not_replaced_unasked(recipe, data, tmp_path):
+    save_model(ClearAIR(smoke().network), tmp_path / "model")
+    setup = Setup(data, tmp_path / "run", saving=Saving(tmp_path / "model"))
+    for made in (recipe, perceivers(), recognizer()):
+        with pytest.raises(OutputError, match="--overwrite"):
+            trainer_for(made, setup)
+
+
+@pytest.mark.parametrize("made", [perceivers(), recognizer()])
+def test_perceivers_are_not_compared_and_one_process_trains_them(made, data, tmp_path):
+    with pytest.raises(UsageError, match="compares restorers"):
+        trainer_for(made, Setup(data, tmp_path, saving=Saving(tmp_path / "model", if_better=True)))
+    with pytest.raises(UsageError, match="by one process"):
+        trainer_for(made, Setup(data, tmp_path, machine=Machine(processes=Processes(0, 2))))
