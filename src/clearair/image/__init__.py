@@ -14,11 +14,15 @@ from clearair.image.formats import (
     output_format,
 )
 from clearair.image.metadata import Metadata
+from clearair.image.metadata.inventory import Inventory
 from clearair.image.photo import Photo, to_depth
 from clearair.image.reading import DEFAULT_MAX_PIXELS, read_photo
 from clearair.image.writing import (
+    Quality,
+    check_quality,
     encode_photo,
     exists,
+    holdings,
     losses,
     refuse_unfit,
     write_atomically,
@@ -31,11 +35,15 @@ __all__ = [
     "SUFFIXES",
     "WRITABLE_SUFFIXES",
     "Format",
+    "Inventory",
     "Metadata",
     "Photo",
+    "Quality",
+    "check_quality",
     "encode_photo",
     "exists",
     "format_of_suffix",
+    "holdings",
     "losses",
     "output_format",
     "read_photo",

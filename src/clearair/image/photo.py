@@ -46,6 +46,10 @@ class Photo:
     """Bits a channel in the file; 32 = float."""
     value_range: tuple[float, float] = (0.0, 1.0)
     """What 0 and 1 stand for in a float file whose values leave [0, 1]."""
+    left_out: tuple[str, ...] = ()
+    """What the file holds and no restored one can: a video, further pictures, a signature."""
+    quality: int | None = None
+    """The quality, 1 to 100, that a JPEG was written with; None where that cannot be told."""
     compression: str = ""
     """How the source was packed where that is kept: a TIFF scheme, or `lossless` for WebP."""
 

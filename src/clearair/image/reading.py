@@ -23,7 +23,7 @@ from clearair.image.libvips import (
     remarks,
     require_room,
 )
-from clearair.image.metadata import Metadata, avif, jpeg, png, tiff, webp
+from clearair.image.metadata import Metadata, avif, inventory, jpeg, png, tiff, webp
 from clearair.image.photo import DEPTHS, Photo, Pixels, turn_upright
 
 DEFAULT_MAX_PIXELS = 300_000_000
@@ -38,7 +38,6 @@ _COMPLETED: dict[str, Callable[[Metadata, bytes], Metadata]] = {
     "tiff": tiff.completed,
     "webp": webp.completed,
 }
-_EXTRA_FIELDS = ("iptc-data", "photoshop-data")
 _DTYPES: dict[str, Any] = {
     "uchar": np.uint8, "ushort": np.uint16, "float": np.float32,
     "char": np.int8, "short": np.int16, "uint": np.uint32, "int": np.int32,
@@ -176,7 +175,8 @@ def _read(file: _Content, max_pixels: int, fail_on: str) -> Photo:
         return _read_bmp(file, max_pixels)
     image = _open(data, kind, name, max_pixels, fail_on)
     metadata = _read_metadata(data, kind, image)
-    notes = _notes(data, kind, image)
+    left_out = inventory.unkept(data, kind, metadata)
+    notes = (*_notes(data, kind, image), *((f"left out: {', '.join(left_out)}",) if left_out else ()))
     image, metadata, colour_notes = _in_rgb(image, metadata, name)
     stored, sample_notes = _with_photo_samples(_decode(image, data, kind, name))
     colour, alpha, value_range = _split(stored, name)
@@ -193,6 +193,8 @@ def _read(file: _Content, max_pixels: int, fail_on: str) -> Photo:
         metadata=metadata,
         bits=_bits(image, pixels.dtype),
         value_range=value_range,
+        left_out=left_out,
+        quality=jpeg.quality(data) if kind == "jpeg" else None,
         compression=_compression(data, kind),
     )
 
@@ -312,7 +314,8 @@ def _decode(image: Any, data: bytes, kind: str, name: str) -> Pixels:
         memory = image.write_to_memory()
     except libvips().Error as error:
         raise _broken(data, name, kind, error) from error
-    return np.frombuffer(memory, _DTYPES[image.format]).reshape(image.height, image.width, image.bands)
+    stored = np.frombuffer(memory, _DTYPES[image.format]).reshape(image.height, image.width, image.bands)
+    return avif.in_full_range(stored, data) if kind == "avif" else stored
 
 
 def _with_photo_samples(stored: Pixels) -> tuple[Pixels, tuple[str, ...]]:
@@ -356,10 +359,13 @@ def _read_metadata(data: bytes, kind: str, image: Any) -> Metadata:
         exif=(field("exif-data") or b"").removeprefix(b"Exif\0\0") or None,
         xmp=field("xmp-data"),
         density=(image.xres, image.yres) if image.get_typeof("resolution-unit") else None,
-        extras=tuple((name, body) for name in _EXTRA_FIELDS if (body := field(name))),
+        iptc=field("iptc-data"),
+        photoshop=field("photoshop-data"),
     )
     if kind in _COMPLETED:
         return _COMPLETED[kind](metadata, data)
+    if kind == "avif":
+        metadata = replace(metadata, colours=avif.colours(data))
     # The decoder has turned the pixels already, as HEIF keeps the turn outside EXIF.
     return metadata.upright()
 
@@ -407,8 +413,6 @@ def _notes(data: bytes, kind: str, image: Any) -> tuple[str, ...]:
     if frames > 1:
         what = "pages" if kind == "tiff" else "frames"
         notes.append(f"only the first of {frames} {what} is restored; the others are left out")
-    if kind == "jpeg" and jpeg.holds_more_pictures(data):
-        notes.append("further pictures inside the JPEG (HDR gain map, preview) are left out")
     bits = int(_field(image, "bits-per-sample", 8))
     if _field(image, "palette", 0) or (kind == "gif"):
         notes.append("palette colours are written as RGB")

@@ -5,23 +5,34 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clearair.errors import OutOfMemoryError, OutputError
+from clearair.errors import OutOfMemoryError, OutputError, UsageError
 from clearair.image.formats import FORMATS, WRITABLE_SUFFIXES, format_of_suffix, output_format
 from clearair.image.libvips import explain, libvips, no_room, require_room
-from clearair.image.metadata import Metadata, avif, jpeg, png, tiff, webp
+from clearair.image.metadata import Metadata, avif, inventory, jpeg, png, tiff, webp
+from clearair.image.metadata.colours import is_grey_profile
+from clearair.image.metadata.inventory import Inventory
 from clearair.image.photo import Photo, Pixels, to_depth, turn_stored
 from clearair.memory import is_shortage
 
 QUALITY = {"jpeg": 95, "webp": 98, "avif": 90}
 """Default quality of the lossy formats, 1 to 100: a second compression must not show."""
+LEAST_JPEG_QUALITY = 90
+"""A JPEG is written with its own quality where that can be told, but not with less than this."""
+
+Quality = int | Mapping[str, int]
+"""Of files that are coded with loss, 1 to 100: one for all, or by format, such as {"jpeg": 85}."""
 
 _TURNED_BY_TAG = ("jpeg", "png", "tiff", "webp")
+_WITH_GREY = ("jpeg", "png", "tiff")
+_WITH_CICP = ("png", "avif")
 _COPIES = {"avif": 20}
 """So many pictures codecs hold while they encode one; where not said, 3."""
 _VIPS_TYPES = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
@@ -34,7 +45,7 @@ def write_photo(
     format: str | None = None,
     strip_metadata: bool = False,
     overwrite: bool = False,
-    quality: int | None = None,
+    quality: Quality | None = None,
 ) -> tuple[str, ...]:
     """Write `photo` to the file `target`; it appears whole or not at all.
 
@@ -60,7 +71,7 @@ def encode_photo(
     format: str | None = None,
     *,
     strip_metadata: bool = False,
-    quality: int | None = None,
+    quality: Quality | None = None,
     name: str | None = None,
 ) -> bytes:
     """Encode `photo` as the content of a file, by default in the format it came in.
@@ -75,12 +86,14 @@ def encode_photo(
         raise OutputError(f"{name or photo.name}: {kind} cannot be written.")
     name = name or photo.name
     refuse_unfit(photo, kind, name)
-    metadata = _metadata_for(photo, kind, strip_metadata)
-    orientation = metadata.orientation if kind in _TURNED_BY_TAG else 1
+    asked = _quality_for(photo, kind, quality)
     try:
+        photo = _with_fitting_colours(photo, kind)
+        metadata = _metadata_for(photo, kind, strip_metadata)
+        orientation = metadata.orientation if kind in _TURNED_BY_TAG else 1
         pixels = turn_stored(_bands_for(photo, kind), orientation)
         require_room(_COPIES.get(kind, 3) * pixels.nbytes, name, "encode")
-        return _encode(pixels, photo, kind, metadata, quality or QUALITY.get(kind, 0))
+        return _encode(pixels, photo, kind, metadata, asked)
     except OutOfMemoryError:
         raise
     except MemoryError as error:
@@ -92,15 +105,46 @@ def encode_photo(
 
 
 def losses(photo: Photo, format: str, *, strip_metadata: bool = False) -> tuple[str, ...]:
-    """Say what of `photo` a file of this format cannot hold."""
+    """Say what of `photo` a file of this format cannot hold, and what is converted for it."""
     room = FORMATS[format].bits
     notes: list[str] = []
     if photo.bits > room or (photo.bits == 32 and format != "tiff"):
         source = "float" if photo.bits == 32 else f"{photo.bits}-bit"
         notes.append(f"{source} values were rounded to {min(room, 16)} bits, the most {format} holds")
-    if format == "jpeg" and not strip_metadata:
-        notes += [f"{what} is too long for a JPEG and was left out" for what in jpeg.unfit(photo.metadata)]
+    notes += _colour_remarks(photo, format)
+    if not strip_metadata:
+        too_long = jpeg.unfit(photo.metadata) if format == "jpeg" else ()
+        notes += [f"{what} is too long for a JPEG and was left out" for what in too_long]
+        if names := [name for name in _lost(photo, format) if name not in too_long]:
+            notes.append(f"left out, as {format} has no place for it: {', '.join(names)}")
     return tuple(notes)
+
+
+def holdings(photo: Photo, format: str | None = None, *, strip_metadata: bool = False) -> Inventory:
+    """Name what the photo's file holds beside its pixels, and what of it a restored file will not hold.
+
+    What `strip_metadata` takes out is neither kept nor named as left out, for that was asked for.
+    """
+    kind = format or output_format(photo.format)
+    held = inventory.held(photo.metadata.colour_only() if strip_metadata else photo.metadata, photo.format)
+    lost = () if strip_metadata else _lost(photo, kind)
+    kept = tuple(name for name in held if name not in lost)
+    return Inventory(kept, tuple(dict.fromkeys([*photo.left_out, *lost])))
+
+
+def _lost(photo: Photo, kind: str) -> tuple[str, ...]:
+    return inventory.lost(photo.metadata.for_new_pixels(), photo.format, kind)
+
+
+def check_quality(quality: Quality | None) -> None:
+    """Raise UsageError for a quality that is not a whole number from 1 to 100, or of no lossy format."""
+    by_format = quality if isinstance(quality, Mapping) else {"": quality}
+    for kind, value in by_format.items():
+        if kind and kind not in QUALITY:
+            raise UsageError(f"There is no quality of {kind!r} files, only of {', '.join(QUALITY)}.")
+        whole = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 100
+        if value is not None and not whole:
+            raise UsageError(f"The quality is a whole number from 1 to 100, got {value!r}.")
 
 
 def refuse_unfit(photo: Photo, format: str, name: str) -> None:
@@ -111,6 +155,12 @@ def refuse_unfit(photo: Photo, format: str, name: str) -> None:
             f"{name}: {photo.size[0]} x {photo.size[1]} px, but a side in {format} has at most {room}; "
             "use --format png or tiff."
         )
+    colours = photo.metadata.colours
+    if colours and colours.unsayable and not photo.metadata.icc and format != photo.format:
+        limited = colours.cicp is not None and not colours.cicp[3]
+        if limited or format not in _WITH_CICP:
+            ways = f"--format {photo.format}" if limited else "--format png or avif"
+            raise OutputError(f"{name}: {format} cannot state its {colours.unsayable}; use {ways}.")
     if not FORMATS[format].alpha and _is_translucent(photo):
         raise OutputError(f"{name}: {format} cannot hold the picture's transparency; use --format png.")
 
@@ -195,10 +245,63 @@ def _opaque(depth: np.dtype[Any]) -> float:
 
 
 def _metadata_for(photo: Photo, kind: str, strip: bool) -> Metadata:
-    metadata = photo.metadata.without_thumbnail()
-    if kind != photo.format:
-        metadata = Metadata(metadata.icc, metadata.exif, metadata.xmp, metadata.density).upright()
-    return metadata.colour_only() if strip else metadata
+    metadata = photo.metadata.for_new_pixels()
+    if strip:
+        metadata = metadata.colour_only()
+    if kind == photo.format:
+        return metadata
+    return metadata.for_other_format(grey=photo.grey and kind in _WITH_GREY)
+
+
+def _quality_for(photo: Photo, kind: str, quality: Quality | None) -> int:
+    check_quality(quality)
+    asked = quality.get(kind) if isinstance(quality, Mapping) else quality
+    if asked is None and kind == "jpeg" and photo.quality:
+        return max(photo.quality, LEAST_JPEG_QUALITY)
+    return asked or QUALITY.get(kind, 0)
+
+
+def _lacks_grey_profile(photo: Photo, kind: str) -> bool:
+    """Whether the profile is one of grey pictures, and the format knows none."""
+    return photo.grey and kind not in _WITH_GREY and is_grey_profile(photo.metadata.icc)
+
+
+def _lacks_steps(photo: Photo, kind: str) -> bool:
+    """Whether the colours' curve needs more bits than the format has."""
+    colours = photo.metadata.colours
+    steep = colours is not None and colours.is_steep and not (colours.unsayable or photo.metadata.icc)
+    return steep and kind != photo.format and FORMATS[kind].bits < 16
+
+
+def _colour_remarks(photo: Photo, kind: str) -> list[str]:
+    if _lacks_grey_profile(photo, kind):
+        return [f"grey was converted from its colour profile to sRGB, as {kind} holds profiles of RGB alone"]
+    if _lacks_steps(photo, kind):
+        return [f"linear values were converted to the curve of sRGB, as {kind} has too few bits for them"]
+    return []
+
+
+def _with_fitting_colours(photo: Photo, kind: str) -> Photo:
+    """The photo with pixels converted where the format cannot hold what they mean."""
+    if _lacks_grey_profile(photo, kind):
+        depth = np.dtype(np.uint8 if photo.pixels.dtype == np.uint8 else np.uint16)
+        image = _as_image(to_depth(photo.pixels[..., :1], depth))
+        image = _with_fields(image, Metadata(icc=photo.metadata.icc))
+        shown = image.icc_transform("srgb", embedded=True, intent="relative", depth=8 * depth.itemsize)
+        grey = to_depth(shown.numpy()[..., 1:2], photo.pixels.dtype)
+        return replace(
+            photo, pixels=np.repeat(grey, 3, axis=2), metadata=replace(photo.metadata, icc=None, colours=None)
+        )
+    if _lacks_steps(photo, kind) and photo.metadata.colours:
+        colours, convert = photo.metadata.colours.in_srgb_curve()
+        values = photo.pixels
+        if values.dtype == np.float32:
+            pixels = convert(values).astype(np.float32)
+        else:
+            steps = np.arange(np.iinfo(values.dtype).max + 1)
+            pixels = to_depth(convert(steps / steps[-1]), values.dtype)[values]
+        return replace(photo, pixels=pixels, metadata=replace(photo.metadata, colours=colours))
+    return photo
 
 
 def _bands_for(photo: Photo, kind: str) -> Pixels:
@@ -226,12 +329,7 @@ def _depth_for(photo: Photo, kind: str) -> np.dtype[Any]:
 
 
 def _encode(pixels: Pixels, photo: Photo, kind: str, metadata: Metadata, quality: int) -> bytes:
-    height, width, bands = pixels.shape
-    image = libvips().Image.new_from_memory(
-        np.ascontiguousarray(pixels).data, width, height, bands, _VIPS_TYPES[pixels.dtype.name]
-    )
-    colours = ("grey16", "rgb16") if pixels.dtype == np.uint16 else ("b-w", "srgb")
-    image = image.copy(interpretation=colours[0] if bands < 3 else colours[1])
+    image = _as_image(pixels)
     if kind == "jpeg":
         # Full-resolution chroma even where the source had less: what the network restored at colour edges
         # would be averaged away again: 2 to 3 dB at this quality, for a file a quarter smaller.
@@ -243,9 +341,22 @@ def _encode(pixels: Pixels, photo: Photo, kind: str, metadata: Metadata, quality
         return tiff.with_metadata(_encode_tiff(image, photo, metadata), metadata)
     if kind == "webp":
         data = _encode_webp(image, photo, metadata, quality)
-        return webp.with_exif(data, metadata.exif) if metadata.exif else data
+        data = webp.with_exif(data, metadata.exif) if metadata.exif else data
+        return webp.with_extras(data, metadata.extras, (image.width, image.height))
     data = _encode_avif(image, photo, metadata, quality)
+    if metadata.colours and metadata.colours.cicp:
+        data = avif.with_nclx(data, *metadata.colours.cicp[:2])
     return avif.with_exif(data, metadata.exif) if metadata.exif else data
+
+
+def _as_image(pixels: Pixels) -> Any:
+    """(H, W, 1 to 4) as an image of libvips."""
+    height, width, bands = pixels.shape
+    image = libvips().Image.new_from_memory(
+        np.ascontiguousarray(pixels).data, width, height, bands, _VIPS_TYPES[pixels.dtype.name]
+    )
+    colours = ("grey16", "rgb16") if pixels.dtype == np.uint16 else ("b-w", "srgb")
+    return image.copy(interpretation=colours[0] if bands < 3 else colours[1])
 
 
 def _encode_tiff(image: Any, photo: Photo, metadata: Metadata) -> bytes:

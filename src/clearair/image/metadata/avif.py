@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearair.image.metadata import boxes
+from clearair.image.metadata.colours import Colours
+
+_ILOC = b"\0\0\0\0\x44\x40"
+"""Start of an `iloc` as libheif writes it: version 0; offsets and lengths of four bytes."""
+_C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 
 
 def announced_size(data: bytes) -> tuple[int, int]:
@@ -34,6 +45,100 @@ def count_frames(data: bytes) -> int:
     return frames
 
 
+def colours(data: bytes) -> Colours | None:
+    """What the colours of the first picture mean by its `nclx`; None where it has none, or says nothing.
+
+    The range is left out: decoders expand a limited one, `in_full_range` what they leave.
+    """
+    numbers = _nclx(data)
+    return Colours.of_cicp(numbers[0], numbers[1]) if numbers else None
+
+
+def is_monochrome(data: bytes) -> bool:
+    """Whether the first picture has one channel beside its transparency."""
+    settings = boxes.properties(data).get("av1C", b"")
+    return len(settings) > 2 and bool(settings[2] & 0x10)
+
+
+def in_full_range(stored: NDArray[Any], data: bytes) -> NDArray[Any]:
+    """Return (H, W, C) as decoded by libvips with the colour of a monochrome file as one channel, 0 to white.
+
+    libheif does not expand the limited range of a file without colour.
+    """
+    if not is_monochrome(data) or stored.shape[2] < 3:
+        return stored
+    grey, alpha = stored[..., :1], stored[..., 3:]
+    numbers = _nclx(data)
+    if numbers and not numbers[2]:
+        step = 1 if stored.dtype == np.uint8 else 256
+        full = np.iinfo(stored.dtype).max
+        light = (grey.astype(np.float64) - 16 * step) * (full / (219 * step))
+        grey = np.clip(light + 0.5, 0, full).astype(stored.dtype)
+    return np.concatenate([grey, alpha], axis=2)
+
+
+def unkept(data: bytes) -> tuple[str, ...]:
+    """Name what the file holds that does not outlive a change of its pixels, beside previews in EXIF."""
+    names: list[str] = []
+    meta = boxes.meta(data)
+    kinds = {kind for kind, _, _ in boxes.children(data, meta, "iref")}
+    if "thmb" in kinds:
+        names.append("thumbnail")
+    properties = boxes.children(data, meta, "iprp", "ipco")
+    helpers = b"".join(data[start:end] for kind, start, end in properties if kind == "auxC")
+    if b"tmap" in boxes.item_kinds(data).values() or b"hdrgainmap" in helpers:
+        names.append("HDR gain map")
+    if b":depth" in helpers:
+        names.append("depth map")
+    if any(data[start : start + 16] == _C2PA for kind, start, _ in boxes.boxes(data) if kind == "uuid"):
+        names.append("C2PA signature")
+    return tuple(names)
+
+
+def with_nclx(data: bytes, primaries: int, transfer: int) -> bytes:
+    """Return the AVIF file `data`, as libheif writes it, with the meaning of its colours by H.273.
+
+    A `colr` property is added to those of the first picture; what stands behind moves.
+    """
+    meta = boxes.meta(data)
+    containers = {kind: (start, end) for kind, start, end in boxes.children(data, meta, "iprp")}
+    defined = boxes.children(data, meta, "iprp", "ipco")
+    edited = bytearray(data)
+    for kind, at, _ in defined:
+        if kind == "colr" and data[at : at + 4] == b"nclx":
+            struct.pack_into(">HH", edited, at + 4, primaries, transfer)
+            return bytes(edited)
+    start, end = containers["ipco"]
+    used, _ = containers["ipma"]
+    if data[used : used + 4] != bytes(4):
+        raise ValueError("expected an AVIF file of libheif")
+    # libheif codes by the matrix of BT.601 and in full range.
+    box = struct.pack(">I4s4sHHHB", 19, b"colr", b"nclx", primaries, transfer, 6, 0x80)
+    more = len(box) + 1
+    _move_items(edited, meta, more)
+    for at, growth in ((meta[0] - 12, more), (start - 16, more), (start - 8, len(box)), (used - 8, 1)):
+        (size,) = struct.unpack_from(">I", data, at)
+        struct.pack_into(">I", edited, at, size + growth)
+    at = used + 8
+    while data[at : at + 2] != boxes.primary(data).to_bytes(2, "big"):
+        at += 3 + data[at + 2]
+    edited[at + 2] += 1
+    edited.insert(at + 3 + data[at + 2], len(defined) + 1)
+    edited[end:end] = box
+    return bytes(edited)
+
+
+def _move_items(edited: bytearray, meta: tuple[int, int], by: int) -> None:
+    """Tell `iloc` that what it points to has moved."""
+    places = edited.index(b"iloc", *meta) + 4
+    if edited[places : places + 6] != _ILOC:
+        raise ValueError("expected an AVIF file of libheif")
+    for number in range(int.from_bytes(edited[places + 6 : places + 8], "big")):
+        at = places + 8 + 18 * number + 4
+        (base,) = struct.unpack_from(">I", edited, at)
+        struct.pack_into(">I", edited, at, base + by)
+
+
 def with_exif(data: bytes, exif: bytes) -> bytes:
     """Return the AVIF file `data`, which has EXIF by libvips' own model, with `exif` in its place.
 
@@ -41,7 +146,7 @@ def with_exif(data: bytes, exif: bytes) -> bytes:
     whose `iloc` has other widths than libheif gives it keeps the EXIF that it has.
     """
     places, kind = data.index(b"iloc") + 4, data.index(b"Exif", data.index(b"iinf"))
-    if data[places : places + 6] != b"\0\0\0\0\x44\x40":  # version 0; offsets and lengths of four bytes
+    if data[places : places + 6] != _ILOC:
         return data
     number, count = data[kind - 4 : kind - 2], int.from_bytes(data[places + 6 : places + 8], "big")
     entries = range(places + 8, places + 8 + 18 * count, 18)
@@ -50,3 +155,18 @@ def with_exif(data: bytes, exif: bytes) -> bytes:
     edited = bytearray(data)
     struct.pack_into(">IHII", edited, at + 4, 0, 1, len(data) + 8, len(body))
     return bytes(edited) + struct.pack(">I4s", len(body) + 8, b"mdat") + body
+
+
+def _grow(edited: bytearray, at: int, more: int) -> None:
+    """Add to the length of the box at `at`."""
+    (size,) = struct.unpack_from(">I", edited, at)
+    struct.pack_into(">I", edited, at, size + more)
+
+
+def _nclx(data: bytes) -> tuple[int, int, bool] | None:
+    """Primaries, transfer and full range by the `nclx` of the first picture."""
+    body = boxes.properties(data).get("colr nclx", b"")
+    if len(body) < 11:
+        return None
+    primaries, transfer, _, flags = struct.unpack_from(">HHHB", body, 4)
+    return primaries, transfer, bool(flags & 0x80)

@@ -115,6 +115,11 @@ def with_orientation(block: bytes, orientation: int) -> bytes:
     return block
 
 
+def has_thumbnail(block: bytes) -> bool:
+    """Whether an EXIF block has a second directory, which describes a thumbnail."""
+    return without_thumbnail(block) != block
+
+
 def without_thumbnail(block: bytes) -> bytes:
     """Unlink the second directory of an EXIF block, the thumbnail; no other byte moves.
 

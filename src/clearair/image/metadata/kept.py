@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 
-from clearair.image.metadata import directories
+from clearair.image.metadata import directories, photoshop, xmp
+from clearair.image.metadata.colours import Colours
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,16 @@ class Metadata:
     density: tuple[float, float] | None = None
     """Horizontal and vertical pixels per millimetre; None when the file does not say."""
     extras: tuple[tuple[str, bytes], ...] = ()
-    """Pieces only the source's own container has (IPTC, comments, text), by their name there.
+    """Pieces only the source's own container has (comments, text, thermal data), by their name there.
 
     They are written back when the format stays and left out when it changes.
     """
+    iptc: bytes | None = None
+    """IPTC datasets (captions, keywords), which JPEG and TIFF hold."""
+    photoshop: bytes | None = None
+    """Photoshop's image resources (paths, copyright flag), which JPEG and TIFF hold."""
+    colours: Colours | None = None
+    """What the colours mean, where the file says so in numbers instead of a profile."""
 
     @property
     def orientation(self) -> int:
@@ -34,25 +40,43 @@ class Metadata:
     def upright(self) -> Metadata:
         """The same for pixels that are now stored upright."""
         exif = directories.with_orientation(self.exif, 1) if self.exif else None
-        return replace(self, exif=exif, xmp=_upright_xmp(self.xmp) if self.xmp else None)
+        return replace(self, exif=exif, xmp=xmp.upright(self.xmp) if self.xmp else None)
 
-    def without_thumbnail(self) -> Metadata:
-        """The same without the embedded preview, which would still show the unrestored picture."""
-        return replace(self, exif=directories.without_thumbnail(self.exif)) if self.exif else self
+    def for_new_pixels(self) -> Metadata:
+        """The same without previews, which show the unrestored picture, and without false announcements."""
+        return replace(
+            self,
+            exif=directories.without_thumbnail(self.exif) if self.exif else None,
+            xmp=xmp.for_new_pixels(self.xmp) if self.xmp else None,
+            photoshop=photoshop.without_thumbnail(self.photoshop) if self.photoshop else None,
+        )
+
+    def for_other_format(self, *, grey: bool) -> Metadata:
+        """What another format can hold, for pixels that are stored upright there.
+
+        The XMP packet keeps an orientation that was not applied, as EXIF states none.
+        """
+        kept = self.upright() if self.orientation != 1 else self
+        icc = kept.icc or (kept.colours.profile(grey=grey) if kept.colours else None)
+        packet = xmp.without_extension(kept.xmp) if kept.xmp else None
+        return replace(kept, icc=icc, xmp=packet, extras=())
+
+    def has_thumbnail(self) -> bool:
+        """Whether there is a preview that `for_new_pixels` takes out."""
+        return (
+            bool(self.exif and directories.has_thumbnail(self.exif))
+            or bool(self.xmp and xmp.has_thumbnail(self.xmp))
+            or bool(self.photoshop and photoshop.has_thumbnail(self.photoshop))
+        )
 
     def colour_only(self) -> Metadata:
-        """Only what is needed to show and print the pixels as before: the colour profile and the density."""
-        colour = tuple((name, data) for name, data in self.extras if name in _COLOUR_EXTRAS)
-        return Metadata(icc=self.icc, density=self.density, extras=colour)
+        """Only what is needed to show and print the pixels as before: colours and density."""
+        colour = tuple((name, data) for name, data in self.extras if name in COLOUR_EXTRAS)
+        return Metadata(icc=self.icc, density=self.density, extras=colour, colours=self.colours)
 
 
 NOTHING = Metadata()
 """Of a picture that is only pixels."""
 
-_COLOUR_EXTRAS = {"gAMA", "cHRM", "sRGB", "cICP", "mDCV", "cLLI"}
-
-
-def _upright_xmp(xmp: bytes) -> bytes:
-    """Same length, as XMP packets may sit where others point past them."""
-    xmp = re.sub(rb"(tiff:Orientation\s*=\s*[\"'])[2-8]([\"'])", rb"\g<1>1\g<2>", xmp)
-    return re.sub(rb"(<tiff:Orientation>)[2-8](</)", rb"\g<1>1\g<2>", xmp)
+COLOUR_EXTRAS = {"gAMA", "cHRM", "sRGB", "cICP", "mDCV", "cLLI"}
+"""Chunks of a PNG that say what its colours mean."""

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from clearair.image.metadata.kept import Metadata
+from clearair.image.metadata import photoshop
+from clearair.image.metadata.colours import Colours
+from clearair.image.metadata.kept import COLOUR_EXTRAS, Metadata
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP = b"XML:com.adobe.xmp\0"
-_KEPT = {"gAMA", "cHRM", "sRGB", "cICP", "mDCV", "cLLI", "tEXt", "zTXt", "iTXt", "tIME"}
+_TEXTS = {"tEXt", "zTXt", "iTXt"}
 _PIXELS = {"IHDR", "PLTE", "tRNS", "IDAT", "IEND"}
+_KEPT = COLOUR_EXTRAS | _TEXTS | {"tIME", "pHYs", "bKGD", "sTER", "pCAL", "sCAL"}
+"""Chunks that other pixels do not make untrue, though some are not marked as safe to copy."""
+_CODING = _PIXELS | {"acTL", "fcTL", "fdAT", "iDOT", "sBIT", "hIST"}
+"""Chunks that say how pixels are coded; animations have a remark of their own."""
+_FIELDS = {"iCCP", "eXIf"}
+_BACKGROUND = {0: 2, 2: 6, 4: 2, 6: 6}
+"""Length of a background colour by the picture's type of colour."""
+_RAW_PROFILE = b"Raw profile type "
 _MAX_PROFILE = 64 << 20
 
 
@@ -27,12 +38,47 @@ def completed(metadata: Metadata, data: bytes) -> Metadata:
             exif = body.removeprefix(b"Exif\0\0")
         elif name == "iTXt" and body.startswith(_XMP):
             xmp = _read_xmp(body)
-        elif name == "pHYs" and len(body) == 9:
-            across, down, unit = struct.unpack(">IIB", body)
-            density = (across / 1000, down / 1000) if unit == 1 else None
-        elif name in _KEPT:
+        elif name == "pHYs" and len(body) == 9 and body[8] == 1:
+            across, down, _ = struct.unpack(">IIB", body)
+            density = (across / 1000, down / 1000)
+        elif _is_kept(name):
             extras.append((name, body))
-    return replace(metadata, icc=icc, exif=exif, xmp=xmp, density=density, extras=tuple(extras))
+    metadata = replace(
+        metadata, icc=icc, exif=exif, xmp=xmp, density=density, extras=tuple(extras), colours=_colours(extras)
+    )
+    return _with_raw_profiles(metadata)
+
+
+def unkept(data: bytes) -> tuple[str, ...]:
+    """Name what the file holds that does not outlive a change of its pixels, beside previews in EXIF."""
+    names, end = [], len(_SIGNATURE)
+    for name, body in _chunks(data):
+        end += 12 + len(body)
+        if name == "caBX":
+            names.append("C2PA signature")
+        elif name == "dSIG":
+            names.append("signature (dSIG)")
+        elif not (name in _CODING or name in _FIELDS or _is_kept(name)):
+            names.append(f"chunk {name}")
+        if name == "IEND":
+            break
+    if data[end:].strip(b"\0"):
+        names.append(f"{len(data) - end:,} bytes of other data")
+    return tuple(dict.fromkeys(names))
+
+
+def called(name: str, body: bytes) -> str:
+    """What people call a piece of `extras`; empty for one that other fields of `Metadata` hold too."""
+    if _raw_profile(name, body)[0] in ("iptc", "8bim"):
+        return ""
+    if name in _TEXTS:
+        key = body.partition(b"\0")[0].decode("latin-1")
+        return f"text {key!r}"
+    if name in ("mDCV", "cLLI"):
+        return "HDR mastering data"
+    if name in COLOUR_EXTRAS or name == "pHYs":
+        return ""
+    return {"tIME": "time of change", "bKGD": "background colour"}.get(name, f"chunk {name}")
 
 
 def count_frames(data: bytes) -> int:
@@ -59,7 +105,11 @@ def damaged_chunk(data: bytes) -> str | None:
 
 def with_metadata(data: bytes, metadata: Metadata) -> bytes:
     """Return the PNG file `data` with `metadata` in place of its own."""
-    head: list[tuple[str, bytes]] = list(metadata.extras)
+    pixels = [(name, body) for name, body in _chunks(data) if name in _PIXELS]
+    background = _BACKGROUND.get(pixels[0][1][9])
+    head = [(name, body) for name, body in metadata.extras if name != "bKGD" or len(body) == background]
+    if metadata.colours and metadata.colours.cicp and metadata.colours.unsayable and "cICP" not in dict(head):
+        head.append(("cICP", bytes((*metadata.colours.cicp[:2], 0, 1))))
     if metadata.icc:
         # A file must not have both, and the profile says more.
         head = [(name, body) for name, body in head if name != "sRGB"]
@@ -71,7 +121,6 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
         head.append(("eXIf", metadata.exif))
     if metadata.xmp:
         head.append(("iTXt", _XMP + b"\0\0\0\0" + metadata.xmp))
-    pixels = [(name, body) for name, body in _chunks(data) if name in _PIXELS]
     return _SIGNATURE + b"".join(_chunk(name, body) for name, body in [pixels[0], *head, *pixels[1:]])
 
 
@@ -86,6 +135,67 @@ def _chunks(data: bytes) -> Iterator[tuple[str, bytes]]:
 def _chunk(name: str, body: bytes) -> bytes:
     kind = name.encode("latin-1")
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))
+
+
+def _is_kept(name: str) -> bool:
+    """Whether a chunk outlives a change of pixels: known to, or unknown but marked as safe to copy."""
+    unsafe = name[3:4].isupper()
+    critical = name[:1].isupper()
+    return name in _KEPT or not (unsafe or critical or name in _FIELDS)
+
+
+def _colours(chunks: list[tuple[str, bytes]]) -> Colours | None:
+    """What colours mean by the chunks, of which cICP has the last word, and sRGB the word before (4.3)."""
+    said = dict(chunks)
+    if len(said.get("cICP", b"")) == 4:
+        primaries, transfer, matrix, full_range = said["cICP"]
+        return Colours.of_cicp(primaries, transfer, matrix, full_range)
+    if "sRGB" in said:
+        return None
+    return Colours.of_png(said.get("gAMA"), said.get("cHRM"))
+
+
+def _with_raw_profiles(metadata: Metadata) -> Metadata:
+    """Read EXIF, XMP, IPTC and profiles that ImageMagick writes as texts of hexadecimal digits.
+
+    A text that becomes a field of its own is none any more; one that a chunk contradicts is passed over.
+    """
+    extras: list[tuple[str, bytes]] = []
+    for name, body in metadata.extras:
+        kind, content = _raw_profile(name, body)
+        if kind == "app1" and content.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
+            kind, content = "xmp", content.partition(b"\0")[2]
+        kind = {"app1": "exif", "icm": "icc", "8bim": "iptc"}.get(kind, kind)
+        if content and kind == "exif" and not metadata.exif:
+            metadata = replace(metadata, exif=content.removeprefix(b"Exif\0\0"))
+        elif content and kind == "xmp" and not metadata.xmp:
+            metadata = replace(metadata, xmp=content)
+        elif content and kind == "icc" and not metadata.icc:
+            metadata = replace(metadata, icc=content)
+        else:
+            if content and kind == "iptc":
+                block = content.removeprefix(b"Photoshop 3.0\0")
+                others = photoshop.without_iptc(block)
+                metadata = replace(
+                    metadata, iptc=photoshop.iptc_of(block) or (None if others else block), photoshop=others
+                )
+            extras.append((name, body))
+    return replace(metadata, extras=tuple(extras))
+
+
+def _raw_profile(name: str, body: bytes) -> tuple[str, bytes]:
+    """Kind in lower case and content of such a text; empty for any other chunk."""
+    key, _, rest = body.partition(b"\0")
+    if name not in ("tEXt", "zTXt") or not key.startswith(_RAW_PROFILE):
+        return "", b""
+    text = (_inflate(rest[1:]) or b"") if name == "zTXt" else rest
+    parts = re.fullmatch(rb"\s*[^\n]*\n\s*(\d+)\s*\n([0-9a-fA-F\s]*)", text)
+    if parts is None:
+        return "", b""
+    digits = re.sub(rb"\s", b"", parts[2])
+    content = bytes.fromhex(digits[: len(digits) // 2 * 2].decode())
+    whole = len(content) == int(parts[1])
+    return key.removeprefix(_RAW_PROFILE).decode("latin-1").lower(), content if whole else b""
 
 
 def _read_xmp(body: bytes) -> bytes | None:

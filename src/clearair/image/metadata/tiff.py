@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clearair.image.metadata import directories
+from clearair.image.metadata import directories, photoshop
 from clearair.image.metadata.directories import Directory, Tag
 from clearair.image.metadata.kept import Metadata
 
@@ -17,24 +17,69 @@ _UNREAD = {
     50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
 }  # fmt: skip
 """Compressions that a build of libvips may lack."""
-_ICC = 34675
-_EXTRAS = {"iptc-data": 33723, "photoshop-data": 34377}
-"""By the name of libvips' field."""
+_XMP, _IPTC, _PHOTOSHOP, _ICC = 700, 33723, 34377, 34675
+_LAYERS, _PICTURES, _SIGNATURE = 37724, 330, 52545
+_STRUCTURE = frozenset(
+    {*range(254, 267), 273, *range(277, 285), *range(288, 294), 296, 297, 317, *range(320, 329)}
+    | {332, 333, 334, 336, *range(338, 348), *range(512, 522), 529, 530, 531, 532, 559, 32996, 50674}
+)
+"""Tags of the first directory that say how its pixels are stored, and the resolution."""
+_FIELDS = frozenset({_XMP, _IPTC, _PHOTOSHOP, _ICC})
+_OWN_OFFSETS = frozenset({33628, 33629, 33630, 33631, 34412})
+"""Private tags of microscopes that point to places in their file."""
+_OFFSET_KINDS = frozenset({13, 16, 17, 18})
+_TAGS = "tags"
 _DESCRIPTIVE = {
-    269, 270, 271, 272, 285, 305, 306, 315, 316, 18246, 18249, 33432, 40091, 40092, 40093, 40094, 40095,
-    directories.ORIENTATION,
+    269, 270, 271, 272, 285, 305, 306, 315, 316, 318, 319, 18246, 18249, 33432,
+    40091, 40092, 40093, 40094, 40095, directories.ORIENTATION,
 }  # fmt: skip
-"""Tags of the first directory that describe the photo (maker, date, author, rating), not how it is stored."""
+"""Tags of the first directory that EXIF in other containers has too (maker, date, author, rating)."""
+_GROUPS = (
+    ("GeoTIFF tags", frozenset({33550, 33920, 33922, 34264, 34735, 34736, 34737})),
+    ("GDAL tags", frozenset({42112, 42113})),
+)
 _LOSSLESS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 50000: "zstd"}
 
 
 def completed(metadata: Metadata, data: bytes) -> Metadata:
-    """Put into what libvips read from the TIFF file `data`, classic or BigTIFF, what it passes over."""
+    """Put into what libvips read from the TIFF file `data`, classic or BigTIFF, what it passes over.
+
+    Tags that no other container has are one piece of `extras`, as a block of their own.
+    """
     directory = directories.read_directory(data)
     described = {number: tag for number, tag in directory.tags.items() if number in _DESCRIPTIVE}
+    kept = {number: tag for number, tag in directory.tags.items() if _is_kept(number, tag)}
+    others = {number: tag for number, tag in kept.items() if number not in described}
     exif = directories.build_block(Directory(described, directory.children))
-    extras = tuple((name, _in_order(body)) for name, body in metadata.extras)
-    return replace(metadata, exif=exif if described or directory.children else None, extras=extras)
+    return replace(
+        metadata,
+        exif=exif if described or directory.children else None,
+        extras=((_TAGS, directories.build_block(Directory(others))),) if others else (),
+        iptc=_in_order(metadata.iptc) if metadata.iptc else None,
+    )
+
+
+def unkept(data: bytes) -> tuple[str, ...]:
+    """Name what the file holds that does not outlive a change of its pixels."""
+    names: list[str] = []
+    for number, tag in directories.read_directory(data).tags.items():
+        if number == _LAYERS:
+            names.append("Photoshop layers (only the flattened picture is kept)")
+        elif number == _PICTURES:
+            names.append("a further picture" if tag.count == 1 else f"{tag.count} further pictures")
+        elif number == _SIGNATURE:
+            names.append("C2PA signature")
+        elif not (number in _STRUCTURE or number in _FIELDS or _is_kept(number, tag)):
+            names.append(f"tag {number}")
+    return tuple(names)
+
+
+def called(name: str, body: bytes) -> str:
+    """What people call a piece of `extras`."""
+    numbers = set(directories.read_directory(body).tags)
+    names = [group for group, members in _GROUPS if numbers & members]
+    rest = sorted(numbers.difference(*(members for _, members in _GROUPS)))
+    return ", ".join([*names, *(f"tag {number}" for number in rest)])
 
 
 def compression(data: bytes) -> str:
@@ -84,7 +129,9 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
     # Writers put a density of their own invention where none is known.
     for number in (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, directories.ORIENTATION):
         tags.pop(number, None)
-    tags |= {number: tag for number, tag in described.tags.items() if number in _DESCRIPTIVE}
+    tags |= {number: tag for number, tag in described.tags.items() if _is_kept(number, tag)}
+    for name, block in metadata.extras:
+        tags |= directories.read_directory(block).tags if name == _TAGS else {}
     if directories.ORIENTATION in tags:  # readers refuse a file whose orientation makes no sense
         tags[directories.ORIENTATION] = Tag.short(metadata.orientation)
     if metadata.density:
@@ -94,8 +141,17 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
         tags[_RESOLUTION_UNIT] = Tag.short(2)
     if metadata.icc:
         tags[_ICC] = Tag.opaque(metadata.icc)
-    tags |= {_EXTRAS[name]: Tag.opaque(body) for name, body in metadata.extras}
+    if iptc := metadata.iptc or (photoshop.iptc_of(metadata.photoshop) if metadata.photoshop else None):
+        tags[_IPTC] = Tag.opaque(iptc)
+    if metadata.photoshop:
+        tags[_PHOTOSHOP] = Tag.opaque(metadata.photoshop)
     return directories.replace_first_directory(data, replace(described, tags=tags))
+
+
+def _is_kept(number: int, tag: Tag) -> bool:
+    """Whether a tag that no field of `Metadata` holds stays true of other pixels, in another file."""
+    known = number in _STRUCTURE or number in _FIELDS or number in (_LAYERS, _PICTURES, _SIGNATURE)
+    return not (known or number in _OWN_OFFSETS or tag.kind in _OFFSET_KINDS)
 
 
 def _in_order(body: bytes) -> bytes:

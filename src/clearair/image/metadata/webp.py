@@ -8,12 +8,46 @@ from dataclasses import replace
 
 from clearair.image.metadata.kept import Metadata
 
+_SIGNATURE = b"C2PA"
+_KNOWN = {b"VP8X", b"ICCP", b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L", b"EXIF", b"XMP ", _SIGNATURE}
+
 
 def completed(metadata: Metadata, data: bytes) -> Metadata:
     """Put into what libvips read from the WebP file `data` what its header does not announce."""
     chunks = dict(_chunks(data))
     exif = chunks.get(b"EXIF", b"").removeprefix(b"Exif\0\0")
-    return replace(metadata, icc=chunks.get(b"ICCP"), exif=exif or None, xmp=chunks.get(b"XMP "))
+    inside = data[: 8 + int.from_bytes(data[4:8], "little")]
+    extras = tuple((name.decode("latin-1"), body) for name, body in _chunks(inside) if name not in _KNOWN)
+    return replace(
+        metadata, icc=chunks.get(b"ICCP"), exif=exif or None, xmp=chunks.get(b"XMP "), extras=extras
+    )
+
+
+def unkept(data: bytes) -> tuple[str, ...]:
+    """Name what the file holds that does not outlive a change of its pixels, beside previews in EXIF."""
+    names = ["C2PA signature"] if any(name == _SIGNATURE for name, _ in _chunks(data)) else []
+    end = 8 + int.from_bytes(data[4:8], "little")
+    if data[end:].strip(b"\0"):
+        names.append(f"{len(data) - end:,} bytes of other data")
+    return tuple(names)
+
+
+def called(name: str, body: bytes) -> str:
+    """What people call a piece of `extras`."""
+    return f"chunk {name.strip()}"
+
+
+def with_extras(data: bytes, extras: tuple[tuple[str, bytes], ...], size: tuple[int, int]) -> bytes:
+    """Return the WebP file `data`, of a picture of `size`, with chunks of other programs at its end."""
+    if not extras:
+        return data
+    chunks = list(_chunks(data))
+    if chunks[0][0] != b"VP8X":  # which a file with other chunks starts with (2.7)
+        alpha = chunks[0][0] == b"VP8L" and chunks[0][1][4] & 0x10
+        sides = b"".join((side - 1).to_bytes(3, "little") for side in size)
+        chunks.insert(0, (b"VP8X", bytes((0x10 if alpha else 0, 0, 0, 0)) + sides))
+    chunks += [(name.encode("latin-1"), part) for name, part in extras]
+    return _riff(b"".join(_chunk(name, part) for name, part in chunks))
 
 
 def is_lossless(data: bytes) -> bool:
@@ -29,6 +63,10 @@ def is_lossless(data: bytes) -> bool:
 def with_exif(data: bytes, exif: bytes) -> bytes:
     """Return the WebP file `data`, which has EXIF by libvips' own model, with `exif` in its place."""
     body = b"".join(_chunk(name, exif if name == b"EXIF" else part) for name, part in _chunks(data))
+    return _riff(body)
+
+
+def _riff(body: bytes) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
 
 
