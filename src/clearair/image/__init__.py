@@ -17,6 +17,7 @@ from clearair.image.metadata import Metadata
 from clearair.image.photo import Photo, to_depth
 from clearair.image.reading import DEFAULT_MAX_PIXELS, read_photo
 from clearair.image.writing import (
+    check_target,
     encode_photo,
     exists,
     losses,
@@ -33,6 +34,7 @@ __all__ = [
     "Format",
     "Metadata",
     "Photo",
+    "check_target",
     "encode_photo",
     "exists",
     "format_of_suffix",
