@@ -342,7 +342,7 @@ def test_many_files_go_on_after_a_bad_one_and_resume(identity, picture, tmp_path
     (tmp_path / "b.png").write_bytes(b"not a picture")
     records = list(identity.restore_many([tmp_path], tmp_path / "out"))
     assert [record.error is None for record in records] == [True, False, True]
-    assert "score" in records[0].found
+    assert "score" in records[0].percepts
     assert [record.outcome is not None for record in records] == [True, False, True]
     again = list(identity.restore_many([tmp_path], tmp_path / "out", resume=True))
     assert [record.skipped for record in again] == [True, False, True]

@@ -6,6 +6,7 @@
     |- ConfigError              2   a configuration contradicts itself
     |- ImageError               1   a picture cannot be read, or cannot be restored as it is
     |- OutputError              1   a result cannot be written
+    |  `- ExistsError           1   its name is taken, and nobody said to replace what is there
     |- OutOfMemoryError         1   a picture needs more memory than there is, also in the smallest tiles
     |- DataError                1   a data set is missing, misplaced or incomplete
     `- TrainingError            1   a run cannot be started, resumed or went wrong
@@ -44,6 +45,10 @@ class ImageError(ClearAirError):
 
 class OutputError(ClearAirError):
     """A result cannot be written."""
+
+
+class ExistsError(OutputError):
+    """A result cannot be written because its name is taken, which was not to be replaced."""
 
 
 class OutOfMemoryError(ClearAirError, MemoryError):

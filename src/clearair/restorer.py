@@ -6,22 +6,26 @@ Shapes: H x W pixels.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearair.errors import ModelError, OutOfMemoryError, OutputError, UsageError
-from clearair.files.adapters import Layout, as_photo, from_photo
-from clearair.files.batch import Record, run
-from clearair.files.finding import Paths, find_images
-from clearair.files.outputs import plan_outputs
+from clearair.files.adapters import Picture, as_photo, from_photo
+from clearair.files.batch import Watcher, run_plan
+from clearair.files.finding import Paths
+from clearair.files.history import USUAL_SUFFIX
+from clearair.files.outputs import format_named
+from clearair.files.planning import Plan, plan_batch
+from clearair.files.record import Record
+from clearair.files.saving import save, save_to
 from clearair.finishing import FinishedNetwork
-from clearair.image import DEFAULT_MAX_PIXELS, Photo, read_photo, to_depth, write_photo
+from clearair.image import DEFAULT_MAX_PIXELS, Photo, to_depth
 from clearair.models import load_model, save_model
 from clearair.models.stamp import PerceiverStamp
 from clearair.outcome import Outcome
@@ -41,10 +45,6 @@ from clearair.runtime.precision import Precision
 from clearair.runtime.pytorch import Device, PyTorchRuntime
 from clearair.tiling import MIN_SIDE, Window, blend_tiles, plan_tiles
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-Picture = Union[Path, str, NDArray[Any], "Image"]
 TileSide = int | Literal["auto", "off"]
 OnTile = Callable[[int, int], None]
 """Told after each tile: tiles done, tiles in all."""
@@ -58,7 +58,7 @@ class Result:
     """A restored picture, and what was found wrong with the one that came in."""
 
     image: Any
-    """What went in, restored: an array for an array, a PIL image for one, for a path an array (H, W[, C])."""
+    """What went in, restored: an array for an array, a PIL image for one, for a file an array (H, W[, C])."""
     percepts: Percepts
     """What the perceivers see in the picture that came in, whatever the user said about it."""
     photo: Photo
@@ -76,9 +76,34 @@ class Result:
         """Such as "restored", "restored by half" or "left as it is"."""
         return self.outcome.done
 
-    def save(self, target: Path | str, *, overwrite: bool = False) -> None:
-        """Write a file in the format of target's suffix, with the input's metadata. Raises OutputError."""
-        write_photo(self.photo, target, overwrite=overwrite)
+    def save(
+        self,
+        target: Path | str | BinaryIO,
+        *,
+        format: str | None = None,
+        overwrite: bool = False,
+        strip_metadata: bool = False,
+        preserve_times: bool = False,
+    ) -> tuple[str, ...]:
+        """Write a file, or to an open binary one, with the input's metadata; return remarks on it.
+
+        `format` is by default that of target's suffix, for an open file that of the input. What was left as
+        it is, in its own format, is a copy of the input. Raises ExistsError when there is such a file and
+        `overwrite` is false, OutputError when it cannot be written or its format cannot hold the picture.
+        """
+        changed = self.outcome.changed is not False
+        kind = None if format is None else format_named(format)
+        if not isinstance(target, str | os.PathLike):
+            return save_to(self.photo, target, changed=changed, format=kind, strip_metadata=strip_metadata)
+        return save(
+            self.photo,
+            Path(target),
+            changed=changed,
+            format=kind,
+            overwrite=overwrite,
+            strip_metadata=strip_metadata,
+            preserve_times=preserve_times,
+        )
 
 
 class Restorer:
@@ -153,22 +178,19 @@ class Restorer:
         max_pixels: int = DEFAULT_MAX_PIXELS,
         salvage: bool = False,
     ) -> Result:
-        """Restore one picture: a path, a PIL image, or an array (H, W[, 1 to 4]), uint8, uint16 or float.
+        """Restore one picture: a file, a PIL image, or an array (H, W[, 1 to 4]), uint8, uint16 or float.
 
-        Two and four channels end in alpha, which is left alone. `damage` names all that is wrong, such as
-        "haze" or ["haze", "rain"]; "none" leaves the picture as it is, "auto" trusts the perceivers.
-        `strength` in [0, 1] blends with the input;
-        `keep_tone` leaves exposure and colour as they are. A file of more than `max_pixels` is refused
+        A file is its path, its bytes, or a binary file that is open. Of arrays, two and four channels end in
+        alpha, which is left alone. `damage` names all that is wrong, such as "haze" or ["haze", "rain"];
+        "none" leaves the picture as it is, "auto" trusts the perceivers. `strength` in [0, 1] blends with the
+        input; `keep_tone` leaves exposure and colour as they are. A file of more than `max_pixels` is refused
         before it is decoded; `salvage` takes what can be decoded of a damaged one.
         Raises ImageError when it cannot be read or is no picture, OutputError when the network returns NaN,
         OutOfMemoryError when even small tiles do not fit, UsageError for an option that makes no sense.
         """
         _check_strength(strength)
         self.check_damage(damage)
-        if isinstance(picture, str | os.PathLike):
-            photo, layout = read_photo(Path(picture), max_pixels=max_pixels, salvage=salvage), Layout()
-        else:
-            photo, layout = as_photo(picture, max_pixels=max_pixels)
+        photo, layout = as_photo(picture, max_pixels=max_pixels, salvage=salvage)
         restored, percepts, outcome = self.restore_photo(
             photo, damage=damage, strength=strength, keep_tone=keep_tone
         )
@@ -207,8 +229,10 @@ class Restorer:
                     pixels, changed = self._restore_pixels(
                         photo, believed, side, strength, keep_tone, on_tile
                     )
+                if not changed:
+                    return photo, percepts, replace(outcome, changed=False)
                 restored = replace(photo.with_pixels(pixels), notes=notes)
-                return restored, percepts, replace(outcome, changed=changed)
+                return restored, percepts, replace(outcome, changed=True)
             except MemoryError as error:
                 smaller = _smaller_side(side, photo.size)
                 if smaller is None:
@@ -281,38 +305,62 @@ class Restorer:
 
     def restore_many(
         self,
-        paths: Paths,
+        paths: Paths | Plan,
         out_dir: Path | str | None = None,
         *,
         damage: Damage = "auto",
         strength: float = 1.0,
         keep_tone: bool = False,
+        suffix: str = USUAL_SUFFIX,
+        format: str | None = None,
         overwrite: bool = False,
         resume: bool = False,
+        strip_metadata: bool = False,
+        preserve_times: bool = False,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         salvage: bool = False,
-    ) -> Iterator[Record]:
+        report: Path | str | None = None,
+        watcher: Watcher | None = None,
+    ) -> Generator[Record, None, None]:
         """Restore files, folders and patterns, and yield a record of each; a bad file does not stop the rest.
 
-        Without `out_dir` results go beside their inputs as `*.restored.*`. An output that exists is an error,
-        with `overwrite` replaced, with `resume` skipped. A damaged file is an error, unless `salvage` takes
-        what can be decoded of it. `damage`, `strength` and `keep_tone` are those of a call. Raises UsageError
-        when there is nothing to do.
+        Without `out_dir` results go beside their inputs as `*.restored.*`, or with another `suffix`. An
+        output that exists is an error, with `overwrite` replaced, with `resume` skipped. A damaged file is
+        an error, unless `salvage` takes what can be decoded of it. `damage`, `strength` and `keep_tone` are
+        those of a call. `report` is a JSON file for the records. `paths` may be a plan made by `plan_batch`,
+        which has `out_dir`, `suffix`, `format`, `overwrite`, `resume` and `report` already. Raises
+        UsageError when there is nothing to do, at once and not at the first record.
         """
         _check_strength(strength)
         self.check_damage(damage)
-        if out_dir is not None and not isinstance(out_dir, str | os.PathLike):
-            raise UsageError(f"A folder is a str or a Path, not {type(out_dir).__name__}.")
-        out = None if out_dir is None else Path(out_dir)
-        jobs = plan_outputs(find_images(paths, out=out), out)
+        plan = paths
+        if not isinstance(plan, Plan):
+            plan = plan_batch(
+                plan,
+                out_dir,
+                suffix=suffix,
+                format=format,
+                overwrite=overwrite,
+                resume=resume,
+                report=report,
+            )
+        told = watcher or Watcher()
 
         def process(photo: Photo) -> tuple[Photo, dict[str, Any], Outcome]:
             restored, percepts, outcome = self.restore_photo(
-                photo, damage=damage, strength=strength, keep_tone=keep_tone
+                photo, damage=damage, strength=strength, keep_tone=keep_tone, on_tile=told.tile
             )
             return restored, percepts.to_dict(), outcome
 
-        return run(jobs, process, overwrite=overwrite, resume=resume, max_pixels=max_pixels, salvage=salvage)
+        return run_plan(
+            plan,
+            process,
+            watcher=told,
+            strip_metadata=strip_metadata,
+            preserve_times=preserve_times,
+            max_pixels=max_pixels,
+            salvage=salvage,
+        )
 
 
 def _tile_side(tile: TileSide, device: str) -> int | None:

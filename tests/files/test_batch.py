@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from clearair.errors import UsageError
-from clearair.files.batch import Record, counted, run
+from clearair.files.batch import run
 from clearair.files.finding import find_images
 from clearair.files.outputs import Job, plan_outputs
+from clearair.files.record import Record, counted
 from clearair.image import Photo, read_photo, write_photo
 from clearair.outcome import Outcome
 
@@ -36,12 +37,15 @@ def test_every_file_is_restored_and_recorded_in_order(folder):
     assert [Path(record.input).name for record in records] == ["a.jpg", "b.png", "a.jpg"]
     assert read_photo(folder / "b.restored.png").pixels[0, 0].tolist() == [155, 155, 155]
     record = records[1]
-    assert (record.width, record.height, record.found, record.error) == (8, 6, {"score": 2.5}, None)
+    assert (record.width, record.height, record.percepts, record.error) == (8, 6, {"score": 2.5}, None)
     assert record.output == str(folder / "b.restored.png")
     assert record.seconds > 0
     assert record.outcome == RESTORED
     assert record.to_dict()["outcome"]["text"] == "noise 90 %: restored"
-    assert json.loads(json.dumps(record.to_dict()))["found"] == {"score": 2.5}
+    assert record.found == {"noise": 0.9}
+    written = json.loads(json.dumps(record.to_dict()))
+    assert (written["percepts"], written["outcome"]["found"]) == ({"score": 2.5}, {"noise": 0.9})
+    assert (written["schema_version"], written["status"]) == (2, "restored")
 
 
 def test_the_tree_is_kept_below_the_output_folder(folder, tmp_path):
@@ -85,7 +89,7 @@ def test_an_unexpected_error_is_recorded_and_logged_with_its_traceback(folder, c
 def test_existing_outputs_are_kept_redone_or_skipped(folder):
     target = folder / "b.restored.png"
     before = target.read_bytes()
-    assert "exists already; --overwrite replaces it, --resume skips it" in restored(folder)[1].error
+    assert "exists already; overwrite=True replaces it, resume=True skips it" in restored(folder)[1].error
     assert target.read_bytes() == before
     records = restored(folder, resume=True)
     assert [record.skipped for record in records] == [True] * 3

@@ -121,5 +121,5 @@ def test_pictures_of_formats_that_are_not_read_are_counted(folder):
         (folder / name).touch()
     found = find_images([folder])
     assert found.unread == {".heic": 2, ".jp2": 1}
-    assert found.remark() == "passed over because their format is not read: 2 .heic, 1 .jp2."
-    assert find_images([folder / "a.jpg"]).remark() is None
+    assert found.remarks() == ("passed over because their format is not read: 2 .heic, 1 .jp2.",)
+    assert find_images([folder / "a.jpg"]).remarks() == ()

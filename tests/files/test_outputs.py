@@ -30,9 +30,9 @@ def test_a_format_changes_the_suffix_only_where_it_must():
     paths = ["a.jpg", "b.JPEG", "c.png"]
     for name in ("jpeg", "jpg", "JPG", ".jpg"):
         assert planned(paths, format=name) == ["a.restored.jpg", "b.restored.JPEG", "c.restored.jpg"]
-    with pytest.raises(UsageError, match=r"--format bmp: not a format .* jpeg, png, tiff"):
+    with pytest.raises(UsageError, match=r"format=bmp: not a format .* jpeg, png, tiff"):
         planned(paths, format="bmp")
-    with pytest.raises(UsageError, match="--format gif"):
+    with pytest.raises(UsageError, match="format=gif"):
         planned(paths, format="gif")
 
 
@@ -43,7 +43,7 @@ def test_a_picture_as_output_is_for_one_picture():
     for name in ("b.gif", "b.HEIC", "b.bmp"):  # and not a folder of that name
         with pytest.raises(UsageError, match="this format cannot be written"):
             planned(["a.jpg"], Path(name))
-    with pytest.raises(UsageError, match="contradicts --format tiff"):
+    with pytest.raises(UsageError, match="contradicts format=tiff"):
         planned(["a.jpg"], Path("b.png"), format="tiff")
 
 

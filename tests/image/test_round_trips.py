@@ -335,7 +335,7 @@ def test_avif_keeps_alpha_and_what_libvips_can_carry():
 
 def test_transparency_is_refused_by_jpeg_with_the_way_out():
     alpha = np.full((40, 56), 200, np.uint8)
-    with pytest.raises(OutputError, match=r"out.jpg: jpeg cannot hold .* --format png"):
+    with pytest.raises(OutputError, match=r"out.jpg: jpeg cannot hold .* write it as png"):
         encode_photo(Photo(coffee(), alpha=alpha), "jpeg", name="out.jpg")
     alpha[:] = 255  # opaque: nothing is lost
     encode_photo(Photo(coffee(), alpha=alpha), "jpeg")

@@ -25,7 +25,7 @@ def test_a_written_file_reads_back_and_leaves_nothing_else(tmp_path):
 def test_an_existing_file_is_left_alone_unless_asked(tmp_path):
     target = tmp_path / "a.png"
     target.write_bytes(b"mine")
-    with pytest.raises(OutputError, match=r"a\.png: exists already; --overwrite"):
+    with pytest.raises(OutputError, match=r"a\.png: exists already; overwrite=True"):
         write_photo(PHOTO, target)
     with pytest.raises(OutputError, match="exists already"):  # also one that appears while we encode
         write_atomically(target, b"new", overwrite=False)
@@ -124,7 +124,7 @@ def test_an_interruption_leaves_nothing_behind(tmp_path, monkeypatch):
 def test_a_side_too_long_for_the_format_is_refused(tmp_path):
     wide = Photo(np.zeros((1, 16384, 3), np.uint8))
     with pytest.raises(
-        OutputError, match=r"16384 x 1 px, but a side in webp has at most 16383; use --format png"
+        OutputError, match=r"16384 x 1 px, but a side in webp has at most 16383; write it as png"
     ):
         write_photo(wide, tmp_path / "a.webp")
     assert list(tmp_path.iterdir()) == []

@@ -1,19 +1,25 @@
-"""Arrays and PIL images as photos, and photos as what they came from."""
+"""Pictures as Python programs have them as photos, and photos as what they came from."""
 
 from __future__ import annotations
 
-import io
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearair.errors import ImageError
-from clearair.image import DEFAULT_MAX_PIXELS, Photo, to_depth
+from clearair.files import pil
+from clearair.image import DEFAULT_MAX_PIXELS, Photo, read_photo, to_depth
+from clearair.image.photo import turn_stored, turn_upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+Picture = Union[Path, str, bytes, BinaryIO, Photo, NDArray[Any], "Image"]
+"""A path, the bytes of a file, a binary file, what `read_photo` gives, an array or a PIL image."""
 
 _TOLERANCE = 1e-3  # resizing leaves floats a little outside [0, 1]
 
@@ -30,24 +36,30 @@ class Layout:
     """The PIL image it came from, in the mode the result has."""
 
 
-def as_photo(picture: NDArray[Any] | Image, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[Photo, Layout]:
-    """An array (H, W[, 1 to 4]) or PIL image as a photo.
+def as_photo(
+    picture: Picture, *, max_pixels: int = DEFAULT_MAX_PIXELS, salvage: bool = False
+) -> tuple[Photo, Layout]:
+    """Read a picture, whatever it is given as, and say how to give it back.
 
-    Raises ImageError when it is neither, cannot be decoded or has more than `max_pixels`.
+    `picture` is a path, the bytes of a file, a binary file that is open for reading, a photo, a PIL image, or
+    an array (H, W[, 1 to 4]). Raises ImageError when it is none of these, cannot be decoded, or has more than
+    `max_pixels` (which are not counted in arrays, as these are in memory already).
     """
+    if isinstance(picture, Photo):
+        return picture, Layout()
+    if isinstance(picture, str | os.PathLike):
+        return read_photo(Path(picture), max_pixels=max_pixels, salvage=salvage), Layout()
+    if isinstance(picture, bytes | bytearray | memoryview) or hasattr(picture, "read"):
+        data, name = _content_of(picture)
+        return read_photo(data, max_pixels=max_pixels, salvage=salvage, name=name), Layout()
+    if isinstance(picture, np.ma.MaskedArray):
+        raise ImageError("A masked array cannot keep its mask: fill it first, as with array.filled(0).")
     if isinstance(picture, np.ndarray):
         return _photo_of(picture), Layout(picture.dtype, picture.ndim == 3)
     if hasattr(picture, "convert") and hasattr(picture, "getbands"):
-        width, height = picture.size
-        if width * height > max_pixels:
-            raise ImageError(f"{width} x {height} px are more than the limit of {max_pixels:,} pixels.")
-        try:
-            plain = _in_plain_mode(picture)
-            array = np.asarray(plain)
-        except (OSError, SyntaxError, EOFError) as error:  # what PIL raises when it decodes damaged files
-            raise ImageError(f"The PIL image cannot be decoded: {error}.") from error
-        return _photo_of(array), Layout(pil=plain)
-    raise ImageError(f"A picture is a path, a PIL image or a NumPy array, not {type(picture).__name__}.")
+        return _from_pil(picture, max_pixels)
+    kinds = "a path, the bytes of a file, a binary file, a PIL image or a NumPy array"
+    raise ImageError(f"A picture is {kinds}, not {type(picture).__name__}.")
 
 
 def from_photo(photo: Photo, layout: Layout) -> Any:
@@ -57,12 +69,41 @@ def from_photo(photo: Photo, layout: Layout) -> Any:
     if bands.shape[2] == 1 and not layout.channel_axis:
         bands = bands[..., 0]
     if layout.pil is not None:
-        from PIL import Image
-
-        image = Image.fromarray(np.ascontiguousarray(bands))
-        image.info = dict(layout.pil.info)
-        return image
+        return pil.from_bands(turn_stored(bands, photo.metadata.orientation), photo.metadata, layout.pil)
     return np.ascontiguousarray(bands if layout.dtype is None else bands.astype(layout.dtype, copy=False))
+
+
+def _content_of(source: Any) -> tuple[bytes, str]:
+    """What is in a buffer or left in a binary file, and what messages call it."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source), "the picture"
+    name = getattr(source, "name", None)
+    try:
+        data = source.read()
+    except (OSError, ValueError, TypeError) as error:
+        raise ImageError(f"The file of the picture cannot be read: {error}.") from error
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise ImageError("The file of a picture is opened for bytes, as with open(path, 'rb').")
+    return bytes(data), name if isinstance(name, str) else "the picture"
+
+
+def _from_pil(image: Image, max_pixels: int) -> tuple[Photo, Layout]:
+    _refuse_large(image.size, max_pixels)
+    try:
+        metadata = pil.metadata_of(image)
+        plain = pil.in_plain_mode(image)
+        array = turn_upright(np.asarray(plain), metadata.orientation)
+    except (OSError, SyntaxError, EOFError, ValueError, AttributeError) as error:
+        # What PIL raises when it decodes damaged files, or works on an image that was closed.
+        raise ImageError(f"The PIL image cannot be decoded: {error}.") from error
+    colour = pil.metadata_of(plain).icc  # a conversion may have brought another profile
+    photo = replace(_photo_of(array), format=pil.format_of(image), metadata=replace(metadata, icc=colour))
+    return photo, Layout(pil=plain)
+
+
+def _refuse_large(size: tuple[int, int], max_pixels: int) -> None:
+    if size[0] * size[1] > max_pixels:
+        raise ImageError(f"{size[0]} x {size[1]} px are more than the limit of {max_pixels:,} pixels.")
 
 
 def _photo_of(array: NDArray[Any]) -> Photo:
@@ -89,41 +130,3 @@ def _in_photo_type(bands: NDArray[Any]) -> NDArray[Any]:
     if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):  # false for NaN too
         raise ImageError(f"Floats must lie in [0, 1], not {low:g} to {high:g}; divide 8-bit values by 255.")
     return to_depth(bands, np.dtype(np.float32))
-
-
-def _in_plain_mode(image: Image) -> Image:
-    """RGB, RGBA, L, LA or 16-bit grey with the same content; what `info` says of the pixels still holds."""
-    if "transparency" in image.info and image.mode in ("1", "L", "RGB", "P"):
-        plain = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
-        plain.info.pop("transparency", None)
-        return plain
-    if image.mode in ("RGB", "RGBA", "L", "LA", "I;16"):
-        return image
-    if image.mode == "I;16B":
-        return image.convert("I;16")
-    if image.mode == "1":
-        return image.convert("L")
-    if image.mode in ("P", "PA"):
-        return image.convert("RGBA" if image.mode == "PA" else "RGB")
-    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX"):
-        return _in_srgb(image) if image.mode in ("CMYK", "LAB") else image.convert("RGB")
-    raise ImageError(f"PIL mode {image.mode!r} cannot be restored; convert it to RGB or L first.")
-
-
-def _in_srgb(image: Image) -> Image:
-    """By its profile where it has one that fits; a profile of other colours must not stay with RGB pixels."""
-    from PIL import ImageCms
-
-    profile = image.info.get("icc_profile")
-    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else None
-        converted: Any = source and ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError):
-        converted = None
-    if converted is not None:
-        converted.info = {**image.info, "icc_profile": srgb.tobytes()}
-        return converted  # type: ignore[no-any-return]
-    plain = image.convert("RGB")
-    plain.info.pop("icc_profile", None)
-    return plain

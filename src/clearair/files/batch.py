@@ -5,21 +5,25 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypedDict, Unpack
 
-from clearair.errors import ClearAirError, OutputError, UsageError
+from clearair.errors import ClearAirError, ExistsError, UsageError
+from clearair.files.history import remember
 from clearair.files.outputs import Job, check_file, make_folder
+from clearair.files.planning import Plan
+from clearair.files.record import Record
+from clearair.files.saving import save
 from clearair.image import (
     DEFAULT_MAX_PIXELS,
     Photo,
+    Quality,
     exists,
     format_of_suffix,
     read_photo,
     refuse_unfit,
-    write_photo,
 )
 from clearair.memory import is_shortage
 from clearair.outcome import Outcome
@@ -27,54 +31,71 @@ from clearair.outcome import Outcome
 Process = Callable[[Photo], tuple[Photo, dict[str, Any], Outcome]]
 """Restores one photo, and says what was perceived in it as plain values for JSON, and what was done."""
 
+
+class Writing(TypedDict, total=False):
+    """How all results of a run are written."""
+
+    strip_metadata: bool
+    """Drop EXIF and XMP."""
+    quality: Quality | None
+    """Of lossy formats, 1 to 100."""
+    preserve_times: bool
+    """Give results the time of modification of their inputs; what is left alone has it in any case."""
+
+
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Record:
-    """What became of one file."""
+class Watcher:
+    """Is told how far a batch is; this one does nothing."""
 
-    input: str
-    output: str | None
-    """None when nothing was written."""
-    width: int | None = None
-    height: int | None = None
-    """Upright size in pixels; None when the picture was not read."""
-    seconds: float = 0.0
-    """Spent on reading, restoring and writing it."""
-    found: dict[str, Any] = field(default_factory=dict)
-    """What `Process` reported: quality score, degradations, regions."""
-    outcome: Outcome | None = None
-    """What was found and what was done; None when it was not restored, or had been before."""
-    error: str | None = None
-    skipped: bool = False
-    """Whether the output was there already and the run was to resume."""
-    notes: tuple[str, ...] = ()
-    """What was converted or left out on the way."""
+    def start(self, job: Job) -> None:
+        """The picture of this job is restored now."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            **asdict(self),
-            "seconds": round(self.seconds, 3),
-            "outcome": None if self.outcome is None else self.outcome.to_dict(),
-            "notes": list(self.notes),
-        }
+    def tile(self, done: int, total: int) -> None:
+        """So many tiles of it are done."""
+
+    def finish(self, record: Record) -> None:
+        """What became of one more file; comes from the thread that wrote it, before the record is yielded."""
 
 
-def counted(records: Sequence[Record]) -> str:
-    """Such as "12 photos: 9 restored, 2 left as they are, 1 failed"."""
-    done = [record.outcome for record in records if record.error is None and record.outcome is not None]
-    restored = sum(outcome.restored for outcome in done)
-    left = len(done) - restored
-    numbers = {
-        "restored": restored,
-        "left as it is" if left == 1 else "left as they are": left,
-        "there already": sum(record.skipped for record in records),
-        "failed": sum(record.error is not None for record in records),
-    }
-    counts = ", ".join(f"{number:,} {what}" for what, number in numbers.items() if number)
-    return f"{len(records):,} photo{'' if len(records) == 1 else 's'}: {counts or 'nothing done'}"
+def run_plan(
+    plan: Plan,
+    process: Process,
+    *,
+    watcher: Watcher | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    salvage: bool = False,
+    **writing: Unpack[Writing],
+) -> Generator[Record, None, None]:
+    """Restore what was planned, as `run` does, and write its report, also when it is broken off."""
+    watcher = watcher or Watcher()
+    done: list[Record] = []
+
+    def finish(record: Record) -> None:
+        if record.output is not None and not record.skipped and not any(each.output for each in done):
+            remember(plan.out, plan.suffix)
+        done.append(record)
+        watcher.finish(record)
+
+    records = run(
+        plan.jobs,
+        process,
+        overwrite=plan.overwrite,
+        resume=plan.resume,
+        max_pixels=max_pixels,
+        salvage=salvage,
+        on_start=watcher.start,
+        on_done=finish,
+        **writing,
+    )
+    try:
+        yield from records
+    finally:
+        records.close()  # finishes what is being written
+        if plan.report is not None:
+            named = {record.input for record in done}
+            plan.report.write(done, [job for job in plan.jobs if str(job.source) not in named])
 
 
 def run(
@@ -83,32 +104,34 @@ def run(
     *,
     overwrite: bool = False,
     resume: bool = False,
-    strip_metadata: bool = False,
-    quality: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     salvage: bool = False,
     on_start: Callable[[Job], None] | None = None,
     on_done: Callable[[Record], None] | None = None,
-) -> Iterator[Record]:
+    **writing: Unpack[Writing],
+) -> Generator[Record, None, None]:
     """Restore every job in order and yield its record; a failing file is recorded and the rest go on.
 
-    An output that exists is an error, with `overwrite` replaced, with `resume` skipped. A damaged file is an
-    error, unless `salvage` takes what can be decoded of it. While `process` works in the caller's thread, one
-    thread reads the next picture and one writes the last, so three are in memory at most.
+    An output that exists is an error, with `overwrite` replaced, with `resume` skipped, also when another run
+    writes it meanwhile. A damaged file is an error, unless `salvage` takes what can be decoded of it. While
+    `process` works in the caller's thread, one thread reads the next picture and one writes the last, so
+    three are in memory at most.
 
     A record is yielded once its file is written, which is after the next one was restored; `on_done` gets it
     at once, from the thread that wrote. `on_start` is called before `process`. When the iteration is broken
     off, a write under way is finished. What finds no memory beside other work is tried once more after it.
     """
     if overwrite and resume:
-        raise UsageError("--overwrite and --resume contradict each other: redo what is there, or skip it?")
+        raise UsageError(
+            "overwrite=True and resume=True contradict each other: redo what is there, or skip it?"
+        )
 
     def read(job: Job) -> _Step:
         return _guarded(_Step(job), lambda step: _read(step, overwrite, resume, max_pixels, salvage))
 
     def write(step: _Step, *, alone: bool = False) -> _Step:
         if step.error is None:
-            step = _guarded(step, lambda step: _write(step, overwrite, strip_metadata, quality))
+            step = _guarded(step, lambda step: _write(step, overwrite, resume, writing))
         if on_done and (alone or not step.short_of_memory):
             on_done(step.record())
         return step
@@ -117,7 +140,7 @@ def run(
         if step.photo is not None:
             if on_start:
                 on_start(step.job)
-            step = _guarded(step, lambda step: _restore(step, process))
+            step = _guarded(step, lambda step: _restore(step, process, resume))
         if step.error is not None:  # reading had its second try, restoring has tried smaller tiles
             step.photo, step.short_of_memory = None, False
         return step
@@ -140,7 +163,7 @@ class _Step:
     photo: Photo | None = None
     size: tuple[int, int] | None = None
     seconds: float = 0.0
-    found: dict[str, Any] = field(default_factory=dict)
+    percepts: dict[str, Any] = field(default_factory=dict)
     outcome: Outcome | None = None
     notes: tuple[str, ...] = ()
     error: str | None = None
@@ -148,6 +171,11 @@ class _Step:
     written: bool = False
     short_of_memory: bool = False
     """Whether the last stage failed for that; its photo is kept then, for another try."""
+
+    def skip(self) -> None:
+        """Its output is there already."""
+        self.photo, self.percepts, self.outcome, self.notes = None, {}, None, ()
+        self.skipped = True
 
     def record(self) -> Record:
         width, height = self.size or (None, None)
@@ -158,7 +186,7 @@ class _Step:
             width=width,
             height=height,
             seconds=self.seconds,
-            found=self.found,
+            percepts=self.percepts,
             outcome=self.outcome,
             error=self.error,
             skipped=self.skipped,
@@ -172,7 +200,7 @@ def _pipeline(
     restore: Callable[[_Step], _Step],
     write: Callable[[_Step], _Step],
     finish: Callable[[Future[_Step]], Record],
-) -> Iterator[Record]:
+) -> Generator[Record, None, None]:
     reader, writer = _Worker("clearair-read"), _Worker("clearair-write")
     try:
         coming = reader.submit(read, jobs[0]) if jobs else None
@@ -252,8 +280,8 @@ def _read(step: _Step, overwrite: bool, resume: bool, max_pixels: int, salvage: 
         return
     if not overwrite and exists(target):
         if not resume:
-            raise OutputError(f"{target}: exists already; --overwrite replaces it, --resume skips it.")
-        step.skipped = True
+            raise ExistsError(f"{target}: exists already; overwrite=True replaces it, resume=True skips it.")
+        step.skip()
         return
     check_file(target, inputs=[step.job.source], overwrite=overwrite, make_folder=True)
     photo = read_photo(step.job.source, max_pixels=max_pixels, salvage=salvage)
@@ -262,18 +290,27 @@ def _read(step: _Step, overwrite: bool, resume: bool, max_pixels: int, salvage: 
     step.photo = photo
 
 
-def _restore(step: _Step, process: Process) -> None:
-    if step.photo is not None:
-        step.photo, step.found, step.outcome = process(step.photo)
-        step.notes = step.photo.notes
-
-
-def _write(step: _Step, overwrite: bool, strip_metadata: bool, quality: int | None) -> None:
+def _restore(step: _Step, process: Process, resume: bool) -> None:
     if step.photo is None:
+        return
+    if resume and exists(step.job.target):
+        step.skip()  # by another run, since it was read
+        return
+    step.photo, step.percepts, step.outcome = process(step.photo)
+    step.notes = step.photo.notes
+
+
+def _write(step: _Step, overwrite: bool, resume: bool, writing: Writing) -> None:
+    if step.photo is None or step.outcome is None:
         return
     target = step.job.target
     make_folder(target.parent)
-    step.notes += write_photo(
-        step.photo, target, overwrite=overwrite, strip_metadata=strip_metadata, quality=quality
-    )
+    changed = step.outcome.changed is not False
+    try:
+        step.notes = save(step.photo, target, changed=changed, overwrite=overwrite, **writing)
+    except ExistsError:
+        if not resume:
+            raise
+        step.skip()  # another run was faster
+        return
     step.photo, step.written = None, True

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clearair.errors import UsageError
+from clearair.files.history import USUAL_SUFFIX, Earlier
 from clearair.image import SUFFIXES, format_of_suffix
 from clearair.image.formats import FOREIGN_SUFFIXES
 
@@ -43,39 +44,69 @@ class Finding:
     problems: tuple[Problem, ...] = ()
     unread: Mapping[str, int] = field(default_factory=dict)
     """Pictures passed over because their format is not read: how many of each suffix."""
+    earlier: tuple[str, ...] = ()
+    """Results of earlier runs that were passed over: their folders, and patterns of their names."""
 
-    def remark(self) -> str | None:
-        """One line on the pictures passed over; None without any."""
-        if not self.unread:
-            return None
-        each = ", ".join(f"{number} {suffix}" for suffix, number in sorted(self.unread.items()))
-        return f"passed over because their format is not read: {each}."
+    def remarks(self) -> tuple[str, ...]:
+        """A line on each kind of what was passed over."""
+        lines = []
+        if self.unread:
+            each = ", ".join(f"{number} {suffix}" for suffix, number in sorted(self.unread.items()))
+            lines.append(f"passed over because their format is not read: {each}.")
+        if self.earlier:
+            places = ", ".join(self.earlier)
+            lines.append(
+                f"passed over as results of earlier runs: {places}; name them to restore them again."
+            )
+        return tuple(lines)
 
 
-def find_images(paths: Paths, *, suffix: str = ".restored", out: Path | None = None) -> Finding:
+def find_images(
+    paths: Paths,
+    *,
+    suffix: str = USUAL_SUFFIX,
+    out: Path | None = None,
+    listed: Sequence[Path] = (),
+    earlier: Earlier | None = None,
+) -> Finding:
     """Collect the pictures that files, folders and glob patterns name, each once, in a stable order.
 
-    Folders are searched recursively for known suffixes, without hidden files, earlier restorations
-    (`*.restored.*`) and the output folder `out`. A file named itself is taken whatever its suffix, also when
-    it does not exist (its record will say so), except for the restoration of another one in the list, as a
-    shell's `*.jpg` brings. A folder that cannot be searched, and a folder or pattern without pictures, is a
-    problem beside what was found elsewhere; where nothing was found at all, it raises UsageError.
+    Folders are searched recursively for known suffixes, without hidden files, the output folder `out` and
+    results of earlier runs: `*.restored.*`, and what `earlier` says. A file named itself is taken whatever
+    its suffix, also when it does not exist (its record will say so), except for the restoration of another
+    one in the list, as a shell's `*.jpg` brings. `listed` are such files too, but keep their relative path.
+    A folder that cannot be searched, and a folder or pattern without pictures, is a problem beside what was
+    found elsewhere; where nothing was found at all, it raises UsageError.
     """
     if out is not None:
         as_paths(out)
-    search = _Search(suffix, None if out is None else _real(out))
-    for given in as_paths(paths):
-        search.look(given)
+    given, listed = as_paths(paths), [Path(path) for path in as_paths(list(listed))]
+    if not given and not listed:
+        raise UsageError("No pictures are named; give at least one file, folder or pattern.")
+    search = _Search(suffix, None if out is None else _real(out), earlier or Earlier())
+    for path in given:
+        search.look(path)
+    search.sources += [Source(path, _place_of(path)) for path in listed]
     first: dict[Path, Source] = {}
     for source in search.sources:
         # A link is a picture of its own: whoever looks for it among the results must find it there.
         first.setdefault(_real(source.path.parent) / source.path.name, source)
     unique = list(first.values())
     originals = {(_real(source.path.parent), source.path.stem) for source in unique}
-    sources = tuple(source for source in unique if _original_of(source.path, suffix) not in originals)
+    sources = tuple(
+        source
+        for source in unique
+        if not any(original in originals for original in search.originals(source.path))
+    )
     if not sources and search.problems:
         raise UsageError(search.problems[0].message)
-    return Finding(sources, tuple(search.problems), dict(search.unread))
+    return Finding(sources, tuple(search.problems), dict(search.unread), tuple(dict.fromkeys(search.passed)))
+
+
+def read_list(data: bytes, *, null: bool = False) -> list[Path]:
+    """The paths in a list, one a line, or with `null` each ended by a NUL byte; empty ones are left out."""
+    names = data.split(b"\0") if null else [line.removesuffix(b"\r") for line in data.split(b"\n")]
+    return [Path(os.fsdecode(name)) for name in names if name]
 
 
 def as_paths(paths: Paths) -> list[Path | str]:
@@ -97,13 +128,15 @@ def as_paths(paths: Paths) -> list[Path | str]:
 class _Search:
     """Gathers sources, problems and what is passed over, place after place."""
 
-    def __init__(self, suffix: str, out: Path | None) -> None:
+    def __init__(self, suffix: str, out: Path | None, earlier: Earlier) -> None:
         self.suffix = suffix
         self.out = out
         """Real path of the folder that is not searched."""
+        self.earlier = earlier
         self.sources: list[Source] = []
         self.problems: list[Problem] = []
         self.unread: Counter[str] = Counter()
+        self.passed: list[str] = []
 
     def look(self, given: Path | str) -> None:
         path = Path(given)
@@ -114,10 +147,16 @@ class _Search:
         else:
             self.sources.append(Source(path, Path(path.name)))
 
+    def originals(self, path: Path) -> Iterator[tuple[Path, str]]:
+        """The folders and stems of pictures that `path` is named as the restoration of."""
+        for suffix in {self.suffix, *self.earlier.suffixes}:
+            if _ends_with(path, suffix):
+                yield _real(path.parent), path.stem.removesuffix(suffix)
+
     def _look_in_folder(self, folder: Path) -> None:
         troubles = len(self.problems)
         pictures = [path for path in self._walk(folder) if self._is_read(path)]
-        fresh = [path for path in pictures if not _is_restoration(path, self.suffix)]
+        fresh = [path for path in pictures if not self._is_result(path)]
         self.sources += [Source(path, path.relative_to(folder)) for path in fresh]
         if not fresh and len(self.problems) == troubles:
             only = f"only earlier restorations (*{self.suffix}.*)" if pictures else "no pictures"
@@ -130,8 +169,8 @@ class _Search:
         found = [
             Source(match, match.relative_to(fixed))
             for match in sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207
-            if match.is_file() and not _is_restoration(match, self.suffix)
-            if self.out is None or self.out not in _real(match).parents
+            if match.is_file() and not self._is_result(match)
+            if not self._lies_among_results(match, fixed)
             if self._is_read(match)
         ]
         self.sources += found
@@ -139,7 +178,7 @@ class _Search:
             self._report(Path(pattern), f"{pattern}: matches no pictures.")
 
     def _walk(self, folder: Path) -> Iterator[Path]:
-        """Yield the files below `folder`, sorted, without hidden ones and without the output folder."""
+        """Yield the files below `folder`, sorted, without hidden ones and without folders of results."""
 
         def refuse(error: OSError) -> None:
             place = error.filename
@@ -148,9 +187,34 @@ class _Search:
         for place, folders, files in os.walk(folder, onerror=refuse):
             here = Path(place)
             folders[:] = sorted(
-                name for name in folders if not name.startswith(".") and _real(here / name) != self.out
+                name for name in folders if not name.startswith(".") and not self._holds_results(here / name)
             )
             yield from (here / name for name in sorted(files) if not name.startswith("."))
+
+    def _holds_results(self, folder: Path) -> bool:
+        real = _real(folder)
+        if real != self.out and real in self.earlier.folders:
+            self.passed.append(str(folder))
+            return True
+        return real == self.out
+
+    def _lies_among_results(self, path: Path, fixed: Path) -> bool:
+        """Whether `path` is in a folder of results below `fixed`, which is itself searched in any case."""
+        inside = itertools.takewhile(lambda folder: folder != fixed, path.parents)
+        return any(self._holds_results(folder) for folder in inside) or (
+            self.out is not None and self.out in _real(path).parents
+        )
+
+    def _is_result(self, path: Path) -> bool:
+        """Whether a picture that a search comes upon is a restoration by its name."""
+        if _ends_with(path, self.suffix) or _ends_with(path, USUAL_SUFFIX):
+            return True
+        for suffix in self.earlier.suffixes:
+            # A suffix that somebody chose may be the end of any name, so the original must be there.
+            if _ends_with(path, suffix) and _holds_picture(path.parent, path.stem.removesuffix(suffix)):
+                self.passed.append(str(path.parent / f"*{suffix}.*"))
+                return True
+        return False
 
     def _is_read(self, path: Path) -> bool:
         if format_of_suffix(path):
@@ -170,17 +234,20 @@ def _is_folder(path: Path) -> bool:
         return False  # reading it will say why
 
 
+def _place_of(path: Path) -> Path:
+    """The place of a listed file below an output folder: its own path, unless that leads elsewhere."""
+    return Path(path.name) if path.is_absolute() or ".." in path.parts else path
+
+
 def _real(path: Path) -> Path:
     """Follow all links; unlike Path.resolve, also where they run in circles."""
     return Path(os.path.realpath(path))
 
 
-def _is_restoration(path: Path, suffix: str) -> bool:
-    return bool(suffix) and path.stem.endswith(suffix)
+def _ends_with(path: Path, suffix: str) -> bool:
+    return bool(suffix) and path.stem.endswith(suffix) and path.stem != suffix
 
 
-def _original_of(path: Path, suffix: str) -> tuple[Path, str] | None:
-    """The folder and stem of the picture that `path` is named as the restoration of."""
-    if not _is_restoration(path, suffix):
-        return None
-    return _real(path.parent), path.stem.removesuffix(suffix)
+def _holds_picture(folder: Path, stem: str) -> bool:
+    beside = folder.glob(f"{glob.escape(stem)}.*")
+    return any(path.stem == stem and format_of_suffix(path) for path in beside)

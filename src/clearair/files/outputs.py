@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from clearair.errors import OutputError, UsageError
+from clearair.errors import ExistsError, OutputError, UsageError
 from clearair.files.finding import Finding, Source
 from clearair.image import (
     FORMATS,
@@ -50,8 +50,8 @@ def check_file(
         if target.is_dir():
             raise OutputError(f"{target}: is a folder; name a file.")
         if not overwrite:
-            raise OutputError(
-                f"{target}: exists already; choose another name, or replace it with --overwrite."
+            raise ExistsError(
+                f"{target}: exists already; choose another name, or replace it with overwrite=True."
             )
     folder = target.absolute().parent
     if not make_folder and not exists(folder):
@@ -98,10 +98,10 @@ def plan_outputs(
     sources, problems = (found.sources, found.problems) if isinstance(found, Finding) else (found, ())
     kind = None if format is None else format_named(format)
     if os.sep in suffix or (os.altsep and os.altsep in suffix) or "\0" in suffix:
-        raise UsageError(f"--suffix {suffix!r}: a suffix is part of a file name; use -o for another folder.")
+        raise UsageError(f"suffix={suffix!r}: a suffix is part of a file name, it names no folder.")
     if out is not None and "\0" in str(out):
-        raise UsageError(f"-o {str(out)!r}: a path cannot hold a NUL character.")
-    if out is not None and _is_picture_name(out) and not out.is_dir():
+        raise UsageError(f"{str(out)!r}: a path cannot hold a NUL character.")
+    if out is not None and names_picture(out):
         jobs = [_single_job(sources, out, kind)]
     else:
         jobs = [Job(source.path, _target(source, out, suffix, kind)) for source in sources]
@@ -117,29 +117,28 @@ def format_named(name: str) -> str:
     kind = lowered if lowered in FORMATS else SUFFIXES.get(f".{lowered}")
     if kind is None or not FORMATS[kind].writable:
         writable = ", ".join(each.name for each in FORMATS.values() if each.writable)
-        raise UsageError(f"--format {name}: not a format that can be written; choose one of {writable}.")
+        raise UsageError(f"format={name}: not a format that can be written; choose one of {writable}.")
     return kind
 
 
 def check_suffix(out: Path) -> None:
     """Raise UsageError when the suffix of `out` is not that of a format that can be written."""
     if out.suffix.lower() not in WRITABLE_SUFFIXES:
-        raise UsageError(
-            f"-o {out}: this format cannot be written; use {', '.join(sorted(WRITABLE_SUFFIXES))}."
-        )
+        raise UsageError(f"{out}: this format cannot be written; use {', '.join(sorted(WRITABLE_SUFFIXES))}.")
 
 
-def _is_picture_name(path: Path) -> bool:
+def names_picture(path: Path) -> bool:
     """Whether `path` is meant as a picture, not as a folder; also one that cannot be written."""
-    return path.suffix.lower() in SUFFIXES or path.suffix.lower() in FOREIGN_SUFFIXES
+    known = path.suffix.lower() in SUFFIXES or path.suffix.lower() in FOREIGN_SUFFIXES
+    return known and not path.is_dir()
 
 
 def _single_job(sources: Sequence[Source], out: Path, kind: str | None) -> Job:
     if len(sources) != 1:
-        raise UsageError(f"-o {out}: one file for {len(sources)} pictures; name a folder.")
+        raise UsageError(f"{out}: one file for {len(sources)} pictures; name a folder.")
     check_suffix(out)
     if kind is not None and format_of_suffix(out) != kind:
-        raise UsageError(f"-o {out}: contradicts --format {kind}.")
+        raise UsageError(f"{out}: contradicts format={kind}.")
     return Job(sources[0].path, out)
 
 
@@ -177,11 +176,11 @@ def _without_clashes(jobs: Sequence[Job]) -> list[Job]:
         target = os.path.realpath(job.target)
         problem = None
         if target in inputs:
-            problem = f"{job.target}: is an input itself. Choose another folder with -o, or --suffix."
+            problem = f"{job.target}: is an input itself. Choose another folder or suffix for the results."
         elif owners[target] is not job:
             problem = (
                 f"{job.source}: would become {job.target}, as would {owners[target].source}. "
-                "Restore it apart, with another -o or --suffix."
+                "Restore it apart, with another folder or suffix."
             )
         checked.append(Job(job.source, job.target, problem))
     return checked

@@ -20,6 +20,7 @@ from clearair.image.reading import DEFAULT_MAX_PIXELS, read_photo
 from clearair.image.writing import (
     Quality,
     check_quality,
+    check_target,
     encode_photo,
     exists,
     holdings,
@@ -40,6 +41,7 @@ __all__ = [
     "Photo",
     "Quality",
     "check_quality",
+    "check_target",
     "encode_photo",
     "exists",
     "format_of_suffix",

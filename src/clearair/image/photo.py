@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,12 @@ class Photo:
     """The quality, 1 to 100, that a JPEG was written with; None where that cannot be told."""
     compression: str = ""
     """How the source was packed where that is kept: a TIFF scheme, or `lossless` for WebP."""
+    content: bytes | None = None
+    """The file itself where it came as bytes; None where it is at `path`."""
+    stat: os.stat_result | None = None
+    """Mode, times and size of the file at `path`, from before it was read."""
+    whole: bool = True
+    """Whether nothing was missing in the file; False for what was salvaged from a damaged one."""
 
     def __post_init__(self) -> None:
         height, width, channels = self.pixels.shape

@@ -76,12 +76,21 @@ def read_photo(
     if path is not None and "\0" in str(path):
         raise ImageError(f"{str(path)!r}: a path cannot hold a NUL character.")
     name = name or (str(path) if path else "standard input")
+    stat = _stat(path)
     try:
-        return _read_source(source, path, name, max_pixels, salvage)
+        photo = _read_source(source, path, name, max_pixels, salvage)
+        return replace(photo, stat=stat, content=source if isinstance(source, bytes) else None)
     except OutOfMemoryError:
         raise
     except MemoryError as error:
         raise no_room(name, "decode") from error
+
+
+def _stat(path: Path | None) -> os.stat_result | None:
+    try:
+        return None if path is None else path.stat()
+    except OSError:
+        return None  # reading it will say why
 
 
 def _read_source(
@@ -103,7 +112,8 @@ def _read_source(
         photo = _read(file, max_pixels, "none")
     except _DamageError as error:
         raise ImageError(f"{error}. Nothing of it can be decoded; copy it again from its source.") from error
-    return replace(photo, notes=(f"{damage}; what could be decoded of it is restored", *photo.notes))
+    notes = (f"{damage}; what could be decoded of it is restored", *photo.notes)
+    return replace(photo, notes=notes, whole=False)
 
 
 @dataclass(frozen=True)

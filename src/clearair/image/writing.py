@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from clearair.errors import OutOfMemoryError, OutputError, UsageError
+from clearair.errors import ExistsError, OutOfMemoryError, OutputError, UsageError
 from clearair.image.formats import FORMATS, WRITABLE_SUFFIXES, format_of_suffix, output_format
 from clearair.image.libvips import explain, libvips, no_room, require_room
 from clearair.image.metadata import Metadata, avif, inventory, jpeg, png, tiff, webp
@@ -46,10 +46,13 @@ def write_photo(
     strip_metadata: bool = False,
     overwrite: bool = False,
     quality: Quality | None = None,
+    preserve_times: bool = False,
 ) -> tuple[str, ...]:
     """Write `photo` to the file `target`; it appears whole or not at all.
 
     The format is `format`, else the one of target's suffix. Returns remarks on what that format cannot hold.
+    The file gets the mode of the photo's own file, less what the umask withholds, and with `preserve_times`
+    its time of modification.
     Raises OutputError, naming the file, when it exists and `overwrite` is false, is the photo's own file,
     cannot be written, or its format cannot hold the photo.
     """
@@ -58,11 +61,9 @@ def write_photo(
     if kind is None or not _is_writable(kind):
         suffixes = ", ".join(sorted(WRITABLE_SUFFIXES))
         raise OutputError(f"{target}: not a format that can be written; use {suffixes}.")
-    refuse_source(photo, target)
-    if not overwrite and exists(target):
-        raise OutputError(f"{target}: exists already; --overwrite replaces it.")
+    check_target(photo, target, overwrite=overwrite)
     data = encode_photo(photo, kind, strip_metadata=strip_metadata, quality=quality, name=str(target))
-    write_atomically(target, data, overwrite=overwrite)
+    write_atomically(target, data, overwrite=overwrite, like=photo.stat, preserve_times=preserve_times)
     return losses(photo, kind, strip_metadata=strip_metadata)
 
 
@@ -153,7 +154,7 @@ def refuse_unfit(photo: Photo, format: str, name: str) -> None:
     if max(photo.size) > room:
         raise OutputError(
             f"{name}: {photo.size[0]} x {photo.size[1]} px, but a side in {format} has at most {room}; "
-            "use --format png or tiff."
+            "write it as png or tiff."
         )
     colours = photo.metadata.colours
     if colours and colours.unsayable and not photo.metadata.icc and format != photo.format:
@@ -162,7 +163,7 @@ def refuse_unfit(photo: Photo, format: str, name: str) -> None:
             ways = f"--format {photo.format}" if limited else "--format png or avif"
             raise OutputError(f"{name}: {format} cannot state its {colours.unsayable}; use {ways}.")
     if not FORMATS[format].alpha and _is_translucent(photo):
-        raise OutputError(f"{name}: {format} cannot hold the picture's transparency; use --format png.")
+        raise OutputError(f"{name}: {format} cannot hold the picture's transparency; write it as png.")
 
 
 def exists(target: Path) -> bool:
@@ -173,29 +174,44 @@ def exists(target: Path) -> bool:
         raise OutputError(f"{target}: cannot be written: {_reason(error)}.") from error
 
 
-def refuse_source(photo: Photo, target: Path) -> None:
-    """Raise OutputError when `target` is the file that the photo came from, by whatever path."""
-    if photo.path is None:
-        return
-    same = os.path.realpath(photo.path) == os.path.realpath(target)
-    with suppress(OSError):
-        same = same or photo.path.samefile(target)
-    if same:
-        raise OutputError(f"{target}: is the input itself, which is never overwritten. Choose another name.")
+def check_target(photo: Photo, target: Path, *, overwrite: bool = False) -> None:
+    """Raise OutputError when `target` is the file that the photo came from, by whatever path, or is taken."""
+    if photo.path is not None:
+        same = os.path.realpath(photo.path) == os.path.realpath(target)
+        with suppress(OSError):
+            same = same or photo.path.samefile(target)
+        if same:
+            raise OutputError(
+                f"{target}: is the input itself, which is never overwritten. Choose another name."
+            )
+    if not overwrite and exists(target):
+        raise ExistsError(f"{target}: exists already; overwrite=True replaces it.")
 
 
-def write_atomically(target: Path, data: bytes, *, overwrite: bool) -> None:
+def write_atomically(
+    target: Path,
+    data: bytes,
+    *,
+    overwrite: bool,
+    like: os.stat_result | None = None,
+    preserve_times: bool = False,
+) -> None:
     """Put `data` into the file `target`, so that at no time a part of it stands under that name.
 
-    Without `overwrite`, a file that appeared meanwhile is left alone. Raises OutputError naming the file.
+    `like` gives it the mode of another file, less what the umask withholds, from its first byte on, and with
+    `preserve_times` that file's times. Without `overwrite`, a file that appeared meanwhile is left alone.
+    Raises ExistsError for that, OutputError naming the file when it cannot be written.
     """
     part = target.with_name(f".{secrets.token_hex(8)}.part")
+    mode = 0o666 if like is None else like.st_mode & 0o777
     try:
         try:
-            with part.open("xb") as file:
+            with open(part, "xb", opener=lambda path, flags: os.open(path, flags, mode)) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())  # some disks report that they are full only here
+            if like is not None and preserve_times:
+                os.utime(part, ns=(like.st_atime_ns, like.st_mtime_ns))
             if overwrite:
                 part.replace(target)
             else:
@@ -204,7 +220,7 @@ def write_atomically(target: Path, data: bytes, *, overwrite: bool) -> None:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
     except FileExistsError as error:
-        raise OutputError(f"{target}: exists already; --overwrite replaces it.") from error
+        raise ExistsError(f"{target}: exists already; overwrite=True replaces it.") from error
     except OSError as error:
         raise OutputError(f"{target}: cannot be written: {_reason(error)}.") from error
 

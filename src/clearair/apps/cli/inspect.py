@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clearair.apps.cli.lines import say
+from clearair.apps.cli.lines import say, say_error
 from clearair.apps.cli.options import chosen_perceiver, max_pixels_option, perceiver_options
 from clearair.errors import ClearAirError, ImageError
 from clearair.memory import require_pytorch_room
@@ -55,7 +55,7 @@ def inspect(
     else:
         jobs = [Job(source.path, source.path) for source in found.sources]
         jobs += [Job(problem.path, problem.path, problem.message) for problem in found.problems]
-    if remark := found.remark():
+    for remark in found.remarks():
         say(f"clearair: {remark}", err=True)
     perceiver = chosen_perceiver() or load_compact()
     records: list[dict[str, Any]] = []
@@ -73,7 +73,7 @@ def inspect(
                 write_photo(draw_percepts(photo.pixels, percepts), job.target, overwrite=overwrite)
         except ClearAirError as error:
             failed = True
-            say(f"clearair: {error}", err=True)
+            say_error(error)
             records.append({"input": str(job.source), "error": str(error)})
             continue
         outcome = expected(perceiver, percepts)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
+import sys
+
 import click
+
+_ARGUMENT = re.compile(r"\b(overwrite|resume|salvage|max_pixels|format|suffix|trust_pickle)=(\S*\w['\"]?)")
+"""An option as the library's messages name it."""
 
 
 def one_line(text: str) -> str:
@@ -16,3 +23,32 @@ def one_line(text: str) -> str:
 def say(text: str, *, err: bool = False) -> None:
     """Print `text` as one line, to standard error with `err`."""
     click.echo(one_line(text), err=err)
+
+
+def say_to_whoever_reads(text: str, *, err: bool = False) -> None:
+    """Print a line; where nobody reads any more, as behind `| head -1`, go on without a word."""
+    try:
+        say(text, err=err)
+    except BrokenPipeError:
+        forget_output(err=err)
+
+
+def in_options(message: str) -> str:
+    """The same message with Python's arguments, such as `overwrite=True`, as options of the command."""
+
+    def option(match: re.Match[str]) -> str:
+        name, value = match.groups()
+        return f"--{name.replace('_', '-')}{'' if value == 'True' else f' {value}'}"
+
+    return _ARGUMENT.sub(option, message)
+
+
+def say_error(error: object) -> None:
+    """Print an error of the library in the words of the command line."""
+    say_to_whoever_reads(f"clearair: {in_options(str(error))}", err=True)
+
+
+def forget_output(*, err: bool = False) -> None:
+    """Let a stream that cannot be written lead nowhere; Python would complain once more when it closes it."""
+    stream = sys.stderr if err else sys.stdout
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

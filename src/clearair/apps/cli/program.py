@@ -16,7 +16,7 @@ from clearair.apps.cli.degrade import degrade
 from clearair.apps.cli.evaluate import evaluate
 from clearair.apps.cli.info import info
 from clearair.apps.cli.inspect import inspect
-from clearair.apps.cli.lines import say
+from clearair.apps.cli.lines import forget_output, say, say_error
 from clearair.apps.cli.models import models
 from clearair.apps.cli.plot import plot
 from clearair.apps.cli.report import report
@@ -54,7 +54,19 @@ def main() -> None:
     terminated.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    _keep_streams_apart()
     sys.exit(_run())
+
+
+def _keep_streams_apart() -> None:
+    """Where a standard stream is closed, let its number lead nowhere: the next file opened would get it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
@@ -65,10 +77,11 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 def _run() -> int:
     try:
         code = cli.main(standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return int(code or 0)
     except ClearAirError as error:
-        say(f"clearair: {error}", err=True)
+        say_error(error)
         return error.exit_code
     except click.Abort as abort:
         terminated = isinstance(abort.__cause__, _Terminated)
@@ -78,19 +91,14 @@ def _run() -> int:
         error.show()
         return error.exit_code
     except BrokenPipeError:
-        _forget_output()  # whoever read it has left, and click ends with 1 where it finds that out
+        forget_output()  # whoever read it has left, and click ends with 1 where it finds that out
         return 1
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
             say(f"clearair: standard output: cannot be written: {os.strerror(error.errno)}.", err=True)
-            _forget_output()
+            forget_output()
             return 1
         if not is_shortage(error):
             raise
         say(f"clearair: {NOT_TO_BEGIN_WITH}", err=True)
         return 1
-
-
-def _forget_output() -> None:
-    """Python would complain once more when it closes stdout."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

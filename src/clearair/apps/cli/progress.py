@@ -6,11 +6,14 @@ import sys
 import time
 
 from clearair.apps.cli.lines import one_line
+from clearair.files.batch import Watcher
+from clearair.files.outputs import Job
+from clearair.files.record import Record
 
 _INTERVAL = 0.1  # seconds between two redrawings
 
 
-class Progress:
+class Progress(Watcher):
     """Shows pictures, tiles and the time left on stderr when it is a terminal; otherwise nothing."""
 
     def __init__(self, pictures: int, *, quiet: bool) -> None:
@@ -19,10 +22,12 @@ class Progress:
         self.number = 0
         self.name = ""
         self.began = self.drawn = time.monotonic()
+        self.records: list[Record] = []
+        """Of what is done, also of what was still being written when the run was broken off."""
 
-    def start(self, name: str) -> None:
+    def start(self, job: Job) -> None:
         """The next picture."""
-        self.number, self.name = self.number + 1, one_line(name)
+        self.number, self.name = self.number + 1, one_line(job.source.name)
         self._draw(f"[{self.number}/{self.pictures}] {self.name}")
 
     def tile(self, done: int, total: int) -> None:
@@ -33,6 +38,10 @@ class Progress:
         self.drawn = now
         left = self._left(self.number - 1 + done / total)
         self._draw(f"[{self.number}/{self.pictures}] {self.name}  tile {done}/{total}  {left}")
+
+    def finish(self, record: Record) -> None:
+        """What became of a picture."""
+        self.records.append(record)
 
     def done(self, text: str) -> None:
         """One more picture is done, not followed by its tiles; `text` says what came of it."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from clearair.apps.cli.lines import say
+from clearair.apps.cli.lines import say_error, say_to_whoever_reads
 from clearair.apps.cli.options import (
     chosen_perceiver,
     device_option,
@@ -25,8 +26,8 @@ from clearair.memory import require_pytorch_room
 
 if TYPE_CHECKING:
     from clearair import Restorer
-    from clearair.files.batch import Record
-    from clearair.files.outputs import Job
+    from clearair.files.planning import Plan
+    from clearair.files.record import Record
     from clearair.outcome import Outcome
 
 
@@ -39,13 +40,21 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, metavar="PATH...")
+@click.option(
+    "--files-from",
+    metavar="FILE|-",
+    help="Restore the files named in FILE too, one a line; - is standard input.",
+)
+@click.option(
+    "--null", "-0", is_flag=True, help="Names in that list end with a NUL byte, as of find -print0."
+)
 @click.option(
     "--output",
     "-o",
     type=click.Path(path_type=Path),
     metavar="OUT",
-    help="Folder for the results, or a file.",
+    help="Folder for the results, or a file; - is standard output.",
 )
 @model_option
 @device_option
@@ -86,6 +95,7 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
 )
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 @click.option("--resume", is_flag=True, help="Skip outputs that exist.")
+@click.option("--preserve-times", is_flag=True, help="Give results the modification time of their inputs.")
 @click.option("--strip-metadata", is_flag=True, help="Keep the colour profile, drop EXIF and XMP.")
 @perceiver_options
 @max_pixels_option
@@ -98,6 +108,8 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
 def restore(
     ctx: click.Context,
     paths: tuple[str, ...],
+    files_from: str | None,
+    null: bool,
     output: Path | None,
     model: str,
     device: Any,
@@ -110,6 +122,7 @@ def restore(
     format_: str | None,
     overwrite: bool,
     resume: bool,
+    preserve_times: bool,
     strip_metadata: bool,
     max_pixels: int,
     salvage: bool,
@@ -121,66 +134,90 @@ def restore(
     photo.jpg becomes photo.restored.jpg beside it, or photo.jpg at the same place below OUT. Inputs are
     never overwritten.
     """
-    from clearair.files.batch import run
-    from clearair.files.finding import find_images
-    from clearair.files.outputs import format_named, plan_outputs
-
-    kind = None if format_ is None else format_named(format_)
     wish: dict[str, Any] = {"damage": damage or "auto", "strength": strength, "keep_tone": keep_tone}
-    if "-" in paths:
-        if len(paths) > 1 or output is not None or report is not None or overwrite or resume:
+    wish |= {"max_pixels": max_pixels, "salvage": salvage}
+    load = partial(_load, model, device, precision, tile)
+    if "-" in paths or output == Path("-"):
+        about_files = report is not None or overwrite or resume or preserve_times
+        if about_files or (
+            "-" in paths and (len(paths) > 1 or files_from or output not in (None, Path("-")))
+        ):
             raise UsageError(
                 "`-` is one picture to standard output: no other PATH and no options about files."
             )
-        if sys.stdin is None or sys.stdout is None:
-            raise UsageError("`-` needs a standard input and a standard output; one of them is closed.")
-        if sys.stdin.isatty() or sys.stdout.isatty():
-            raise UsageError("`-` reads and writes a picture: clearair restore - < photo.jpg > better.jpg")
-        restorer = _load(model, device, precision, tile)
-        _restore_stream(restorer, wish, kind, strip_metadata, max_pixels, salvage, quiet)
+        listed = _read_list(files_from, null)
+        _restore_stream(load, _single(paths, listed), wish, format_, strip_metadata, quiet)
         return
+    from clearair.files.planning import plan_batch
 
+    plan = plan_batch(
+        paths,
+        output,
+        listed=_read_list(files_from, null),
+        suffix=suffix,
+        format=format_,
+        overwrite=overwrite,
+        resume=resume,
+        report=report,
+    )
+    if not quiet:
+        for remark in plan.remarks:
+            say_to_whoever_reads(f"clearair: {remark}", err=True)
+    wish |= {"strip_metadata": strip_metadata, "preserve_times": preserve_times}
+    ctx.exit(_restore_batch(load, plan, wish, quiet))
+
+
+def _restore_batch(load: Callable[[], Restorer], plan: Plan, wish: dict[str, Any], quiet: bool) -> int:
+    """Restore all that was planned; the exit code."""
     from clearair.apps.cli.progress import Progress
 
-    found = find_images(paths, suffix=suffix, out=output)
-    jobs = plan_outputs(found, output, suffix=suffix, format=kind)
-    if report is not None:
-        _check_report(report, jobs, overwrite, output)
-    if not quiet and (remark := found.remark()):
-        say(f"clearair: {remark}", err=True)
-    restorer = _load(model, device, precision, tile)
-    restorer.check_damage(wish["damage"])
-    progress = Progress(len(jobs), quiet=quiet)
-
-    def process(photo: Any) -> tuple[Any, dict[str, Any], Outcome]:
-        restored, percepts, outcome = restorer.restore_photo(photo, on_tile=progress.tile, **wish)
-        return restored, percepts.to_dict(), outcome
-
-    records: list[Record] = []
+    restorer = load()
+    progress = Progress(len(plan.jobs), quiet=quiet)
     try:
-        for record in run(
-            jobs,
-            process,
-            overwrite=overwrite,
-            resume=resume,
-            strip_metadata=strip_metadata,
-            max_pixels=max_pixels,
-            salvage=salvage,
-            on_start=lambda job: progress.start(job.source.name),
-            on_done=records.append,  # also what was still being written when the run was broken off
-        ):
-            progress.clear()
-            _tell(record, quiet)
-        _sum_up(records, quiet)
+        with closing(restorer.restore_many(plan, watcher=progress, **wish)) as records:
+            for record in records:
+                progress.clear()
+                _tell(record, quiet)
     except KeyboardInterrupt:
         progress.clear()
-        _sum_up(records, quiet)
+        _tell_how_to_go_on(plan, progress.records, quiet)
         raise
     finally:
         progress.clear()
-        if report is not None:
-            _write_report(report, records, overwrite)
-    ctx.exit(1 if any(record.error for record in records) else 0)
+    _sum_up(progress.records, quiet)
+    return 1 if any(record.error for record in progress.records) else 0
+
+
+def _read_list(name: str | None, null: bool) -> list[Path]:
+    """The paths in a file, or on standard input for `-`."""
+    if name is None:
+        if null:
+            raise UsageError("-0 says how the names of --files-from are parted, which is missing.")
+        return []
+    from clearair.files.finding import read_list
+
+    if name == "-" and sys.stdin is None:
+        raise UsageError("--files-from -: standard input is closed.")
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--files-from {name}: cannot be read: {error}.") from error
+    listed = read_list(data, null=null)
+    if not listed:
+        raise UsageError(f"--files-from {name}: names no files.")
+    return listed
+
+
+def _single(paths: Sequence[str], listed: Sequence[Path]) -> Path | None:
+    """The one picture for standard output; None for standard input."""
+    if "-" in paths:
+        return None
+    from clearair.files.finding import find_images
+
+    found = find_images(paths, listed=listed)
+    if len(found.sources) != 1:
+        raise UsageError(f"-o -: standard output takes one picture, not {len(found.sources)}; name a folder.")
+    return found.sources[0].path
 
 
 def _load(model: str, device: Any, precision: Any, tile: Any) -> Restorer:
@@ -196,26 +233,33 @@ def _load(model: str, device: Any, precision: Any, tile: Any) -> Restorer:
 
 
 def _restore_stream(
-    restorer: Restorer,
+    load: Callable[[], Restorer],
+    source: Path | None,
     wish: dict[str, Any],
-    kind: str | None,
+    format: str | None,
     strip_metadata: bool,
-    max_pixels: int,
-    salvage: bool,
     quiet: bool,
 ) -> None:
-    from clearair.image import encode_photo, output_format, read_photo, refuse_unfit
+    """Restore a file, or what comes on standard input, to standard output."""
+    from clearair.files.outputs import format_named
+    from clearair.image import output_format, read_photo, refuse_unfit
 
+    kind = None if format is None else format_named(format)
+    if sys.stdout is None or (source is None and sys.stdin is None):
+        raise UsageError("`-` needs a standard input and a standard output; one of them is closed.")
+    if sys.stdout.isatty() or (source is None and sys.stdin.isatty()):
+        raise UsageError("`-` reads and writes a picture: clearair restore - < photo.jpg > better.jpg")
+    restorer = load()
     restorer.check_damage(wish["damage"])
-    photo = read_photo(_read_standard_input(), max_pixels=max_pixels, salvage=salvage)
+    limits = {name: wish.pop(name) for name in ("max_pixels", "salvage")}
+    photo = read_photo(_read_standard_input() if source is None else source, **limits)
     refuse_unfit(photo, kind or output_format(photo.format), photo.name)
-    restored, _, outcome = restorer.restore_photo(photo, **wish)
-    if not quiet:
-        _remark(photo.name, restored.notes)
-    sys.stdout.buffer.write(encode_photo(restored, kind, strip_metadata=strip_metadata))
+    result = restorer(photo, **wish)
+    notes = result.save(sys.stdout.buffer, format=kind, strip_metadata=strip_metadata)
     sys.stdout.buffer.flush()  # where nobody reads, this ends the run, and nothing was done
     if not quiet:
-        say(f"{photo.name}: {_with_hint(outcome)}", err=True)
+        _remark(photo.name, notes)
+        say_to_whoever_reads(f"{photo.name}: {_with_hint(result.outcome)}", err=True)
 
 
 def _read_standard_input() -> bytes:
@@ -231,11 +275,11 @@ def _read_standard_input() -> bytes:
 
 def _tell(record: Record, quiet: bool) -> None:
     if record.error:
-        say(f"clearair: {record.error}", err=True)
+        say_error(record.error)
     elif not quiet:
         _remark(record.input, record.notes)
         done = "there already" if record.outcome is None else _with_hint(record.outcome)
-        say(f"{record.input} -> {record.output}: {done}")
+        say_to_whoever_reads(f"{record.input} -> {record.output}: {done}")
 
 
 def _with_hint(outcome: Outcome) -> str:
@@ -243,31 +287,21 @@ def _with_hint(outcome: Outcome) -> str:
 
 
 def _sum_up(records: Sequence[Record], quiet: bool) -> None:
-    from clearair.files.batch import counted
+    from clearair.files.record import counted
 
     if not quiet:
-        say(f"clearair: {counted(records)}", err=True)
+        say_to_whoever_reads(f"clearair: {counted(records)}", err=True)
+
+
+def _tell_how_to_go_on(plan: Plan, records: Sequence[Record], quiet: bool) -> None:
+    _sum_up(records, quiet)
+    left = len(plan.jobs) - len(records)
+    how = "--resume instead of --overwrite" if plan.overwrite else "--resume"
+    if left:
+        done = f"{len(records):,} of {len(plan.jobs):,} done"
+        say_to_whoever_reads(f"clearair: {done}; the same command with {how} does the rest.", err=True)
 
 
 def _remark(name: str, notes: Iterable[str]) -> None:
     for note in notes:
-        say(f"{name}: {note}", err=True)
-
-
-def _check_report(path: Path, jobs: Sequence[Job], overwrite: bool, out: Path | None) -> None:
-    """Find out before the work, not after, that the report has no place of its own."""
-    from clearair.files.outputs import check_file, is_same_file
-
-    made = out in path.parents  # as the results' folder is
-    check_file(path, inputs=[job.source for job in jobs], overwrite=overwrite, make_folder=made)
-    if any(is_same_file(path, job.target) for job in jobs):
-        raise UsageError(f"--report {path}: is the name of a result. Choose another one.")
-
-
-def _write_report(path: Path, records: list[Record], overwrite: bool) -> None:
-    from clearair.files.outputs import make_folder
-    from clearair.image import write_atomically
-
-    make_folder(path.parent)  # where no result has made it
-    text = json.dumps([record.to_dict() for record in records], indent=2)
-    write_atomically(path, (text + "\n").encode(), overwrite=overwrite)
+        say_to_whoever_reads(f"{name}: {note}", err=True)

@@ -1,0 +1,75 @@
+"""A batch before its work: what is restored, where it goes, and what is passed over."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clearair.errors import UsageError
+from clearair.files.finding import Paths, find_images
+from clearair.files.history import USUAL_SUFFIX, earlier_results
+from clearair.files.outputs import Job, names_picture, plan_outputs
+from clearair.files.report import Report
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that can be known of a batch before its first picture is read."""
+
+    jobs: tuple[Job, ...]
+    overwrite: bool = False
+    """Replace outputs that exist; otherwise each of them is an error."""
+    resume: bool = False
+    """Skip outputs that exist."""
+    report: Report | None = None
+    remarks: tuple[str, ...] = ()
+    """What was passed over, a line each."""
+    out: Path | None = None
+    """The folder of the results; None where they lie beside their inputs, or one file was named."""
+    suffix: str = ""
+    """What is added to the names of results beside their inputs."""
+
+
+def plan_batch(
+    paths: Paths,
+    out: Path | str | None = None,
+    *,
+    listed: Sequence[Path] = (),
+    suffix: str = USUAL_SUFFIX,
+    format: str | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    report: Path | str | None = None,
+) -> Plan:
+    """Find the pictures that files, folders and patterns name, and give each its output.
+
+    `listed` are files that keep their relative path below `out`, as from a list of names. An output that
+    exists is an error, with `overwrite` replaced, with `resume` skipped; so is `report`, which a resumed run
+    updates. Raises UsageError when there is nothing to do or the options contradict each other, OutputError
+    when the report cannot be written.
+    """
+    if overwrite and resume:
+        raise UsageError(
+            "overwrite=True and resume=True contradict each other: redo what is there, or skip it?"
+        )
+    for place in (out, report):
+        if place is not None and not isinstance(place, str | os.PathLike):
+            raise UsageError(f"A folder or a file is a str or a Path, not {type(place).__name__}.")
+    target = None if out is None else Path(out)
+    found = find_images(paths, suffix=suffix, out=target, listed=listed, earlier=earlier_results())
+    jobs = plan_outputs(found, target, suffix=suffix, format=format)
+    written = None if report is None else Report(Path(report), overwrite=overwrite, resume=resume)
+    if written is not None:
+        written.check(jobs, target)
+    is_folder = target is not None and not names_picture(target)
+    return Plan(
+        tuple(jobs),
+        overwrite=overwrite,
+        resume=resume,
+        report=written,
+        remarks=found.remarks(),
+        out=target if is_folder else None,
+        suffix="" if target is not None else suffix,
+    )

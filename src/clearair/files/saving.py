@@ -1,0 +1,101 @@
+"""Write a result: what was left alone as the input's own bytes, everything else encoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+from clearair.errors import OutputError, UsageError
+from clearair.image import (
+    Photo,
+    Quality,
+    check_target,
+    encode_photo,
+    format_of_suffix,
+    losses,
+    output_format,
+    write_atomically,
+    write_photo,
+)
+
+
+def save(
+    photo: Photo,
+    target: Path,
+    *,
+    changed: bool = True,
+    format: str | None = None,
+    overwrite: bool = False,
+    strip_metadata: bool = False,
+    quality: Quality | None = None,
+    preserve_times: bool = False,
+) -> tuple[str, ...]:
+    """Write `photo` to a file, and return all remarks on it, also those from reading it.
+
+    Where no pixel was `changed` and the format stays, the file is a copy of the input with its time of
+    modification. The format is `format`, else that of target's suffix. Raises OutputError as `write_photo`.
+    """
+    kind = format or format_of_suffix(target)
+    own = None if changed or strip_metadata else own_bytes(photo, kind)
+    if own is None:
+        lost = write_photo(
+            photo,
+            target,
+            format=kind,
+            strip_metadata=strip_metadata,
+            overwrite=overwrite,
+            quality=quality,
+            preserve_times=preserve_times,
+        )
+        return (*photo.notes, *lost)
+    check_target(photo, target, overwrite=overwrite)
+    write_atomically(target, own, overwrite=overwrite, like=photo.stat, preserve_times=True)
+    return ()
+
+
+def save_to(
+    photo: Photo,
+    file: BinaryIO,
+    *,
+    changed: bool = True,
+    format: str | None = None,
+    strip_metadata: bool = False,
+) -> tuple[str, ...]:
+    """Write `photo` to an open binary file, as `save` does, by default in the format it came in.
+
+    Raises OutputError when the format cannot hold it, UsageError when the file takes no bytes.
+    """
+    kind = format or output_format(photo.format)
+    own = None if changed or strip_metadata else own_bytes(photo, kind)
+    data = encode_photo(photo, kind, strip_metadata=strip_metadata) if own is None else own
+    try:
+        file.write(data)
+    except (AttributeError, TypeError, ValueError) as error:  # no file, a text file, a closed one
+        raise UsageError(f"A picture is written to a binary file that is open for it: {error}.") from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"{photo.name}: the result cannot be written: {error.strerror or error}."
+        ) from error
+    return () if own is not None else (*photo.notes, *losses(photo, kind, strip_metadata=strip_metadata))
+
+
+def own_bytes(photo: Photo, format: str | None) -> bytes | None:
+    """Return the file that `photo` came from, or None.
+
+    None where it is of another format, was damaged, has changed since it was read, or there is no file.
+    """
+    if format != photo.format or not photo.whole:
+        return None
+    if photo.content is not None or photo.path is None or photo.stat is None:
+        return photo.content
+    try:
+        with photo.path.open("rb") as file:
+            data = file.read()
+        now = photo.path.stat()
+    except OSError:
+        return None
+    then = photo.stat
+    same = (now.st_size, now.st_mtime_ns) == (then.st_size, then.st_mtime_ns)
+    return data if same and len(data) == then.st_size else None
