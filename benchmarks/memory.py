@@ -26,6 +26,7 @@ from clearair.models.stamp import PerceiverStamp
 from clearair.network import TINY
 from clearair.perception import load_compact
 from clearair.restorer import Restorer
+from clearair.runtime.pytorch import PyTorchRuntime
 
 STEP = 50
 """Pictures between two measurements, and until memory has to be flat."""
@@ -74,7 +75,7 @@ def make_restorer() -> Restorer:
             region_count=stamp.region_count,
         )
     )
-    return Restorer(network, perceiver, device="cpu", precision="fp32")
+    return Restorer(PyTorchRuntime(network, device="cpu", precision="fp32"), perceiver)
 
 
 def resident() -> float:

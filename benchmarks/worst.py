@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clearair import Restorer
-from clearair.apps.damage import degrade_photo
 from clearair.data.degradations import KINDS
+from clearair.degrading import degrade_photo
 from clearair.evaluation.harm import TOLERANCE, Change
 from clearair.evaluation.metrics import psnr
 from clearair.image import Photo

@@ -12,7 +12,7 @@ import skimage.data
 from numpy.typing import NDArray
 
 from clearair import Restorer
-from clearair.apps.damage import degrade_photo
+from clearair.degrading import degrade_photo
 from clearair.image import Photo, write_photo
 
 FOLDER = Path(__file__).parent

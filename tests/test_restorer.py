@@ -32,7 +32,7 @@ def make_restorer(change=None, **options):
         network.reconstruction.weight.mul_(0.1)
         if change:
             change(network)
-    return Restorer(network, load_compact(), device="cpu", precision="fp32", **options)
+    return Restorer(PyTorchRuntime(network, device="cpu", precision="fp32"), load_compact(), **options)
 
 
 @pytest.fixture(scope="module")
@@ -254,9 +254,9 @@ def test_options_that_make_no_sense_are_refused(restorer, picture):
         with pytest.raises(ClearAirError, match="NUL"):
             restorer.restore_many(["a.png"], path)
     with pytest.raises(UsageError, match="abacus"):
-        Restorer(FinishedNetwork(SMALL), load_compact(), device="abacus")  # type: ignore[arg-type]
+        PyTorchRuntime(FinishedNetwork(SMALL), device="abacus")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="fp8"):
-        Restorer(FinishedNetwork(SMALL), load_compact(), precision="fp8")  # type: ignore[arg-type]
+        PyTorchRuntime(FinishedNetwork(SMALL), precision="fp8")  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -349,7 +349,8 @@ def test_many_files_go_on_after_a_bad_one_and_resume(identity, picture, tmp_path
 
 
 def test_low_precision_stays_near_full_precision(picture):
-    low = Restorer(make_restorer().runtime.network, load_compact(), device="cpu", precision="bf16")
+    network = make_restorer().runtime.network
+    low = Restorer(PyTorchRuntime(network, device="cpu", precision="bf16"), load_compact())
     difference = low(picture).image.astype(int) - make_restorer()(picture).image
     assert np.abs(difference).max() <= 3
 

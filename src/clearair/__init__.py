@@ -1,29 +1,79 @@
-"""clearair: restores degraded photographs with one model that finds out by itself what is wrong.
+"""clearair: restore noisy, hazy, rainy, snowy, blurred or dark photos with one model.
 
-PyTorch is imported when a restorer is asked for, not with this package.
+PyTorch is imported when it is needed, not with this package.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from clearair.errors import ClearAirError
+from clearair.errors import (
+    ClearAirError,
+    ConfigError,
+    DataError,
+    ExistsError,
+    ImageError,
+    ModelError,
+    OutOfMemoryError,
+    OutputError,
+    TrainingError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
+    from clearair.degrading import degrade
+    from clearair.files.record import Record
+    from clearair.inspection import Inspection, inspect
+    from clearair.outcome import Outcome
+    from clearair.percepts import Percepts
     from clearair.restorer import Restorer, Result
 
     __version__: str
 
-__all__ = ["ClearAirError", "Restorer", "Result", "__version__"]
+__all__ = [
+    "ClearAirError",
+    "ConfigError",
+    "DataError",
+    "ExistsError",
+    "ImageError",
+    "Inspection",
+    "ModelError",
+    "OutOfMemoryError",
+    "Outcome",
+    "OutputError",
+    "Percepts",
+    "Record",
+    "Restorer",
+    "Result",
+    "TrainingError",
+    "UsageError",
+    "__version__",
+    "degrade",
+    "inspect",
+]
+
+_HOMES = {
+    "Inspection": "clearair.inspection",
+    "Outcome": "clearair.outcome",
+    "Percepts": "clearair.percepts",
+    "Record": "clearair.files.record",
+    "Restorer": "clearair.restorer",
+    "Result": "clearair.restorer",
+    "degrade": "clearair.degrading",
+    "inspect": "clearair.inspection",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Restorer", "Result"):
-        from clearair import restorer
-
-        return getattr(restorer, name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     if name == "__version__":
         from importlib.metadata import version
 
         return version("clearair")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

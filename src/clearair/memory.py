@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import sys
+from functools import cache
 from typing import Any
 
 from clearair.errors import OutOfMemoryError
@@ -96,3 +97,19 @@ def keep_freed_memory() -> bool:
 def _mallopt() -> Any:
     """Return glibc's function that sets the options of malloc; None of another C library."""
     return getattr(ctypes.CDLL(None), "mallopt", None)
+
+
+def give_back() -> None:
+    """Return freed memory to the system.
+
+    glibc keeps what it cannot reuse for tensors of other sizes, which after pictures of many sizes is a lot.
+    Elsewhere this does nothing.
+    """
+    trim = _trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _trim() -> Any:
+    return getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None

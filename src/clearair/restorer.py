@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clearair.errors import ModelError, OutOfMemoryError, OutputError, UsageError
+from clearair.errors import OutOfMemoryError, OutputError, UsageError
 from clearair.files.adapters import Picture, as_photo, from_photo
 from clearair.files.batch import Watcher, run_plan
 from clearair.files.finding import Paths
@@ -24,12 +24,9 @@ from clearair.files.outputs import format_named
 from clearair.files.planning import Plan, plan_batch
 from clearair.files.record import Record
 from clearair.files.saving import save, save_to
-from clearair.finishing import FinishedNetwork
 from clearair.image import DEFAULT_MAX_PIXELS, Photo, to_depth
-from clearair.models import load_model, save_model
-from clearair.models.stamp import PerceiverStamp
+from clearair.memory import give_back
 from clearair.outcome import Outcome
-from clearair.perception import Percepts, load_compact
 from clearair.perception.protocol import Perceiver
 from clearair.perception.telling import (
     Damage,
@@ -40,9 +37,8 @@ from clearair.perception.telling import (
     parse_damage,
     tell,
 )
-from clearair.runtime.memory import give_back, memory_errors
-from clearair.runtime.precision import Precision
-from clearair.runtime.pytorch import Device, PyTorchRuntime
+from clearair.percepts import Percepts
+from clearair.runtime.protocol import Device, Precision, Runtime
 from clearair.tiling import MIN_SIDE, Window, blend_tiles, plan_tiles
 
 TileSide = int | Literal["auto", "off"]
@@ -109,18 +105,10 @@ class Result:
 class Restorer:
     """Restores pictures of any size with a network and the perceivers it was trained with."""
 
-    def __init__(
-        self,
-        network: FinishedNetwork,
-        perceiver: Perceiver,
-        *,
-        device: Device = "auto",
-        precision: Precision = "auto",
-        tile: TileSide = "auto",
-    ) -> None:
-        self.runtime = PyTorchRuntime(network, device=device, precision=precision)
-        self.perceiver = perceiver.to(self.runtime.device)
-        self.side = _tile_side(tile, self.runtime.device.type)
+    def __init__(self, runtime: Runtime, perceiver: Perceiver, *, tile: TileSide = "auto") -> None:
+        self.runtime = runtime
+        self.perceiver = perceiver
+        self.side = _tile_side(tile, runtime.device_type)
 
     @classmethod
     def from_pretrained(
@@ -138,20 +126,17 @@ class Restorer:
         it, by default the one that ships. Raises ModelError when the model is unknown, damaged or was trained
         with other perceivers, UsageError for a device that is not there.
         """
-        saved = load_model(name)
-        perceiver = perceiver or load_compact()
-        try:
-            saved.perceivers.check(PerceiverStamp.of(perceiver))
-        except ModelError as error:
-            raise ModelError(f"{name}: {error}.") from error
-        return cls(saved.build(), perceiver, device=device, precision=precision, tile=tile)
+        from clearair.runtime.loading import load_runtime  # PyTorch loads with the model, not before
+
+        runtime, perceiver = load_runtime(name, perceiver, device=device, precision=precision)
+        return cls(runtime, perceiver, tile=tile)
 
     def save_pretrained(self, folder: Path | str, *, overwrite: bool = False) -> None:
         """Write `config.json` and `model.safetensors`; `from_pretrained` takes the folder.
 
         Raises OutputError when it holds a model that `overwrite` does not allow to replace.
         """
-        save_model(self.runtime.network, folder, perceivers=self.perceiver, overwrite=overwrite)
+        self.runtime.save(folder, self.perceiver, overwrite=overwrite)
 
     @cached_property
     def kinds(self) -> tuple[str, ...]:
@@ -220,7 +205,7 @@ class Restorer:
         percepts: Percepts | None = None
         while True:
             try:
-                with memory_errors():
+                with self.runtime.memory_errors():
                     percepts = percepts or self.perceive(photo)
                     believed = tell(self.perceiver, percepts, said) if said else percepts
                     outcome = self._intended(percepts, believed, said, strength, keep_tone)
@@ -256,14 +241,14 @@ class Restorer:
         keep_tone: bool,
     ) -> Outcome:
         """What is found in a picture, and how much of it this model will change."""
-        shares, config = believed.to_dict(), self.runtime.network.config
-        allowed = shares["change"] if config.cautious else 1.0
+        shares = believed.to_dict()
+        allowed = shares["change"] if self.runtime.is_cautious else 1.0
         share = 0.0 if said == () else float(strength) * allowed
         return Outcome(
             found=found_in(percepts, caution_of(self.perceiver)),
             told=said,
             share=share,
-            tone=share * shares["tone"] if config.tone and not keep_tone else 0.0,
+            tone=share * shares["tone"] if self.runtime.corrects_tone and not keep_tone else 0.0,
             keep_tone=keep_tone,
             wordless=not percepts.names,
         )

@@ -19,6 +19,7 @@ from clearair.perception.compact.weights import shipped_folder
 from clearair.perception.confidence import Caution
 from clearair.perception.mixed import MixedPerceiver
 from clearair.restorer import Restorer
+from clearair.runtime.pytorch import PyTorchRuntime
 
 
 class Halves:
@@ -136,7 +137,7 @@ def test_a_model_is_saved_with_its_mix_and_refuses_others(mixed, tmp_path, astro
     from dataclasses import replace
 
     network = FinishedNetwork(replace(TINY, quality_dim=5, content_dim=3, degradation_dim=3, region_count=4))
-    restorer = Restorer(network, mixed, device="cpu", precision="fp32")
+    restorer = Restorer(PyTorchRuntime(network, device="cpu", precision="fp32"), mixed)
     assert restorer(astronaut[:40, :50]).image.shape == (40, 50, 3)
     restorer.save_pretrained(tmp_path / "model")
     assert load_model(tmp_path / "model").perceivers == PerceiverStamp.of(mixed)

@@ -16,6 +16,7 @@ from clearair.network.guidance import to_arrays
 from clearair.perception import Percepts, load_compact
 from clearair.perception.protocol import Identity
 from clearair.restorer import Restorer
+from clearair.runtime.pytorch import PyTorchRuntime
 
 
 class BrightnessPerceiver:
@@ -56,7 +57,8 @@ class BrightnessPerceiver:
 @pytest.fixture
 def restorer():
     torch.manual_seed(0)
-    return Restorer(FinishedNetwork(TINY), BrightnessPerceiver(), device="cpu", precision="fp32")
+    runtime = PyTorchRuntime(FinishedNetwork(TINY), device="cpu", precision="fp32")
+    return Restorer(runtime, BrightnessPerceiver())
 
 
 def test_a_restorer_is_guided_by_any_perceiver(restorer):

@@ -9,8 +9,7 @@ from typing import Literal, get_args
 import torch
 
 from clearair.errors import UsageError
-
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+from clearair.runtime.protocol import Precision
 
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from typing import Any, Literal, get_args
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -13,13 +16,15 @@ from torch import Tensor
 from clearair.errors import UsageError
 from clearair.finishing import FinishedJudgement, FinishedNetwork
 from clearair.image import to_depth
+from clearair.memory import is_shortage
+from clearair.models import save_model
 from clearair.network.guidance import to_tensors
 from clearair.network.overview import survey_rows
+from clearair.perception.protocol import Perceiver
 from clearair.percepts import Percepts
-from clearair.runtime.precision import Precision, choose_precision, computing_in
+from clearair.runtime.precision import choose_precision, computing_in
+from clearair.runtime.protocol import Device, Precision
 from clearair.tiling import Window
-
-Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 class PyTorchRuntime:
@@ -33,6 +38,40 @@ class PyTorchRuntime:
         self.network = network.eval().requires_grad_(False).to(self.device)
         # Convolutions run up to twice as fast with the channels innermost.
         self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def device_type(self) -> str:
+        """Where it runs: "cpu", "cuda" or "mps"."""
+        return self.device.type
+
+    @property
+    def is_cautious(self) -> bool:
+        """Whether the network changes a picture only as far as its percepts allow."""
+        return self.network.config.cautious
+
+    @property
+    def corrects_tone(self) -> bool:
+        """Whether the network has a tone stage."""
+        return self.network.config.tone
+
+    def save(self, folder: Path | str, perceiver: Perceiver, *, overwrite: bool = False) -> None:
+        """Write the network as a model. Raises OutputError, and ModelError where the two do not fit."""
+        save_model(self.network, folder, perceivers=perceiver, overwrite=overwrite)
+
+    @contextmanager
+    def memory_errors(self) -> Iterator[None]:
+        """Raise MemoryError where PyTorch raises an error of its own for want of memory."""
+        try:
+            with warnings.catch_warnings():
+                # Where oneDNN lacks memory PyTorch multiplies without it, and remarks on it across two lines.
+                warnings.filterwarnings("ignore", message="mkldnn_matmul failed")
+                yield
+        except torch.cuda.OutOfMemoryError as error:
+            raise MemoryError("the GPU has too little memory") from error
+        except RuntimeError as error:
+            if is_shortage(error):
+                raise MemoryError("there is too little memory") from error
+            raise
 
     @torch.inference_mode()
     def judge(self, pixels: NDArray[Any], percepts: Percepts) -> FinishedJudgement:

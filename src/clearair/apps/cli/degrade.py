@@ -30,7 +30,7 @@ def degrade(
     image: Path, output: Path, kinds: str, strength: float | None, seed: int, overwrite: bool, max_pixels: int
 ) -> None:
     """Damage a clean picture the way weather, lenses and sensors do, reproducibly."""
-    from clearair.apps.damage import degrade_photo
+    from clearair.degrading import degrade_photo
     from clearair.files.outputs import check_file, check_suffix
     from clearair.image import read_photo, write_photo
 

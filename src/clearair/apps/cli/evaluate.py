@@ -313,7 +313,9 @@ def _shuffle(
 ) -> tuple[str, dict[str, Any]]:
     from clearair.evaluation.shuffle import shuffle, shuffle_table
     from clearair.evaluation.validation import named_sets
+    from clearair.runtime.pytorch import PyTorchRuntime
 
+    assert isinstance(restorer.runtime, PyTorchRuntime)
     worths = shuffle(
         restorer.runtime.network,
         restorer.perceiver,

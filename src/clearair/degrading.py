@@ -1,0 +1,37 @@
+"""Damage a picture the way training pictures are damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from clearair.data.degradations import degrade as damage
+from clearair.files.adapters import Picture, as_photo, from_photo
+from clearair.image import Photo, to_depth
+
+
+def degrade(
+    picture: Picture, kinds: str | Sequence[str], *, strength: float | None = None, seed: int = 0
+) -> Any:
+    """Return a damaged copy: an array for an array, a PIL image for one, for a file an array (H, W[, C]).
+
+    `kinds` are names such as "haze" or ["haze", "rain"], applied in their physical order. `strength` lies in
+    [0, 1]; None draws one for each kind from the seed. The same seed makes the same damage. Raises ImageError
+    when the picture cannot be read, UsageError for an unknown kind or a strength outside [0, 1].
+    """
+    photo, layout = as_photo(picture)
+    names = [kinds] if isinstance(kinds, str) else list(kinds)
+    return from_photo(degrade_photo(photo, names, strength=strength, seed=seed), layout)
+
+
+def degrade_photo(
+    photo: Photo, kinds: Sequence[str], *, strength: float | None = None, seed: int = 0
+) -> Photo:
+    """Return the photo with `kinds` of damage, as `degrade` applies them."""
+    pixels = to_depth(photo.pixels, np.dtype(np.float32))
+    clean = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
+    damaged = damage(clean, [kinds], torch.Generator().manual_seed(seed), strength).image
+    return photo.with_pixels(damaged[0].permute(1, 2, 0).numpy())

@@ -1,0 +1,48 @@
+"""Say what is wrong with a picture, without restoring it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clearair.files.adapters import Picture, as_photo
+from clearair.image import DEFAULT_MAX_PIXELS
+from clearair.outcome import Outcome
+from clearair.perception.protocol import Perceiver
+from clearair.perception.telling import expected
+from clearair.percepts import Percepts
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What was perceived in a picture, and what restoring it would do."""
+
+    percepts: Percepts
+    """How good it is, where its regions are, and how likely each kind of damage is."""
+    outcome: Outcome
+    """What was found, and what a restorer with the same perceivers will do; `str()` of it is a line."""
+
+    @property
+    def score(self) -> float:
+        """Quality in 1..5; 5 is flawless."""
+        return self.percepts.score
+
+    @property
+    def found(self) -> dict[str, float]:
+        """Probabilities of the kinds of damage that speak for a change, surest first."""
+        return self.outcome.found
+
+
+def inspect(
+    picture: Picture, *, perceiver: Perceiver | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Inspection:
+    """Look at a picture as `Restorer` does: a file, a PIL image, or an array (H, W[, 1 to 4]).
+
+    `perceiver` is by default the one that ships; load it once with `clearair.perception.load_compact` to look
+    at many pictures. Raises ImageError when the picture cannot be read or has more than `max_pixels`.
+    """
+    from clearair.perception import load_compact  # PyTorch loads with the perceiver, not before
+
+    photo, _ = as_photo(picture, max_pixels=max_pixels)
+    perceiver = perceiver or load_compact()
+    percepts = perceiver.perceive_image(photo.pixels)
+    return Inspection(percepts, expected(perceiver, percepts))

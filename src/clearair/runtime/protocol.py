@@ -1,0 +1,56 @@
+"""What a restorer asks of whatever runs its network. Needs no PyTorch.
+
+Shapes: H x W pixels of a picture, h x w of a window of it.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearair.perception.protocol import Perceiver
+from clearair.percepts import Percepts
+from clearair.tiling import Window
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+class Runtime(Protocol):
+    """Runs one network on arrays."""
+
+    @property
+    def device_type(self) -> str:
+        """Where it runs: "cpu", "cuda" or "mps"."""
+
+    @property
+    def is_cautious(self) -> bool:
+        """Whether the network changes a picture only as far as its percepts allow."""
+
+    @property
+    def corrects_tone(self) -> bool:
+        """Whether the network has a tone stage."""
+
+    def judge(self, pixels: NDArray[Any], percepts: Percepts) -> Any:
+        """What holds for every window of a picture (H, W, 3), uint8, uint16 or float in [0, 1]."""
+
+    def restore(
+        self,
+        pixels: NDArray[np.float32],
+        percepts: Percepts,
+        judgement: Any,
+        window: Window,
+        *,
+        keep_tone: bool = False,
+    ) -> NDArray[np.float32]:
+        """A window (h, w, 3) in [0, 1] of the judged picture -> (h, w, 3), not clipped."""
+
+    def memory_errors(self) -> AbstractContextManager[None]:
+        """Raise MemoryError where the runtime, or a perceiver that uses it, has too little memory."""
+
+    def save(self, folder: Path | str, perceiver: Perceiver, *, overwrite: bool = False) -> None:
+        """Write the network as a model. Raises OutputError, and ModelError where the two do not fit."""
