@@ -86,9 +86,7 @@ def test_command_lines_in_code_blocks_are_complete(page, words):
 
 
 def test_fields_of_recipes_in_the_documentation_exist():
-    from clearair.training.overrides import override
-
-    from clearair.training.recipes import RECIPES, get_recipe
+    from clearair.training.recipes import RECIPES, read_recipe
 
     checked = 0
     for _, words in command_lines():
@@ -101,9 +99,18 @@ def test_fields_of_recipes_in_the_documentation_exist():
                 for word in value
                 if isinstance(word, str) and re.match(r"[a-z_.]+=", word)
             ]
-            override(get_recipe(words[1]), fields)
+            read_recipe(words[1], fields)
             checked += len(fields)
     assert checked > 8
+
+
+@pytest.mark.parametrize("block", [block for block in blocks() if block.language == "toml"], ids=named)
+def test_recipe_files_in_the_documentation_are_read(block, tmp_path):
+    from clearair.training.recipes import read_recipe
+
+    file = tmp_path / "mine.toml"
+    file.write_text(block.code)
+    assert read_recipe(str(file)) != read_recipe("compact")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`clearair data`: look after the pictures that are trained on and measured with."""
+"""`clearair data`: check, describe and pack data sets."""
 
 from __future__ import annotations
 
@@ -12,19 +12,25 @@ from clearair.apps.cli.lines import say
 
 @click.group()
 def data() -> None:
-    """Look after data sets."""
+    """Check, describe and pack data sets."""
 
 
 @data.command()
 @click.argument("folder", metavar="DATA", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="The tar to write.")
-@click.option("--megabytes", type=click.FloatRange(0, min_open=True), default=45.0, show_default=True)
-@click.option("--overwrite", is_flag=True, help="Replace the output when it exists.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="Tar file to write.")
+@click.option(
+    "--megabytes",
+    type=click.FloatRange(0, min_open=True),
+    default=45.0,
+    show_default=True,
+    help="Largest size of the archive.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 def pack(folder: Path, output: Path, megabytes: float, overwrite: bool) -> None:
-    """Put DATA/train into one file, which `clearair train --data` takes like the folder.
+    """Pack DATA/train into one archive for training.
 
-    Photographs become WebP of the highest quality with which all fits, and what that loses is printed.
-    Region maps, depth and kernels stay as they are.
+    `clearair train --data` takes the archive like the folder. Photos become WebP of the highest quality that
+    fits, and the loss is printed. Region maps, depth and kernels stay as they are.
     """
     from clearair.data.pack import pack as pack_data
 
@@ -40,16 +46,17 @@ def pack(folder: Path, output: Path, megabytes: float, overwrite: bool) -> None:
 @data.command()
 @click.argument("folder", metavar="DATA", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
-    "--views", type=click.IntRange(1), default=96, show_default=True, help="Of each kind of damage."
+    "--views", type=click.IntRange(1), default=96, show_default=True, help="Views of each kind of damage."
 )
 @click.option(
-    "--sheet", type=click.Path(path_type=Path, dir_okay=False), help="Also write this picture of it."
+    "--sheet", type=click.Path(path_type=Path, dir_okay=False), help="Also write a sheet of sample images."
 )
-@click.option("--overwrite", is_flag=True, help="Replace that picture when it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing sheet.")
 def describe(folder: Path, views: int, sheet: Path | None, overwrite: bool) -> None:
-    """Print how strong the damage is that is drawn on DATA, beside its really damaged pairs.
+    """Summarise how strong the training damage is.
 
-    And which damage the usual data sets have, as their papers state it.
+    Compares the damage drawn on DATA with its really damaged pairs, and with what the papers of the usual
+    data sets state.
     """
     from clearair.data.describe import as_markdown, contact_sheet
     from clearair.data.describe import describe as describe_data
@@ -70,11 +77,11 @@ def describe(folder: Path, views: int, sheet: Path | None, overwrite: bool) -> N
 
 @data.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--no-leaks", is_flag=True, help="Do not search test pictures among training pictures.")
+@click.option("--no-leaks", is_flag=True, help="Skip the search for test images among the training images.")
 def check(folder: Path, no_leaks: bool) -> None:
-    """Say what is missing, misplaced or unequal below FOLDER, and what leaks from test into train.
+    """Check a dataset for missing files and train/test leaks.
 
-    Exit code 1 when something leaks or does not fit.
+    Also reports misplaced folders and pairs of unequal size. The exit code is 1 when anything is reported.
     """
     from clearair.data.checking import check_data
 

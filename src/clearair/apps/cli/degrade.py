@@ -13,23 +13,23 @@ from clearair.apps.cli.options import max_pixels_option
 @click.command()
 @click.argument("image", type=click.Path(path_type=Path))
 @click.option(
-    "--output", "-o", type=click.Path(path_type=Path), required=True, metavar="OUT", help="The file to write."
+    "--output", "-o", type=click.Path(path_type=Path), required=True, metavar="OUT", help="File to write."
 )
 @click.option(
     "--with",
     "kinds",
     required=True,
     metavar="KIND,...",
-    help="noise, jpeg, haze, rain, raindrop, snow, blur, lowlight, or several with commas between.",
+    help="One or more of noise, jpeg, haze, rain, raindrop, snow, blur, lowlight.",
 )
-@click.option("--strength", type=click.FloatRange(0, 1), help="How bad; drawn from the seed if not given.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed makes the same damage.")
-@click.option("--overwrite", is_flag=True, help="Replace the output when it exists.")
+@click.option("--strength", type=click.FloatRange(0, 1), help="How strong; drawn from the seed by default.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same damage.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @max_pixels_option
 def degrade(
     image: Path, output: Path, kinds: str, strength: float | None, seed: int, overwrite: bool, max_pixels: int
 ) -> None:
-    """Damage a clean picture the way weather, lenses and sensors do, reproducibly."""
+    """Add realistic, reproducible damage to a clean photo."""
     from clearair.degrading import degrade_photo
     from clearair.files.outputs import check_file, check_suffix
     from clearair.image import read_photo, write_photo

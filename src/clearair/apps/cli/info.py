@@ -10,7 +10,7 @@ import click
 
 @click.command()
 def info() -> None:
-    """Versions, devices, and where files are kept: what a bug report needs."""
+    """Print versions, devices and folders, for bug reports."""
     import numpy
     import torch
 

@@ -9,12 +9,12 @@ import click
 
 @click.group()
 def models() -> None:
-    """The models that can be used."""
+    """List models, and import public weights."""
 
 
 @models.command("list")
 def list_models() -> None:
-    """List every published model: name, size on disk, description, folder."""
+    """List the named models with size, description and folder."""
     from clearair.models.catalogue import CATALOGUE
 
     for entry in CATALOGUE.values():
@@ -28,21 +28,22 @@ def list_models() -> None:
     "--output",
     "-o",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the model; by default beside FILE, with its name less the suffix.",
+    help="Folder for the model; by default FILE without its suffix.",
 )
 @click.option(
     "--blocks",
     default="3,5,6,8",
     show_default=True,
     metavar="A,B,C,D|all",
-    help="Blocks of each level, finest first, of which the first ones are taken; all is Restormer itself.",
+    help="Blocks to take of each level, finest first; all gives Restormer itself.",
 )
-@click.option("--trust-pickle", is_flag=True, help="Open FILE also when it holds code, which then runs.")
-@click.option("--overwrite", is_flag=True, help="Replace a model in the folder.")
+@click.option("--trust-pickle", is_flag=True, help="Open FILE even if it holds code, which then runs.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing model.")
 def import_model(file: Path, output: Path | None, blocks: str, trust_pickle: bool, overwrite: bool) -> None:
-    """Begin a model with the weights of a public Restormer FILE, and say what was taken.
+    """Start a model from the public Restormer checkpoint FILE.
 
-    `clearair train base --start FOLDER` trains it; with --blocks all it restores as Restormer does.
+    The command prints which weights it took. `clearair train base --start FOLDER` trains the model. With
+    --blocks all it restores as Restormer does.
     """
     import torch
 

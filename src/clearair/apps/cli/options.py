@@ -31,7 +31,7 @@ def device_option(command: Command) -> Command:
         type=click.Choice(["auto", "cpu", "cuda", "mps"]),
         default="auto",
         show_default=True,
-        help="Where to compute; auto takes a GPU when there is one.",
+        help="Where to compute; auto takes a GPU if there is one.",
     )(command)
 
 
@@ -54,14 +54,14 @@ def max_pixels_option(command: Command) -> Command:
         default=MAX_PIXELS,
         show_default=True,
         metavar="N",
-        help="Refuse larger pictures before decoding them.",
+        help="Refuse larger images before decoding them.",
     )(command)
 
 
 def salvage_option(command: Command) -> Command:
     """--salvage."""
     return click.option(
-        "--salvage", is_flag=True, help="Take what can be decoded of damaged files instead of refusing them."
+        "--salvage", is_flag=True, help="Use what can be decoded of damaged files instead of refusing them."
     )(command)
 
 
@@ -70,9 +70,9 @@ DEQA_PRECISIONS = ("fp32", "bf16", "fp16", "int8", "nf4")
 
 _PERCEIVERS = "clearair.perceivers"
 _QUESTIONS = {
-    "quality": "How good: compact, or deqa=FOLDER.",
-    "regions": "Where: compact, or sam2=FILE.",
-    "degradation": "What is wrong: compact, or daclip=FILE.",
+    "quality": "Perceiver of quality: compact, or deqa=FOLDER.",
+    "regions": "Perceiver of regions: compact, or sam2=FILE.",
+    "degradation": "Perceiver of damage: compact, or daclip=FILE.",
 }
 
 
@@ -84,7 +84,7 @@ def perceiver_options(command: Command) -> Command:
         metavar="FOLDER",
         expose_value=False,
         callback=_remember,
-        help="Keep there what is perceived, and read it the next time.",
+        help="Cache percepts in this folder.",
     )
     command = cache(command)
     precision = click.option(
@@ -92,14 +92,14 @@ def perceiver_options(command: Command) -> Command:
         type=click.Choice(DEQA_PRECISIONS),
         expose_value=False,
         callback=_remember,
-        help="Of deqa: how many bits its weights keep; bf16 unless said. int8 and nf4 need bitsandbytes.",
+        help="Precision of deqa's weights; default bf16. int8 and nf4 need bitsandbytes.",
     )
     device = click.option(
         "--quality-device",
         metavar="auto|cpu|cuda[:N]|mps",
         expose_value=False,
         callback=_remember,
-        help="Of deqa: where it lies; auto unless said, which shares it among GPUs and the CPU.",
+        help="Device of deqa; the default, auto, shares it among GPUs and the CPU.",
     )
     command = precision(device(command))
     for question, text in reversed(_QUESTIONS.items()):

@@ -40,7 +40,7 @@ class _Terminated(KeyboardInterrupt):
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="clearair")
 def cli() -> None:
-    """Restore noisy, hazy, rainy, snowy, blurred and dark photographs; what is wrong is found out."""
+    """Restore noisy, hazy, rainy, snowy, blurred or dark photos. The damage is detected automatically."""
 
 
 for command in (restore, inspect, degrade, train, ablate, plot, evaluate, report, data, models, info):
