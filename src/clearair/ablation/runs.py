@@ -154,8 +154,8 @@ def _run_one(
         return done
     trainer.share(bench.photos(recipe.sets), bench.examination(ablation.views))
     trainer.train()
-    assert trainer.validator is not None
-    scores = trainer.validator.final
+    assert trainer.watcher is not None
+    scores = trainer.watcher.final
     assert scores is not None
     last = [record for record in read_log(folder / LOG) if record.get("of") == "end"][-1]
     result = Result(

@@ -49,6 +49,7 @@ class RecognizerTrainer(Trainer):
         """Fit, and write the perceivers in the form that ships, unless the time did not suffice."""
         setup = self.setup
         start = setup.sitting.start
+        setup.notice("looking at the training pictures; what is seen is saved every few minutes")
         fitted = train_recognizer(
             self.recipe,
             setup.data,

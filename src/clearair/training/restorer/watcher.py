@@ -25,7 +25,7 @@ from clearair.training.restorer.samples import load_samples, save_samples
 from clearair.training.restorer.tensorboard import TensorBoardWriter
 
 
-class Validator:
+class ValidationWatcher:
     """Validates the average of a run's weights at its start, every so many minutes and at its end.
 
     `start` is measured once in a run and read from the log when it is resumed, unless `views` differs.
