@@ -19,6 +19,7 @@ from torch import nn
 
 from clearair.data.pairs import generator_for
 from clearair.errors import DataError, TrainingError
+from clearair.interrupts import StopRequest
 from clearair.training.loop.average import decay_at, update_average
 from clearair.training.loop.checkpoint import capture, check_room, save_checkpoint
 from clearair.training.loop.guard import Guard
@@ -27,7 +28,6 @@ from clearair.training.loop.progress import Clock, Meters, duration
 from clearair.training.loop.resume import ANNEALED, LATEST, STABLE, last_checkpoint
 from clearair.training.loop.schedule import decay
 from clearair.training.loop.start import load_start
-from clearair.training.loop.stopping import StopSignals
 from clearair.training.loop.tables import write_tables
 from clearair.training.loop.task import Batch, Network, Task, Watcher
 from clearair.training.loop.update import set_rate, update
@@ -115,7 +115,7 @@ class _Loop(Generic[Network, Batch]):
         self.deadline = math.inf if sitting.max_minutes is None else 60 * sitting.max_minutes
         self.annealing = 60 * sitting.anneal_minutes
         self.step = 0
-        self.guard, self.meters, self.signals = Guard(), Meters(), StopSignals()
+        self.guard, self.meters, self.stop = Guard(), Meters(), StopRequest()
         self.target = LATEST
         """The checkpoint that is written to; another one while a copy is annealed."""
         self.saved, self.saved_at = 0, 0.0
@@ -163,7 +163,7 @@ class _Loop(Generic[Network, Batch]):
         steps = self.task.plan.steps
         if self.step < steps:
             self.notice(f"training: step {self.step + 1} of {steps}")
-        with self.signals, ThreadPoolExecutor(1) as drawing:
+        with self.stop, ThreadPoolExecutor(1) as drawing:
             try:
                 # The next batch is drawn while this one is learned from.
                 ahead = drawing.submit(self._draw, self.step)
@@ -279,13 +279,13 @@ class _Loop(Generic[Network, Batch]):
         append_and_report(self.out / LOG, record, self.report)
         if self.watcher is not None:
             self.watcher.logged(record)
-            if self.target == LATEST and self.step < steps and not self.signals.asked:
+            if self.target == LATEST and self.step < steps and not self.stop.asked:
                 with clock.resting():
                     self.watcher.paused(self.average, self.step, clock.seconds)
 
     def _save_when_due(self) -> bool:
         """Save at the end, or when it is time to. Returns whether this sitting ends here."""
-        self.now, self.asked = self.processes.largest(self.clock.sitting, float(self.signals.asked))
+        self.now, self.asked = self.processes.largest(self.clock.sitting, float(self.stop.asked))
         ends = self.now > self.deadline or bool(self.asked)
         # While updates are being left out the checkpoint stays that of before.
         due = self.now - self.saved_at >= self.sitting.save_seconds and not self.guard.in_a_row
