@@ -86,8 +86,7 @@ def test_command_lines_in_code_blocks_are_complete(page, words):
 
 
 def test_fields_of_recipes_in_the_documentation_exist():
-    from clearair.training.overrides import override
-
+    from clearair.training.loop.fields import override
     from clearair.training.recipes import RECIPES, get_recipe
 
     checked = 0
