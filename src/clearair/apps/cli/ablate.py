@@ -72,11 +72,11 @@ def ablate(words: tuple[str, ...], listed: bool, **options: Any) -> None:
     names = [word for word in words if "=" not in word]
     if len(names) != 1:
         raise click.UsageError(f"Name one family; got {', '.join(names) or 'none'}. --list shows them.")
-    said = Options(**options)
+    chosen = Options(**options)
     try:
-        _ablate(names[0], [word for word in words if "=" in word], said)
+        _ablate(names[0], [word for word in words if "=" in word], chosen)
     except KeyboardInterrupt:
-        say(f"{said.out}: stopped; the same command goes on from here", err=True)
+        say(f"{chosen.out}: stopped; the same command goes on from here", err=True)
         raise
 
 

@@ -58,7 +58,7 @@ class RestorerTrainer(Trainer):
             )
         elif setup.saving.if_better:
             raise UsageError("--save-if-better cannot validate a restorer that nothing guides.")
-        self._check_rival()
+        self._check_reference()
 
     def share(self, photos: TrainingPhotos, examination: Examination) -> None:
         """Take photographs and held-out views that other runs use as well, instead of reading them.
@@ -80,7 +80,7 @@ class RestorerTrainer(Trainer):
             network = run(
                 self.task,
                 setup.out,
-                setup.sitting,
+                setup.options,
                 report=setup.report,
                 notice=setup.notice,
                 watcher=self.watcher,
@@ -94,7 +94,7 @@ class RestorerTrainer(Trainer):
         if interrupt is not None:
             raise interrupt
 
-    def _check_rival(self) -> None:
+    def _check_reference(self) -> None:
         """Raise ModelError for a model to compare with that these perceivers cannot guide."""
         saving = self.setup.saving
         if saving.folder is not None and saving.if_better and holds_model(saving.folder):
@@ -124,10 +124,10 @@ class RestorerTrainer(Trainer):
             return
         comparison = ""
         if saving.if_better:
-            rival, against = self._rival()
+            reference, against = self._reference()
             assert self.watcher is not None
             assert self.watcher.final is not None
-            before, after = mean_score(rival).psnr, mean_score(self.watcher.final).psnr
+            before, after = mean_score(reference).psnr, mean_score(self.watcher.final).psnr
             better = after > before
             record = {"saved": better, "against": against, "gain": round(after - before, 3)}
             append(self.setup.out / LOG, record)
@@ -138,7 +138,7 @@ class RestorerTrainer(Trainer):
         save_model(network, saving.folder, perceivers=self.task.perceiver, overwrite=saving.may_replace)
         report(f"model -> {saving.folder}{comparison}")
 
-    def _rival(self) -> tuple[dict[str, Score], str]:
+    def _reference(self) -> tuple[dict[str, Score], str]:
         """Return the scores to be surpassed, and whose: the model in the folder, or the start of the run."""
         folder = self.setup.saving.folder
         assert folder is not None

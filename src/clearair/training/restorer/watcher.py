@@ -68,7 +68,7 @@ class ValidationWatcher:
         return Examination(self.perceiver, sets)
 
     def began(self, average: nn.Module, step: int, seconds: float) -> None:
-        """Measure where the run begins, or read it from the log of an earlier sitting."""
+        """Measure where the run begins, or read it from the log of a run that is resumed."""
         self.tensorboard = TensorBoardWriter.open(self.out)
         self.start = logged_start(self.out / LOG, self.views) if step else None
         if self.start is None and self.at_start:
