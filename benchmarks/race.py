@@ -13,11 +13,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from clearair.ablation.budget import read_budget
 from clearair.ablation.runs import Ablation, Bench, run_ablation
 from clearair.ablation.table import grid
+from clearair.training.loop.trainer import Machine
 from clearair.training.restorer.recipe import Recipe, Stage
 from clearair.training.restorer.recipes import compact
 from clearair.training.restorer.variants import Family
@@ -99,7 +98,7 @@ def main() -> None:
     parser.add_argument("--start", help="what all start from: a checkpoint, or a model such as compact")
     parser.add_argument("--views", type=int, default=12, help="validation views of each kind")
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    Machine().prepare(threads=1)
 
     def raced(recipe: Recipe) -> dict[str, Recipe]:
         return {name: VARIANTS[name](recipe) for name in options.variants}

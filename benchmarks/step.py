@@ -29,15 +29,14 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from clearair.data.pairs import generator_for
-from clearair.memory import keep_freed_memory
 from clearair.network import Guidance
 from clearair.network.compiling import compile_parts
 from clearair.perception import load_compact
 from clearair.runtime.precision import learning_in, learning_type
 from clearair.training.loop.average import update_average
-from clearair.training.loop.fields import override
 from clearair.training.loop.optimizer import Muon, make_optimizers
-from clearair.training.recipes import get_recipe
+from clearair.training.loop.trainer import Machine
+from clearair.training.recipes import read_restorer
 from clearair.training.restorer.recipe import Recipe
 from clearair.training.restorer.task import RestorerTask
 
@@ -254,14 +253,12 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--compile", action="store_true", help="compile the parts of ours")
     options = parser.parse_args()
-    if options.device == "cpu":
-        torch.set_num_threads(1)
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    keep_freed_memory()
+    Machine(options.device).prepare(threads=1 if options.device == "cpu" else None)
+    if options.device == "cpu" and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     chosen = {options.recipe: []} if options.recipe else SMALL
     for name, changes in chosen.items():
-        measure(override(get_recipe(name), [*changes, *options.fields]), options)
+        measure(read_restorer(name, [*changes, *options.fields]), options)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 from clearair.errors import OutputError, UsageError
 from clearair.models import save_model
 from clearair.network import ClearAIR
-from clearair.training.loop.loop import Sitting
+from clearair.training.loop.loop import RunOptions
 from clearair.training.loop.processes import Processes
 from clearair.training.loop.trainer import Machine, Saving, Setup, Validation
 from clearair.training.perceivers.recipes import perceivers, recognizer
@@ -39,11 +39,11 @@ def test_a_run_says_what_it_does_and_how_far_it_is(recipe, data, tmp_path):
     assert [line for line in results if line.startswith("step 3 ")]
 
 
-def test_a_run_goes_on_where_an_earlier_sitting_ended(recipe, data, tmp_path):
+def test_a_run_goes_on_where_it_was_stopped(recipe, data, tmp_path):
     quiet = Setup(data, tmp_path, validation=Validation(views=0), report=lambda line: None)
-    first = replace(quiet, sitting=Sitting(max_minutes=0))
+    first = replace(quiet, options=RunOptions(max_minutes=0))
     trainer_for(recipe, first).train()
-    again = trainer_for(recipe, replace(quiet, sitting=Sitting(resume=True)))
+    again = trainer_for(recipe, replace(quiet, options=RunOptions(resume=True)))
     assert again.standing.endswith("step 1 of 3 is saved")
     again.train()
     assert again.standing.endswith("step 3 of 3 is saved")

@@ -1,4 +1,4 @@
-"""Trains the variants of an ablation one after another, and takes up what an earlier sitting left.
+"""Trains the variants of an ablation one after another, and takes up what an interrupted one left.
 
 Every variant and seed has a folder like that of `clearair train`, which `clearair plot` can draw, and a
 `result.json` once it is measured.
@@ -25,7 +25,7 @@ from clearair.perception.protocol import Perceiver
 from clearair.training.loop.checkpoint import load_checkpoint
 from clearair.training.loop.fields import suggestion
 from clearair.training.loop.log import LOG, read_log
-from clearair.training.loop.loop import Sitting, ignore
+from clearair.training.loop.loop import RunOptions, ignore
 from clearair.training.loop.resume import LATEST
 from clearair.training.loop.trainer import Machine, Setup, Validation
 from clearair.training.restorer.recipe import Recipe
@@ -140,7 +140,7 @@ def _run_one(
     setup = Setup(
         bench.data,
         folder,
-        _sitting(ablation, folder),
+        _run_options(ablation, folder),
         Machine(bench.device, compiled=False),
         Validation(ablation.views, at_start=False, table=False),
         perceiver=bench.perceiver,
@@ -154,8 +154,8 @@ def _run_one(
         return done
     trainer.share(bench.photos(recipe.sets), bench.examination(ablation.views))
     trainer.train()
-    assert trainer.validator is not None
-    scores = trainer.validator.final
+    assert trainer.watcher is not None
+    scores = trainer.watcher.final
     assert scores is not None
     last = [record for record in read_log(folder / LOG) if record.get("of") == "end"][-1]
     result = Result(
@@ -178,15 +178,15 @@ def _measure(ablation: Ablation) -> dict[str, Any]:
     return {"budget": str(ablation.budget), "views": ablation.views, "start": ablation.start}
 
 
-def _sitting(ablation: Ablation, folder: Path) -> Sitting:
-    """Return how a run goes on: for what an earlier sitting left of its minutes."""
+def _run_options(ablation: Ablation, folder: Path) -> RunOptions:
+    """Return how a run goes on: for the minutes that an earlier start has left."""
     minutes = ablation.budget.minutes
     if minutes is None:
-        return Sitting(resume=True, start=ablation.start)
+        return RunOptions(resume=True, start=ablation.start)
     latest = folder / LATEST
     spent = load_checkpoint(latest).seconds / 60 if latest.exists() else 0.0
     annealed = ANNEALED * minutes
-    return Sitting(
+    return RunOptions(
         resume=True,
         start=ablation.start,
         max_minutes=max(annealed, minutes - spent),

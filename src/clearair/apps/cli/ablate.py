@@ -72,11 +72,11 @@ def ablate(words: tuple[str, ...], listed: bool, **options: Any) -> None:
     names = [word for word in words if "=" not in word]
     if len(names) != 1:
         raise click.UsageError(f"Name one family; got {', '.join(names) or 'none'}. --list shows them.")
-    said = Options(**options)
+    chosen = Options(**options)
     try:
-        _ablate(names[0], [word for word in words if "=" in word], said)
+        _ablate(names[0], [word for word in words if "=" in word], chosen)
     except KeyboardInterrupt:
-        say(f"{said.out}: stopped; the same command goes on from here", err=True)
+        say(f"{chosen.out}: stopped; the same command goes on from here", err=True)
         raise
 
 
@@ -92,21 +92,19 @@ def _ablate(name: str, changes: Sequence[str], options: Options) -> None:
     assert options.out is not None
     assert options.data is not None
     _notice(f"ablate {name}: loading PyTorch")
-    import torch
-
     from clearair.ablation.runs import Bench
     from clearair.data.pack import unpacked
     from clearair.files.outputs import make_folder
     from clearair.runtime.pytorch import choose_device
+    from clearair.training.loop.trainer import Machine
 
-    device = str(choose_device(options.device))
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    machine = Machine(str(choose_device(options.device)))
+    machine.prepare(options.threads)
     ablation = _ablation(name, changes, options)
     ablation.variants(options.only)
     _check_tables(options.out)
     make_folder(options.out)
-    bench = Bench(unpacked(options.data, options.out), chosen_perceiver(), device, _notice)
+    bench = Bench(unpacked(options.data, options.out), chosen_perceiver(), machine.device, _notice)
     _run(name, ablation, bench, options, [f"changed for all: {change}" for change in changes])
 
 

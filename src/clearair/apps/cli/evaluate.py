@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clearair.apps.cli.interrupts import Interrupts
 from clearair.apps.cli.lines import say
 from clearair.apps.cli.progress import Progress
+from clearair.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from clearair.evaluation.benchmarks import Case, Restore, Result, Score, Skipped

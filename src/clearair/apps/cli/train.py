@@ -180,14 +180,14 @@ def _train(name: str, changes: Sequence[str], options: Options) -> None:
 
 def _setup(options: Options, data: Path, out: Path, device: str, processes: Processes) -> Setup:
     """Return the setup that the options describe. Raises ClearAirError for what is not there."""
-    from clearair.training.loop.loop import Sitting, ignore
+    from clearair.training.loop.loop import RunOptions, ignore
     from clearair.training.loop.trainer import Machine, Saving, Setup, Validation
     from clearair.training.trainer import find_own_pairs
 
     return Setup(
         data,
         out,
-        Sitting(
+        RunOptions(
             options.resume,
             options.change,
             options.start,

@@ -31,7 +31,7 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     """`network.*`, `average.*` and `optimizer.*`."""
     seconds: float
-    """Time spent training so far, all sittings together."""
+    """Time spent training so far, in all parts of the run."""
     norms: tuple[float, ...] = ()
     """Of the last gradients, by which spikes are told."""
 

@@ -19,6 +19,7 @@ from torch import nn
 
 from clearair.data.pairs import generator_for
 from clearair.errors import DataError, TrainingError
+from clearair.interrupts import StopRequest
 from clearair.training.loop.average import decay_at, update_average
 from clearair.training.loop.checkpoint import capture, check_room, save_checkpoint
 from clearair.training.loop.guard import Guard
@@ -27,7 +28,6 @@ from clearair.training.loop.progress import Clock, Meters, duration
 from clearair.training.loop.resume import ANNEALED, LATEST, STABLE, last_checkpoint
 from clearair.training.loop.schedule import decay
 from clearair.training.loop.start import load_start
-from clearair.training.loop.stopping import StopSignals
 from clearair.training.loop.tables import write_tables
 from clearair.training.loop.task import Batch, Network, Task, Watcher
 from clearair.training.loop.update import set_rate, update
@@ -46,8 +46,8 @@ class Interrupted(KeyboardInterrupt):
 
 
 @dataclass(frozen=True)
-class Sitting:
-    """How one sitting of a run goes: from where, how long, how often it saves. Nothing of what is learned."""
+class RunOptions:
+    """Where a run starts, how long it goes on and how often it saves; nothing of what is learned."""
 
     resume: bool = False
     """Go on from the last checkpoint, with the same numbers as if the run had never stopped; with more steps
@@ -73,49 +73,49 @@ def ignore(line: str) -> None:
 def run(
     task: Task[Network, Batch],
     out: Path,
-    sitting: Sitting | None = None,
+    options: RunOptions | None = None,
     *,
     report: Report = print,
     notice: Report = ignore,
     watcher: Watcher | None = None,
-    **options: Any,
+    **fields: Any,
 ) -> Network:
     """Train; checkpoints and `log.jsonl` go to `out`. Returns the averaged network.
 
-    `options` are fields of a Sitting, for those who have none at hand. `report` gets the lines of the log,
-    `notice` says what is being done. A run always ends with a checkpoint. An update whose loss or gradient is
-    not finite, or a spike, is not made, and reported.
+    `fields` are those of RunOptions, for callers that have no such object. `report` gets the lines of the
+    log, `notice` says what is being done. A run always ends with a checkpoint. An update whose loss or
+    gradient is not finite, or a spike, is not made, and reported.
 
     Raises TrainingError when `out` holds another run, when there is no room for checkpoints, or when several
     updates in a row could not be made; Interrupted after Ctrl-C or SIGTERM; and what the task raises.
     """
-    loop = _Loop(task, out, sitting or Sitting(**options), report, notice, watcher)
+    loop = _Loop(task, out, options or RunOptions(**fields), report, notice, watcher)
     loop.begin()
     loop.train()
     return loop.end()
 
 
 class _Loop(Generic[Network, Batch]):
-    """One sitting of a run, and where it stands."""
+    """A run between its start or last checkpoint and its end or interruption."""
 
     def __init__(
         self,
         task: Task[Network, Batch],
         out: Path,
-        sitting: Sitting,
+        options: RunOptions,
         report: Report,
         notice: Report,
         watcher: Watcher | None,
     ) -> None:
-        self.task, self.out, self.sitting = task, out, sitting
+        self.task, self.out, self.options = task, out, options
         self.report, self.notice = report, notice
         self.processes = task.processes
         self.watcher = watcher if self.processes.leads else None
         self.settings = task.settings()
-        self.deadline = math.inf if sitting.max_minutes is None else 60 * sitting.max_minutes
-        self.annealing = 60 * sitting.anneal_minutes
+        self.deadline = math.inf if options.max_minutes is None else 60 * options.max_minutes
+        self.annealing = 60 * options.anneal_minutes
         self.step = 0
-        self.guard, self.meters, self.signals = Guard(), Meters(), StopSignals()
+        self.guard, self.meters, self.stop = Guard(), Meters(), StopRequest()
         self.target = LATEST
         """The checkpoint that is written to; another one while a copy is annealed."""
         self.saved, self.saved_at = 0, 0.0
@@ -126,15 +126,15 @@ class _Loop(Generic[Network, Batch]):
 
     def begin(self) -> None:
         """Load weights and data. Raises TrainingError when `out` holds another run."""
-        task, sitting, processes = self.task, self.sitting, self.processes
+        task, options, processes = self.task, self.options, self.processes
         last = None
         if processes.leads:
             last = last_checkpoint(
-                self.out, self.settings, task.architecture, resume=sitting.resume, change=sitting.change
+                self.out, self.settings, task.architecture, resume=options.resume, change=options.change
             )
         last = processes.leaders(last)
-        if sitting.start is not None and last is None:
-            load_start(task.network, sitting.start)
+        if options.start is not None and last is None:
+            load_start(task.network, options.start)
         self.average = copy.deepcopy(task.network).requires_grad_(False)
         self.optimizers = task.optimizers()
         spent = 0.0
@@ -159,11 +159,11 @@ class _Loop(Generic[Network, Batch]):
         self.began = self.saved = self.step
 
     def train(self) -> None:
-        """Make steps until the run, its time or the patience of the user ends."""
+        """Make steps until the run or its time ends, or the user stops it."""
         steps = self.task.plan.steps
         if self.step < steps:
             self.notice(f"training: step {self.step + 1} of {steps}")
-        with self.signals, ThreadPoolExecutor(1) as drawing:
+        with self.stop, ThreadPoolExecutor(1) as drawing:
             try:
                 # The next batch is drawn while this one is learned from.
                 ahead = drawing.submit(self._draw, self.step)
@@ -258,13 +258,13 @@ class _Loop(Generic[Network, Batch]):
 
     def _log(self) -> None:
         """Write a line of the log when it is time to, and let the watcher look."""
-        steps, interval = self.task.plan.steps, self.sitting.interval
+        steps, interval = self.task.plan.steps, self.options.interval
         is_interval = self.step % interval == 0
         if (is_interval or self.step == steps) and self.processes.leads:
             self._write_line()
         elif self.step == self.began + 1:
             self.notice(
-                f"step {self.step} is done after {duration(self.clock.sitting)}; "
+                f"step {self.step} is done after {duration(self.clock.elapsed)}; "
                 f"a line follows every {interval} steps"
             )
         if is_interval:
@@ -272,23 +272,23 @@ class _Loop(Generic[Network, Batch]):
 
     def _write_line(self) -> None:
         clock, steps = self.clock, self.task.plan.steps
-        each = (clock.sitting - clock.rested) / (self.step - self.began)
-        left = min(self.deadline - clock.sitting, (steps - self.step) * each)
+        each = (clock.elapsed - clock.paused) / (self.step - self.began)
+        left = min(self.deadline - clock.elapsed, (steps - self.step) * each)
         where = {"step": self.step, "seconds": round(clock.seconds), "left": round(max(0.0, left))}
         record = where | {"loading": round(clock.share, 3)} | self.meters.means()
         append_and_report(self.out / LOG, record, self.report)
         if self.watcher is not None:
             self.watcher.logged(record)
-            if self.target == LATEST and self.step < steps and not self.signals.asked:
+            if self.target == LATEST and self.step < steps and not self.stop.asked:
                 with clock.resting():
                     self.watcher.paused(self.average, self.step, clock.seconds)
 
     def _save_when_due(self) -> bool:
-        """Save at the end, or when it is time to. Returns whether this sitting ends here."""
-        self.now, self.asked = self.processes.largest(self.clock.sitting, float(self.signals.asked))
+        """Save at the end, or when it is time to. Returns whether to stop here."""
+        self.now, self.asked = self.processes.largest(self.clock.elapsed, float(self.stop.asked))
         ends = self.now > self.deadline or bool(self.asked)
         # While updates are being left out the checkpoint stays that of before.
-        due = self.now - self.saved_at >= self.sitting.save_seconds and not self.guard.in_a_row
+        due = self.now - self.saved_at >= self.options.save_seconds and not self.guard.in_a_row
         if self.step == self.task.plan.steps or ends or due:
             self._save(self.target)
             self.saved, self.saved_at = self.step, self.now

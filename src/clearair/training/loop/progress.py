@@ -19,36 +19,36 @@ def duration(seconds: float) -> str:
 
 
 class Clock:
-    """Time spent in this sitting and before, and the share of it that went into loading."""
+    """Time spent since the last resume and before, and the share of it that went into loading."""
 
     def __init__(self, before: float) -> None:
         self.before = before
         self.began = time.monotonic()
         self.loaded = 0.0
-        self.rested = 0.0
+        self.paused = 0.0
         self.entered = 0.0
 
     @property
-    def sitting(self) -> float:
-        """Seconds since this sitting began."""
+    def elapsed(self) -> float:
+        """Seconds since the start or the last resume."""
         return time.monotonic() - self.began
 
     @property
     def seconds(self) -> float:
-        """Seconds spent training, all sittings together."""
-        return self.before + self.sitting - self.rested
+        """Seconds spent training, those before the last resume included."""
+        return self.before + self.elapsed - self.paused
 
     @property
     def share(self) -> float:
-        """Share of this sitting that went into loading."""
-        return self.loaded / max(self.sitting, 1e-9)
+        """Share of the elapsed time that went into loading."""
+        return self.loaded / max(self.elapsed, 1e-9)
 
     @contextmanager
     def resting(self) -> Iterator[None]:
         """For a `with` block in which nothing is trained."""
         entered = time.monotonic()
         yield
-        self.rested += time.monotonic() - entered
+        self.paused += time.monotonic() - entered
 
     def loading(self) -> Clock:
         """For a `with` block that counts as loading."""

@@ -44,13 +44,15 @@ def last_checkpoint(
     # What else an older run did not know was off, as it is by default.
     theirs, ours = LATER | _entries(checkpoint.recipe), LATER | _entries(settings)
     changed = [name for name in {**ours, **theirs} if (ours.get(name) or None) != (theirs.get(name) or None)]
-    told = {name: f"{name} {theirs.get(name)} -> {ours.get(name)}" for name in changed if name not in FREE}
-    if shape := [text for name, text in told.items() if name.startswith(f"{architecture}.")]:
+    differences = {
+        name: f"{name} {theirs.get(name)} -> {ours.get(name)}" for name in changed if name not in FREE
+    }
+    if shape := [text for name, text in differences.items() if name.startswith(f"{architecture}.")]:
         raise TrainingError(f"{out}: holds a run of another network ({_listed(shape)}).")
-    if told and not change:
+    if differences and not change:
         raise TrainingError(
-            f"{out}: holds a run with other settings ({_listed(list(told.values()))}); --change goes on with "
-            "the new ones."
+            f"{out}: holds a run with other settings ({_listed(list(differences.values()))}); "
+            "--change goes on with the new ones."
         )
     return checkpoint
 

@@ -101,7 +101,7 @@ class Watcher(Protocol):
     """Follows a run from outside. Nothing it does changes what is learned."""
 
     def began(self, average: nn.Module, step: int, seconds: float) -> None:
-        """The weights are loaded; the time of this sitting does not run yet."""
+        """The weights are loaded; the clock does not run yet."""
 
     def logged(self, record: Mapping[str, float]) -> None:
         """A line of the log."""

@@ -14,7 +14,7 @@ from clearair.memory import keep_freed_memory
 from clearair.models.saved import check_folder
 from clearair.perception.protocol import Perceiver
 from clearair.training.loop.checkpoint import read_standing
-from clearair.training.loop.loop import Sitting, ignore
+from clearair.training.loop.loop import RunOptions, ignore
 from clearair.training.loop.processes import ALONE, Processes
 from clearair.training.loop.resume import LATEST
 
@@ -83,7 +83,7 @@ class Setup:
     """The data folder."""
     out: Path
     """The run folder."""
-    sitting: Sitting = field(default_factory=Sitting)
+    options: RunOptions = field(default_factory=RunOptions)
     machine: Machine = field(default_factory=Machine)
     validation: Validation = field(default_factory=Validation)
     saving: Saving = field(default_factory=Saving)

@@ -28,7 +28,7 @@ class PerceiverTrainer(Trainer):
     def train(self) -> None:
         """Train, and write the perceivers in the form that ships."""
         setup = self.setup
-        run(self.task, setup.out, setup.sitting, report=setup.report, notice=setup.notice)
+        run(self.task, setup.out, setup.options, report=setup.report, notice=setup.notice)
         if setup.saving.folder is not None:
             publish(setup.out / LATEST, self.recipe, setup.saving.folder, setup.data)
             setup.report(f"perceivers -> {setup.saving.folder}")
@@ -48,13 +48,14 @@ class RecognizerTrainer(Trainer):
     def train(self) -> None:
         """Fit, and write the perceivers in the form that ships, unless the time did not suffice."""
         setup = self.setup
-        start = setup.sitting.start
+        start = setup.options.start
+        setup.notice("looking at the training pictures; what is seen is saved every few minutes")
         fitted = train_recognizer(
             self.recipe,
             setup.data,
             setup.out,
             start=None if start is None else Path(start),
-            max_minutes=setup.sitting.max_minutes,
+            max_minutes=setup.options.max_minutes,
             report=setup.report,
         )
         if fitted is not None and setup.saving.folder is not None:

@@ -21,7 +21,7 @@ from clearair.training.loop.loop import Interrupted, run
 from clearair.training.loop.trainer import Setup, Trainer
 from clearair.training.restorer.recipe import Recipe
 from clearair.training.restorer.task import RestorerTask
-from clearair.training.restorer.validator import Validator
+from clearair.training.restorer.watcher import ValidationWatcher
 
 
 class RestorerTrainer(Trainer):
@@ -41,11 +41,11 @@ class RestorerTrainer(Trainer):
             report=setup.report,
             processes=machine.processes,
         )
-        self.validator: Validator | None = None
+        self.watcher: ValidationWatcher | None = None
         if not machine.processes.leads:
             return
         if validation.views and self.task.perceiver is not None:
-            self.validator = Validator(
+            self.watcher = ValidationWatcher(
                 setup.out,
                 setup.data,
                 self.task.perceiver,
@@ -58,17 +58,17 @@ class RestorerTrainer(Trainer):
             )
         elif setup.saving.if_better:
             raise UsageError("--save-if-better cannot validate a restorer that nothing guides.")
-        self._check_rival()
+        self._check_reference()
 
     def share(self, photos: TrainingPhotos, examination: Examination) -> None:
         """Take photographs and held-out views that other runs use as well, instead of reading them.
 
         Raises ConfigError for a recipe that is not validated.
         """
-        if self.validator is None:
+        if self.watcher is None:
             raise ConfigError("Only a restorer that is guided can be compared: guided_from < steps.")
         self.task.photos = photos
-        self.validator.examination = examination
+        self.watcher.examination = examination
 
     def train(self) -> None:
         """Train, validate and save, also after the first Ctrl-C. Raises Interrupted then."""
@@ -80,10 +80,10 @@ class RestorerTrainer(Trainer):
             network = run(
                 self.task,
                 setup.out,
-                setup.sitting,
+                setup.options,
                 report=setup.report,
                 notice=setup.notice,
-                watcher=self.validator,
+                watcher=self.watcher,
             )
         except Interrupted as caught:
             network, interrupt = caught.network, caught
@@ -94,7 +94,7 @@ class RestorerTrainer(Trainer):
         if interrupt is not None:
             raise interrupt
 
-    def _check_rival(self) -> None:
+    def _check_reference(self) -> None:
         """Raise ModelError for a model to compare with that these perceivers cannot guide."""
         saving = self.setup.saving
         if saving.folder is not None and saving.if_better and holds_model(saving.folder):
@@ -106,14 +106,14 @@ class RestorerTrainer(Trainer):
 
     def _summarise(self, network: ClearAIR, *, worth: bool) -> None:
         """Report the PSNR by kind of damage, and log what each percept is worth."""
-        validator, perceiver = self.validator, self.task.perceiver
-        if validator is None or not self.setup.validation.table:
+        watcher, perceiver = self.watcher, self.task.perceiver
+        if watcher is None or not self.setup.validation.table:
             return
-        assert validator.final is not None
+        assert watcher.final is not None
         assert perceiver is not None
-        summary = Summary(validator.final, validator.start)
+        summary = Summary(watcher.final, watcher.start)
         if worth:
-            worths = shuffle(network, perceiver, validator.examination.sets)
+            worths = shuffle(network, perceiver, watcher.examination.sets)
             summary = replace(summary, worths=tuple(worths))
             append(self.setup.out / LOG, {"worth": summary.to_dict()["worth"]})
         self.setup.report(summary.table())
@@ -124,10 +124,10 @@ class RestorerTrainer(Trainer):
             return
         comparison = ""
         if saving.if_better:
-            rival, against = self._rival()
-            assert self.validator is not None
-            assert self.validator.final is not None
-            before, after = mean_score(rival).psnr, mean_score(self.validator.final).psnr
+            reference, against = self._reference()
+            assert self.watcher is not None
+            assert self.watcher.final is not None
+            before, after = mean_score(reference).psnr, mean_score(self.watcher.final).psnr
             better = after > before
             record = {"saved": better, "against": against, "gain": round(after - before, 3)}
             append(self.setup.out / LOG, record)
@@ -138,13 +138,13 @@ class RestorerTrainer(Trainer):
         save_model(network, saving.folder, perceivers=self.task.perceiver, overwrite=saving.may_replace)
         report(f"model -> {saving.folder}{comparison}")
 
-    def _rival(self) -> tuple[dict[str, Score], str]:
+    def _reference(self) -> tuple[dict[str, Score], str]:
         """Return the scores to be surpassed, and whose: the model in the folder, or the start of the run."""
         folder = self.setup.saving.folder
         assert folder is not None
-        assert self.validator is not None
+        assert self.watcher is not None
         if holds_model(folder):
             network = load_model(folder).build().to(self.task.device)
-            return self.validator.examination.examine(network).scores, str(folder)
-        assert self.validator.start is not None
-        return self.validator.start, "the start"
+            return self.watcher.examination.examine(network).scores, str(folder)
+        assert self.watcher.start is not None
+        return self.watcher.start, "the start"

@@ -16,7 +16,7 @@ from clearair.training.restorer.recipes import smoke
 from clearair.training.restorer.samples import load_samples
 from clearair.training.restorer.task import RestorerTask
 from clearair.training.restorer.tensorboard import TensorBoardWriter
-from clearair.training.restorer.validator import Validator
+from clearair.training.restorer.watcher import ValidationWatcher
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +29,11 @@ def silent(line: str) -> None:
 
 
 def follow(recipe, data, out, *, minutes=None, start=True, **options):
-    follower = Validator(out, data, load_compact(), views=1, minutes=minutes, at_start=start, report=silent)
-    run(RestorerTask(recipe, data), out, watcher=follower, report=silent, **options)
-    return follower
+    watcher = ValidationWatcher(
+        out, data, load_compact(), views=1, minutes=minutes, at_start=start, report=silent
+    )
+    run(RestorerTask(recipe, data), out, watcher=watcher, report=silent, **options)
+    return watcher
 
 
 def records(out):
@@ -46,23 +48,23 @@ def followed(recipe, data, tmp_path_factory):
 
 
 def test_the_log_has_every_kind_at_the_start_and_at_the_end(followed):
-    out, follower, _ = followed
+    out, watcher, _ = followed
     assert [(record["of"], record["step"]) for record in records(out)] == [
         ("start", 0),
         ("run", 1),
         ("end", 1),
     ]
     for record in records(out):
-        assert set(record["validation"]) == set(record["input"]) == {"mean", *follower.examination.kinds}
+        assert set(record["validation"]) == set(record["input"]) == {"mean", *watcher.examination.kinds}
     # The network begins as the identity, and one step moves it.
-    assert all(abs(score.gain) < 0.1 for kind, score in follower.start.items() if kind != "clean")
-    assert follower.final != follower.start
+    assert all(abs(score.gain) < 0.1 for kind, score in watcher.start.items() if kind != "clean")
+    assert watcher.final != watcher.start
 
 
 def test_samples_show_the_start_and_the_end(followed):
-    out, follower, _ = followed
+    out, watcher, _ = followed
     samples = load_samples(out)
-    assert samples.kinds == follower.examination.kinds
+    assert samples.kinds == watcher.examination.kinds
     assert samples.now.shape == samples.start.shape == (len(samples.kinds), 3, 128, 128)
     assert not torch.equal(samples.damaged, samples.clean)
     assert not torch.equal(samples.now, samples.start)
@@ -91,11 +93,11 @@ def test_a_run_that_is_followed_learns_what_one_alone_learns(followed, recipe, d
 def test_tensorboard_gets_scores_and_pictures(followed, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    _, follower, _ = followed
+    _, watcher, _ = followed
     board = TensorBoardWriter.open(tmp_path)
     board.scalars({"step": 25, "loss": 0.5})
     board.validation(25, {"mean": 20.0, "noise": 21.0})
-    board.samples(25, follower.examination, follower.examination.damaged)
+    board.samples(25, watcher.examination, watcher.examination.damaged)
     told = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     values = {
         name: (event.step, event.value) for name in told.Tags()["scalars"] for event in told.Scalars(name)

@@ -25,7 +25,7 @@ from clearair.training.restorer.samples import load_samples, save_samples
 from clearair.training.restorer.tensorboard import TensorBoardWriter
 
 
-class Validator:
+class ValidationWatcher:
     """Validates the average of a run's weights at its start, every so many minutes and at its end.
 
     `start` is measured once in a run and read from the log when it is resumed, unless `views` differs.
@@ -68,7 +68,7 @@ class Validator:
         return Examination(self.perceiver, sets)
 
     def began(self, average: nn.Module, step: int, seconds: float) -> None:
-        """Measure where the run begins, or read it from the log of an earlier sitting."""
+        """Measure where the run begins, or read it from the log of a run that is resumed."""
         self.tensorboard = TensorBoardWriter.open(self.out)
         self.start = logged_start(self.out / LOG, self.views) if step else None
         if self.start is None and self.at_start:

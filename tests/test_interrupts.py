@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from clearair.apps.cli.interrupts import Interrupts
+from clearair.interrupts import Interrupts, StopRequest
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends Unix signals")
 
@@ -119,3 +119,22 @@ def test_what_was_ignored_stays_ignored():
         send(signal.SIGINT)
         interrupts.check()
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+def test_a_request_to_stop_is_noted_and_the_second_one_interrupts():
+    def work(note):
+        with StopRequest() as stop:
+            assert not stop.asked
+            send(signal.SIGTERM)
+            note(stop.asked)
+            send(signal.SIGINT)
+            note("never")
+
+    assert done_before(KeyboardInterrupt, work) == [True]
+
+
+def test_a_request_to_stop_leaves_the_handlers_of_before():
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with StopRequest():
+        send(signal.SIGINT)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
