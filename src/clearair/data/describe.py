@@ -13,14 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.degradations import KINDS
+from clearair.data.blur_kernels import load_blur_kernels
 from clearair.data.pairfiles import Pair
 from clearair.data.pairs import Mix, draw_pairs, generator_for
-from clearair.data.photos import PAIRED, TrainingPhotos, find_pairs, find_photos
+from clearair.data.photos import TrainingPhotos, find_pairs, find_photos
 from clearair.data.pixels import load_pixels
 from clearair.data.scenes import find_scenes, load_scene
-from clearair.data.shakes import load_shakes
 from clearair.data.splits import split
+from clearair.kinds import NAMES, PAIRED
 
 PHOTOS = 64
 """Photographs that damage is drawn on, spread evenly over those that are trained on."""
@@ -55,9 +55,9 @@ def describe(
         tuple(load_pixels(path) for path in paths[:: -(-len(paths) // PHOTOS)]),
         {},
         tuple(load_scene(photo, depth) for photo, depth in find_scenes(data)),
-        load_shakes(data),
+        load_blur_kernels(data),
     )
-    return [_describe(kind, data, photos, views, side, scales, seed) for kind in KINDS]
+    return [_describe(kind, data, photos, views, side, scales, seed) for kind in NAMES]
 
 
 def as_markdown(damage: Sequence[KindOfDamage]) -> str:

@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from clearair.data.degradations import KINDS
+from clearair.data.mixtures import ON_TOP
 from clearair.image import SUFFIXES
+from clearair.kinds import NAMES, REGISTRY
 
 CLEAN = "clean"
 """The folder of undamaged photographs."""
@@ -26,15 +27,8 @@ HELD_OUT_SOURCES = (
 )
 """Sources that are never trained on, whole: the photographs of one source resemble each other."""
 
-_FILE = ("noise", "jpeg")
-_UNKNOWN = {
-    "haze": (*_FILE, "blur", "lowlight"),
-    "rain": (*_FILE, "blur", "lowlight", "haze", "raindrop"),
-    "raindrop": (*_FILE, "blur", "lowlight", "haze", "rain"),
-    "snow": (*_FILE, "blur", "lowlight", "haze"),
-    "blur": (*_FILE, "lowlight"),
-    CLEAN: _FILE,
-}
+_UNKNOWN = {kind.name: (*ON_TOP, *kind.may_show) for kind in REGISTRY if kind.may_show is not None}
+_UNKNOWN[CLEAN] = ON_TOP
 """What a photograph of a kind may show besides, without anybody having said so: weather comes with mist, and
 web pages recompress."""
 
@@ -45,7 +39,7 @@ class NamedPhoto:
 
     path: Path
     kind: str
-    """One of KINDS, or `clean`."""
+    """A kind of damage, or `clean`."""
     source: str
     """KIND/SOURCE."""
 
@@ -56,9 +50,9 @@ class NamedPhoto:
 
     @property
     def label(self) -> tuple[float, ...]:
-        """For each of KINDS 1 where it is there, 0 where it is not, NaN where nobody knows."""
+        """For each kind 1 where it is there, 0 where it is not, NaN where nobody knows."""
         unknown = _UNKNOWN[self.kind]
-        return tuple(1.0 if k == self.kind else math.nan if k in unknown else 0.0 for k in KINDS)
+        return tuple(1.0 if k == self.kind else math.nan if k in unknown else 0.0 for k in NAMES)
 
 
 def find_named(data: Path) -> list[NamedPhoto]:

@@ -25,6 +25,7 @@ from clearair.data.mixtures import draw_mixture
 from clearair.data.pairfiles import Pair
 from clearair.data.photos import TrainingPhotos
 from clearair.errors import ConfigError
+from clearair.kinds import shares
 
 ENLARGED = 1.6
 """Largest scale of photographs that are enlarged."""
@@ -40,18 +41,7 @@ CHANCES = ("looks", "partial", "measured", "own", "turned", "upside_down")
 class Mix:
     """How often each kind of damage is drawn; shares are relative to their sum."""
 
-    single: dict[str, float] = field(
-        default_factory=lambda: {
-            "noise": 0.24,
-            "jpeg": 0.06,
-            "haze": 0.14,
-            "rain": 0.14,
-            "raindrop": 0.10,
-            "snow": 0.07,
-            "blur": 0.09,
-            "lowlight": 0.10,
-        }
-    )
+    single: dict[str, float] = field(default_factory=lambda: shares("share"))
     clean: float = 0.08
     """Nothing is wrong: the network must learn to leave a photograph alone."""
     looks: float = 0.2
@@ -63,14 +53,14 @@ class Mix:
     partial: float = 0.3
     """Share of those damaged pictures in which a part is damaged in that way, the rest in another or not at
     all."""
-    real: dict[str, float] = field(default_factory=lambda: {"lowlight": 0.6, "rain": 0.12, "noise": 0.15})
+    real: dict[str, float] = field(default_factory=lambda: shares("real_share"))
     """Share of a kind's draws that take a really damaged photograph instead, where there are any.
     Noise of the `sigmas` asked for is always made."""
     measured: float = 0.2
     """Share of haze that is drawn on photographs whose depth was measured, where there are any."""
     own: float = 0.0
     """Share of all draws that take a pair of the user's own, where there are any."""
-    enlarged: dict[str, float] = field(default_factory=lambda: {"haze": 0.2, "lowlight": 0.2})
+    enlarged: dict[str, float] = field(default_factory=lambda: shares("enlarged_share"))
     """Share of a kind's draws on enlarged photographs, as soft as large ones are; only kinds that ask for no
     detail: others would learn that clean pictures are soft."""
     sigmas: tuple[float, ...] = ()
@@ -195,7 +185,7 @@ def draw_pairs(
     for index, distance in depths.items():
         assert depth is not None
         depth[index] = distance
-    made = degrade_in_parts(base, here, there, source, depth, photos.shakes, mix.sigmas)
+    made = degrade_in_parts(base, here, there, source, depth, photos.blur_kernels, mix.sigmas)
     everywhere = [[kind in names for kind in KINDS] for names in kinds]  # of what is really damaged
     whole = torch.tensor(everywhere, dtype=made.cover.dtype).to(truth.device, non_blocking=True)
     cover = torch.where(really, whole[:, :, None, None], made.cover)

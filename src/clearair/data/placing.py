@@ -7,10 +7,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from clearair.data.layouts import DATA_SETS, DataSet, Search, pictures, places
+from clearair.kinds import PAIRED
 
 OWN = (
     *("train", "train/clean", "train/depth", "train/blur", "train/regions"),
-    *("train/lowlight", "train/rain", "train/noise"),
+    *(f"train/{kind}" for kind in PAIRED),
     *("train/*/input", "train/*/target", "train/*/*/input", "train/*/*/target"),
     *("test", "test/*/input", "test/*/target"),
 )

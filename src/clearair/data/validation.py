@@ -22,12 +22,13 @@ from clearair.data.photos import find_clean, find_pairs
 from clearair.data.pixels import load_pixels
 from clearair.data.splits import split
 from clearair.errors import DataError, UsageError
+from clearair.kinds import PAIRED
 
 OWN = "own pairs"
 """The set of held-out pairs of the user's own."""
 OWN_STEP = 8
 """Every so manieth of them is held out, the first included."""
-REAL = {"real lowlight": "lowlight", "real rain": "rain", "real noise": "noise"}
+REAL = {f"real {kind}": kind for kind in PAIRED}
 """Sets of really damaged photographs, and the folder below `train` that holds them."""
 VALIDATION_KINDS = (*KINDS, "mixture", "regional", "clean", *REAL)
 """Every set, in the order of tables."""

@@ -8,7 +8,9 @@ from torch import Tensor
 
 from clearair.data.degradations.depth import estimate_depth, find_sky
 from clearair.data.degradations.draws import chance, normal, per_sample, smooth_field, uniform
+from clearair.data.degradations.stages import Conditions, Stage, Step
 
+STAGES = (Stage.AIR,)
 BETA = (0.2, 2.3)
 """Scattering over the whole depth range at strength 0 and 1, equally likely in each octave between.
 RESIDE's outdoor training set has 0.04 to 0.2 a metre, and scenes of various depth."""
@@ -54,6 +56,11 @@ class Haze:
         light, glow = clean.square(), airlight.square()
         mixed = (glow + transmission * (light - glow)).clamp(0, 1).sqrt()
         return torch.where(per_sample(self.linear), mixed, hazy)
+
+
+def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
+    """The step of `draw_haze`, as `DamageModule` asks for."""
+    return (draw_haze(pictures, strength, conditions.generator, conditions.depth),)
 
 
 def draw_haze(

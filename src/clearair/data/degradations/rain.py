@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clearair.data.degradations.depth import estimate_depth
 from clearair.data.degradations.draws import (
     chance,
     constant,
@@ -20,7 +21,9 @@ from clearair.data.degradations.draws import (
     smooth_field,
     uniform,
 )
+from clearair.data.degradations.stages import Conditions, Stage, Step
 
+STAGES = (Stage.AIR,)
 NEARNESS = (1.0, 0.75, 1.25, 1.25)
 """Width of the streaks of each layer, relative to the first one."""
 LAYERS = len(NEARNESS)
@@ -92,6 +95,12 @@ class Rain:
         veil_colour, colour = self.veil_colour[:, :, None, None], self.colour[:, :, None, None]
         veiled = clean + self.veil * (veil_colour - clean)
         return (veiled + self.streaks * (colour - per_sample(self.opacity) * veiled)).clamp(0, 1)
+
+
+def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
+    """The step of `draw_rain` at an estimated distance, as `DamageModule` asks for."""
+    size, generator = (pictures.shape[-2], pictures.shape[-1]), conditions.generator
+    return (draw_rain(strength, size, generator, estimate_depth(pictures, generator)),)
 
 
 def draw_rain(

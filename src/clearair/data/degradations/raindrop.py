@@ -23,7 +23,9 @@ from clearair.data.degradations.draws import (
     smear,
     uniform,
 )
+from clearair.data.degradations.stages import Conditions, Stage, Step
 
+STAGES = (Stage.LENS,)
 RADII = ((0.8, 2.5), (2.5, 6.0), (6.0, 14.0), (14.0, 36.0))
 """Range of the radius, in px at nominal size, of each size class."""
 SHARES = (0.0, 0.15, 0.4, 0.45)
@@ -103,6 +105,12 @@ class Raindrop:
         grid = torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)], dim=2)
         grid = grid + shift.permute(0, 2, 3, 1)
         return F.grid_sample(scene, grid, padding_mode="reflection", align_corners=False)
+
+
+def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
+    """The step of `draw_raindrop`, as `DamageModule` asks for."""
+    size = (pictures.shape[-2], pictures.shape[-1])
+    return (draw_raindrop(strength, size, conditions.generator),)
 
 
 def draw_raindrop(strength: Tensor, size: tuple[int, int], generator: torch.Generator) -> Raindrop:

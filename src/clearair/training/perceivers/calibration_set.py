@@ -15,6 +15,7 @@ from clearair.data.degradations import KINDS, degrade
 from clearair.data.degradations.regional import draw_mask
 from clearair.data.pairs import generator_for
 from clearair.data.pixels import reduced
+from clearair.kinds import REGISTRY
 from clearair.training.perceivers.calibration import Exam
 from clearair.training.perceivers.lookalikes import is_dark, is_pale
 from clearair.training.perceivers.samples import (
@@ -29,8 +30,6 @@ NIGHT_WHOLE, NIGHT_VIEW, REAL_DARK = 12.0, 6.0, 8.0
 they are few, and a mistake with one costs more than any other."""
 MIST_WHOLE, MIST_VIEW = 6.0, 3.0
 """How much misty scenes count for haze, whole and in part."""
-IMPORTANCE = {"haze": 2.0, "rain": 1.3, "blur": 2.0}
-"""How much more it matters to find these than to be silent: their weak forms look like nothing."""
 DAMAGES = 3
 """Kinds of damage each photograph is shown with."""
 SIDES, SCALES = (160, 256), (0.4, 1.0)
@@ -38,8 +37,8 @@ SIDES, SCALES = (160, 256), (0.4, 1.0)
 
 
 def importance() -> Tensor:
-    """(K,) `IMPORTANCE`, 1 for all other kinds."""
-    return torch.tensor([IMPORTANCE.get(kind, 1.0) for kind in KINDS])
+    """(K,) how much more it matters to find each kind than to be silent."""
+    return torch.tensor([kind.importance for kind in REGISTRY])
 
 
 def draw_exams(

@@ -19,9 +19,10 @@ from torch import Tensor
 from clearair.data.degradations import KINDS, degrade
 from clearair.data.named import CLEAN, NamedPhoto, find_named
 from clearair.data.pairs import generator_for
-from clearair.data.photos import PAIRED, find_pairs, find_photos
+from clearair.data.photos import find_pairs, find_photos
 from clearair.data.pixels import load_pixels, reduced
 from clearair.data.splits import split, undamaged
+from clearair.kinds import BY_NAME, PAIRED, REGISTRY
 from clearair.training.perceivers.calibration import Exam
 from clearair.training.perceivers.calibration_set import (
     meant_to_be,
@@ -48,8 +49,6 @@ SMALLEST = 96
 """Side in pixels below which no crop of a named photograph falls."""
 FAINT = 0.12
 """Strength up to which damage is hardly to be seen: whether it is there is left open."""
-STRENGTHS = (0.25, 0.5, 0.8)
-"""At which synthetic damage is examined: weak, medium, strong."""
 BATCH = PerceiverRecipe(
     batch=4,
     clean=0.2,
@@ -58,7 +57,7 @@ BATCH = PerceiverRecipe(
     twins=0.0,
     real_dark=0.04,
     meant=0.06,
-    shares=(1.0, 0.7, 1.3, 1.5, 1.5, 1.2, 1.2, 1.0),
+    shares=tuple(kind.recognizer_share for kind in REGISTRY),
 )
 """How views are drawn; a batch holds four to eight of one size."""
 
@@ -161,7 +160,7 @@ def _synthetic(photos: list[Photo]) -> Iterator[Example]:
     for index, photo in enumerate(photos):
         shown = photo.clean if index % 2 else random_crop(photo, 256, (0.5, 1.0), generator).clean
         for kind in KINDS:
-            for strength in STRENGTHS:
+            for strength in BY_NAME[kind].validation_strengths:
                 made = degrade(picture(shown), [(kind,)], generator, strength)
                 label = named(kind).float()
                 yield Example(stored(made.image), label, f"{kind}, {strength}", torch.ones_like(label))

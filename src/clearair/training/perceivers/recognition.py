@@ -23,6 +23,7 @@ from torch import Tensor
 
 from clearair.data.degradations import KINDS
 from clearair.errors import ConfigError, ModelError
+from clearair.kinds import REGISTRY, shares
 from clearair.perception.compact.backbone import FEATURES, from_published
 from clearair.perception.compact.eyes import SHARPNESS, CompactEyes
 from clearair.perception.compact.recognition import CERTAIN, OUTLIER, Recognizer
@@ -40,26 +41,10 @@ CHUNK = 40
 """Units of examples that are kept in one file."""
 MARGIN = 0.05
 """Logits between the highest undamaged picture in which a kind is not found and where the kind is found."""
-WORTH = {
-    "noise": 1.0,
-    "jpeg": 1.0,
-    "haze": 6.0,
-    "rain": 5.0,
-    "raindrop": 2.0,
-    "snow": 5.0,
-    "blur": 0.4,
-    "lowlight": 12.0,
-}
-"""About how many decibels restoring a kind gains on validation views where it is found; of noise, real noise,
-since no other is overlooked. False alarms are spent where they buy most."""
 SURE = 0.3
 """Probability that the eyes give a kind in pictures that make its prototype."""
 BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """Shares of the eyes' logits that are tried for each kind."""
-TRUST = {"haze": 0.3, "rain": 0.5, "raindrop": 0.8, "snow": 0.8}
-STEER = {"raindrop": 0.8}
-TONED = ("haze", "lowlight", "rain", "snow")
-"""Kinds that change the tone of a picture."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +70,9 @@ class RecognizerRecipe:
     """Share of them in which any kind may be found."""
     ramp: float = 1.0
     """Length in logits of the ramp from where a kind is found to where everything is done about it."""
-    trust: dict[str, float] = field(default_factory=lambda: dict(TRUST))
+    trust: dict[str, float] = field(default_factory=lambda: shares("trust"))
     """How far the embeddings of a picture move to those of a kind that the user names."""
-    steer: dict[str, float] = field(default_factory=lambda: dict(STEER))
+    steer: dict[str, float] = field(default_factory=lambda: shares("steer"))
     """How far they move to those of a kind that is surely there and that the eyes overlooked."""
     seed: int = 77
 
@@ -219,7 +204,7 @@ def thresholds(logits: Tensor, seen: Observations, each: float, together: float)
     """Logits (K,) from which kinds are found, given those of validation pictures (N, K).
 
     At most a share `each` of undamaged pictures has a kind found, and a share `together` any. False alarms
-    are spent one by one where most is gained for it (`WORTH`).
+    are spent one by one where restoring gains most.
     """
     clean = logits[torch.tensor([group.startswith("undamaged") for group in seen.groups])]
     ranked = clean.sort(dim=0, descending=True).values
@@ -234,7 +219,7 @@ def thresholds(logits: Tensor, seen: Observations, each: float, together: float)
             lower[kind] = ranked[alarms + 1, kind]
             if (clean > lower).any(dim=1).float().mean() <= together:
                 more, less = (recall(logits[:, kind], line[kind], seen, kind) for line in (lower, found))
-                offers.append((WORTH[KINDS[kind]] * (more - less), kind, lower))
+                offers.append((REGISTRY[kind].restoring_gains * (more - less), kind, lower))
         gain, kind, lower = max(offers, key=lambda offer: offer[0], default=(0.0, 0, found))
         if gain <= 0:
             return found
@@ -258,7 +243,7 @@ def ramps(found: Tensor, recipe: RecognizerRecipe) -> Caution:
         kind: (round(float(doubt[index]), 5), round(float(sure[index]), 5))
         for index, kind in enumerate(KINDS)
     }
-    tone = {kind: each[kind] for kind in TONED}
+    tone = {kind: each[kind] for kind in Caution().tone}
     return Caution(tone, each)
 
 

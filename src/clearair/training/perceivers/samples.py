@@ -22,6 +22,7 @@ from clearair.data.mixtures import draw_mixture
 from clearair.data.photos import find_pairs, find_photos
 from clearair.data.pixels import load_pixels
 from clearair.data.splits import split
+from clearair.kinds import REGISTRY
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.views import far_view, near_crops, near_grid
 from clearair.training.loop.schedule import warmup_cosine
@@ -51,8 +52,8 @@ class PerceiverRecipe:
     """Share of damaged pictures in which a part is damaged in one way, the rest in another or not at all."""
     varied: float = 0.5
     """Share of photos that get another look, which is no damage, before anything else."""
-    shares: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 2.0, 1.0, 3.0, 1.0)
-    """How often each of KINDS is drawn alone; raindrops and blur, the hardest to gauge, more often."""
+    shares: tuple[float, ...] = tuple(kind.perceiver_share for kind in REGISTRY)
+    """How often each of KINDS is drawn alone."""
     twins: float = 0.5
     """Share of batches whose second half shows the first again, damaged alike but not as strongly."""
     real_dark: float = 0.05
