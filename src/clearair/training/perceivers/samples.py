@@ -22,16 +22,26 @@ from clearair.data.mixtures import draw_mixture
 from clearair.data.photos import find_pairs, find_photos
 from clearair.data.pixels import load_pixels
 from clearair.data.splits import split
-from clearair.kinds import REGISTRY
+from clearair.errors import ConfigError
+from clearair.kinds import REGISTRY, listed
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.views import far_view, near_crops, near_grid
 from clearair.training.loop.schedule import warmup_cosine
 from clearair.training.perceivers.lookalikes import is_dark, is_pale
 
 
+def check_kinds(eyes: EyesConfig) -> None:
+    """Raise ConfigError for eyes that do not know exactly the kinds of damage that are drawn."""
+    if eyes.kinds != KINDS:
+        raise ConfigError(
+            f"These perceivers know {', '.join(eyes.kinds)}, but training draws {listed()}. "
+            "Train new ones with `clearair train perceivers`."
+        )
+
+
 @dataclass(frozen=True)
 class PerceiverRecipe:
-    """Everything that decides what is learned."""
+    """Everything that decides what is learned. Raises ConfigError when a field makes no sense."""
 
     eyes: EyesConfig = field(default_factory=EyesConfig)
     steps: int = 1500
@@ -70,6 +80,11 @@ class PerceiverRecipe:
     seed: int = 1
     only_regions: bool = False
     """Train the region decoder alone and leave every other output as it is."""
+
+    def __post_init__(self) -> None:
+        check_kinds(self.eyes)
+        if len(self.shares) != len(KINDS):
+            raise ConfigError(f"shares needs {len(KINDS)} numbers, one a kind; got {len(self.shares)}.")
 
     @property
     def decay_start(self) -> None:
