@@ -10,7 +10,7 @@ from clearair.data.layouts import DATA_SETS, Search, pictures, search_set
 from clearair.data.leaks import Leak, find_leaks
 from clearair.data.looks import Look, look_at
 from clearair.data.placing import misplaced, needs_inputs
-from clearair.data.splits import TWINS
+from clearair.data.splits import HeldOut, held_out
 from clearair.errors import DataError, ImageError
 from clearair.image import read_photo
 
@@ -53,7 +53,9 @@ def check_data(
         for name, (here, count) in sets.items()
         if count is not None and here < count
     ]
-    train, test = _to_compare(data, found)
+    apart = held_out(data)
+    problems += _not_here(data, apart)
+    train, test = _to_compare(data, found, apart)
     if not found and not train and not test and not problems:
         raise DataError(f"{data}: holds no known data set, and no pictures in train or test.")
     bad = _without_half(found, own)
@@ -64,7 +66,7 @@ def check_data(
     return Report(sets, (*_named(bad), *problems), tuple(leaked))
 
 
-def _to_compare(data: Path, found: dict[str, Search]) -> tuple[list[Path], list[Path]]:
+def _to_compare(data: Path, found: dict[str, Search], apart: HeldOut) -> tuple[list[Path], list[Path]]:
     """What is trained on, clean, and what is tested with, clean and damaged, each file once."""
     train = dict.fromkeys(_photos(data / "train"))
     test = dict.fromkeys(pictures((data / "test").rglob("*")))
@@ -74,8 +76,17 @@ def _to_compare(data: Path, found: dict[str, Search]) -> tuple[list[Path], list[
                 test |= dict.fromkeys(path for path in (item.clean, item.damaged) if path)
             elif item.clean:
                 train[item.clean] = None
-    kept = [path for path in train if path not in test and f"{path.parent.name}/{path.name}" not in TWINS]
+    kept = [path for path in train if path not in test and not apart.is_left_out(path)]
     return kept, list(test)
+
+
+def _not_here(data: Path, apart: HeldOut) -> list[str]:
+    """A line when listed pictures are not below `train`: under other names they would be trained on."""
+    names = apart.absent((data / "train").rglob("*"))
+    if not names:
+        return []
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return [f"{data / 'train'}: the list of held-out pictures names {', '.join(names[:3])}{more}, not here."]
 
 
 def _photos(folder: Path) -> list[Path]:

@@ -19,7 +19,7 @@ from clearair.data.pairs import Mix, draw_pairs, generator_for
 from clearair.data.photos import TrainingPhotos, find_pairs, find_photos
 from clearair.data.pixels import load_pixels
 from clearair.data.scenes import find_scenes, load_scene
-from clearair.data.splits import split
+from clearair.data.splits import held_out
 from clearair.kinds import NAMES, PAIRED
 
 PHOTOS = 64
@@ -50,7 +50,7 @@ def describe(
 
     Nothing that is held out is looked at. Raises DataError when there are no photographs, and ImageError.
     """
-    paths, _ = split(find_photos(data / "train" / "clean"), "clean")
+    paths, _ = held_out(data).split(find_photos(data / "train" / "clean"), "clean")
     photos = TrainingPhotos(
         tuple(load_pixels(path) for path in paths[:: -(-len(paths) // PHOTOS)]),
         {},
@@ -99,7 +99,7 @@ def _describe(
         pairs = draw_pairs(photos, only, count, side, scales, generator_for(seed, step))
         made.append(_psnr(pairs.damaged, pairs.clean))
         shown += list((pairs.damaged * 255).round().to(torch.uint8))
-    files, _ = split(find_pairs(data, kind), kind) if kind in PAIRED else ([], [])
+    files, _ = held_out(data).split(find_pairs(data, kind), kind) if kind in PAIRED else ([], [])
     real = [Pair(load_pixels(damaged), load_pixels(clean)) for damaged, clean in files]
     values = [_psnr(pair.damaged[None] / 255, pair.clean[None] / 255) for pair in real]
     windows = [_window(pair.damaged, side) for pair in real[: SHOWN[1]]]

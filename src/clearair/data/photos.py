@@ -20,7 +20,7 @@ from clearair.data.layouts import DATA_SETS, find_set
 from clearair.data.pairfiles import MOST_UNREADABLE, Pair, PairFiles, find_published, load_pair
 from clearair.data.pixels import load_pixels
 from clearair.data.scenes import Scene, find_scenes, load_scene
-from clearair.data.splits import split
+from clearair.data.splits import held_out
 from clearair.errors import DataError, ImageError
 from clearair.image import SUFFIXES
 from clearair.kinds import PAIRED
@@ -116,9 +116,10 @@ def load_training_photos(
     Raises DataError when there are no clean photographs, when the halves of a pair differ in size, and when
     more than 1 % of the pictures cannot be read.
     """
-    clean, _ = split(find_clean(data), "clean")
+    apart = held_out(data)
+    clean, _ = apart.split(find_clean(data), "clean")
     published, absent = find_published(data, sets, tell)
-    files = {kind: split(find_pairs(data, kind), kind)[0] for kind in PAIRED}
+    files = {kind: apart.split(find_pairs(data, kind), kind)[0] for kind in PAIRED}
     depths = find_scenes(data)
     bad: list[str] = []
     photos = _readable(clean, load_pixels, bad)

@@ -17,7 +17,7 @@ RESIDE's outdoor training set has 0.04 to 0.2 a metre, and scenes of various dep
 AIRLIGHT = (0.7, 1.0)
 """Brightness of the haze (RESIDE)."""
 NEAREST = (0.09, 0.5)
-"""Distance of the nearest thing, relative to the farthest; `benchmarks/fit_draws.py depth` measures it."""
+"""Distance of the nearest thing, relative to the farthest; `tools/fit_draws.py depth` measures it."""
 CURVE = (0.5, 2.2)
 """Exponent that bends estimated depth towards what is near, as measured there."""
 BEYOND = 4.0

@@ -30,7 +30,7 @@ LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 FITTED_GAMMA = (1.175, 1.290, 1.385, 1.533, 1.920)
 """Quantiles, at LEVELS, of the contrast curve over the low-light pairs that are trained on (SICE), and ..."""
 FITTED_WARMTH = (-0.218, -0.104, -0.045, 0.008, 0.101)
-"""... of log red gain - log blue gain: the dark is bluish. Printed by `benchmarks/fit_draws.py lowlight`."""
+"""... of log red gain - log blue gain: the dark is bluish. Printed by `tools/fit_draws.py lowlight`."""
 
 
 @dataclass(frozen=True)

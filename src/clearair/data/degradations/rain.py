@@ -29,7 +29,7 @@ NEARNESS = (1.0, 0.75, 1.25, 1.25)
 LAYERS = len(NEARNESS)
 WIDTH = (0.6, 1.2)
 """Standard deviation of a streak's brightness across it, in px. Residuals of real pairs lose half of their
-correlation over 1.5 to 3 px (`benchmarks/fit_draws.py rain`), a Gaussian over 1.67 times its deviation."""
+correlation over 1.5 to 3 px (`tools/fit_draws.py rain`), a Gaussian over 1.67 times its deviation."""
 REACH = 4
 """Pixels to either side beyond which a streak is dark."""
 SORTS = (0.25, 0.15, 0.08, 0.36)

@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.degradations import KINDS, degrade
-from clearair.data.named import CLEAN, NamedPhoto, find_named
+from clearair.data.named import NamedPhoto, find_named
 from clearair.data.pairs import generator_for
 from clearair.data.photos import find_pairs, find_photos
 from clearair.data.pixels import load_pixels, reduced
-from clearair.data.splits import split, undamaged
+from clearair.data.splits import CLEAN, held_out
 from clearair.kinds import BY_NAME, PAIRED, REGISTRY
 from clearair.training.perceivers.calibration import Exam
 from clearair.training.perceivers.calibration_set import (
@@ -95,7 +95,9 @@ def load_sources(data: Path) -> Sources:
     known = [photo for photo in find_named(data) if not photo.held_out]
     photos += [load_photo(photo.path, data) for photo in known if photo.kind == CLEAN]
     kinds = [kind for kind in PAIRED if kind != "lowlight"]
-    pairs = [(kind, *pair) for kind in kinds for pair in split(find_pairs(data, kind), kind)[0]]
+    pairs = [
+        (kind, *pair) for kind in kinds for pair in held_out(data).split(find_pairs(data, kind), kind)[0]
+    ]
     return Sources(photos, dark, pairs, known)
 
 
@@ -132,17 +134,18 @@ def validation(data: Path) -> Iterator[Example]:
     """Held-out pictures: undamaged ones in groups `undamaged ...`, and damaged ones by kind."""
     nothing = named().float()
     one = torch.ones(1, len(KINDS))
-    for path, why in undamaged(find_photos(data / "train" / "clean")).items():
+    apart = held_out(data)
+    for path, why in apart.undamaged(find_photos(data / "train" / "clean")).items():
         pixels = load_pixels(path)
         for shown in (pixels, reduced(pixels), pixels[:, :256, -288:]):
             yield Example(picture(shown), nothing, f"undamaged {why}", one)
-    held_out, dark = load_photos(data, held_out=True)
+    photos, dark = load_photos(data, held_out=True)
     for pair in dark:
         assert pair.dark is not None
         yield Example(picture(pair.dark), named("lowlight").float(), "lowlight, real", one)
         yield Example(picture(pair.clean), nothing, "undamaged low light", one)
     for kind in PAIRED:
-        files = split(find_pairs(data, kind), kind)[1] if kind != "lowlight" else []
+        files = apart.split(find_pairs(data, kind), kind)[1] if kind != "lowlight" else []
         for both in files:
             for path, kinds in zip(both, _both(kind), strict=True):
                 group = f"{kind}, real pairs" if kinds else f"undamaged {kind} pairs"
@@ -151,7 +154,7 @@ def validation(data: Path) -> Iterator[Example]:
         if photo.held_out:
             group = f"undamaged {photo.source}" if photo.kind == CLEAN else photo.source
             yield Example(picture(load_pixels(photo.path)), torch.tensor([photo.label]), group, one)
-    yield from _synthetic(held_out)
+    yield from _synthetic(photos)
 
 
 def _synthetic(photos: list[Photo]) -> Iterator[Example]:

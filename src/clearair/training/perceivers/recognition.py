@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.degradations import KINDS
+from clearair.data.splits import held_out
 from clearair.errors import ConfigError, ModelError
 from clearair.kinds import REGISTRY, shares
 from clearair.perception.compact.backbone import FEATURES, from_published
@@ -287,27 +288,27 @@ def train_recognizer(
         return None
     report(f"{len(seen.groups)} training pictures; now those for validation.")
     examined = out / "seen-validation.safetensors"
-    held_out = kept(examined, whose)
-    if held_out is None:
-        held_out = observe(eyes, recognizer, validation(data))
-        keep(held_out, examined, whose)
+    examples = kept(examined, whose)
+    if examples is None:
+        examples = observe(eyes, recognizer, validation(data))
+        keep(examples, examined, whose)
     _fit_head(recognizer, seen, recipe)
-    own = _logits(recognizer, held_out)
-    usual = held_out.usual
-    judged = held_out.of(usual)
+    own = _logits(recognizer, examples)
+    usual = examples.usual(held_out(data).unusual)
+    judged = examples.of(usual)
     for kind in range(len(KINDS)):
         recognizer.blend[kind] = best_blend(own[usual, kind], judged.told[:, kind], judged, kind)
-    slope, offset = calibrate(_logits(recognizer, held_out), held_out.label)
+    slope, offset = calibrate(_logits(recognizer, examples), examples.label)
     recognizer.head.weight.mul_(slope[:, None])
     recognizer.head.bias.mul_(slope).add_(offset)
     recognizer.blend.mul_(slope)
     recognizer.prototypes.copy_(prototypes(seen, eyes.config.degradation_dim))
     recognizer.trust.copy_(torch.tensor([recipe.trust.get(kind, 0.0) for kind in KINDS]))
     recognizer.steer.copy_(torch.tensor([recipe.steer.get(kind, 0.0) for kind in KINDS]))
-    logits = _logits(recognizer, held_out)
+    logits = _logits(recognizer, examples)
     found = thresholds(logits[usual], judged, recipe.false_alarms, recipe.all_alarms)
-    report(recall_table(held_out, logits, found))
-    errors = calibration_error(logits, held_out.label)
+    report(recall_table(examples, logits, found))
+    errors = calibration_error(logits, examples.label)
     each = ", ".join(f"{kind} {error:.3f}" for kind, error in zip(KINDS, errors, strict=True))
     report(f"Expected calibration error: {each}")
     return eyes, recognizer, ramps(found, recipe)

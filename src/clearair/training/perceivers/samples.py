@@ -21,7 +21,7 @@ from clearair.data.degradations import KINDS, degrade_in_parts
 from clearair.data.mixtures import draw_mixture
 from clearair.data.photos import find_pairs, find_photos
 from clearair.data.pixels import load_pixels
-from clearair.data.splits import split
+from clearair.data.splits import held_out as held_out_of
 from clearair.errors import ConfigError
 from clearair.kinds import REGISTRY, listed
 from clearair.perception.compact.config import EyesConfig
@@ -164,9 +164,9 @@ def load_photos(data: Path, *, held_out: bool = False) -> tuple[list[Photo], lis
 
     Raises DataError when there are no clean photographs.
     """
-    part = 1 if held_out else 0
-    clean = split(find_photos(data / "train" / "clean"), "clean")[part]
-    dark = split(find_pairs(data, "lowlight"), "lowlight")[part]
+    part, apart = 1 if held_out else 0, held_out_of(data)
+    clean = apart.split(find_photos(data / "train" / "clean"), "clean")[part]
+    dark = apart.split(find_pairs(data, "lowlight"), "lowlight")[part]
     return (
         [load_photo(path, data) for path in clean],
         [Photo(load_pixels(target), dark=load_pixels(damaged)) for damaged, target in dark],
