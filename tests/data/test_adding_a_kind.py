@@ -19,7 +19,7 @@ MODULE = '''
 import torch
 from torch import Tensor
 
-from clearair.data.degradations.draws import uniform
+from clearair.data.degradations.sampling import uniform
 from clearair.data.degradations.stages import Conditions, Stage, Step
 
 STAGES = (Stage.LENS,)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from clearair.data.fingerprints import Fingerprint, take_fingerprint
 from clearair.data.layouts import DATA_SETS, Search, pictures, search_set
 from clearair.data.leaks import Leak, find_leaks
-from clearair.data.looks import Look, look_at
-from clearair.data.placing import misplaced, needs_inputs
+from clearair.data.misplaced import find_misplaced, needs_inputs
 from clearair.data.splits import HeldOut, held_out
 from clearair.errors import DataError, ImageError
 from clearair.image import read_photo
@@ -47,7 +47,7 @@ def check_data(
             found[name] = search
     sets = {name: (len(search.items), DATA_SETS[name].count) for name, search in found.items()}
     own, problems = _own_pairs(data, found)
-    problems += misplaced(data, found)
+    problems += find_misplaced(data, found)
     problems += [
         f"{name}: {here} of {count} pictures or pairs are here."
         for name, (here, count) in sets.items()
@@ -60,8 +60,8 @@ def check_data(
         raise DataError(f"{data}: holds no known data set, and no pictures in train or test.")
     bad = _without_half(found, own)
     _add_unequal([*found.values(), own], bad, lambda done, total: tell("comparing sizes", done, total))
-    ours = _looks(train, bad, lambda done, total: tell("reading train", done, total))
-    theirs = _looks(test, bad, lambda done, total: tell("reading test", done, total))
+    ours = _fingerprints(train, bad, lambda done, total: tell("reading train", done, total))
+    theirs = _fingerprints(test, bad, lambda done, total: tell("reading test", done, total))
     leaked = find_leaks(ours, theirs, lambda d, t: tell("searching leaks", d, t)) if leaks else []
     return Report(sets, (*_named(bad), *problems), tuple(leaked))
 
@@ -97,16 +97,18 @@ def _photos(folder: Path) -> list[Path]:
     ]
 
 
-def _looks(paths: list[Path], bad: dict[Path, str], tell: Callable[[int, int], None]) -> list[Look]:
-    looks = []
+def _fingerprints(
+    paths: list[Path], bad: dict[Path, str], tell: Callable[[int, int], None]
+) -> list[Fingerprint]:
+    taken = []
     for index, path in enumerate(paths):
-        look = look_at(path)
-        if look is None:
+        fingerprint = take_fingerprint(path)
+        if fingerprint is None:
             bad.setdefault(path, f"{path}: cannot be read.")
         else:
-            looks.append(look)
+            taken.append(fingerprint)
         tell(index + 1, len(paths))
-    return looks
+    return taken
 
 
 def _own_pairs(data: Path, found: dict[str, Search]) -> tuple[Search, list[str]]:

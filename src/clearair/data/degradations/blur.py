@@ -10,7 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.degradations.draws import chance, feature_scale, normal, per_sample, smooth_field, uniform
+from clearair.data.degradations.sampling import (
+    chance,
+    feature_scale,
+    normal,
+    per_sample,
+    smooth_field,
+    uniform,
+)
 from clearair.data.degradations.stages import Conditions, Stage, Step
 
 STAGES = (Stage.LENS,)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from clearair.data.degradations.depth import estimate_depth, find_sky
-from clearair.data.degradations.draws import chance, normal, per_sample, smooth_field, uniform
+from clearair.data.degradations.sampling import chance, normal, per_sample, smooth_field, uniform
 from clearair.data.degradations.stages import Conditions, Stage, Step
 
 STAGES = (Stage.AIR,)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.degradations.draws import chance, constant, on_processor, per_sample
+from clearair.data.degradations.sampling import chance, constant, on_processor, per_sample
 from clearair.data.degradations.stages import Conditions, Stage, Step
 
 STAGES = (Stage.FILE,)

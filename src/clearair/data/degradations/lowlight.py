@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearair.data.degradations.draws import chance, constant, normal, per_sample, uniform
+from clearair.data.degradations.sampling import chance, constant, normal, per_sample, uniform
 from clearair.data.degradations.stages import Conditions, Stage, Step
 
 STAGES = (Stage.SCENE, Stage.EXPOSURE, Stage.SENSOR)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.degradations.depth import estimate_depth
-from clearair.data.degradations.draws import (
+from clearair.data.degradations.sampling import (
     chance,
     constant,
     draw_veil,

@@ -14,7 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.degradations.depth import estimate_depth
-from clearair.data.degradations.draws import normal, on_processor, per_sample, smooth_field, those, uniform
+from clearair.data.degradations.sampling import (
+    as_indices,
+    normal,
+    on_processor,
+    per_sample,
+    smooth_field,
+    uniform,
+)
 from clearair.data.degradations.synthesis import Degraded, degrade
 from clearair.errors import UsageError
 
@@ -48,7 +55,7 @@ def degrade_in_parts(
     rest = [index for index, kinds in enumerate(second) if kinds is not None]
     if not rest:
         return damaged
-    parts = those(rest, like=clean)
+    parts = as_indices(rest, like=clean)
     here = Degraded(**{name: value[parts] for name, value in vars(damaged).items()})
     there = degrade(
         clean[parts],
@@ -89,7 +96,7 @@ def draw_mask(clean: Tensor, generator: torch.Generator) -> Tensor:
     sort = torch.randint(len(FIELDS), (len(clean),), generator=on_processor(generator))
     field = torch.empty_like(clean[:, :1])
     for index, draw_field in enumerate(FIELDS):
-        chosen = those((sort == index).nonzero()[:, 0], like=clean)
+        chosen = as_indices((sort == index).nonzero()[:, 0], like=clean)
         if len(chosen):
             field[chosen] = draw_field(clean[chosen], generator)
     step = max(1, min(field.shape[-2:]) // 48)

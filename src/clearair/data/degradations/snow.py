@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.degradations.depth import estimate_depth
-from clearair.data.degradations.draws import chance, draw_veil, feature_scale, per_sample, uniform
+from clearair.data.degradations.sampling import chance, draw_veil, feature_scale, per_sample, uniform
 from clearair.data.degradations.stages import Conditions, Stage, Step
 
 STAGES = (Stage.AIR,)

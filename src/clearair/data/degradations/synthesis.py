@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearair.data.degradations.draws import those, uniform
+from clearair.data.degradations.sampling import as_indices, uniform
 from clearair.data.degradations.stages import Conditions, Step, in_order, module_of
 from clearair.errors import UsageError
 from clearair.kinds import NAMES, listed
@@ -108,7 +108,7 @@ def _presence(kinds: Sequence[Sequence[str]], clean: Tensor) -> Tensor:
 
 def _having(kind: str, kinds: Sequence[Sequence[str]], clean: Tensor) -> Tensor:
     """(n,) indices of the pictures that get a kind; from the names, for no device need be waited for then."""
-    return those([index for index, names in enumerate(kinds) if kind in names], like=clean)
+    return as_indices([index for index, names in enumerate(kinds) if kind in names], like=clean)
 
 
 def _strengths(

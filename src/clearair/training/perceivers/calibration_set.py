@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from clearair.data.appearance import draw_appearance
 from clearair.data.degradations import KINDS, degrade
 from clearair.data.degradations.regional import draw_mask
 from clearair.data.pairs import generator_for
 from clearair.data.pixels import reduced
+from clearair.data.styles import draw_style
 from clearair.kinds import REGISTRY
 from clearair.training.perceivers.calibration import Exam
 from clearair.training.perceivers.lookalikes import is_dark, is_pale
@@ -98,7 +98,7 @@ def photographs(photos: Sequence[Photo], generator: torch.Generator, first: int 
             pixels = reduced(photo.clean) if second else photo.clean
         clean = picture(pixels)
         yield Exam(clean, named())
-        yield Exam(stored(draw_appearance(clean, generator, 1.0)(clean)), named())
+        yield Exam(stored(draw_style(clean, generator, 1.0)(clean)), named())
         for turn in range(DAMAGES):
             kind = KINDS[(DAMAGES * index + turn * len(KINDS) // DAMAGES) % len(KINDS)]
             damaged = degrade(clean, [(kind,)], generator)

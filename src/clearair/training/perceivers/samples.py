@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.appearance import draw_appearance
 from clearair.data.degradations import KINDS, degrade_in_parts
 from clearair.data.mixtures import draw_mixture
 from clearair.data.photos import find_pairs, find_photos
 from clearair.data.pixels import load_pixels
 from clearair.data.splits import held_out as held_out_of
+from clearair.data.styles import draw_style
 from clearair.errors import ConfigError
 from clearair.kinds import REGISTRY, listed
 from clearair.perception.compact.config import EyesConfig
@@ -210,10 +210,10 @@ def draw_batch(
         here, there = 2 * here, 2 * there
     truth = torch.stack(clean).float().div_(255)
     if not twins:
-        truth = draw_appearance(truth, generator, recipe.varied)(truth)
+        truth = draw_style(truth, generator, recipe.varied)(truth)
     else:
         half = truth[: len(truth) // 2]
-        truth = draw_appearance(half, generator, recipe.varied)(half).repeat(2, 1, 1, 1)
+        truth = draw_style(half, generator, recipe.varied)(half).repeat(2, 1, 1, 1)
     truth = (truth * 255).round_().div_(255)
     damaged = degrade_in_parts(truth, here, there, generator)
     images, present, strength = damaged.image.clone(), damaged.kinds.clone(), damaged.strength.clone()
