@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from clearair.data.fingerprints import take_fingerprint
 from clearair.data.leaks import find_leaks
-from clearair.data.looks import look_at
 from clearair.data.photos import find_photos
 
 Copy = Callable[[Image.Image, np.random.Generator], Image.Image]
@@ -70,8 +70,8 @@ def main() -> None:
     ]
     with tempfile.TemporaryDirectory() as folder:
         planted = plant(chosen, Path(folder))
-        train = [look for path in photos if (look := look_at(path))]
-        test = [look for path in planted if (look := look_at(path))]
+        train = [look for path in photos if (look := take_fingerprint(path))]
+        test = [look for path in planted if (look := take_fingerprint(path))]
         leaks = find_leaks(train, test)
     found = {leak.test for leak in leaks if leak.train == planted[leak.test][0]}
     print("| copy | found |\n| --- | --- |")

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clearair.data.appearance import draw_appearance
 from clearair.data.degradations import CDD11, KINDS, degrade
 from clearair.data.pairs import Mix, draw_pairs
 from clearair.data.photos import TrainingPhotos, find_photos
 from clearair.data.pixels import load_pixels, reduced
-from clearair.data.splits import undamaged
+from clearair.data.splits import held_out
+from clearair.data.styles import draw_style
 from clearair.data.validation import validation_sets
 from clearair.perception import CompactPerceiver, load_compact
 from clearair.perception.confidence import ONLY_TONE
@@ -192,7 +192,7 @@ def random_view(photo: torch.Tensor, seed: int, side: int) -> torch.Tensor:
 def another_look(photo: torch.Tensor, seed: int) -> torch.Tensor:
     """(3, H, W) uint8 -> the same, low-key, pale, grey or with a soft background."""
     image = photo[None].float() / 255
-    looks = draw_appearance(image, torch.Generator().manual_seed(seed), 1.0)
+    looks = draw_style(image, torch.Generator().manual_seed(seed), 1.0)
     return (looks(image)[0] * 255).round().to(torch.uint8)
 
 
@@ -297,7 +297,7 @@ def report_doubt(perceiver: CompactPerceiver, data: Path, pairs: list[Photo]) ->
         """(N, K)."""
         return np.array([perceiver.perceive_image(to_array(photo)).probabilities for photo in photos])
 
-    names = [*undamaged(find_photos(data / "train" / "clean"))]
+    names = [*held_out(data).undamaged(find_photos(data / "train" / "clean"))]
     photos = [load_pixels(path) for path in names]
     right = np.maximum(found(photos), found(map(reduced, photos)))
     real = found(pair.dark for pair in pairs if pair.dark is not None)

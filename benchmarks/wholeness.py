@@ -25,7 +25,7 @@ from clearair.data.degradations import KINDS, degrade
 from clearair.data.mixtures import MIXTURES
 from clearair.data.photos import find_photos
 from clearair.data.pixels import load_pixels
-from clearair.data.splits import split
+from clearair.data.splits import held_out
 from clearair.data.validation import ValidationSet, validation_sets
 from clearair.evaluation.artifacts import PERIODS, Floats, frame, lattice
 from clearair.evaluation.metrics import psnr
@@ -79,7 +79,7 @@ def report_tiles(whole: Restorer, options: argparse.Namespace) -> None:
 
 def large_pictures(data: Path, count: int) -> Iterator[tuple[str, tuple[str, ...], Image, Image]]:
     """(name, kinds, damaged, clean) of at least a megapixel: a photograph enlarged, or four stitched."""
-    photos = split(find_photos(data / "train" / "clean"), "clean")[1]
+    photos = held_out(data).split(find_photos(data / "train" / "clean"), "clean")[1]
     damages = [*((kind,) for kind in KINDS), *MIXTURES]
     for index in range(count):
         chosen = [load_pixels(photos[(5 * index + k) % len(photos)]).float() for k in range(4)]

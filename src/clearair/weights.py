@@ -42,7 +42,7 @@ def find_weights(path: Path | str) -> Path:
         return path
     found = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in WEIGHT_SUFFIXES)
     if len(found) != 1:
-        names = f": {_listed([entry.name for entry in found])}" if found else ""
+        names = f": {listed([entry.name for entry in found])}" if found else ""
         raise ModelError(
             f"{path}: one weight file ({', '.join(WEIGHT_SUFFIXES)}) is expected, but there are "
             f"{len(found)}{names}."
@@ -87,20 +87,48 @@ def read_weight_file(
         raise ModelError(f"{path}: its code does not run here: {type(error).__name__}: {error}.") from error
 
 
+def tensors_by_name(read: Any, path: Path, model: str, *, inside: Sequence[str] = ()) -> dict[str, Tensor]:
+    """The tensors of what `read_weight_file` gave, or of the first of the entries `inside` that it has.
+
+    Raises ModelError, which names the model, when there is something else.
+    """
+    for name in inside:
+        if isinstance(read, Mapping) and isinstance(read.get(name), Mapping):
+            read = read[name]
+    if not isinstance(read, Mapping) or not all(isinstance(value, Tensor) for value in read.values()):
+        raise ModelError(f"{path}: holds no tensors by name, so it is not {model}'s.")
+    return {str(name): value for name, value in read.items()}
+
+
 def check_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path, model: str) -> None:
     """Hold names, shapes and values to those of a model. Raises ModelError that lists what does not fit."""
-    shared = [name for name in expected if name in weights]
+    found, wanted = ({name: tuple(t.shape) for name, t in ts.items()} for ts in (weights, expected))
+    not_finite = [name for name in expected if name in weights and not weights[name].isfinite().all()]
+    check_shapes(found, wanted, path, model, {"not finite": not_finite})
+
+
+def check_shapes(
+    found: Mapping[str, tuple[int, ...]],
+    expected: Mapping[str, tuple[int, ...]],
+    path: Path,
+    model: str,
+    others: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Hold names and shapes of tensors to those of a model; `others` are names by another problem.
+
+    Raises ModelError that lists what does not fit.
+    """
     problems = {
-        "missing": [name for name in expected if name not in weights],
-        "unexpected": [name for name in weights if name not in expected],
+        "missing": [name for name in expected if name not in found],
+        "unexpected": [name for name in found if name not in expected],
         "of another shape": [
-            f"{name} is {tuple(weights[name].shape)} instead of {tuple(expected[name].shape)}"
-            for name in shared
-            if weights[name].shape != expected[name].shape
+            f"{name} is {found[name]} instead of {expected[name]}"
+            for name in expected
+            if name in found and found[name] != expected[name]
         ],
-        "not finite": [name for name in shared if not weights[name].isfinite().all()],
+        **(others or {}),
     }
-    told = [f"{_counted(names)} {what}: {_listed(names)}" for what, names in problems.items() if names]
+    told = [f"{_counted(names)} {what}: {listed(names)}" for what, names in problems.items() if names]
     if told:
         raise ModelError(f"{path}: does not fit {model}: {'; '.join(told)}.")
 
@@ -117,6 +145,7 @@ def _counted(names: Sequence[str]) -> str:
     return f"{len(names)} tensor{'' if len(names) == 1 else 's'}"
 
 
-def _listed(names: Sequence[str], most: int = 10) -> str:
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """The first names, and how many more there are."""
     rest = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + rest

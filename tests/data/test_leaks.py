@@ -5,8 +5,8 @@ from click.testing import CliRunner
 
 from clearair.apps.cli import cli
 from clearair.data.checking import check_data
+from clearair.data.fingerprints import take_fingerprint
 from clearair.data.leaks import find_leaks
-from clearair.data.looks import look_at
 from clearair.image import Photo, write_photo
 
 COPIES = {
@@ -39,7 +39,7 @@ def test_crops_of_many_pictures_are_found(tmp_path, name, share, corner):
     crop = image[top : top + round(share * height), left : left + round(share * width)]
     for path, pixels in zip(paths, (image, np.rot90(crop)), strict=True):
         write_photo(Photo(np.ascontiguousarray(pixels)), path)
-    whole, part = map(look_at, paths)
+    whole, part = map(take_fingerprint, paths)
     for train, test in ((part, whole), (whole, part)):
         (leak,) = find_leaks([train], [test])
         assert "cropped" in leak.how
@@ -53,7 +53,7 @@ def test_a_crop_with_hardly_any_feature_is_found_by_the_few(tmp_path, back):
     paths = [tmp_path / "whole.png", tmp_path / "sky.png"]
     for path, pixels in zip(paths, (image, image[:height, width : 2 * width]), strict=True):
         write_photo(Photo(np.ascontiguousarray(pixels)), path)
-    whole, sky = map(look_at, paths)
+    whole, sky = map(take_fingerprint, paths)
     assert len(sky.sure.places) < 12
     (leak,) = find_leaks([whole], [sky]) if back else find_leaks([sky], [whole])
     assert leak.how == "cropped"
@@ -67,7 +67,7 @@ def test_pictures_of_waves_and_slopes_that_only_look_alike_raise_no_alarm(tmp_pa
         waves += np.random.default_rng(index).normal(0, 2, waves.shape)
         path = tmp_path / f"{index}.png"
         write_photo(Photo(np.repeat(waves.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)), path)
-        looks.append(look_at(path))
+        looks.append(take_fingerprint(path))
     assert find_leaks(looks[:6], looks[6:]) == []
 
 
@@ -75,7 +75,7 @@ def test_pictures_of_waves_and_slopes_that_only_look_alike_raise_no_alarm(tmp_pa
 def test_a_copy_is_found_and_described(tmp_path, target, copy):
     path = tmp_path / "copy.jpg"
     write_photo(Photo(np.ascontiguousarray(COPIES[copy](skimage.data.astronaut()[:400]))), path)
-    (leak,) = find_leaks([look_at(path)], [look_at(target)])
+    (leak,) = find_leaks([take_fingerprint(path)], [take_fingerprint(target)])
     assert (leak.train, leak.test) == (path, target)
     assert ("cropped" in leak.how) == copy.startswith("cropped")
     assert ("turned" in leak.how) == ("turned" in copy)
@@ -86,8 +86,8 @@ def test_other_pictures_raise_no_alarm(tmp_path, target):
     for name in ("coffee", "chelsea", "rocket"):
         path = tmp_path / f"{name}.png"
         write_photo(Photo(getattr(skimage.data, name)()), path)
-        looks.append(look_at(path))
-    assert find_leaks(looks, [look_at(target)]) == []
+        looks.append(take_fingerprint(path))
+    assert find_leaks(looks, [take_fingerprint(target)]) == []
 
 
 def test_the_command_names_leaks_and_what_does_not_fit(tmp_path):
@@ -107,7 +107,7 @@ def test_the_command_names_leaks_and_what_does_not_fit(tmp_path):
 def test_a_picture_with_nothing_in_it_is_no_leak_of_another(tmp_path, target, blank):
     path = tmp_path / "blank.png"
     write_photo(Photo(np.full((60, 80, 3), 128, np.uint8)), path)
-    looks = [look_at(path), look_at(target)]
+    looks = [take_fingerprint(path), take_fingerprint(target)]
     assert find_leaks([looks[blank]], [looks[1 - blank]]) == []
 
 

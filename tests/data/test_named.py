@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 from clearair.data.degradations import KINDS
-from clearair.data.named import HELD_OUT_SOURCES, find_named
+from clearair.data.named import find_named
+from clearair.data.splits import VARIABLE, read_list
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
+OURS = Path(__file__).parents[2] / "tools" / "held_out.toml"
 
 
 @pytest.fixture
@@ -28,6 +30,7 @@ def folder(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path)
     (tmp_path / "train" / "named" / "haze" / "here" / "notes.txt").write_text("no picture")
+    (tmp_path / "train" / "held_out.toml").write_text('[named]\nsources = ["rain/SIRR"]\n')
     return tmp_path
 
 
@@ -56,8 +59,9 @@ def test_without_a_folder_there_are_none(tmp_path):
 
 @pytest.mark.data
 @pytest.mark.skipif(not DATA.is_dir(), reason="the shared data is absent")
-def test_every_kind_that_is_held_out_is_trained_on_from_another_source():
+def test_every_kind_that_is_held_out_is_trained_on_from_another_source(monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(OURS))
     found = find_named(DATA)
-    assert {photo.source for photo in found if photo.held_out} == set(HELD_OUT_SOURCES)
+    assert {photo.source for photo in found if photo.held_out} == set(read_list(OURS).sources)
     for kind in {photo.kind for photo in found if photo.held_out}:
         assert any(photo.kind == kind and not photo.held_out for photo in found)

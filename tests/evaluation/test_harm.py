@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-from clearair.data.splits import UNUSUAL
 from clearair.data.validation import ValidationSet
 from clearair.evaluation.harm import harm_report, measure_harm
 from clearair.image import Photo, write_photo
@@ -12,10 +11,11 @@ from clearair.image import Photo, write_photo
 def data(tmp_path):
     """21 photographs, of which the first and the last are held out, and a dark one."""
     names = [f"aaa/{index:02}.png" for index in range(21)]
-    for index, name in enumerate([*names, UNUSUAL["dark"][6]]):
+    for index, name in enumerate([*names, "night/dark.png"]):
         path = tmp_path / "train" / "clean" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_photo(Photo(np.full((16, 16, 3), 5 * index + 20, np.uint8)), path)
+    (tmp_path / "train" / "held_out.toml").write_text('[unusual]\ndark = ["night/dark.png"]\n')
     return tmp_path
 
 
@@ -35,7 +35,7 @@ def test_held_out_and_unusual_pictures_are_compared_with_themselves(data):
     assert [(kept.name, kept.group) for kept in harm.kept] == [
         ("aaa/00.png", "held out"),
         ("aaa/20.png", "held out"),
-        (UNUSUAL["dark"][6], "dark"),
+        ("night/dark.png", "dark"),
     ]
     assert harm.worst == pytest.approx(28.13, abs=0.01)
 

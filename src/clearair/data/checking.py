@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from clearair.data.fingerprints import Fingerprint, take_fingerprint
 from clearair.data.layouts import DATA_SETS, Search, pictures, search_set
 from clearair.data.leaks import Leak, find_leaks
-from clearair.data.looks import Look, look_at
-from clearair.data.placing import misplaced, needs_inputs
-from clearair.data.splits import TWINS
+from clearair.data.misplaced import find_misplaced, needs_inputs
+from clearair.data.splits import HeldOut, held_out
 from clearair.errors import DataError, ImageError
 from clearair.image import read_photo
 
@@ -47,24 +47,26 @@ def check_data(
             found[name] = search
     sets = {name: (len(search.items), DATA_SETS[name].count) for name, search in found.items()}
     own, problems = _own_pairs(data, found)
-    problems += misplaced(data, found)
+    problems += find_misplaced(data, found)
     problems += [
         f"{name}: {here} of {count} pictures or pairs are here."
         for name, (here, count) in sets.items()
         if count is not None and here < count
     ]
-    train, test = _to_compare(data, found)
+    apart = held_out(data)
+    problems += _not_here(data, apart)
+    train, test = _to_compare(data, found, apart)
     if not found and not train and not test and not problems:
         raise DataError(f"{data}: holds no known data set, and no pictures in train or test.")
     bad = _without_half(found, own)
     _add_unequal([*found.values(), own], bad, lambda done, total: tell("comparing sizes", done, total))
-    ours = _looks(train, bad, lambda done, total: tell("reading train", done, total))
-    theirs = _looks(test, bad, lambda done, total: tell("reading test", done, total))
+    ours = _fingerprints(train, bad, lambda done, total: tell("reading train", done, total))
+    theirs = _fingerprints(test, bad, lambda done, total: tell("reading test", done, total))
     leaked = find_leaks(ours, theirs, lambda d, t: tell("searching leaks", d, t)) if leaks else []
     return Report(sets, (*_named(bad), *problems), tuple(leaked))
 
 
-def _to_compare(data: Path, found: dict[str, Search]) -> tuple[list[Path], list[Path]]:
+def _to_compare(data: Path, found: dict[str, Search], apart: HeldOut) -> tuple[list[Path], list[Path]]:
     """What is trained on, clean, and what is tested with, clean and damaged, each file once."""
     train = dict.fromkeys(_photos(data / "train"))
     test = dict.fromkeys(pictures((data / "test").rglob("*")))
@@ -74,8 +76,17 @@ def _to_compare(data: Path, found: dict[str, Search]) -> tuple[list[Path], list[
                 test |= dict.fromkeys(path for path in (item.clean, item.damaged) if path)
             elif item.clean:
                 train[item.clean] = None
-    kept = [path for path in train if path not in test and f"{path.parent.name}/{path.name}" not in TWINS]
+    kept = [path for path in train if path not in test and not apart.is_left_out(path)]
     return kept, list(test)
+
+
+def _not_here(data: Path, apart: HeldOut) -> list[str]:
+    """A line when listed pictures are not below `train`: under other names they would be trained on."""
+    names = apart.absent((data / "train").rglob("*"))
+    if not names:
+        return []
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return [f"{data / 'train'}: the list of held-out pictures names {', '.join(names[:3])}{more}, not here."]
 
 
 def _photos(folder: Path) -> list[Path]:
@@ -86,16 +97,18 @@ def _photos(folder: Path) -> list[Path]:
     ]
 
 
-def _looks(paths: list[Path], bad: dict[Path, str], tell: Callable[[int, int], None]) -> list[Look]:
-    looks = []
+def _fingerprints(
+    paths: list[Path], bad: dict[Path, str], tell: Callable[[int, int], None]
+) -> list[Fingerprint]:
+    taken = []
     for index, path in enumerate(paths):
-        look = look_at(path)
-        if look is None:
+        fingerprint = take_fingerprint(path)
+        if fingerprint is None:
             bad.setdefault(path, f"{path}: cannot be read.")
         else:
-            looks.append(look)
+            taken.append(fingerprint)
         tell(index + 1, len(paths))
-    return looks
+    return taken
 
 
 def _own_pairs(data: Path, found: dict[str, Search]) -> tuple[Search, list[str]]:

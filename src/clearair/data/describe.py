@@ -13,14 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.degradations import KINDS
+from clearair.data.blur_kernels import load_blur_kernels
 from clearair.data.pairfiles import Pair
 from clearair.data.pairs import Mix, draw_pairs, generator_for
-from clearair.data.photos import PAIRED, TrainingPhotos, find_pairs, find_photos
+from clearair.data.photos import TrainingPhotos, find_pairs, find_photos
 from clearair.data.pixels import load_pixels
 from clearair.data.scenes import find_scenes, load_scene
-from clearair.data.shakes import load_shakes
-from clearair.data.splits import split
+from clearair.data.splits import held_out
+from clearair.kinds import NAMES, PAIRED
 
 PHOTOS = 64
 """Photographs that damage is drawn on, spread evenly over those that are trained on."""
@@ -50,14 +50,14 @@ def describe(
 
     Nothing that is held out is looked at. Raises DataError when there are no photographs, and ImageError.
     """
-    paths, _ = split(find_photos(data / "train" / "clean"), "clean")
+    paths, _ = held_out(data).split(find_photos(data / "train" / "clean"), "clean")
     photos = TrainingPhotos(
         tuple(load_pixels(path) for path in paths[:: -(-len(paths) // PHOTOS)]),
         {},
         tuple(load_scene(photo, depth) for photo, depth in find_scenes(data)),
-        load_shakes(data),
+        load_blur_kernels(data),
     )
-    return [_describe(kind, data, photos, views, side, scales, seed) for kind in KINDS]
+    return [_describe(kind, data, photos, views, side, scales, seed) for kind in NAMES]
 
 
 def as_markdown(damage: Sequence[KindOfDamage]) -> str:
@@ -99,7 +99,7 @@ def _describe(
         pairs = draw_pairs(photos, only, count, side, scales, generator_for(seed, step))
         made.append(_psnr(pairs.damaged, pairs.clean))
         shown += list((pairs.damaged * 255).round().to(torch.uint8))
-    files, _ = split(find_pairs(data, kind), kind) if kind in PAIRED else ([], [])
+    files, _ = held_out(data).split(find_pairs(data, kind), kind) if kind in PAIRED else ([], [])
     real = [Pair(load_pixels(damaged), load_pixels(clean)) for damaged, clean in files]
     values = [_psnr(pair.damaged[None] / 255, pair.clean[None] / 255) for pair in real]
     windows = [_window(pair.damaged, side) for pair in real[: SHOWN[1]]]

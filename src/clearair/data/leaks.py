@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.looks import SYMMETRIES, Look, gaussian, turned
+from clearair.data.fingerprints import SYMMETRIES, Fingerprint, gaussian, turned
 
 ALIKE = 0.93
 """Correlation of thumbnails that makes a candidate."""
@@ -76,7 +76,9 @@ class _Laid:
 
 
 def find_leaks(
-    train: Sequence[Look], test: Sequence[Look], on_done: Callable[[int, int], None] | None = None
+    train: Sequence[Fingerprint],
+    test: Sequence[Fingerprint],
+    on_done: Callable[[int, int], None] | None = None,
 ) -> list[Leak]:
     """Training pictures that are copies or parts of test pictures, or contain them.
 
@@ -94,7 +96,9 @@ def find_leaks(
     return sorted(leaks.values(), key=lambda leak: (leak.train, leak.test))
 
 
-def _alike(train: Sequence[Look], test: Sequence[Look]) -> Iterator[tuple[Look, Look, _Laid]]:
+def _alike(
+    train: Sequence[Fingerprint], test: Sequence[Fingerprint]
+) -> Iterator[tuple[Fingerprint, Fingerprint, _Laid]]:
     """Pairs that may be copies as a whole."""
     if not train or not test:
         return
@@ -108,7 +112,9 @@ def _alike(train: Sequence[Look], test: Sequence[Look]) -> Iterator[tuple[Look, 
                 yield train[i], test[j], _Laid(index, float(scale.mean()), 0.0, 0.0, whole=True)
 
 
-def _matching(train: Sequence[Look], test: Sequence[Look]) -> Iterator[tuple[Look, Look, _Laid]]:
+def _matching(
+    train: Sequence[Fingerprint], test: Sequence[Fingerprint]
+) -> Iterator[tuple[Fingerprint, Fingerprint, _Laid]]:
     """Pairs with features in common that agree on how one lies over the other."""
     if not train or not test:
         return
@@ -146,7 +152,7 @@ def _matches(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat(a), torch.cat(b)
 
 
-def _needed(one: Look, other: Look) -> int:
+def _needed(one: Fingerprint, other: Fingerprint) -> int:
     """Matches that must agree."""
     fewer = min(len(one.sure.places), len(other.sure.places))
     return AGREEING if fewer >= FEW else AGREEING_OF_FEW
@@ -160,7 +166,7 @@ def _starts(counts: list[int]) -> Tensor:
     return torch.tensor([0, *counts[:-1]]).cumsum(0)
 
 
-def _agreed(one: Look, other: Look, mine: Tensor, yours: Tensor) -> _Laid | None:
+def _agreed(one: Fingerprint, other: Fingerprint, mine: Tensor, yours: Tensor) -> _Laid | None:
     """How one lies over the other, by least squares over the most matches that agree; else None."""
     # Both patches were brought into the same position, so the pictures differ by the one and not the other.
     symmetry = _BETWEEN[one.sure.symmetries[mine], other.all.symmetries[yours]]  # (M,)
@@ -220,7 +226,7 @@ def _between() -> Tensor:
 _BETWEEN = _between()
 
 
-def _verified(one: Look, other: Look, laid: _Laid) -> Leak | None:
+def _verified(one: Fingerprint, other: Fingerprint, laid: _Laid) -> Leak | None:
     """Lay the two over each other and compare their fine structure."""
     mine = turned(one.image, *SYMMETRIES[laid.symmetry]).float()
     yours = other.image.float()

@@ -7,24 +7,27 @@ from typing import TypeVar
 
 import torch
 
-from clearair.data.degradations import CDD11, KINDS
+from clearair.data.degradations import CDD11
+from clearair.kinds import NAMES, REGISTRY
 
-ON_TOP = ("noise", "jpeg")
+ON_TOP = tuple(kind.name for kind in REGISTRY if kind.from_camera)
 """What a camera adds to whatever else is wrong."""
-BELOW = tuple(kind for kind in KINDS if kind not in ON_TOP)
-MIXTURES = tuple(kinds for kinds in CDD11 if len(kinds) > 1)
-"""Those of CDD-11, of weather and darkness."""
+BELOW = tuple(name for name in NAMES if name not in ON_TOP)
+OF_CDD11 = tuple(kinds for kinds in CDD11 if len(kinds) > 1)
+"""The mixtures of CDD-11, of weather and darkness."""
+MIXTURES = (*OF_CDD11, *((kind.name, partner) for kind in REGISTRY for partner in kind.partners))
+"""Those, and the pairs that the registry names."""
 
 T = TypeVar("T")
 
 
 def draw_mixture(generator: torch.Generator) -> tuple[str, ...]:
-    """Two or more kinds: one with noise or JPEG on top, any two, or those of CDD-11 with or without such."""
+    """Two or more kinds: one with noise or JPEG on top, any two, or one of MIXTURES with or without such."""
     roll = float(torch.rand((), generator=generator))
     if roll < 0.3:
         return (_one_of(BELOW, generator), _one_of(ON_TOP, generator))
     if roll < 0.45:
-        return tuple(KINDS[index] for index in torch.randperm(len(KINDS), generator=generator)[:2].tolist())
+        return tuple(NAMES[index] for index in torch.randperm(len(NAMES), generator=generator)[:2].tolist())
     weather = _one_of(MIXTURES, generator)
     return (*weather, _one_of(ON_TOP, generator)) if roll < 0.7 else weather
 

@@ -7,34 +7,16 @@ same sort look like (KIND `clean`); they cannot teach how to restore.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clearair.data.degradations import KINDS
+from clearair.data.mixtures import ON_TOP
+from clearair.data.splits import CLEAN, held_out
 from clearair.image import SUFFIXES
+from clearair.kinds import NAMES, REGISTRY
 
-CLEAN = "clean"
-"""The folder of undamaged photographs."""
-
-HELD_OUT_SOURCES = (
-    "haze/NatHaze",
-    "rain/SIRR",
-    "snow/SIRR",
-    "blur/CUHK",
-    "clean/CamVid",
-    "clean/roads",
-)
-"""Sources that are never trained on, whole: the photographs of one source resemble each other."""
-
-_FILE = ("noise", "jpeg")
-_UNKNOWN = {
-    "haze": (*_FILE, "blur", "lowlight"),
-    "rain": (*_FILE, "blur", "lowlight", "haze", "raindrop"),
-    "raindrop": (*_FILE, "blur", "lowlight", "haze", "rain"),
-    "snow": (*_FILE, "blur", "lowlight", "haze"),
-    "blur": (*_FILE, "lowlight"),
-    CLEAN: _FILE,
-}
+_UNKNOWN = {kind.name: (*ON_TOP, *kind.may_show) for kind in REGISTRY if kind.may_show is not None}
+_UNKNOWN[CLEAN] = ON_TOP
 """What a photograph of a kind may show besides, without anybody having said so: weather comes with mist, and
 web pages recompress."""
 
@@ -45,20 +27,17 @@ class NamedPhoto:
 
     path: Path
     kind: str
-    """One of KINDS, or `clean`."""
+    """A kind of damage, or `clean`."""
     source: str
     """KIND/SOURCE."""
-
-    @property
-    def held_out(self) -> bool:
-        """Whether it is for validation."""
-        return self.source in HELD_OUT_SOURCES
+    held_out: bool = False
+    """Whether it is for validation; all photographs of a source are, or none."""
 
     @property
     def label(self) -> tuple[float, ...]:
-        """For each of KINDS 1 where it is there, 0 where it is not, NaN where nobody knows."""
+        """For each kind 1 where it is there, 0 where it is not, NaN where nobody knows."""
         unknown = _UNKNOWN[self.kind]
-        return tuple(1.0 if k == self.kind else math.nan if k in unknown else 0.0 for k in KINDS)
+        return tuple(1.0 if k == self.kind else math.nan if k in unknown else 0.0 for k in NAMES)
 
 
 def find_named(data: Path) -> list[NamedPhoto]:
@@ -66,5 +45,8 @@ def find_named(data: Path) -> list[NamedPhoto]:
     paths = sorted(
         path for path in (data / "train" / "named").glob("*/*/*") if path.suffix.lower() in SUFFIXES
     )
-    kinds = ((path, path.parts[-3], path.parts[-2]) for path in paths)
-    return [NamedPhoto(path, kind, f"{kind}/{source}") for path, kind, source in kinds if kind in _UNKNOWN]
+    if not paths:
+        return []
+    sources = held_out(data).sources
+    found = [NamedPhoto(path, path.parts[-3], "/".join(path.parts[-3:-1])) for path in paths]
+    return [replace(photo, held_out=photo.source in sources) for photo in found if photo.kind in _UNKNOWN]

@@ -18,13 +18,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.appearance import draw_appearance
 from clearair.data.degradations import KINDS, degrade_in_parts
-from clearair.data.degradations.draws import happening
+from clearair.data.degradations.sampling import random_indices
 from clearair.data.mixtures import draw_mixture
 from clearair.data.pairfiles import Pair
 from clearair.data.photos import TrainingPhotos
+from clearair.data.styles import draw_style
 from clearair.errors import ConfigError
+from clearair.kinds import shares
 
 ENLARGED = 1.6
 """Largest scale of photographs that are enlarged."""
@@ -40,18 +41,7 @@ CHANCES = ("looks", "partial", "measured", "own", "turned", "upside_down")
 class Mix:
     """How often each kind of damage is drawn; shares are relative to their sum."""
 
-    single: dict[str, float] = field(
-        default_factory=lambda: {
-            "noise": 0.24,
-            "jpeg": 0.06,
-            "haze": 0.14,
-            "rain": 0.14,
-            "raindrop": 0.10,
-            "snow": 0.07,
-            "blur": 0.09,
-            "lowlight": 0.10,
-        }
-    )
+    single: dict[str, float] = field(default_factory=lambda: shares("share"))
     clean: float = 0.08
     """Nothing is wrong: the network must learn to leave a photograph alone."""
     looks: float = 0.2
@@ -63,14 +53,14 @@ class Mix:
     partial: float = 0.3
     """Share of those damaged pictures in which a part is damaged in that way, the rest in another or not at
     all."""
-    real: dict[str, float] = field(default_factory=lambda: {"lowlight": 0.6, "rain": 0.12, "noise": 0.15})
+    real: dict[str, float] = field(default_factory=lambda: shares("real_share"))
     """Share of a kind's draws that take a really damaged photograph instead, where there are any.
     Noise of the `sigmas` asked for is always made."""
     measured: float = 0.2
     """Share of haze that is drawn on photographs whose depth was measured, where there are any."""
     own: float = 0.0
     """Share of all draws that take a pair of the user's own, where there are any."""
-    enlarged: dict[str, float] = field(default_factory=lambda: {"haze": 0.2, "lowlight": 0.2})
+    enlarged: dict[str, float] = field(default_factory=lambda: shares("enlarged_share"))
     """Share of a kind's draws on enlarged photographs, as soft as large ones are; only kinds that ask for no
     detail: others would learn that clean pictures are soft."""
     sigmas: tuple[float, ...] = ()
@@ -136,6 +126,29 @@ def generator_for(
     return torch.Generator(device).manual_seed(number)
 
 
+@dataclass
+class _View:
+    """One pair before anything is damaged by us."""
+
+    clean: Tensor
+    """(3, V, V) in [0, 1]."""
+    damaged: Tensor
+    """(3, V, V): really damaged, or the clean view itself."""
+    here: tuple[str, ...]
+    """Kinds that are to be drawn on it, or on a part of it."""
+    there: tuple[str, ...] | None
+    """Kinds that are to be drawn on the rest of it; None where there is no rest."""
+    kinds: tuple[str, ...]
+    """What is wrong with it in the end."""
+    depth: Tensor | None = None
+    """(1, V, V), where it was measured."""
+
+    @property
+    def is_real(self) -> bool:
+        """Whether its damage is real."""
+        return bool(self.kinds) and not self.here
+
+
 def draw_pairs(
     photos: TrainingPhotos,
     mix: Mix,
@@ -144,63 +157,62 @@ def draw_pairs(
     scales: tuple[float, float],
     generator: torch.Generator,
 ) -> PairBatch:
-    """B views of random photographs at a random scale, mirrored and turned at random, then damaged.
+    """Draw B views of random photographs at a random scale, mirrored and turned at random, then damaged.
 
-    Everything is made on the photographs' device. `generator` is the processor's and decides which pictures,
+    Everything is made on the photographs' device. `generator` is the CPU's and decides which pictures,
     windows and kinds; where the device is another one, damage comes from a generator there, seeded by it.
     """
-    clean: list[Tensor] = []
-    damaged: list[Tensor] = []
-    kinds: list[tuple[str, ...]] = []
-    here: list[tuple[str, ...]] = []
-    there: list[tuple[str, ...] | None] = []
-    depths: dict[int, Tensor] = {}
-    for _ in range(batch):
-        wanted = _draw_kinds(mix, generator)
-        wanted, pair = _draw_real(photos, mix, wanted, generator)
-        if pair is not None:
-            both = _view(torch.cat([pair.clean, pair.damaged]), view, (scales[1], scales[1]), mix, generator)
-            both = _on_grid(both)
-            clean.append(both[:3])
-            damaged.append(both[3:])
-            here.append(())
-            there.append(None)
-        else:
-            scenes = photos.scenes if wanted == ("haze",) else ()
-            if scenes and _uniform(generator) < mix.measured:
-                scene = scenes[_index(len(scenes), generator)]
-                span = (min(scales[0], SCENE_SCALE), min(scales[1], SCENE_SCALE))
-                both = _view(torch.cat([scene.photo, scene.depth]), view, span, mix, generator)
-                depths[len(clean)] = both[3:]
-                clean.append(_on_grid(both[:3]))
-            else:
-                photo = photos.clean[_index(len(photos.clean), generator)]
-                clean.append(
-                    _on_grid(_view(photo, view, _scales(wanted, mix, scales, generator), mix, generator))
-                )
-            damaged.append(clean[-1])
-            here.append(wanted)
-            there.append(_draw_other_part(mix, generator) if wanted else None)
-        kinds.append(tuple(dict.fromkeys((*wanted, *(there[-1] or ())))))
-    truth, base = torch.stack(clean), torch.stack(damaged)
-    really = torch.tensor([bool(names) and not wanted for names, wanted in zip(kinds, here, strict=True)])
-    really = really.to(truth.device, non_blocking=True)[:, None, None, None]
+    views = [_draw_view(photos, mix, view, scales, generator) for _ in range(batch)]
+    truth, base = torch.stack([each.clean for each in views]), torch.stack([each.damaged for each in views])
+    real = torch.tensor([each.is_real for each in views])
+    real = real.to(truth.device, non_blocking=True)[:, None, None, None]
     source = _source_on(truth.device, generator)
-    looking, changed = truth.clone(), happening(source, mix.looks, like=truth)
-    if len(changed):
-        looking[changed] = draw_appearance(truth[changed], source, 1.0)(truth[changed])
-    looking.mul_(255).round_().div_(255)
-    truth, base = torch.where(really, truth, looking), torch.where(really, base, looking)
-    depth = torch.zeros_like(base[:, :1]) if depths else None
-    for index, distance in depths.items():
-        assert depth is not None
-        depth[index] = distance
-    made = degrade_in_parts(base, here, there, source, depth, photos.shakes, mix.sigmas)
-    everywhere = [[kind in names for kind in KINDS] for names in kinds]  # of what is really damaged
+    styled = _in_other_styles(truth, mix, source)
+    truth, base = torch.where(real, truth, styled), torch.where(real, base, styled)
+    depth = None
+    if any(each.depth is not None for each in views):
+        nowhere = torch.zeros_like(base[0, :1])
+        depth = torch.stack([nowhere if each.depth is None else each.depth for each in views])
+    here, there = [each.here for each in views], [each.there for each in views]
+    made = degrade_in_parts(base, here, there, source, depth, photos.blur_kernels, mix.sigmas)
+    everywhere = [[kind in each.kinds for kind in KINDS] for each in views]  # of what is really damaged
     whole = torch.tensor(everywhere, dtype=made.cover.dtype).to(truth.device, non_blocking=True)
-    cover = torch.where(really, whole[:, :, None, None], made.cover)
+    cover = torch.where(real, whole[:, :, None, None], made.cover)
     # What a file can hold: perceivers and network will meet nothing finer.
-    return PairBatch((made.image * 255).round_().div_(255), truth, tuple(kinds), cover)
+    damaged = (made.image * 255).round_().div_(255)
+    return PairBatch(damaged, truth, tuple(each.kinds for each in views), cover)
+
+
+def _draw_view(
+    photos: TrainingPhotos, mix: Mix, view: int, scales: tuple[float, float], generator: torch.Generator
+) -> _View:
+    """Draw one view, and what is to be done to it."""
+    wanted, pair = _draw_real(photos, mix, _draw_kinds(mix, generator), generator)
+    if pair is not None:
+        both = _view(torch.cat([pair.clean, pair.damaged]), view, (scales[1], scales[1]), mix, generator)
+        both = _on_grid(both)
+        return _View(both[:3], both[3:], here=(), there=None, kinds=wanted)
+    depth = None
+    scenes = photos.scenes if wanted == ("haze",) else ()
+    if scenes and _uniform(generator) < mix.measured:
+        scene = scenes[_index(len(scenes), generator)]
+        span = (min(scales[0], SCENE_SCALE), min(scales[1], SCENE_SCALE))
+        both = _view(torch.cat([scene.photo, scene.depth]), view, span, mix, generator)
+        clean, depth = both[:3], both[3:]
+    else:
+        photo = photos.clean[_index(len(photos.clean), generator)]
+        clean = _view(photo, view, _scales(wanted, mix, scales, generator), mix, generator)
+    clean = _on_grid(clean)
+    there = _draw_other_part(mix, generator) if wanted else None
+    return _View(clean, clean, wanted, there, tuple(dict.fromkeys((*wanted, *(there or ())))), depth)
+
+
+def _in_other_styles(pictures: Tensor, mix: Mix, source: torch.Generator) -> Tensor:
+    """Return (B, 3, V, V), some of them in another style, with values that a file can hold."""
+    styled, changed = pictures.clone(), random_indices(source, mix.looks, like=pictures)
+    if len(changed):
+        styled[changed] = draw_style(pictures[changed], source, 1.0)(pictures[changed])
+    return styled.mul_(255).round_().div_(255)
 
 
 def _draw_real(

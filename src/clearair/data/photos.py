@@ -1,7 +1,7 @@
 """The training photographs of a data folder, in memory.
 
 Layout: `train/clean/**` photographs to damage; `train/KIND/*/{input,target}` pairs of the kinds `PAIRED`,
-matched by stem; `train/depth` see `scenes`, `train/blur` see `shakes`.
+matched by stem; `train/depth` see `scenes`, `train/blur` see `blur_kernels`.
 Published sets lie as their authors lay them out (`layouts`).
 """
 
@@ -15,23 +15,21 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from clearair.data.blur_kernels import load_blur_kernels
 from clearair.data.layouts import DATA_SETS, find_set
 from clearair.data.pairfiles import MOST_UNREADABLE, Pair, PairFiles, find_published, load_pair
 from clearair.data.pixels import load_pixels
 from clearair.data.scenes import Scene, find_scenes, load_scene
-from clearair.data.shakes import load_shakes
-from clearair.data.splits import split
+from clearair.data.splits import held_out
 from clearair.errors import DataError, ImageError
 from clearair.image import SUFFIXES
+from clearair.kinds import PAIRED
 
 File = TypeVar("File")
 Loaded = TypeVar("Loaded")
 
 CLEAN_SETS = ("BSD400", "WED")
 """Published photographs to damage, where `train/clean` is not there."""
-
-PAIRED = ("lowlight", "rain", "noise")
-"""Kinds of damage of which there may be real pairs, each in the folder of its name below `train`."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,8 @@ class TrainingPhotos:
     """Really damaged photographs, by kind of damage."""
     scenes: tuple[Scene, ...] = ()
     """Photographs whose depth was measured."""
-    shakes: Tensor | None = None
-    """(N, T, 3) paths of cameras that shook, measured: right, down, share of the time (`shakes`)."""
+    blur_kernels: Tensor | None = None
+    """(N, T, 3) paths of cameras that shook, measured: right, down, share of the time."""
     left_out: tuple[str, ...] = ()
     """Sets that are not there, and what could not be read, a line each."""
     published: dict[tuple[str, ...], PairFiles] = field(default_factory=dict)
@@ -59,7 +57,7 @@ class TrainingPhotos:
             tuple(photo.to(device) for photo in self.clean),
             {kind: tuple(pair.to(device) for pair in pairs) for kind, pairs in self.pairs.items()},
             tuple(Scene(scene.photo.to(device), scene.depth.to(device)) for scene in self.scenes),
-            None if self.shakes is None else self.shakes.to(device),
+            None if self.blur_kernels is None else self.blur_kernels.to(device),
             self.left_out,
             {kinds: pairs.to(device) for kinds, pairs in self.published.items()},
             None if self.own is None else self.own.to(device),
@@ -118,9 +116,10 @@ def load_training_photos(
     Raises DataError when there are no clean photographs, when the halves of a pair differ in size, and when
     more than 1 % of the pictures cannot be read.
     """
-    clean, _ = split(find_clean(data), "clean")
+    apart = held_out(data)
+    clean, _ = apart.split(find_clean(data), "clean")
     published, absent = find_published(data, sets, tell)
-    files = {kind: split(find_pairs(data, kind), kind)[0] for kind in PAIRED}
+    files = {kind: apart.split(find_pairs(data, kind), kind)[0] for kind in PAIRED}
     depths = find_scenes(data)
     bad: list[str] = []
     photos = _readable(clean, load_pixels, bad)
@@ -139,7 +138,7 @@ def load_training_photos(
         tuple(photos),
         pairs,
         tuple(scenes),
-        load_shakes(data),
+        load_blur_kernels(data),
         (*absent, *left_out),
         published,
         PairFiles(own, tell) if own else None,

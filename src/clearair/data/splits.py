@@ -1,119 +1,182 @@
 """Which pictures of a data folder are held out: never trained on, by the restorer or by its perceivers.
 
-The one place that knows; training, validation and benchmarks all ask here.
+The one place that knows; training, validation and benchmarks all ask `held_out`. The list itself is data. It
+lies in the data folder as `train/held_out.toml`, or where the environment variable CLEARAIR_HELD_OUT says.
+Its tables, each of which may be absent:
+
+    [every]     KIND = n                    every n-th of train/KIND, sorted by path, from the first on
+    [whole]     KIND = ["SET"]              sets of train/KIND that are trained on whole and not counted
+    [cameras]   KIND = ["CAMERA"]           instead of every n-th: pairs whose file names begin with CAMERA_
+    [named]     sources = ["KIND/SOURCE"]   whole sources of train/named
+    [unusual]   REASON = ["SET/NAME"]       photographs of train/clean that look damaged and are not
+    [left_out]  files = ["SET/NAME"]        neither trained on nor validated on
+
+Files are named by the last two parts of their path; suffixes do not count, so a list fits copies in another
+format.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+import os
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from clearair.errors import DataError
+from clearair.kinds import BY_NAME, NAMES
+
+LIST = "held_out.toml"
+"""The name of the list, below `train`."""
+VARIABLE = "CLEARAIR_HELD_OUT"
+"""The environment variable that names a list for data folders that have none, such as read-only ones."""
+CLEAN = "clean"
+EVERY = {CLEAN: 20, **{name: BY_NAME[name].held_out_every for name in NAMES}}
+"""Where no list says otherwise."""
+
+_log = logging.getLogger(__name__)
+_told: set[Path] = set()
 
 T = TypeVar("T")
 
-HELD_OUT = {"clean": 20, "rain": 20, "lowlight": 8}
-"""Of the pictures or pairs below `train/KIND`, sorted by path, every n-th is held out, the first included."""
 
-TRAINED_WHOLE = {"rain": ("GTRAIN",)}
-"""Sets below `train/KIND` of which nothing is held out; they do not count when others take turns."""
+@dataclass(frozen=True)
+class HeldOut:
+    """What is held out of a data folder; the fields are the tables of a list."""
 
-HELD_OUT_CAMERAS = ("Canon80D",)
-"""Cameras whose pairs below `train/noise` are all held out: what a network does to the noise of one that it
-was trained on says little of others. Their files are called as in `Canon80D_8_8_800_GO_8.jpg`."""
+    every: Mapping[str, int] = field(default_factory=dict)
+    whole: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cameras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    unusual: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
-UNUSUAL = {
-    "dark": (
-        "BSD400/42044.jpg",
-        "deepin/deepin_036.jpg",
-        "elementary/elementary_003.jpg",
-        "elementary/elementary_008.jpg",
-        "elementary/elementary_017.jpg",
-        "popos/popos_006.jpg",
-        "solus/solus_020.jpg",
-    ),
-    "bright": (
-        "coworking/cow_054.jpg",
-        "elementary/elementary_023.jpg",
-        "elementary/elementary_024.jpg",
-        "mate/mate_001.jpg",
-    ),
-    "grey or flat": ("BSD400/105053.jpg", "BSD400/80099.jpg", "popos/popos_001.jpg"),
-    "misty": (
-        "BSD400/15088.jpg",
-        "BSD400/55067.jpg",
-        "elementary/elementary_001.jpg",
-        "elementary/elementary_022.jpg",
-        "elementary/elementary_040.jpg",
-        "solus/solus_001.jpg",
-    ),
-    "grainy": (
-        "BSD400/147021.jpg",
-        "BSD400/346016.jpg",
-        "imagenet_samples/n02009912_american_egret.jpg",
-    ),
-    "people": (
-        "BSD400/15062.jpg",
-        "BSD400/16004.jpg",
-        "BSD400/189029.jpg",
-        "BSD400/189096.jpg",
-        "BSD400/302003.jpg",
-        "BSD400/302022.jpg",
-        "BSD400/368037.jpg",
-    ),
-}
-"""Held out besides, by the last two parts of their path below `train/clean`: pictures that are meant to look
-as others do when damaged, and people of all skin tones. None of them may be changed."""
+    def split(self, items: Sequence[T], kind: str) -> tuple[list[T], list[T]]:
+        """Divide the sorted pictures or pairs of a kind into those for training and those held out.
+
+        `kind` is `clean` or a kind of damage. Unusual pictures are not for training, and among the held out
+        only when their turn makes them so.
+        """
+        if kind in self.cameras:
+            kept = [item for item in items if _camera(item) in self.cameras[kind]]
+        else:
+            whole = self.whole.get(kind, ())
+            every = self.every.get(kind, EVERY[kind])
+            kept = [item for item in items if _set_of(item) not in whole][::every]
+        apart = set(kept)
+        return [item for item in items if item not in apart and not self._is_barred(item)], kept
+
+    def find_unusual(self, photos: Iterable[Path]) -> dict[Path, str]:
+        """Those of the clean photographs that are unusual, and why."""
+        reasons = {path: self.why_unusual(path) for path in photos}
+        return {path: why for path, why in reasons.items() if why is not None}
+
+    def undamaged(self, photos: Sequence[Path]) -> dict[Path, str]:
+        """Clean photographs that no model was trained on and none may change: held out, or why unusual."""
+        return dict.fromkeys(self.split(photos, CLEAN)[1], "held out") | self.find_unusual(photos)
+
+    def why_unusual(self, item: object) -> str | None:
+        """What is unusual about a clean photograph given by its path; None for all others and for pairs."""
+        return self._reasons.get(_name(item))
+
+    def is_left_out(self, item: object) -> bool:
+        """Whether a picture, or the damaged one of a pair, is for neither training nor validation."""
+        return _name(item) in {_name(Path(name)) for name in self.left_out}
+
+    def absent(self, paths: Iterable[Path]) -> tuple[str, ...]:
+        """Names on the list that none of these paths have; what was renamed would be trained on."""
+        here = {_name(path) for path in paths}
+        listed = [name for names in (*self.unusual.values(), self.left_out) for name in names]
+        return tuple(name for name in listed if _name(Path(name)) not in here)
+
+    @cached_property
+    def _reasons(self) -> dict[str, str]:
+        return {_name(Path(name)): why for why, names in self.unusual.items() for name in names}
+
+    def _is_barred(self, item: object) -> bool:
+        return self.why_unusual(item) is not None or self.is_left_out(item)
 
 
-TWINS = ("BSD400/107014.jpg", "input/s182_0.webp")
-"""Neither trained on nor validated on: what shows the scene of a held-out pair, by the last two parts of its
-path (of a pair the damaged one's)."""
+def held_out(data: Path) -> HeldOut:
+    """What is held out of a data folder.
 
-
-def split(items: Sequence[T], kind: str) -> tuple[list[T], list[T]]:
-    """Divide the sorted pictures or pairs of a kind into those for training and those held out.
-
-    Unusual pictures are not for training, and among the held out only when their turn makes them so.
+    Without a list that is every n-th picture by `EVERY`, and a remark is logged once. Raises DataError for a
+    list that cannot be read, holds something else, or is named by CLEARAIR_HELD_OUT and not there.
     """
-    if kind == "noise":
-        held_out = [item for item in items if _camera(item) in HELD_OUT_CAMERAS]
-    else:
-        whole = TRAINED_WHOLE.get(kind, ())
-        held_out = [item for item in items if _set_of(item) not in whole][:: HELD_OUT[kind]]
-    kept = set(held_out)
-    return [item for item in items if item not in kept and not _is_barred(item)], held_out
+    path, said = data / "train" / LIST, os.environ.get(VARIABLE)
+    if path.is_file():
+        return read_list(path)
+    if said:
+        if not Path(said).is_file():
+            raise DataError(f"{said}: there is no such list of held-out pictures; {VARIABLE} names it.")
+        return read_list(Path(said))
+    if path not in _told:
+        _told.add(path)
+        _log.warning("%s is missing, so every n-th picture is held out, and none by its name.", path)
+    return HeldOut()
 
 
-def unusual(photos: Iterable[Path]) -> dict[Path, str]:
-    """Those of the clean photographs that are unusual, and why."""
-    reasons = {path: why_unusual(path) for path in photos}
-    return {path: why for path, why in reasons.items() if why is not None}
+def read_list(path: Path) -> HeldOut:
+    """Read a list. Raises DataError when it cannot be read or holds something else."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:  # of TOML, or of UTF-8
+        raise DataError(f"{path}: is no TOML file ({error}).") from error
+    known = {"every", "whole", "cameras", "named", "unusual", "left_out"}
+    if unknown := sorted(set(tables) - known):
+        raise DataError(f"{path}: has no table {unknown[0]!r}; known are {', '.join(sorted(known))}.")
+    for name, table in tables.items():
+        _check_table(path, name, table)
+    names = {name: {key: tuple(value) for key, value in tables.get(name, {}).items()} for name in _LISTS}
+    return HeldOut(
+        every=tables.get("every", {}),
+        whole=names["whole"],
+        cameras=names["cameras"],
+        sources=names["named"].get("sources", ()),
+        unusual=names["unusual"],
+        left_out=names["left_out"].get("files", ()),
+    )
 
 
-def undamaged(photos: Sequence[Path]) -> dict[Path, str]:
-    """Clean photographs that were never trained on and must stay as they are: held out, or why unusual."""
-    return dict.fromkeys(split(photos, "clean")[1], "held out") | unusual(photos)
+_LISTS = ("whole", "cameras", "named", "unusual", "left_out")
+"""Tables of lists of names."""
+_ONLY = {
+    **{name: tuple(EVERY) for name in ("every", "whole", "cameras")},
+    "named": ("sources",),
+    "left_out": ("files",),
+}
+"""The entries that a table may have, where these are given."""
 
 
-def why_unusual(item: object) -> str | None:
-    """What is unusual about a clean photograph given by its path; None for all others and for pairs."""
-    return next((why for why, names in UNUSUAL.items() if _is_among(item, names)), None)
-
-
-def _is_barred(item: object) -> bool:
-    return why_unusual(item) is not None or _is_among(item, TWINS)
-
-
-def _is_among(item: object, names: Iterable[str]) -> bool:
-    """Whether a picture, or the damaged one of a pair, is on a list, whatever its format."""
-    path = _path(item)
-    return path is not None and _name(path) in {_name(Path(name)) for name in names}
+def _check_table(path: Path, name: str, table: Any) -> None:
+    """Raise DataError for a table of a list whose entries are unknown or of another type."""
+    if not isinstance(table, dict):
+        raise DataError(f"{path}: {name} must be a table.")
+    for key, value in table.items():
+        if key not in _ONLY.get(name, (key,)):
+            raise DataError(f"{path}: [{name}] has no entry {key!r}; known are {', '.join(_ONLY[name])}.")
+        if name == "every":
+            if type(value) is not int or value < 1:
+                raise DataError(f"{path}: [{name}] {key} must be a number from 1 on, got {value!r}.")
+        elif not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise DataError(f"{path}: [{name}] {key} must be a list of names, got {value!r}.")
 
 
 def _path(item: object) -> Path | None:
     """The path of a picture, or of the damaged one of a pair."""
     path = item[0] if isinstance(item, tuple) else item
     return path if isinstance(path, Path) else None
+
+
+def _name(item: object) -> str:
+    """The last two parts of its path, without the suffix; empty for what has no path."""
+    path = _path(item)
+    return "" if path is None else f"{path.parent.name}/{path.stem}"
 
 
 def _camera(item: object) -> str:
@@ -125,7 +188,3 @@ def _set_of(item: object) -> str:
     """SET of a pair whose damaged picture is `train/KIND/SET/input/NAME`."""
     path = _path(item)
     return "" if path is None else path.parent.parent.name
-
-
-def _name(path: Path) -> str:
-    return f"{path.parent.name}/{path.stem}"

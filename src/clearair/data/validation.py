@@ -20,14 +20,15 @@ from clearair.data.degradations import KINDS, degrade, degrade_in_parts
 from clearair.data.mixtures import MIXTURES
 from clearair.data.photos import find_clean, find_pairs
 from clearair.data.pixels import load_pixels
-from clearair.data.splits import split
+from clearair.data.splits import held_out
 from clearair.errors import DataError, UsageError
+from clearair.kinds import PAIRED
 
 OWN = "own pairs"
 """The set of held-out pairs of the user's own."""
 OWN_STEP = 8
 """Every so manieth of them is held out, the first included."""
-REAL = {"real lowlight": "lowlight", "real rain": "rain", "real noise": "noise"}
+REAL = {f"real {kind}": kind for kind in PAIRED}
 """Sets of really damaged photographs, and the folder below `train` that holds them."""
 VALIDATION_KINDS = (*KINDS, "mixture", "regional", "clean", *REAL)
 """Every set, in the order of tables."""
@@ -59,11 +60,13 @@ def validation_sets(
         if kind not in VALIDATION_KINDS:
             raise UsageError(f"There is no validation set {kind!r}; known are {', '.join(VALIDATION_KINDS)}.")
     root = data / "train"
-    photos = split(find_clean(data), "clean")[1]
+    apart = held_out(data)
+    photos = apart.split(find_clean(data), "clean")[1]
     sets = []
     for kind in wanted:
         if kind in REAL:
-            made = _real_set(kind, split(find_pairs(data, REAL[kind]), REAL[kind])[1], root, views, side)
+            pairs = apart.split(find_pairs(data, REAL[kind]), REAL[kind])[1]
+            made = _real_set(kind, pairs, root, views, side)
         else:
             made = _made_set(kind, photos, root, views, side)
         sets += [made] if made.names else []

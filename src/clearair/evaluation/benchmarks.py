@@ -17,7 +17,7 @@ import numpy as np
 
 from clearair.data.layouts import DATA_SETS, DataSet, Item, find_set, pair_folders
 from clearair.data.photos import find_pairs
-from clearair.data.splits import split
+from clearair.data.splits import held_out
 from clearair.errors import ClearAirError, DataError, UsageError
 from clearair.evaluation.measures import Measure, make_measures
 from clearair.evaluation.metrics import Image, Values
@@ -359,7 +359,9 @@ def _dark_items(data: Path) -> list[Item]:
     pairs = find_pairs(data, "lowlight")
     if not pairs:
         raise DataError(f"{data / 'train' / 'lowlight'}: this benchmark folder is missing or empty.")
-    return [Item(damaged.stem, damaged, clean) for damaged, clean in split(pairs, "lowlight")[1]]
+    return [
+        Item(damaged.stem, damaged, clean) for damaged, clean in held_out(data).split(pairs, "lowlight")[1]
+    ]
 
 
 def _clean_items(data: Path) -> list[Item]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from clearair.data.photos import find_photos
 from clearair.data.pixels import load_pixels, reduced
-from clearair.data.splits import undamaged
+from clearair.data.splits import held_out
 from clearair.data.validation import ValidationSet
 from clearair.evaluation.benchmarks import Restore
 from clearair.evaluation.metrics import psnr
@@ -108,7 +108,7 @@ def measure_harm(
     root = data / "train" / "clean"
     photos = find_photos(root)
     kept = []
-    for path, group in list(undamaged(photos).items())[::every]:
+    for path, group in list(held_out(data).undamaged(photos).items())[::every]:
         pixels = load_pixels(path)
         small = reduced(pixels)
         shows = {"whole": pixels} if small is pixels else {"whole": pixels, "reduced": small}

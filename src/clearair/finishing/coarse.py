@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.guided import guided
+from clearair.guided_filter import guided_filter
 
 COARSE = 9
 """Side in pixels of the means that tell what is coarse from detail."""
@@ -33,7 +33,7 @@ def tonal_part(x: Tensor, picture: Tensor) -> Tensor:
     size = (-(-height // GUIDED_STEP), -(-width // GUIDED_STEP))
     guide = picture.mean(dim=1, keepdim=True)
     small, light = F.adaptive_avg_pool2d(x, size), F.adaptive_avg_pool2d(guide, size)
-    return guided(small, light, guide, lambda values: _mean(values, GUIDED_REACH), GUIDED_SOFTNESS)
+    return guided_filter(small, light, guide, lambda values: _mean(values, GUIDED_REACH), GUIDED_SOFTNESS)
 
 
 def _mean(x: Tensor, reach: int) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from clearair.errors import ConfigError, ModelError
 from clearair.network import BASE, ClearAIR, NetworkConfig
-from clearair.weights import check_fit, read_weight_file
+from clearair.weights import check_fit, read_weight_file, tensors_by_name
 
 LEVELS = 4
 PAPER_BLOCKS = (3, 5, 6, 8)
@@ -118,12 +118,8 @@ def _state(path: Path, trust_pickle: bool) -> dict[str, Tensor]:
         trust_pickle=trust_pickle,
         hint="If you trust where it comes from, --trust-pickle opens it nevertheless.",
     )
-    for name in ("params", "state_dict"):
-        if isinstance(read, Mapping) and isinstance(read.get(name), Mapping):
-            read = read[name]
-    if not isinstance(read, Mapping) or not all(isinstance(value, Tensor) for value in read.values()):
-        raise ModelError(f"{path}: holds no tensors by name, so it is not Restormer's.")
-    state = {str(name).removeprefix("module."): value for name, value in read.items()}
+    tensors = tensors_by_name(read, path, "Restormer", inside=("params", "state_dict"))
+    state = {name.removeprefix("module."): value for name, value in tensors.items()}
     if "patch_embed.proj.weight" not in state or "latent.0.attn.temperature" not in state:
         raise ModelError(f"{path}: is not Restormer's: it has no patch_embed.proj or latent.0.attn.")
     return state

@@ -14,24 +14,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clearair.errors import ConfigError
+from clearair.kinds import REGISTRY
 
 Ramp = tuple[float, float]
 """The probability up to which nothing is done, and the one from which on everything is."""
 
-ONLY_TONE = ("haze", "lowlight")
+ONLY_TONE = tuple(kind.name for kind in REGISTRY if kind.only_tone)
 """Kinds that change exposure, colour or contrast as a whole and nothing else."""
-TONE_WORDS = ("hazy", "low-light", "rainy", "snowy")
+TONE_WORDS = tuple(kind.adjective for kind in REGISTRY if kind.tone)
 """Kinds that change the tone, in DA-CLIP's words. Its ten probabilities sum to one: they rank kinds of damage
 but never report a clean picture, so such a perceiver leaves the hand free."""
 WORDS_RAMP = (0.8, 0.95)
 """The ramp of all such words together."""
-COARSE = ("noise", "rain", "raindrop", "snow", "lowlight")
+COARSE = tuple(kind.name for kind in REGISTRY if kind.coarse)
 """Kinds that change the mean colour of a place, not only its detail: noise is clipped, drops and flakes are
 large, darkness hides unevenly."""
 
 
 def _tone() -> dict[str, Ramp]:
-    return {"haze": (0.63, 0.66), "lowlight": (0.74, 0.77), "rain": (0.8, 0.95), "snow": (0.8, 0.95)}
+    return {kind.name: kind.tone for kind in sorted(REGISTRY, key=lambda kind: kind.name) if kind.tone}
 
 
 @dataclass(frozen=True)

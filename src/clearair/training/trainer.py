@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from clearair.data.layouts import pair_folders
-from clearair.data.pack import unpacked
 from clearair.errors import DataError
-from clearair.training.loop.processes import Processes
 from clearair.training.loop.trainer import Setup, Trainer
 from clearair.training.perceivers.recognition import RecognizerRecipe
 from clearair.training.perceivers.samples import PerceiverRecipe
@@ -34,11 +31,3 @@ def find_own_pairs(folders: tuple[Path, Path] | None) -> list[tuple[Path, Path]]
     if len(items) < 2:
         raise DataError(f"{folders[0]}: needs at least 2 pairs, one of them to validate with.")
     return [(item.damaged, item.clean) for item in items if item.damaged and item.clean]
-
-
-def unpack_data(data: Path, out: Path, processes: Processes) -> Path:
-    """Return the data folder; when it is packed, one process of each machine unpacks it below `out`."""
-    first = os.environ.get("LOCAL_RANK", "0") == "0"
-    folder = unpacked(data, out) if first else data
-    processes.gathered(None)  # the others wait for that
-    return folder if first else unpacked(data, out)

@@ -130,7 +130,7 @@ def test_missing_unexpected_and_misshaped_tensors_are_all_listed(folder, weights
     rewrite(folder, changed)
     line = refused(folder)
     assert "2 tensors missing: model.layers.1.self_attn.k_proj.multiway.1.weight, model.vision_model" in line
-    assert "1 tensors of the wrong shape: lm_head.weight is (400, 31) instead of (400, 32)" in line
+    assert "1 tensor of another shape: lm_head.weight is (400, 31) instead of (400, 32)" in line
     assert "unexpected: model.layers.3.mlp.up_proj.weight" in refused(folder, config={"num_hidden_layers": 3})
 
 

@@ -125,6 +125,7 @@ def data_with_names(data, tmp_path_factory) -> Path:
     for source in ("haze/there", "haze/NatHaze", "clean/there"):
         (root / "train" / "named" / source).mkdir(parents=True)
         shutil.copy(photo, root / "train" / "named" / source / "a.png")
+    (root / "train" / "held_out.toml").write_text('[named]\nsources = ["haze/NatHaze"]\n')
     return root
 
 

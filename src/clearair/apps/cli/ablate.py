@@ -46,7 +46,7 @@ class Options:
 @click.option(
     "--seeds", default="1", show_default=True, metavar="N,...", help="Train each with all of these."
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Data folder, or one packed.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for runs and table.")
 @click.option(
     "--recipe", default="small", show_default=True, help="What the variants are of: a name or FILE.toml."
@@ -93,7 +93,6 @@ def _ablate(name: str, changes: Sequence[str], options: Options) -> None:
     assert options.data is not None
     _notice(f"ablate {name}: loading PyTorch")
     from clearair.ablation.runs import Bench
-    from clearair.data.pack import unpacked
     from clearair.files.outputs import make_folder
     from clearair.runtime.pytorch import choose_device
     from clearair.training.loop.trainer import Machine
@@ -104,7 +103,7 @@ def _ablate(name: str, changes: Sequence[str], options: Options) -> None:
     ablation.variants(options.only)
     _check_tables(options.out)
     make_folder(options.out)
-    bench = Bench(unpacked(options.data, options.out), chosen_perceiver(), machine.device, _notice)
+    bench = Bench(options.data, chosen_perceiver(), machine.device, _notice)
     _run(name, ablation, bench, options, [f"changed for all: {change}" for change in changes])
 
 

@@ -17,34 +17,6 @@ def data() -> None:
 
 @data.command()
 @click.argument("folder", metavar="DATA", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="Tar file to write.")
-@click.option(
-    "--megabytes",
-    type=click.FloatRange(0, min_open=True),
-    default=45.0,
-    show_default=True,
-    help="Largest size of the archive.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace an existing output.")
-def pack(folder: Path, output: Path, megabytes: float, overwrite: bool) -> None:
-    """Pack DATA/train into one archive for training.
-
-    `clearair train --data` takes the archive like the folder. Photos become WebP of the highest quality that
-    fits, and the loss is printed. Region maps, depth and kernels stay as they are.
-    """
-    from clearair.data.pack import pack as pack_data
-
-    packed = pack_data(folder, output, megabytes=megabytes, overwrite=overwrite)
-    count = sum(map(len, packed.lost.values()))
-    how = "as they are" if packed.quality is None else f"{count:,} as WebP of quality {packed.quality}"
-    say(f"{output}: {packed.size / 1e6:.1f} MB, {packed.files:,} files, {how}")
-    for name, values in packed.lost.items():
-        mean = sum(values) / len(values)
-        say(f"  {name}: PSNR to the originals {mean:.2f} dB on average, {min(values):.2f} at least")
-
-
-@data.command()
-@click.argument("folder", metavar="DATA", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--views", type=click.IntRange(1), default=96, show_default=True, help="Views of each kind of damage."
 )
@@ -53,14 +25,9 @@ def pack(folder: Path, output: Path, megabytes: float, overwrite: bool) -> None:
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing sheet.")
 def describe(folder: Path, views: int, sheet: Path | None, overwrite: bool) -> None:
-    """Summarise how strong the training damage is.
-
-    Compares the damage drawn on DATA with its really damaged pairs, and with what the papers of the usual
-    data sets state.
-    """
+    """Summarise how strong the training damage is, beside the really damaged pairs of DATA."""
     from clearair.data.describe import as_markdown, contact_sheet
     from clearair.data.describe import describe as describe_data
-    from clearair.data.published import as_table, published
     from clearair.files.outputs import check_file, check_suffix
     from clearair.image import Photo, write_photo
 
@@ -68,7 +35,7 @@ def describe(folder: Path, views: int, sheet: Path | None, overwrite: bool) -> N
         check_suffix(sheet)
         check_file(sheet, overwrite=overwrite)
     damage = describe_data(folder, views=views)
-    for line in [*as_markdown(damage).splitlines(), "", *as_table(published()).splitlines()]:
+    for line in as_markdown(damage).splitlines():
         say(line)
     if sheet is not None:
         pixels = contact_sheet(damage).permute(1, 2, 0).numpy()

@@ -8,6 +8,7 @@ import click
 
 from clearair.apps.cli.lines import say
 from clearair.apps.cli.options import max_pixels_option
+from clearair.kinds import listed
 
 
 @click.command()
@@ -20,7 +21,7 @@ from clearair.apps.cli.options import max_pixels_option
     "kinds",
     required=True,
     metavar="KIND,...",
-    help="One or more of noise, jpeg, haze, rain, raindrop, snow, blur, lowlight.",
+    help=f"{listed()}, or several with commas between.",
 )
 @click.option("--strength", type=click.FloatRange(0, 1), help="How strong; drawn from the seed by default.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same damage.")

@@ -22,6 +22,7 @@ from clearair.apps.cli.options import (
     salvage_option,
 )
 from clearair.errors import ImageError, UsageError
+from clearair.kinds import listed
 from clearair.memory import require_pytorch_room
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
     "--damage",
     multiple=True,
     metavar="KIND,...",
-    help="Say what is wrong, such as haze,rain; none leaves photos as they are.  [default: auto]",
+    help=f"Say what is wrong: {listed()}; none leaves photos as they are.  [default: auto]",
 )
 @click.option(
     "--strength",

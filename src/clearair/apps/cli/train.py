@@ -54,7 +54,7 @@ class Options:
 @click.option("--show", is_flag=True, help="Print the whole recipe as a TOML file to change, and exit.")
 @click.option("--set", "fields", multiple=True, metavar="FIELD=VALUE", hidden=True)
 @click.option("--steps", type=click.IntRange(1), help="The same as steps=N: length of the run.")
-@click.option("--data", type=click.Path(path_type=Path), help="Data folder, or one packed.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder.")
 @click.option(
     "--pairs",
     nargs=2,
@@ -160,12 +160,11 @@ def _train(name: str, changes: Sequence[str], options: Options) -> None:
     from clearair.runtime.pytorch import choose_device
     from clearair.training.loop.processes import joined
     from clearair.training.recipes import read_recipe
-    from clearair.training.trainer import trainer_for, unpack_data
+    from clearair.training.trainer import trainer_for
 
     recipe = read_recipe(name, changes, own_pairs=options.pairs is not None)
     with joined(str(choose_device(options.device))) as (processes, device):
-        data = unpack_data(options.data, options.out, processes)
-        setup = _setup(options, data, options.out, device, processes)
+        setup = _setup(options, options.data, options.out, device, processes)
         setup.machine.prepare(options.threads)
         setup.notice(f"building what {name} trains, on {device}")
         trainer = trainer_for(recipe, setup)

@@ -10,8 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.degradations.draws import chance, feature_scale, normal, per_sample, smooth_field, uniform
+from clearair.data.degradations.sampling import (
+    chance,
+    feature_scale,
+    normal,
+    per_sample,
+    smooth_field,
+    uniform,
+)
+from clearair.data.degradations.stages import Conditions, Stage, Step
 
+STAGES = (Stage.LENS,)
 EXTENT = (3.0, 25.0)
 """Length of the trajectory, in px at nominal size, at strength 0 and 1."""
 POINTS = 96
@@ -49,12 +58,18 @@ class Blur:
         return torch.where(per_sample(self.linear), blurred.pow(1 / DISPLAY_GAMMA), blurred)
 
 
+def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
+    """The step of `draw_blur`, as `DamageModule` asks for."""
+    size = (pictures.shape[-2], pictures.shape[-1])
+    return (draw_blur(strength, size, conditions.generator, conditions.blur_kernels),)
+
+
 def draw_blur(
-    strength: Tensor, size: tuple[int, int], generator: torch.Generator, shakes: Tensor | None = None
+    strength: Tensor, size: tuple[int, int], generator: torch.Generator, blur_kernels: Tensor | None = None
 ) -> Blur:
     """Blur for (B,) strengths in [0, 1] and images of (H, W); three in ten vary over the picture.
 
-    shakes (N, T, 3), if given, are measured paths of unit extent: right, down, share of the time.
+    blur_kernels (N, T, 3), if given, are measured paths of unit extent: right, down, share of the time.
     """
     batch, scale = len(strength), feature_scale(size)
     extent = scale * (EXTENT[0] + (EXTENT[1] - EXTENT[0]) * strength)
@@ -68,8 +83,8 @@ def draw_blur(
     kernels = torch.stack(
         [_rasterise(_turn(path, t), e, defocus, side) for e, t in zip(extents, turns, strict=True)], dim=1
     )
-    if shakes is not None:
-        path, weights = _draw_shake(shakes.to(strength), batch, generator, like=strength)
+    if blur_kernels is not None:
+        path, weights = _draw_measured(blur_kernels.to(strength), batch, generator, like=strength)
         measured = torch.stack(
             [
                 _rasterise(_turn(path, t), e, defocus, side, weights)
@@ -103,12 +118,13 @@ def _draw_path(batch: int, generator: torch.Generator, *, like: Tensor) -> Tenso
     return path / extent[:, None, None]
 
 
-def _draw_shake(
-    shakes: Tensor, batch: int, generator: torch.Generator, *, like: Tensor
+def _draw_measured(
+    blur_kernels: Tensor, batch: int, generator: torch.Generator, *, like: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Measured paths (B, T, 2), turned by any angle, some mirrored; and the weights (B, T) of points."""
-    chosen = (uniform(generator, batch, like=like) * len(shakes)).long().clamp_max(len(shakes) - 1)
-    picked = shakes[chosen]
+    count = len(blur_kernels)
+    chosen = (uniform(generator, batch, like=like) * count).long().clamp_max(count - 1)
+    picked = blur_kernels[chosen]
     side = 1 - 2 * chance(generator, 0.5, like=like)[:, None, None]
     points = torch.cat([picked[..., :1] * side, picked[..., 1:2]], dim=2)
     return _turn(points, uniform(generator, batch, like=like, high=2 * math.pi)), picked[..., 2]

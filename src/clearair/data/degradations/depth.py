@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.degradations.draws import per_sample, smooth_field, uniform
-from clearair.guided import guided
+from clearair.data.degradations.sampling import per_sample, smooth_field, uniform
+from clearair.guided_filter import guided_filter
 
 WORKING_SIDE = 64
 """Short side, in pixels, at which the map is made before edges are put in at full size."""
@@ -82,7 +82,7 @@ def _guided_upsample(rough: Tensor, small: Tensor, full: Tensor, radius: int = 6
 
     down, across = (_window_means(length, radius, like=rough) for length in rough.shape[-2:])
 
-    return guided(rough, small, full, lambda x: down @ x @ across.mT, GUIDE_SOFTNESS)
+    return guided_filter(rough, small, full, lambda x: down @ x @ across.mT, GUIDE_SOFTNESS)
 
 
 def _window_means(length: int, radius: int, *, like: Tensor) -> Tensor:

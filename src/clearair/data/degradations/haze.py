@@ -7,15 +7,17 @@ import torch
 from torch import Tensor
 
 from clearair.data.degradations.depth import estimate_depth, find_sky
-from clearair.data.degradations.draws import chance, normal, per_sample, smooth_field, uniform
+from clearair.data.degradations.sampling import chance, normal, per_sample, smooth_field, uniform
+from clearair.data.degradations.stages import Conditions, Stage, Step
 
+STAGES = (Stage.AIR,)
 BETA = (0.2, 2.3)
 """Scattering over the whole depth range at strength 0 and 1, equally likely in each octave between.
 RESIDE's outdoor training set has 0.04 to 0.2 a metre, and scenes of various depth."""
 AIRLIGHT = (0.7, 1.0)
 """Brightness of the haze (RESIDE)."""
 NEAREST = (0.09, 0.5)
-"""Distance of the nearest thing, relative to the farthest; `benchmarks/fit_draws.py depth` measures it."""
+"""Distance of the nearest thing, relative to the farthest; `tools/fit_draws.py depth` measures it."""
 CURVE = (0.5, 2.2)
 """Exponent that bends estimated depth towards what is near, as measured there."""
 BEYOND = 4.0
@@ -54,6 +56,11 @@ class Haze:
         light, glow = clean.square(), airlight.square()
         mixed = (glow + transmission * (light - glow)).clamp(0, 1).sqrt()
         return torch.where(per_sample(self.linear), mixed, hazy)
+
+
+def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
+    """The step of `draw_haze`, as `DamageModule` asks for."""
+    return (draw_haze(pictures, strength, conditions.generator, conditions.depth),)
 
 
 def draw_haze(

@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.degradations.draws import chance, constant, on_processor, per_sample
+from clearair.data.degradations.sampling import chance, constant, on_processor, per_sample
+from clearair.data.degradations.stages import Conditions, Stage, Step
 
+STAGES = (Stage.FILE,)
 QUALITY_RANGE = (90.0, 8.0)
 """libjpeg quality at strength 0 and 1."""
 BLOCK = 8
@@ -75,6 +77,11 @@ class Jpeg:
         decoded = torch.cat([(luma + 128).clamp(0, 255), chroma.clamp(-128, 127)], dim=1)
         rgb = torch.einsum("dc,bchw->bdhw", constant(TO_RGB, like=padded), decoded)
         return rgb[..., top : top + height, left : left + width].round().clamp(0, 255) / 255
+
+
+def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
+    """The step of `draw_jpeg`, as `DamageModule` asks for."""
+    return (draw_jpeg(strength, conditions.generator),)
 
 
 def draw_jpeg(strength: Tensor, generator: torch.Generator) -> Jpeg:

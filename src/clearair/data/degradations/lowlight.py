@@ -9,8 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearair.data.degradations.draws import chance, constant, normal, per_sample, uniform
+from clearair.data.degradations.sampling import chance, constant, normal, per_sample, uniform
+from clearair.data.degradations.stages import Conditions, Stage, Step
 
+STAGES = (Stage.SCENE, Stage.EXPOSURE, Stage.SENSOR)
+DUSK = 0.5
+"""Share of the pictures whose scene itself is dark, under lit haze, rain or snow, as in all of CDD-11; in the
+others the exposure darkens weather and scene together. Without weather both agree."""
 MOST = (0.65, 0.35)
 """Share of the light that is left of a picture that is dark anyway, at strength 0 and 1."""
 UNEVEN = 0.4
@@ -25,7 +30,7 @@ LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 FITTED_GAMMA = (1.175, 1.290, 1.385, 1.533, 1.920)
 """Quantiles, at LEVELS, of the contrast curve over the low-light pairs that are trained on (SICE), and ..."""
 FITTED_WARMTH = (-0.218, -0.104, -0.045, 0.008, 0.101)
-"""... of log red gain - log blue gain: the dark is bluish. Printed by `benchmarks/fit_draws.py lowlight`."""
+"""... of log red gain - log blue gain: the dark is bluish. Printed by `tools/fit_draws.py lowlight`."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,18 @@ class Lowlight:
         """(B, 3, H, W) in [0, 1] -> the same with sensor noise, rounded to 8 bits."""
         variance = per_sample(self.shot) * light + per_sample(self.read**2)
         return ((light + variance.sqrt() * self.unit).clamp(0, 1) * 255).round() / 255
+
+
+def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
+    """Darken before the weather or after it, then record; as `DamageModule` asks for."""
+    size, generator = (pictures.shape[-2], pictures.shape[-1]), conditions.generator
+    lowlight = draw_lowlight(strength, size, generator)
+    dusk = per_sample(chance(generator, DUSK, like=strength)) > 0  # (B, 1, 1, 1)
+    return (
+        lambda light: torch.where(dusk, lowlight.expose(light), light),
+        lambda light: torch.where(dusk, light, lowlight.expose(light)),
+        lowlight.record,
+    )
 
 
 def draw_lowlight(strength: Tensor, size: tuple[int, int], generator: torch.Generator) -> Lowlight:

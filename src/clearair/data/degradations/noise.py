@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearair.data.degradations.draws import chance, normal, per_sample, uniform
+from clearair.data.degradations.sampling import chance, normal, per_sample, uniform
+from clearair.data.degradations.stages import Conditions, Stage, Step
 
+STAGES = (Stage.READOUT,)
 SIGMA_RANGE = (1.0, 55.0)
 """Standard deviation at mid-grey, in 1/255, at strength 0 and 1."""
 MID_GREY = 0.5
@@ -32,6 +34,12 @@ class Noise:
         share = per_sample(self.signal_share)
         variance = 1 - share + share * clean / MID_GREY
         return (clean + per_sample(self.sigma) * variance.clamp_min(0).sqrt() * self.unit).clamp(0, 1)
+
+
+def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
+    """The step of `draw_noise`, as `DamageModule` asks for."""
+    size = (pictures.shape[-2], pictures.shape[-1])
+    return (draw_noise(strength, size, conditions.generator, conditions.sigmas),)
 
 
 def draw_noise(

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.degradations.draws import (
+from clearair.data.degradations.depth import estimate_depth
+from clearair.data.degradations.sampling import (
     chance,
     constant,
     draw_veil,
@@ -20,13 +21,15 @@ from clearair.data.degradations.draws import (
     smooth_field,
     uniform,
 )
+from clearair.data.degradations.stages import Conditions, Stage, Step
 
+STAGES = (Stage.AIR,)
 NEARNESS = (1.0, 0.75, 1.25, 1.25)
 """Width of the streaks of each layer, relative to the first one."""
 LAYERS = len(NEARNESS)
 WIDTH = (0.6, 1.2)
 """Standard deviation of a streak's brightness across it, in px. Residuals of real pairs lose half of their
-correlation over 1.5 to 3 px (`benchmarks/fit_draws.py rain`), a Gaussian over 1.67 times its deviation."""
+correlation over 1.5 to 3 px (`tools/fit_draws.py rain`), a Gaussian over 1.67 times its deviation."""
 REACH = 4
 """Pixels to either side beyond which a streak is dark."""
 SORTS = (0.25, 0.15, 0.08, 0.36)
@@ -92,6 +95,12 @@ class Rain:
         veil_colour, colour = self.veil_colour[:, :, None, None], self.colour[:, :, None, None]
         veiled = clean + self.veil * (veil_colour - clean)
         return (veiled + self.streaks * (colour - per_sample(self.opacity) * veiled)).clamp(0, 1)
+
+
+def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
+    """The step of `draw_rain` at an estimated distance, as `DamageModule` asks for."""
+    size, generator = (pictures.shape[-2], pictures.shape[-1]), conditions.generator
+    return (draw_rain(strength, size, generator, estimate_depth(pictures, generator)),)
 
 
 def draw_rain(

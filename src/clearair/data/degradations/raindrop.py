@@ -13,17 +13,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.degradations.draws import (
+from clearair.data.degradations.sampling import (
     chance,
     constant,
     feature_scale,
-    happening,
+    gaussian_blur,
     normal,
     per_sample,
-    smear,
+    random_indices,
     uniform,
 )
+from clearair.data.degradations.stages import Conditions, Stage, Step
 
+STAGES = (Stage.LENS,)
 RADII = ((0.8, 2.5), (2.5, 6.0), (6.0, 14.0), (14.0, 36.0))
 """Range of the radius, in px at nominal size, of each size class."""
 SHARES = (0.0, 0.15, 0.4, 0.45)
@@ -105,6 +107,12 @@ class Raindrop:
         return F.grid_sample(scene, grid, padding_mode="reflection", align_corners=False)
 
 
+def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
+    """The step of `draw_raindrop`, as `DamageModule` asks for."""
+    size = (pictures.shape[-2], pictures.shape[-1])
+    return (draw_raindrop(strength, size, conditions.generator),)
+
+
 def draw_raindrop(strength: Tensor, size: tuple[int, int], generator: torch.Generator) -> Raindrop:
     """Drops for (B,) strengths in [0, 1] and images of (H, W)."""
     batch, scale = len(strength), feature_scale(size)
@@ -128,7 +136,7 @@ def draw_raindrop(strength: Tensor, size: tuple[int, int], generator: torch.Gene
         sparing = strength.device.type == "cpu"
         _add_drops(water, size, number, radii, kept, form, generator, sparing=sparing)
     water = water.reshape(batch, 1, *size)
-    running = happening(generator, RUNNING, like=strength)
+    running = random_indices(generator, RUNNING, like=strength)
     if len(running):
         kept = (sharp * (0.2 + 0.8 * strength))[running]
         water[running] = torch.maximum(water[running], _draw_trails(size, kept, generator))
@@ -267,10 +275,10 @@ def _slope(height: Tensor) -> Tensor:
 def _defocused(glass: Tensor, defocus: Tensor, scale: float) -> Tensor:
     """(B, 4, H, W) blurred by (B,) px each; what is soft enough anyway, at half the resolution."""
     # Both of all: to know which are soft, a graphics card would be waited for.
-    sharp = smear(glass, defocus, math.ceil(2.2 * SOFT), int(scale))
+    sharp = gaussian_blur(glass, defocus, math.ceil(2.2 * SOFT), int(scale))
     if min(glass.shape[-2:]) < 16:
         return sharp
-    soft = smear(glass, defocus, math.ceil(2.2 * DEFOCUS[1] / 2), 2 * int(scale))
+    soft = gaussian_blur(glass, defocus, math.ceil(2.2 * DEFOCUS[1] / 2), 2 * int(scale))
     return torch.where(per_sample(defocus > SOFT * scale), soft, sharp)
 
 

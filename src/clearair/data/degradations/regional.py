@@ -14,7 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.degradations.depth import estimate_depth
-from clearair.data.degradations.draws import normal, on_processor, per_sample, smooth_field, those, uniform
+from clearair.data.degradations.sampling import (
+    as_indices,
+    normal,
+    on_processor,
+    per_sample,
+    smooth_field,
+    uniform,
+)
 from clearair.data.degradations.synthesis import Degraded, degrade
 from clearair.errors import UsageError
 
@@ -30,32 +37,32 @@ def degrade_in_parts(
     second: Sequence[Sequence[str] | None],
     generator: torch.Generator,
     depth: Tensor | None = None,
-    shakes: Tensor | None = None,
+    blur_kernels: Tensor | None = None,
     sigmas: Sequence[float] = (),
 ) -> Degraded:
     """Damage a part of each picture in one way and the rest in another: y = m y1 + (1 - m) y2.
 
     clean (B, 3, H, W) float32 in [0, 1]; first and second hold one sequence of names from KINDS per picture:
     an empty one leaves that part untouched, None as second gives the whole picture to the first. Where both
-    have a kind, it is there everywhere, and as strong as on average. depth, shakes and sigmas are as for
-    `degrade`. The same generator state gives the same result.
+    have a kind, it is there everywhere, and as strong as on average. depth, blur_kernels and sigmas are as
+    for `degrade`. The same generator state gives the same result.
 
     Raises UsageError for an unknown kind, or when kinds and pictures differ in number.
     """
     if len(second) != len(first):
         raise UsageError(f"first and second must be equally many, got {len(first)} and {len(second)}.")
-    damaged = degrade(clean, first, generator, depth=depth, shakes=shakes, sigmas=sigmas)
+    damaged = degrade(clean, first, generator, depth=depth, blur_kernels=blur_kernels, sigmas=sigmas)
     rest = [index for index, kinds in enumerate(second) if kinds is not None]
     if not rest:
         return damaged
-    parts = those(rest, like=clean)
+    parts = as_indices(rest, like=clean)
     here = Degraded(**{name: value[parts] for name, value in vars(damaged).items()})
     there = degrade(
         clean[parts],
         [second[index] or () for index in rest],
         generator,
         depth=None if depth is None else depth[parts],
-        shakes=shakes,
+        blur_kernels=blur_kernels,
         sigmas=sigmas,
     )
     joined = lay_together(here, there, draw_mask(clean[parts], generator))
@@ -89,7 +96,7 @@ def draw_mask(clean: Tensor, generator: torch.Generator) -> Tensor:
     sort = torch.randint(len(FIELDS), (len(clean),), generator=on_processor(generator))
     field = torch.empty_like(clean[:, :1])
     for index, draw_field in enumerate(FIELDS):
-        chosen = those((sort == index).nonzero()[:, 0], like=clean)
+        chosen = as_indices((sort == index).nonzero()[:, 0], like=clean)
         if len(chosen):
             field[chosen] = draw_field(clean[chosen], generator)
     step = max(1, min(field.shape[-2:]) // 48)

@@ -10,8 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.degradations.draws import chance, draw_veil, feature_scale, per_sample, uniform
+from clearair.data.degradations.depth import estimate_depth
+from clearair.data.degradations.sampling import chance, draw_veil, feature_scale, per_sample, uniform
+from clearair.data.degradations.stages import Conditions, Stage, Step
 
+STAGES = (Stage.AIR,)
 SHAPES = 3
 FALLING = 0.6
 """Share of the snow that is like that of photographs: denser, fainter, softer, in motion and behind a veil.
@@ -70,6 +73,12 @@ class Snow:
         colour = self.colour[:, :, None, None]
         veiled = clean + self.veil * (colour - clean)
         return (veiled + self.flakes * (colour - veiled)).clamp(0, 1)
+
+
+def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
+    """The step of `draw_snow` at an estimated distance, as `DamageModule` asks for."""
+    size, generator = (pictures.shape[-2], pictures.shape[-1]), conditions.generator
+    return (draw_snow(strength, size, generator, estimate_depth(pictures, generator)),)
 
 
 def draw_snow(

@@ -3,25 +3,18 @@
 Shapes: B images, K kinds (the order of KINDS), H x W positions, h x w places of a map of cover.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from clearair.data.degradations.blur import draw_blur
-from clearair.data.degradations.depth import estimate_depth
-from clearair.data.degradations.draws import chance, per_sample, those, uniform
-from clearair.data.degradations.haze import draw_haze
-from clearair.data.degradations.jpeg import draw_jpeg
-from clearair.data.degradations.lowlight import draw_lowlight
-from clearair.data.degradations.noise import draw_noise
-from clearair.data.degradations.rain import draw_rain
-from clearair.data.degradations.raindrop import draw_raindrop
-from clearair.data.degradations.snow import draw_snow
+from clearair.data.degradations.sampling import as_indices, uniform
+from clearair.data.degradations.stages import Conditions, Step, in_order, module_of
 from clearair.errors import UsageError
+from clearair.kinds import NAMES, listed
 
-KINDS = ("noise", "jpeg", "haze", "rain", "raindrop", "snow", "blur", "lowlight")
+KINDS = NAMES
 """Every kind of damage that can be made."""
 
 CDD11 = (
@@ -39,10 +32,6 @@ CDD11 = (
 )
 """The single and mixed kinds of the composite data set CDD-11 (Guo et al., 2024)."""
 
-
-DUSK = 0.5
-"""Share of low-light pictures whose scene itself is dark, under lit haze, rain or snow, as all of CDD-11
-are; in the others weather and scene are darkened together by the exposure. Without weather both agree."""
 
 COVER_STRIDE = 8
 """Pixels between two places at which it is said how much of a kind there is."""
@@ -69,7 +58,7 @@ def degrade(
     generator: torch.Generator,
     strength: Tensor | float | None = None,
     depth: Tensor | None = None,
-    shakes: Tensor | None = None,
+    blur_kernels: Tensor | None = None,
     sigmas: Sequence[float] = (),
 ) -> Degraded:
     """Damage each picture with its own kinds; the same generator state gives the same result.
@@ -77,7 +66,7 @@ def degrade(
     clean (B, 3, H, W) float32 in [0, 1]; kinds holds one sequence of names from KINDS per picture, empty
     to leave it untouched; strength in [0, 1] is one number, (B,), or None for a uniform draw per picture
     and kind (up to 1 alone, less in a mixture); depth (B, 1, H, W), dense and in any unit, shapes haze and
-    is estimated where it is absent or 0 all over; shakes (N, T, 3) are measured ones (`draw_blur`);
+    is estimated where it is absent or 0 all over; blur_kernels (N, T, 3) are measured ones (`draw_blur`);
     sigmas are the only deviations of noise, in 1/255 (`draw_noise`). The generator may live on another device
     than the pictures.
 
@@ -87,36 +76,19 @@ def degrade(
     present = _presence(kinds, clean)
     amount = _strengths(strength, present, clean, generator)
     image = clean.clone()
-
-    def apply(kind: str, step: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
-        """Replace the pictures that have this kind by step(pictures, strengths, their indices)."""
+    steps: dict[str, tuple[Step, ...]] = {}
+    for kind, number in in_order():
         chosen = _having(kind, kinds, clean)
-        if len(chosen):
-            image[chosen] = step(image[chosen], amount[chosen, KINDS.index(kind)], chosen)
-
-    size = (clean.shape[-2], clean.shape[-1])
-    dark = _having("lowlight", kinds, clean)
-    lowlight = draw_lowlight(amount[dark, KINDS.index("lowlight")], size, generator)
-    dusk = per_sample(chance(generator, DUSK, like=clean[dark, 0, 0, 0])) > 0  # (dark pictures, 1, 1, 1)
-    if len(dark):
-        image[dark] = torch.where(dusk, lowlight.expose(image[dark]), image[dark])
-    # Between scene and camera, in the order the light meets it.
-    apply(
-        "haze",
-        lambda x, s, chosen: draw_haze(x, s, generator, None if depth is None else depth[chosen])(x),
-    )
-    apply("rain", lambda x, s, _: draw_rain(s, size, generator, estimate_depth(x, generator))(x))
-    apply("snow", lambda x, s, _: draw_snow(s, size, generator, estimate_depth(x, generator))(x))
-    # How much of that light is let in; then what lies on the lens, and how the lens moves.
-    if len(dark):
-        image[dark] = torch.where(dusk, image[dark], lowlight.expose(image[dark]))
-    apply("raindrop", lambda x, s, _: draw_raindrop(s, size, generator)(x))
-    apply("blur", lambda x, s, _: draw_blur(s, size, generator, shakes)(x))
-    # The sensor, then the file.
-    if len(dark):
-        image[dark] = lowlight.record(image[dark])
-    apply("noise", lambda x, s, _: draw_noise(s, size, generator, sigmas)(x))
-    apply("jpeg", lambda x, s, _: draw_jpeg(s, generator)(x))
+        if not len(chosen):
+            continue
+        pictures = image[chosen]
+        if kind not in steps:
+            given = Conditions(generator, None if depth is None else depth[chosen], blur_kernels, sigmas)
+            steps[kind] = module_of(kind).draw(pictures, amount[chosen, KINDS.index(kind)], given)
+        image[chosen] = steps[kind][number](pictures)
+        if number == len(steps[kind]) - 1:
+            del steps[kind]  # what was drawn may be several times as large as the pictures
+    size = clean.shape[-2:]
     places = (-(-size[0] // COVER_STRIDE), -(-size[1] // COVER_STRIDE))
     cover = present.to(clean)[:, :, None, None].expand(-1, -1, *places)
     return Degraded(image=image, kinds=present, strength=amount, cover=cover)
@@ -128,7 +100,7 @@ def _presence(kinds: Sequence[Sequence[str]], clean: Tensor) -> Tensor:
         raise UsageError(f"kinds must have one entry per picture, got {len(kinds)} for {len(clean)}.")
     for name in (name for names in kinds for name in names):
         if name not in KINDS:
-            raise UsageError(f"Unknown kind of damage {name!r}; known are {', '.join(KINDS)}.")
+            raise UsageError(f"Unknown kind of damage {name!r}; known are {listed()}.")
     rows = [[kind in names for kind in KINDS] for names in kinds]
     present = torch.tensor(rows, dtype=torch.bool).reshape(len(clean), len(KINDS))
     return present.to(clean.device, non_blocking=True)
@@ -136,7 +108,7 @@ def _presence(kinds: Sequence[Sequence[str]], clean: Tensor) -> Tensor:
 
 def _having(kind: str, kinds: Sequence[Sequence[str]], clean: Tensor) -> Tensor:
     """(n,) indices of the pictures that get a kind; from the names, for no device need be waited for then."""
-    return those([index for index, names in enumerate(kinds) if kind in names], like=clean)
+    return as_indices([index for index, names in enumerate(kinds) if kind in names], like=clean)
 
 
 def _strengths(

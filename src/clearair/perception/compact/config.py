@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from clearair.errors import ConfigError
+from clearair.kinds import NAMES
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class EyesConfig:
     Raises ConfigError when a field makes no sense.
     """
 
-    kinds: tuple[str, ...] = ("noise", "jpeg", "haze", "rain", "raindrop", "snow", "blur", "lowlight")
+    kinds: tuple[str, ...] = NAMES
     """The kinds of degradation, in the order of the logits."""
     far_pixels: int = 43264
     """The far view shows the whole image in at most so many pixels (208 x 208)."""

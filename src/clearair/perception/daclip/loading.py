@@ -14,7 +14,7 @@ from clearair.errors import ModelError
 from clearair.perception.daclip.config import read_config, size_from
 from clearair.perception.daclip.model import DaClip
 from clearair.perception.daclip.perceiver import DaClipDegradation
-from clearair.weights import NUMPY_NUMBERS, check_fit, find_weights, read_weight_file
+from clearair.weights import NUMPY_NUMBERS, check_fit, find_weights, read_weight_file, tensors_by_name
 
 _TEMPERATURES = ("logit_scale", "clip.logit_scale")
 """Of the contrastive training; the probabilities have a fixed one."""
@@ -61,16 +61,14 @@ def _config_in(folder: Path) -> Path | None:
 
 def _tensors(read: Any, path: Path) -> dict[str, Tensor]:
     """What a file holds, under the names of its authors."""
-    if isinstance(read, Mapping) and isinstance(read.get("state_dict"), Mapping):
-        read = read["state_dict"]  # as open_clip's training writes it
-    if not isinstance(read, Mapping) or not all(isinstance(value, Tensor) for value in read.values()):
-        raise ModelError(f"{path}: holds no tensors by name, so it is not DA-CLIP's.")
-    names = [str(name) for name in read]
+    # open_clip's training puts the weights into an entry.
+    found = tensors_by_name(read, path, "DA-CLIP", inside=("state_dict",))
+    names = [*found]
     if all(name.startswith("module.") for name in names):  # trained on several GPUs
         names = [name.removeprefix("module.") for name in names]
     if not any(name.startswith("visual_control.") for name in names):
         raise ModelError(f"{path}: is not DA-CLIP's: no tensor is named visual_control.*.")
-    return dict(zip(names, read.values(), strict=True))
+    return dict(zip(names, found.values(), strict=True))
 
 
 def _ours(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

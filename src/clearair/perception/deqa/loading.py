@@ -20,7 +20,8 @@ from clearair.perception.deqa.memory import weight_bytes, working_bytes
 from clearair.perception.deqa.network import DeqaNetwork
 from clearair.perception.deqa.placement import Placement, place
 from clearair.perception.deqa.quantised import quantised_layer, quantised_names
-from clearair.perception.deqa.shards import CONFIG, Shards, listed, read_json
+from clearair.perception.deqa.shards import CONFIG, Shards, read_json
+from clearair.weights import check_shapes
 
 PRECISIONS = {
     "fp32": torch.float32,
@@ -88,19 +89,9 @@ def _check_fit(shards: Shards, expected: Shapes, sizes: DeqaConfig) -> None:
     if not expected.keys() & found.keys():
         first = min(found, default="none")
         raise ModelError(f"{shards.folder}: not the weights of DeQA-Score; the first tensor is {first}.")
-    unfit = [
-        f"{name} is {found[name]} instead of {expected[name]}"
-        for name in sorted(expected.keys() & found.keys())
-        if found[name] != expected[name]
-    ]
-    problems = {
-        "missing": sorted(expected.keys() - found.keys()),
-        "unexpected": sorted(found.keys() - expected.keys()),
-        "of the wrong shape": unfit,
-    }
-    told = [f"{len(names)} tensors {what}: {listed(names)}" for what, names in problems.items() if names]
-    if told:
-        raise ModelError(f"{shards.folder}: not the weights of this DeQA-Score: {'; '.join(told)}.")
+    check_shapes(
+        dict(sorted(found.items())), dict(sorted(expected.items())), shards.folder, "this DeQA-Score"
+    )
 
 
 def _is_rotary(name: str, sizes: DeqaConfig) -> bool:

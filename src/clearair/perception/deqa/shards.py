@@ -15,6 +15,7 @@ from torch import Tensor
 
 from clearair.errors import ModelError
 from clearair.perception.deqa.config import Shapes
+from clearair.weights import listed
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 
@@ -79,12 +80,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ModelError(f"{path}: not a JSON object.")
     return values
-
-
-def listed(names: list[str], most: int = 20) -> str:
-    """Names in a row, and how many are left out."""
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest
 
 
 def _read_index(folder: Path) -> dict[str, str]:

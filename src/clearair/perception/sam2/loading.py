@@ -15,7 +15,7 @@ from clearair.perception.sam2.names import expected_names, is_authors, renamed, 
 from clearair.perception.sam2.regions import Sam2Regions
 from clearair.perception.sam2.settings import MaskSettings
 from clearair.perception.sam2.sizes import merged, read_config, sizes_from_shapes, with_square
-from clearair.weights import check_fit, find_weights, read_weight_file
+from clearair.weights import check_fit, find_weights, read_weight_file, tensors_by_name
 
 
 def load_sam2(
@@ -56,14 +56,11 @@ def _weight_file(path: Path) -> Path:
 
 
 def _tensors(read: Any, path: Path) -> dict[str, Tensor]:
-    if isinstance(read, Mapping) and isinstance(read.get("model"), Mapping):
-        read = read["model"]
-    if not isinstance(read, Mapping) or not all(isinstance(value, Tensor) for value in read.values()):
-        raise ModelError(f"{path}: holds no tensors by name, so it is not SAM 2's.")
+    tensors = tensors_by_name(read, path, "SAM 2", inside=("model",))
     names = ("image_encoder.trunk.pos_embed_window", "vision_encoder.backbone.pos_embed_window")
-    if not any(name in read for name in names):
+    if not any(name in tensors for name in names):
         raise ModelError(f"{path}: is not SAM 2's: it has neither {names[0]} nor {names[1]}.")
-    return dict(read)
+    return tensors
 
 
 def _sizes(

@@ -107,7 +107,7 @@ def calibrate(eyes: CompactEyes, exams: Iterable[Exam], importance: Tensor | Non
     importance = torch.ones(len(kinds)) if importance is None else importance
     places, pictures = eyes.kind_head, eyes.picture_kind_head
     seen = told[:, : places.in_features]
-    tone = [kinds.index(kind) for kind in ONLY_TONE]
+    tone = [kinds.index(kind) for kind in ONLY_TONE if kind in kinds]
     ridge = torch.full((len(kinds),), RIDGE)
     with torch.enable_grad():
         weight, bias = fit_head(seen, there, weights, importance, ridge)

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from clearair.data.appearance import draw_appearance
 from clearair.data.degradations import KINDS, degrade
 from clearair.data.degradations.regional import draw_mask
 from clearair.data.pairs import generator_for
 from clearair.data.pixels import reduced
+from clearair.data.styles import draw_style
+from clearair.kinds import REGISTRY
 from clearair.training.perceivers.calibration import Exam
 from clearair.training.perceivers.lookalikes import is_dark, is_pale
 from clearair.training.perceivers.samples import (
@@ -29,8 +30,6 @@ NIGHT_WHOLE, NIGHT_VIEW, REAL_DARK = 12.0, 6.0, 8.0
 they are few, and a mistake with one costs more than any other."""
 MIST_WHOLE, MIST_VIEW = 6.0, 3.0
 """How much misty scenes count for haze, whole and in part."""
-IMPORTANCE = {"haze": 2.0, "rain": 1.3, "blur": 2.0}
-"""How much more it matters to find these than to be silent: their weak forms look like nothing."""
 DAMAGES = 3
 """Kinds of damage each photograph is shown with."""
 SIDES, SCALES = (160, 256), (0.4, 1.0)
@@ -38,8 +37,8 @@ SIDES, SCALES = (160, 256), (0.4, 1.0)
 
 
 def importance() -> Tensor:
-    """(K,) `IMPORTANCE`, 1 for all other kinds."""
-    return torch.tensor([IMPORTANCE.get(kind, 1.0) for kind in KINDS])
+    """(K,) how much more it matters to find each kind than to be silent."""
+    return torch.tensor([kind.importance for kind in REGISTRY])
 
 
 def draw_exams(
@@ -99,7 +98,7 @@ def photographs(photos: Sequence[Photo], generator: torch.Generator, first: int 
             pixels = reduced(photo.clean) if second else photo.clean
         clean = picture(pixels)
         yield Exam(clean, named())
-        yield Exam(stored(draw_appearance(clean, generator, 1.0)(clean)), named())
+        yield Exam(stored(draw_style(clean, generator, 1.0)(clean)), named())
         for turn in range(DAMAGES):
             kind = KINDS[(DAMAGES * index + turn * len(KINDS) // DAMAGES) % len(KINDS)]
             damaged = degrade(clean, [(kind,)], generator)

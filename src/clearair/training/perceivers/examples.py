@@ -17,11 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.degradations import KINDS, degrade
-from clearair.data.named import CLEAN, NamedPhoto, find_named
+from clearair.data.named import NamedPhoto, find_named
 from clearair.data.pairs import generator_for
-from clearair.data.photos import PAIRED, find_pairs, find_photos
+from clearair.data.photos import find_pairs, find_photos
 from clearair.data.pixels import load_pixels, reduced
-from clearair.data.splits import split, undamaged
+from clearair.data.splits import CLEAN, held_out
+from clearair.kinds import BY_NAME, PAIRED, REGISTRY
 from clearair.training.perceivers.calibration import Exam
 from clearair.training.perceivers.calibration_set import (
     meant_to_be,
@@ -48,8 +49,6 @@ SMALLEST = 96
 """Side in pixels below which no crop of a named photograph falls."""
 FAINT = 0.12
 """Strength up to which damage is hardly to be seen: whether it is there is left open."""
-STRENGTHS = (0.25, 0.5, 0.8)
-"""At which synthetic damage is examined: weak, medium, strong."""
 BATCH = PerceiverRecipe(
     batch=4,
     clean=0.2,
@@ -58,7 +57,7 @@ BATCH = PerceiverRecipe(
     twins=0.0,
     real_dark=0.04,
     meant=0.06,
-    shares=(1.0, 0.7, 1.3, 1.5, 1.5, 1.2, 1.2, 1.0),
+    shares=tuple(kind.recognizer_share for kind in REGISTRY),
 )
 """How views are drawn; a batch holds four to eight of one size."""
 
@@ -96,7 +95,9 @@ def load_sources(data: Path) -> Sources:
     known = [photo for photo in find_named(data) if not photo.held_out]
     photos += [load_photo(photo.path, data) for photo in known if photo.kind == CLEAN]
     kinds = [kind for kind in PAIRED if kind != "lowlight"]
-    pairs = [(kind, *pair) for kind in kinds for pair in split(find_pairs(data, kind), kind)[0]]
+    pairs = [
+        (kind, *pair) for kind in kinds for pair in held_out(data).split(find_pairs(data, kind), kind)[0]
+    ]
     return Sources(photos, dark, pairs, known)
 
 
@@ -133,17 +134,18 @@ def validation(data: Path) -> Iterator[Example]:
     """Held-out pictures: undamaged ones in groups `undamaged ...`, and damaged ones by kind."""
     nothing = named().float()
     one = torch.ones(1, len(KINDS))
-    for path, why in undamaged(find_photos(data / "train" / "clean")).items():
+    apart = held_out(data)
+    for path, why in apart.undamaged(find_photos(data / "train" / "clean")).items():
         pixels = load_pixels(path)
         for shown in (pixels, reduced(pixels), pixels[:, :256, -288:]):
             yield Example(picture(shown), nothing, f"undamaged {why}", one)
-    held_out, dark = load_photos(data, held_out=True)
+    photos, dark = load_photos(data, held_out=True)
     for pair in dark:
         assert pair.dark is not None
         yield Example(picture(pair.dark), named("lowlight").float(), "lowlight, real", one)
         yield Example(picture(pair.clean), nothing, "undamaged low light", one)
     for kind in PAIRED:
-        files = split(find_pairs(data, kind), kind)[1] if kind != "lowlight" else []
+        files = apart.split(find_pairs(data, kind), kind)[1] if kind != "lowlight" else []
         for both in files:
             for path, kinds in zip(both, _both(kind), strict=True):
                 group = f"{kind}, real pairs" if kinds else f"undamaged {kind} pairs"
@@ -152,7 +154,7 @@ def validation(data: Path) -> Iterator[Example]:
         if photo.held_out:
             group = f"undamaged {photo.source}" if photo.kind == CLEAN else photo.source
             yield Example(picture(load_pixels(photo.path)), torch.tensor([photo.label]), group, one)
-    yield from _synthetic(held_out)
+    yield from _synthetic(photos)
 
 
 def _synthetic(photos: list[Photo]) -> Iterator[Example]:
@@ -161,7 +163,7 @@ def _synthetic(photos: list[Photo]) -> Iterator[Example]:
     for index, photo in enumerate(photos):
         shown = photo.clean if index % 2 else random_crop(photo, 256, (0.5, 1.0), generator).clean
         for kind in KINDS:
-            for strength in STRENGTHS:
+            for strength in BY_NAME[kind].validation_strengths:
                 made = degrade(picture(shown), [(kind,)], generator, strength)
                 label = named(kind).float()
                 yield Example(stored(made.image), label, f"{kind}, {strength}", torch.ones_like(label))

@@ -14,7 +14,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from clearair.data.splits import UNUSUAL
 from clearair.errors import ConfigError
 from clearair.perception.compact.eyes import CompactEyes, picture_clues
 from clearair.perception.compact.recognition import Recognizer
@@ -42,10 +41,12 @@ class Observations:
         groups = tuple(self.groups[row] for row in rows.tolist())
         return Observations(self.seen[rows], self.told[rows], self.label[rows], self.weight[rows], groups)
 
-    @property
-    def usual(self) -> Tensor:
-        """(N,) bool: all but photographs that are unusual on purpose, which are many times rarer in life."""
-        unusual = tuple(f"undamaged {why}" for why in UNUSUAL)
+    def usual(self, reasons: Iterable[str]) -> Tensor:
+        """(N,) bool: all but photographs that are unusual for one of these reasons (`HeldOut.unusual`).
+
+        Such photographs are many times rarer in life than on the list.
+        """
+        unusual = tuple(f"undamaged {why}" for why in reasons)
         return torch.tensor([not group.startswith(unusual) for group in self.groups])
 
     @classmethod

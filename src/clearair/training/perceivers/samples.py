@@ -16,21 +16,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.data.appearance import draw_appearance
 from clearair.data.degradations import KINDS, degrade_in_parts
 from clearair.data.mixtures import draw_mixture
 from clearair.data.photos import find_pairs, find_photos
 from clearair.data.pixels import load_pixels
-from clearair.data.splits import split
+from clearair.data.splits import held_out as held_out_of
+from clearair.data.styles import draw_style
+from clearair.errors import ConfigError
+from clearair.kinds import REGISTRY, listed
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.views import far_view, near_crops, near_grid
 from clearair.training.loop.schedule import warmup_cosine
 from clearair.training.perceivers.lookalikes import is_dark, is_pale
 
 
+def check_kinds(eyes: EyesConfig) -> None:
+    """Raise ConfigError for eyes that do not know exactly the kinds of damage that are drawn."""
+    if eyes.kinds != KINDS:
+        raise ConfigError(
+            f"These perceivers know {', '.join(eyes.kinds)}, but training draws {listed()}. "
+            "Train new ones with `clearair train perceivers`."
+        )
+
+
 @dataclass(frozen=True)
 class PerceiverRecipe:
-    """Everything that decides what is learned."""
+    """Everything that decides what is learned. Raises ConfigError when a field makes no sense."""
 
     eyes: EyesConfig = field(default_factory=EyesConfig)
     steps: int = 1500
@@ -51,8 +62,8 @@ class PerceiverRecipe:
     """Share of damaged pictures in which a part is damaged in one way, the rest in another or not at all."""
     varied: float = 0.5
     """Share of photos that get another look, which is no damage, before anything else."""
-    shares: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 2.0, 1.0, 3.0, 1.0)
-    """How often each of KINDS is drawn alone; raindrops and blur, the hardest to gauge, more often."""
+    shares: tuple[float, ...] = tuple(kind.perceiver_share for kind in REGISTRY)
+    """How often each of KINDS is drawn alone."""
     twins: float = 0.5
     """Share of batches whose second half shows the first again, damaged alike but not as strongly."""
     real_dark: float = 0.05
@@ -69,6 +80,11 @@ class PerceiverRecipe:
     seed: int = 1
     only_regions: bool = False
     """Train the region decoder alone and leave every other output as it is."""
+
+    def __post_init__(self) -> None:
+        check_kinds(self.eyes)
+        if len(self.shares) != len(KINDS):
+            raise ConfigError(f"shares needs {len(KINDS)} numbers, one a kind; got {len(self.shares)}.")
 
     @property
     def decay_start(self) -> None:
@@ -148,9 +164,9 @@ def load_photos(data: Path, *, held_out: bool = False) -> tuple[list[Photo], lis
 
     Raises DataError when there are no clean photographs.
     """
-    part = 1 if held_out else 0
-    clean = split(find_photos(data / "train" / "clean"), "clean")[part]
-    dark = split(find_pairs(data, "lowlight"), "lowlight")[part]
+    part, apart = 1 if held_out else 0, held_out_of(data)
+    clean = apart.split(find_photos(data / "train" / "clean"), "clean")[part]
+    dark = apart.split(find_pairs(data, "lowlight"), "lowlight")[part]
     return (
         [load_photo(path, data) for path in clean],
         [Photo(load_pixels(target), dark=load_pixels(damaged)) for damaged, target in dark],
@@ -194,10 +210,10 @@ def draw_batch(
         here, there = 2 * here, 2 * there
     truth = torch.stack(clean).float().div_(255)
     if not twins:
-        truth = draw_appearance(truth, generator, recipe.varied)(truth)
+        truth = draw_style(truth, generator, recipe.varied)(truth)
     else:
         half = truth[: len(truth) // 2]
-        truth = draw_appearance(half, generator, recipe.varied)(half).repeat(2, 1, 1, 1)
+        truth = draw_style(half, generator, recipe.varied)(half).repeat(2, 1, 1, 1)
     truth = (truth * 255).round_().div_(255)
     damaged = degrade_in_parts(truth, here, there, generator)
     images, present, strength = damaged.image.clone(), damaged.kinds.clone(), damaged.strength.clone()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from clearair.data.mixtures import MIXTURES
+from clearair.data.mixtures import OF_CDD11
 from clearair.data.pairs import Mix
 from clearair.network import BASE, COMPACT, TINY
 from clearair.training.loop.listing import Listed, listed
@@ -79,7 +79,7 @@ def all_weather() -> Recipe:
 def composite() -> Recipe:
     """The paper's Table 5: four kinds of damage and their seven mixtures."""
     recipe = _paper("composite", "haze", "rain", "lowlight", "snow", sets=("CDD-11-train",))
-    mixtures = tuple("+".join(kinds) for kinds in MIXTURES)
+    mixtures = tuple("+".join(kinds) for kinds in OF_CDD11)
     return replace(recipe, mix=replace(recipe.mix, mixture=float(len(mixtures)), mixtures=mixtures))
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def guided(
+def guided_filter(
     values: Tensor, small: Tensor, full: Tensor, mean: Callable[[Tensor], Tensor], softness: float
 ) -> Tensor:
     """Values (B, C, h, w), and their guide there and in full, (B, 1, h, w) and (B, 1, H, W) -> (B, C, H, W).

@@ -1,4 +1,4 @@
-"""What is remembered of a picture to recognise copies of it: a small version, and features around blobs.
+"""Fingerprints by which copies of a picture are recognised: a small version, and features around blobs.
 
 A feature is found wherever its blob is, at the size it has there, so that crops and resized copies share
 features. It is described in a canonical one of the eight positions a picture can be turned and mirrored
@@ -51,8 +51,8 @@ class Features:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """What is remembered of a picture."""
+class Fingerprint:
+    """What copies of a picture are recognised by."""
 
     path: Path
     image: Tensor
@@ -65,8 +65,8 @@ class Look:
     """Blobs with several possible canonical positions once in each."""
 
 
-def look_at(path: Path) -> Look | None:
-    """Read a picture and remember it; None when it cannot be read."""
+def take_fingerprint(path: Path) -> Fingerprint | None:
+    """Return the fingerprint of a picture file; None when it cannot be read."""
     try:
         pixels = to_depth(read_photo(path).pixels, np.dtype(np.uint8))
     except ImageError:
@@ -78,7 +78,7 @@ def look_at(path: Path) -> Look | None:
     small = F.interpolate(grey, size, mode="bilinear", antialias=True)
     thumbnail = F.interpolate(small, (THUMBNAIL, THUMBNAIL), mode="area")[0, 0]
     patches, places = _blobs(small)
-    return Look(
+    return Fingerprint(
         path,
         small[0, 0].round().byte(),
         _standardised(thumbnail),

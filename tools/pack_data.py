@@ -5,11 +5,11 @@ For a machine that is lent for minutes, where what must be copied first costs as
 
 from __future__ import annotations
 
-import hashlib
+import argparse
 import io
 import math
 import os
-import shutil
+import sys
 import tarfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from clearair.errors import DataError
+from clearair.errors import ClearAirError, DataError
 from clearair.files.outputs import check_file
 from clearair.image import SUFFIXES, read_photo, to_depth, write_atomically
 from clearair.image.libvips import libvips
@@ -80,38 +80,6 @@ def pack(data: Path, target: Path, *, megabytes: float, overwrite: bool = False)
             raise DataError(f"{data}: cannot be packed into {megabytes:g} MB, but into {len(tar) / 1e6:.1f}.")
     write_atomically(target, tar, overwrite=overwrite)
     return Packed(len(tar), len(files), quality, lost)
-
-
-def unpacked(data: Path, beside: Path) -> Path:
-    """The data folder itself, or the one that a packed file becomes below `beside`, made once.
-
-    Raises DataError when it is no file that `pack` could have written.
-    """
-    if not data.is_file():
-        return data
-    try:
-        with data.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()[:12]
-        folder = beside / f"data-{digest}"
-        if folder.is_dir():  # a folder of this name is always whole
-            return folder
-        partial = beside / f"data-{digest}.partial-{os.getpid()}"
-        partial.mkdir(parents=True)
-        try:
-            with tarfile.open(data) as tar:
-                tar.extractall(partial, filter="data")
-            if not (partial / "train").is_dir():
-                raise DataError(f"{data}: holds no folder `train`; pack one with `clearair data pack`.")
-            partial.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    except tarfile.TarError as error:
-        raise DataError(
-            f"{data}: cannot be unpacked ({error}); pack it with `clearair data pack`."
-        ) from error
-    except OSError as error:
-        raise DataError(f"{data}: cannot be unpacked: {error.strerror or error}.") from error
-    return folder
 
 
 def _find(data: Path) -> list[Path]:
@@ -201,3 +169,29 @@ def _tar(files: Sequence[_File]) -> bytes:
             entry.size = len(file.content)
             tar.addfile(entry, io.BytesIO(file.content))
     return buffer.getvalue()
+
+
+def main() -> int:
+    """Run the command line; the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the tar to write")
+    parser.add_argument("--megabytes", type=float, default=45.0, help="its largest size (default: 45)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output when it exists")
+    options = parser.parse_args()
+    try:
+        packed = pack(options.data, options.output, megabytes=options.megabytes, overwrite=options.overwrite)
+    except ClearAirError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    count = sum(map(len, packed.lost.values()))
+    how = "as they are" if packed.quality is None else f"{count:,} as WebP of quality {packed.quality}"
+    print(f"{options.output}: {packed.size / 1e6:.1f} MB, {packed.files:,} files, {how}")
+    for name, values in packed.lost.items():
+        mean = sum(values) / len(values)
+        print(f"  {name}: PSNR to the originals {mean:.2f} dB on average, {min(values):.2f} at least")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,7 @@
-"""What the papers of the usual data sets say of the damage in them, beside what is drawn here."""
+"""Print which damage the usual data sets hold, as their papers state it, beside what is drawn here.
+
+python tools/published_damage.py
+"""
 
 from __future__ import annotations
 
@@ -128,3 +131,7 @@ def as_table(sets: Sequence[Published]) -> str:
     lines = ["| kind | data set | its paper states | paper | drawn here |", "| --- " * 5 + "|"]
     lines += [f"| {s.kind} | {s.name} | {s.stated} | {s.source} | {s.drawn} |" for s in sets]
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(as_table(published()))

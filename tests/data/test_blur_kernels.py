@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from clearair.data.blur_kernels import load_blur_kernels
 from clearair.data.degradations.blur import draw_blur
-from clearair.data.shakes import load_shakes
 from clearair.errors import DataError
 
 
@@ -13,8 +13,8 @@ def write_kernels(root, **kernels):
     np.savez(folder / "measured.npz", **kernels)
 
 
-def test_without_kernels_there_are_no_shakes(tmp_path):
-    assert load_shakes(tmp_path) is None
+def test_without_kernels_there_are_no_kernels(tmp_path):
+    assert load_blur_kernels(tmp_path) is None
 
 
 def test_a_kernel_becomes_centred_points_of_unit_extent_with_its_weights(tmp_path):
@@ -22,14 +22,14 @@ def test_a_kernel_becomes_centred_points_of_unit_extent_with_its_weights(tmp_pat
     line[4, 1:8] = 2.0
     corner[1, 1], corner[1, 3] = 1.0, 3.0
     write_kernels(tmp_path, a=line, b=corner)
-    shakes = load_shakes(tmp_path)
-    assert shakes.shape == (2, 7, 3)
-    weights = shakes[..., 2]
+    kernels = load_blur_kernels(tmp_path)
+    assert kernels.shape == (2, 7, 3)
+    weights = kernels[..., 2]
     assert weights.sum(1).tolist() == pytest.approx([1, 1])
-    assert (shakes[..., :2] * weights[..., None]).sum(1).abs().max() < 1e-6
-    reach = torch.linalg.vector_norm(shakes[..., :2], dim=2) * (weights > 0)
+    assert (kernels[..., :2] * weights[..., None]).sum(1).abs().max() < 1e-6
+    reach = torch.linalg.vector_norm(kernels[..., :2], dim=2) * (weights > 0)
     assert reach.amax(1).tolist() == pytest.approx([0.5, 0.5])
-    assert shakes[0, :, 1].abs().max() < 1e-6
+    assert kernels[0, :, 1].abs().max() < 1e-6
     assert weights[1, :2].tolist() == pytest.approx([0.25, 0.75])
 
 
@@ -37,7 +37,7 @@ def test_a_kernel_becomes_centred_points_of_unit_extent_with_its_weights(tmp_pat
 def test_what_is_no_kernel_is_refused(tmp_path, kernel):
     write_kernels(tmp_path, a=kernel)
     with pytest.raises(DataError, match=r"measured\.npz.*no blur kernel"):
-        load_shakes(tmp_path)
+        load_blur_kernels(tmp_path)
 
 
 def test_some_of_the_blur_follows_a_measured_shake(tmp_path):
@@ -45,7 +45,7 @@ def test_some_of_the_blur_follows_a_measured_shake(tmp_path):
     dots[5, 0] = dots[5, 10] = 1.0
     write_kernels(tmp_path, a=dots)
     generator = torch.Generator().manual_seed(0)
-    kernels = draw_blur(torch.ones(64), (64, 64), generator, load_shakes(tmp_path)).kernels[:, 0]
+    kernels = draw_blur(torch.ones(64), (64, 64), generator, load_blur_kernels(tmp_path)).kernels[:, 0]
     middle = kernels.shape[-1] // 2
     hollow = kernels[:, middle - 2 : middle + 3, middle - 2 : middle + 3].sum((1, 2)) < 0.01
     assert 0.15 < hollow.float().mean() < 0.45

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from clearair.data.layouts import DATA_SETS, search_set
-from clearair.data.placing import misplaced
+from clearair.data.misplaced import find_misplaced
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference" / "data.md"
 
@@ -13,7 +13,7 @@ def found_below(data: Path, *names: str) -> list[str]:
     for name in names:
         (data / name).parent.mkdir(parents=True, exist_ok=True)
         (data / name).touch()
-    return misplaced(data, {name: search_set(data, each) for name, each in DATA_SETS.items()})
+    return find_misplaced(data, {name: search_set(data, each) for name, each in DATA_SETS.items()})
 
 
 @pytest.mark.parametrize(

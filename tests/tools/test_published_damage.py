@@ -1,6 +1,7 @@
+from published_damage import as_table, published
+
 from clearair.data.degradations import KINDS
 from clearair.data.degradations.haze import BETA
-from clearair.data.published import as_table, published
 
 
 def test_every_kind_has_a_data_set_in_the_order_of_the_kinds():

@@ -1,4 +1,4 @@
-"""Folders of pictures where nothing looks for them: below the wrong part, or called by another name."""
+"""Find folders of pictures that are never read: in the wrong place, or under another name."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from clearair.data.layouts import DATA_SETS, DataSet, Search, pictures, places
+from clearair.kinds import PAIRED
 
 OWN = (
     *("train", "train/clean", "train/depth", "train/blur", "train/regions"),
-    *("train/lowlight", "train/rain", "train/noise"),
+    *(f"train/{kind}" for kind in PAIRED),
     *("train/*/input", "train/*/target", "train/*/*/input", "train/*/*/target"),
     *("test", "test/*/input", "test/*/target"),
 )
@@ -19,8 +20,8 @@ OWN = (
 _BY_LOWER_CASE = {name.lower(): data_set for name, data_set in DATA_SETS.items()}
 
 
-def misplaced(data: Path, found: dict[str, Search]) -> list[str]:
-    """A line for each folder that should be moved or renamed. `found` is what was read of each set."""
+def find_misplaced(data: Path, found: dict[str, Search]) -> list[str]:
+    """Return a line for each folder that should be moved or renamed. `found` is what was read of each set."""
     problems: dict[Path, str] = {}
     for part in ("train", "test"):
         read = _read_from({name: each for name, each in found.items() if DATA_SETS[name].part == part})

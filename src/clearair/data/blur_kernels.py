@@ -1,4 +1,4 @@
-"""Measured camera shakes: kernels of real blur, as weighted points of a path.
+"""Measured blur kernels: how cameras shook, as weighted points of a path.
 
 Layout: `train/blur/kernels/*.npz`, each array one kernel.
 
@@ -19,7 +19,7 @@ FAINTEST = 0.02
 """Share of a kernel's peak below which a pixel of it counts as noise."""
 
 
-def load_shakes(data: Path) -> Tensor | None:
+def load_blur_kernels(data: Path) -> Tensor | None:
     """(N, T, 3) right, down, share of the time, of unit extent about their centre; None when there are none.
 
     Paths of fewer points are filled up with points of no weight. Raises DataError for what is no kernel.

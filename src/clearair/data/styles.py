@@ -1,6 +1,6 @@
-"""Pictures that are right but look otherwise: low-key, pale, grey, sepia, or with a soft background.
+"""Photographic styles that are no damage: low-key, pale, grey, sepia, or with a soft background.
 
-Nothing here is damage. Whoever learns to name damage must leave such pictures unnamed.
+Perceivers learn to find nothing in such pictures, and restorers to leave them as they are.
 
 Shapes: B pictures, H x W pixels.
 """
@@ -13,7 +13,15 @@ import torch
 from torch import Tensor
 
 from clearair.data.degradations.depth import estimate_depth
-from clearair.data.degradations.draws import chance, constant, on_processor, per_sample, smear, those, uniform
+from clearair.data.degradations.sampling import (
+    as_indices,
+    chance,
+    constant,
+    gaussian_blur,
+    on_processor,
+    per_sample,
+    uniform,
+)
 
 GAIN = (0.8, 1.15)
 """Exposure; low light begins where two thirds of the light are left (lowlight.MOST)."""
@@ -37,7 +45,7 @@ BOKEH = (2.0, 6.0)
 
 
 @dataclass(frozen=True)
-class Appearance:
+class Style:
     """y = b + (w - b) g c (s x + (1 - s) grey(x))^gamma; a background beyond the depth of field is smooth."""
 
     gain: Tensor
@@ -60,7 +68,7 @@ class Appearance:
     """(n, 1, H, W) in [0, 1]: where it is."""
 
     def __call__(self, clean: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> the same, looking otherwise."""
+        """Return (B, 3, H, W) in [0, 1] in this style."""
         weights = constant([0.299, 0.587, 0.114], like=clean)[:, None, None]
         grey = (clean * weights).sum(1, keepdim=True)
         toned = torch.lerp(grey.expand_as(clean), clean, per_sample(self.saturation)).clamp(0, 1)
@@ -71,13 +79,14 @@ class Appearance:
             radius = round(2.5 * BOKEH[1])
             inside = torch.ones_like(toned[soft, :1])
             # What lies beyond the border counts as nothing, not as black.
-            blurred = smear(toned[soft], self.defocus, radius) / smear(inside, self.defocus, radius)
+            blurred = gaussian_blur(toned[soft], self.defocus, radius)
+            blurred = blurred / gaussian_blur(inside, self.defocus, radius)
             toned[soft] = torch.lerp(toned[soft], blurred, self.background)
         return toned.clamp(0, 1)
 
 
-def draw_appearance(clean: Tensor, generator: torch.Generator, share: float = 0.5) -> Appearance:
-    """A look for each of (B, 3, H, W); all but about `share` of them keep their own."""
+def draw_style(clean: Tensor, generator: torch.Generator, share: float = 0.5) -> Style:
+    """Draw a style for each of (B, 3, H, W); all but about `share` of them keep their own."""
     like = clean[:, 0, 0, 0]  # (B,)
     altered, blurring = torch.rand(2, len(like), generator=on_processor(generator))
     changed = (altered < share).to(like.dtype).to(like.device, non_blocking=True)
@@ -93,7 +102,7 @@ def draw_appearance(clean: Tensor, generator: torch.Generator, share: float = 0.
     gamma = (2 ** draw(-0.4, 1.14, 0.0, 0.5)).clamp(*GAMMA)
     lights = torch.where(gamma > 1, (LIGHTS / _highest(clean) ** gamma).clamp(1, MOST_GAIN), 1.0)
     pale = draw(0.0, 1.0, 0.0, 0.25)
-    soft = those(((altered < share) & (blurring < 0.12)).nonzero()[:, 0], like=like)
+    soft = as_indices(((altered < share) & (blurring < 0.12)).nonzero()[:, 0], like=like)
     defocus = uniform(generator, len(soft), like=like, low=BOKEH[0], high=BOKEH[1])
     background = clean[soft, :1]
     if len(soft):
@@ -101,7 +110,7 @@ def draw_appearance(clean: Tensor, generator: torch.Generator, share: float = 0.
         # The farther half at most: a picture without anything sharp in it would be blurred.
         middle = depth.flatten(1).median(dim=1).values
         background = ((depth - per_sample(middle)) * 4).clamp(0, 1)
-    return Appearance(
+    return Style(
         gain=lights * draw(*GAIN, neutral=1.0, often=0.4),
         gamma=gamma,
         black=BLACK * pale * uniform(generator, len(like), like=like),

@@ -38,15 +38,15 @@ def on_processor(generator: torch.Generator) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(bytes(place.tolist()[-16:]), "little") % (2**63 - 25))
 
 
-def those(chosen: Sequence[int] | Tensor, *, like: Tensor) -> Tensor:
-    """(n,) indices of samples that the processor has chosen, on the device of `like`."""
+def as_indices(chosen: Sequence[int] | Tensor, *, like: Tensor) -> Tensor:
+    """Return indices (n,) of samples chosen on the CPU, on the device of `like`."""
     return torch.as_tensor(chosen, dtype=torch.long).to(like.device, non_blocking=True)
 
 
-def happening(generator: torch.Generator, probability: float, *, like: Tensor) -> Tensor:
-    """(n,) indices of those of `like` (B, ...) to which something happens, to each with this probability."""
+def random_indices(generator: torch.Generator, probability: float, *, like: Tensor) -> Tensor:
+    """Return indices (n,) of random samples of `like` (B, ...), each chosen with this probability."""
     numbers = torch.rand(len(like), generator=on_processor(generator))
-    return those((numbers < probability).nonzero()[:, 0], like=like)
+    return as_indices((numbers < probability).nonzero()[:, 0], like=like)
 
 
 def _moved(numbers: Tensor, like: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ def per_sample(parameter: Tensor) -> Tensor:
     return parameter[:, None, None, None]
 
 
-def smear(image: Tensor, sigma: Tensor, radius: int, shrink: int = 1) -> Tensor:
+def gaussian_blur(image: Tensor, sigma: Tensor, radius: int, shrink: int = 1) -> Tensor:
     """Gaussian blur of (B, C, H, W) by (B,) px each, cut off at `radius * shrink` px; dark beyond the border.
 
     With shrink > 1 it is done on a picture that many times smaller, for when sigma allows it.

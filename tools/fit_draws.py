@@ -1,8 +1,8 @@
 """Measure real damage in the training data, for synthetic damage to be drawn like it.
 
-    python benchmarks/fit_draws.py lowlight --data ../shared/data
-    python benchmarks/fit_draws.py rain --data ../shared/data
-    python benchmarks/fit_draws.py depth --data ../shared/data
+    python tools/fit_draws.py lowlight --data ../shared/data
+    python tools/fit_draws.py rain --data ../shared/data
+    python tools/fit_draws.py depth --data ../shared/data
 
 `lowlight` fits y = g c x^gamma to every pair that is trained on, and prints the quantiles that
 `clearair.data.degradations.lowlight` draws from. `rain` prints what the residuals of the pairs look like, and
@@ -25,7 +25,7 @@ from clearair.data.degradations.rain import draw_rain
 from clearair.data.photos import find_pairs
 from clearair.data.pixels import load_pixels
 from clearair.data.scenes import find_scenes, load_scene
-from clearair.data.splits import split
+from clearair.data.splits import held_out
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 LUMA = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def lowlight(data: Path) -> None:
-    files, _ = split(find_pairs(data, "lowlight"), "lowlight")
+    files, _ = held_out(data).split(find_pairs(data, "lowlight"), "lowlight")
     fits = [fit_exposure(load_pixels(dark) / 255, load_pixels(bright) / 255) for dark, bright in files]
     table = torch.tensor([fit for fit in fits if fit is not None])
     print(f"{len(table)} of {len(files)} pairs; quantiles {', '.join(map(str, QUANTILES))}")
@@ -86,7 +86,7 @@ def flat_noise(picture: Tensor) -> float:
 def rain(data: Path) -> None:
     print("| rain | PSNR | covers | mean | 99 % | fine structure | skewness | angle | along | across |")
     print("|---" * 10 + "|")
-    for damaged, clean in split(find_pairs(data, "rain"), "rain")[0]:
+    for damaged, clean in held_out(data).split(find_pairs(data, "rain"), "rain")[0]:
         residual = (load_pixels(damaged).float() - load_pixels(clean).float()) / 255
         print_streaks(damaged.stem, residual)
     grey = torch.full((6, 3, 320, 320), 0.4)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from skimage import data
 
-from clearair.data.appearance import BLACK, Appearance, draw_appearance
 from clearair.data.degradations.lowlight import MOST
+from clearair.data.styles import BLACK, Style, draw_style
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +18,9 @@ def photos() -> torch.Tensor:
     return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
 
 
-def neutral(count: int = 3) -> Appearance:
+def neutral(count: int = 3) -> Style:
     one, zero = torch.ones(count), torch.zeros(count)
-    return Appearance(
+    return Style(
         gain=one,
         gamma=one,
         black=zero,
@@ -33,8 +33,8 @@ def neutral(count: int = 3) -> Appearance:
     )
 
 
-def drawn(photos: torch.Tensor, seed: int = 0, share: float = 1.0) -> Appearance:
-    return draw_appearance(photos, torch.Generator().manual_seed(seed), share)
+def drawn(photos: torch.Tensor, seed: int = 0, share: float = 1.0) -> Style:
+    return draw_style(photos, torch.Generator().manual_seed(seed), share)
 
 
 def test_the_neutral_look_leaves_the_picture_as_it_is(photos):
