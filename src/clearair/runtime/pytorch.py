@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from typing import Any, Literal, get_args
 
@@ -19,6 +20,10 @@ from clearair.percepts import Percepts
 from clearair.runtime.precision import Precision, choose_precision, computing_in
 from clearair.tiling import Window
 
+if hasattr(os, "register_at_fork"):
+    # A forked child has no copy of the parent's threads and would wait for them for ever.
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -30,7 +35,8 @@ class PyTorchRuntime:
     ) -> None:
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
-        self.network = network.eval().requires_grad_(False).to(self.device)
+        # float32 even if torch.set_default_dtype made it with another type.
+        self.network = network.eval().requires_grad_(False).to(self.device, torch.float32)
         # Convolutions run up to twice as fast with the channels innermost.
         self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
