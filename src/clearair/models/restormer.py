@@ -116,7 +116,7 @@ def _state(path: Path, trust_pickle: bool) -> dict[str, Tensor]:
     read: Any = read_weight_file(
         path,
         trust_pickle=trust_pickle,
-        hint="If you trust where it comes from, --trust-pickle opens it nevertheless.",
+        hint="If you trust where it comes from, trust_pickle=True opens it nevertheless.",
     )
     for name in ("params", "state_dict"):
         if isinstance(read, Mapping) and isinstance(read.get(name), Mapping):

@@ -103,5 +103,5 @@ def choose_device(wish: str) -> torch.device:
     if name not in present or (colon and not (name == "cuda" and number.isdecimal())):
         raise UsageError(f"There is no device {wish!r}; use one of {', '.join(get_args(Device))}.")
     if not present[name] or (number and int(number) >= torch.cuda.device_count()):
-        raise UsageError(f"PyTorch finds no {wish} device on this machine; use --device auto or cpu.")
+        raise UsageError(f"PyTorch finds no {wish} device on this machine; use device=auto or cpu.")
     return torch.device(wish)
