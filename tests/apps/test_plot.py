@@ -73,7 +73,7 @@ def test_a_run_is_drawn_into_its_folder_with_its_samples_when_there_are_any(run)
 def test_a_named_file_has_the_type_of_its_suffix_and_is_not_replaced_unasked(run):
     plot(run, "-o", run / "curves.svg")
     assert b"<svg" in (run / "curves.svg").read_bytes()
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite=True"):
         plot(run, "-o", run / "curves.svg")
     plot(run, "-o", run / "curves.svg", "--overwrite")
     with pytest.raises(UsageError, match=r"\.png"):

@@ -209,3 +209,41 @@ def test_a_job_with_a_problem_is_recorded_and_the_others_are_done(tmp_path):
     first, second = run(jobs, negative, overwrite=True)
     assert (first.error, first.output) == ("closed: no.", None)
     assert (second.error, second.output) == (None, str(tmp_path / "b.png"))
+
+
+def test_a_name_that_another_run_takes_meanwhile_is_skipped_by_one_that_resumes(tmp_path):
+    for name in ("a.png", "b.png", "c.png"):
+        write_photo(PHOTO, tmp_path / name)
+    jobs = plan_outputs(find_images([tmp_path]), tmp_path / "out")
+
+    def slow(photo):
+        """Another run writes this one meanwhile, and the next but one before its turn."""
+        for other in (photo.path.name, "c.png"):
+            write_photo(PHOTO, tmp_path / "out" / other, overwrite=True)
+        return negative(photo)
+
+    (tmp_path / "out").mkdir()
+    records = list(run(jobs, slow, resume=True))
+    assert [(record.error, record.skipped) for record in records] == [(None, True)] * 3
+    assert [record.status for record in records] == ["skipped"] * 3
+    (tmp_path / "out" / "a.png").unlink()
+    (record,) = run(jobs[:1], slow)
+    assert "exists already" in record.error
+
+
+def test_two_runs_that_resume_share_a_folder(tmp_path):
+    for number in range(8):
+        write_photo(PHOTO, tmp_path / f"{number}.png")
+    jobs = plan_outputs(find_images([tmp_path]), tmp_path / "out")
+    found: list[list[Record]] = []
+    runs = [
+        threading.Thread(target=lambda: found.append(list(run(jobs, negative, resume=True)))) for _ in "ab"
+    ]
+    for each in runs:
+        each.start()
+    for each in runs:
+        each.join()
+    one, other = found
+    assert not [record.error for record in one + other if record.error]
+    assert all(first.skipped != second.skipped for first, second in zip(one, other, strict=True))
+    assert len(list((tmp_path / "out").iterdir())) == 8

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clearair.errors import UsageError
-from clearair.files.finding import find_images
+from clearair.files.finding import find_images, read_list
 from clearair.image import Photo, write_photo
 
 PHOTO = Photo(np.full((6, 8, 3), 100, np.uint8))
@@ -123,3 +123,25 @@ def test_pictures_of_formats_that_are_not_read_are_counted(folder):
     assert found.unread == {".heic": 2, ".jp2": 1}
     assert found.remarks() == ("passed over because their format is not read: 2 .heic, 1 .jp2.",)
     assert find_images([folder / "a.jpg"]).remarks() == ()
+
+
+def test_listed_files_keep_their_place_below_the_output_folder(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    listed = [Path("sub/a.jpg"), Path("./a.jpg"), folder / "b.png", Path("../photos/.hidden.jpg")]
+    assert [source.relative.as_posix() for source in find([], listed=listed)] == [
+        "sub/a.jpg",
+        "a.jpg",
+        "b.png",
+        ".hidden.jpg",
+    ]
+
+
+def test_a_list_of_names_is_parted_by_lines_or_nul_bytes():
+    assert read_list(b"a.jpg\r\nb c.jpg\n\n") == [Path("a.jpg"), Path("b c.jpg")]
+    assert read_list(b"two\nlines.jpg\0b.jpg\0", null=True) == [Path("two\nlines.jpg"), Path("b.jpg")]
+    assert read_list(b"") == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names there are Unicode")
+def test_a_list_may_hold_names_in_any_encoding():
+    assert os.fsencode(read_list(b"caf\xe9.jpg\n")[0]) == b"caf\xe9.jpg"

@@ -194,7 +194,7 @@ def test_the_command_writes_a_model_that_restores_as_restormer_does(published, w
 def test_the_command_does_not_replace_a_model_unasked(published, tmp_path):
     command = ["models", "import", str(published), "-o", str(tmp_path / "model"), "--blocks", "1,2,2,1"]
     assert CliRunner().invoke(cli, command).exit_code == 0
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite=True"):
         cli.main(command, standalone_mode=False)
     assert CliRunner().invoke(cli, [*command, "--overwrite"]).exit_code == 0
 
@@ -213,7 +213,7 @@ def test_the_command_names_a_file_that_is_not_there(tmp_path):
 def test_code_in_the_file_runs_only_when_it_is_trusted(tmp_path, weights):
     path, made = tmp_path / "file.pth", tmp_path / "made"
     torch.save({"params": weights, "extra": Intruder(made)}, path)
-    with pytest.raises(ModelError, match="--trust-pickle"):
+    with pytest.raises(ModelError, match="trust_pickle=True"):
         cli.main(["models", "import", str(path)], standalone_mode=False)
     assert not made.exists()
     done = CliRunner().invoke(cli, ["models", "import", str(path), "--trust-pickle"])

@@ -107,7 +107,7 @@ def test_weights_that_are_not_finite_are_refused(folder):
 
 def test_an_existing_model_is_replaced_only_when_asked(network, folder):
     before = (folder / "config.json").stat().st_mtime_ns
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite=True"):
         save_model(network, folder)
     assert (folder / "config.json").stat().st_mtime_ns == before
     save_model(network, folder, overwrite=True)

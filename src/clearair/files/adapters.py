@@ -90,13 +90,14 @@ def _content_of(source: Any) -> tuple[bytes, str]:
 def _from_pil(image: Image, max_pixels: int) -> tuple[Photo, Layout]:
     _refuse_large(image.size, max_pixels)
     try:
+        image.load()  # turns a TIFF upright, and then says that it is
         metadata = pil.metadata_of(image)
         plain = pil.in_plain_mode(image)
         array = turn_upright(np.asarray(plain), metadata.orientation)
     except (OSError, SyntaxError, EOFError, ValueError, AttributeError) as error:
         # What PIL raises when it decodes damaged files, or works on an image that was closed.
         raise ImageError(f"The PIL image cannot be decoded: {error}.") from error
-    colour = pil.metadata_of(plain).icc  # a conversion may have brought another profile
+    colour = plain.info.get("icc_profile")  # a conversion may have brought another one, or none
     photo = replace(_photo_of(array), format=pil.format_of(image), metadata=replace(metadata, icc=colour))
     return photo, Layout(pil=plain)
 

@@ -13,7 +13,7 @@ from clearair.errors import ImageError
 from clearair.image import FORMATS, Metadata
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Exif, Image
 
 _HOW_STORED = frozenset(
     {254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 280, 281, 284, 292, 293, 297, 317, 320, 322}
@@ -59,14 +59,20 @@ def _exif_of(image: Image) -> bytes | None:
     """EXIF as the file had it, else as PIL writes the tags that it knows."""
     data = image.info.get("exif")
     if not isinstance(data, bytes):
-        from PIL.Image import Exif
-
-        tags, known = Exif(), image.getexif()
-        tags.load(known.tobytes() if known else b"")  # a copy, as the image is the caller's
+        tags = _known_tags(image)
         for number in _HOW_STORED.intersection(tags):
             del tags[number]
         data = tags.tobytes() if tags else b""
     return data.removeprefix(b"Exif\0\0") or None
+
+
+def _known_tags(image: Image) -> Exif:
+    """A copy of the tags that PIL knows, as the image is the caller's."""
+    from PIL.Image import Exif
+
+    tags, known = Exif(), image.getexif()
+    tags.load(known.tobytes() if known else b"")
+    return tags
 
 
 def _density(dpi: Any) -> tuple[float, float] | None:
@@ -75,7 +81,8 @@ def _density(dpi: Any) -> tuple[float, float] | None:
         across, down = (float(value) for value in dpi)
     except (TypeError, ValueError, ZeroDivisionError):
         return None
-    sensible = all(math.isfinite(value) and value > 0 for value in (across, down))
+    # PIL says 1 of files that say nothing.
+    sensible = all(math.isfinite(value) and value > 1 for value in (across, down))
     return (across / _MM, down / _MM) if sensible else None
 
 

@@ -98,7 +98,7 @@ class ToneStage(nn.Module):
     def _sliced(self, window: Tensor, tone: Tone, origin: tuple[int, int]) -> Tensor:
         """The grid at each pixel's place and guide: affine transforms (B, 3, 4, h, w)."""
         axes = [
-            (start + torch.arange(length, device=window.device) + 0.5) * (2 / whole) - 1
+            (start + torch.arange(length, dtype=torch.float32, device=window.device) + 0.5) * (2 / whole) - 1
             for start, length, whole in zip(origin, window.shape[2:], tone.size, strict=True)
         ]
         down, across = torch.meshgrid(*axes, indexing="ij")

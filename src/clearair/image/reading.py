@@ -105,7 +105,7 @@ def _read_source(
     except _DamageError as error:
         if not salvage:
             raise ImageError(
-                f"{error}. Copy it again from its source, or restore what is left of it with --salvage."
+                f"{error}. Copy it again from its source, or restore what is left of it with salvage=True."
             ) from error
         damage = str(error).removeprefix(f"{name}: ")
     try:
@@ -257,7 +257,7 @@ def _read_file(path: Path, name: str, max_pixels: int) -> bytes:
             if size > max_pixels * _BYTES_A_PIXEL + _SPARE_BYTES:
                 raise ImageError(
                     f"{name}: {size / 1e9:.1f} GB are more than a picture of {max_pixels:,} pixels can take; "
-                    "raise the limit with --max-pixels."
+                    "raise the limit with max_pixels=N."
                 )
             file.seek(0)
             return file.read()
@@ -310,7 +310,7 @@ def _refuse_large(width: int, height: int, name: str, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageError(
             f"{name}: {width} x {height} px are more than the limit of {max_pixels:,} pixels; "
-            "raise it with --max-pixels."
+            "raise it with max_pixels=N."
         )
 
 

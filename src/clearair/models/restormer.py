@@ -116,7 +116,7 @@ def _state(path: Path, trust_pickle: bool) -> dict[str, Tensor]:
     read: Any = read_weight_file(
         path,
         trust_pickle=trust_pickle,
-        hint="If you trust where it comes from, --trust-pickle opens it nevertheless.",
+        hint="If you trust where it comes from, trust_pickle=True opens it nevertheless.",
     )
     tensors = tensors_by_name(read, path, "Restormer", inside=("params", "state_dict"))
     state = {name.removeprefix("module."): value for name, value in tensors.items()}

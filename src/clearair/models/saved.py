@@ -88,7 +88,7 @@ def check_folder(folder: Path, *, overwrite: bool = False) -> None:
     """Raise OutputError when a model in `folder` would be replaced without `overwrite`."""
     if not overwrite and holds_model(folder):
         raise OutputError(
-            f"{folder}: holds a model already; choose another folder, or replace it with --overwrite."
+            f"{folder}: holds a model already; choose another folder, or replace it with overwrite=True."
         )
 
 

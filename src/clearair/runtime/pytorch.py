@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -26,6 +27,10 @@ from clearair.runtime.precision import choose_precision, computing_in
 from clearair.runtime.protocol import Device, Precision
 from clearair.tiling import Window
 
+if hasattr(os, "register_at_fork"):
+    # A forked child has no copy of the parent's threads and would wait for them for ever.
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
 
 class PyTorchRuntime:
     """A network on its device. Raises UsageError when the device is not there."""
@@ -35,7 +40,8 @@ class PyTorchRuntime:
     ) -> None:
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
-        self.network = network.eval().requires_grad_(False).to(self.device)
+        # float32 even if torch.set_default_dtype made it with another type.
+        self.network = network.eval().requires_grad_(False).to(self.device, torch.float32)
         # Convolutions run up to twice as fast with the channels innermost.
         self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -136,5 +142,5 @@ def choose_device(wish: str) -> torch.device:
     if name not in present or (colon and not (name == "cuda" and number.isdecimal())):
         raise UsageError(f"There is no device {wish!r}; use one of {', '.join(get_args(Device))}.")
     if not present[name] or (number and int(number) >= torch.cuda.device_count()):
-        raise UsageError(f"PyTorch finds no {wish} device on this machine; use --device auto or cpu.")
+        raise UsageError(f"PyTorch finds no {wish} device on this machine; use device=auto or cpu.")
     return torch.device(wish)

@@ -8,7 +8,9 @@ import sys
 
 import click
 
-_ARGUMENT = re.compile(r"\b(overwrite|resume|salvage|max_pixels|format|suffix|trust_pickle)=(\S*\w['\"]?)")
+_ARGUMENT = re.compile(
+    r"\b(overwrite|resume|salvage|max_pixels|device|format|suffix|trust_pickle)=(\S*\w['\"]?)"
+)
 """An option as the library's messages name it."""
 
 

@@ -214,8 +214,9 @@ def _single(paths: Sequence[str], listed: Sequence[Path]) -> Path | None:
     if "-" in paths:
         return None
     from clearair.files.finding import find_images
+    from clearair.files.history import earlier_results
 
-    found = find_images(paths, listed=listed)
+    found = find_images(paths, listed=listed, earlier=earlier_results())
     if len(found.sources) != 1:
         raise UsageError(f"-o -: standard output takes one picture, not {len(found.sources)}; name a folder.")
     return found.sources[0].path

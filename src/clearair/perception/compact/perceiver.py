@@ -126,7 +126,8 @@ class CompactPerceiver:
         Its embeddings move to those of the kinds as far as the recognizer's `trust` allows.
         """
         device = next(self.eyes.parameters()).device
-        there = torch.tensor([[float(name in kinds) for name in self.config.kinds]], device=device)  # (1, K)
+        present = [[float(name in kinds) for name in self.config.kinds]]
+        there = torch.tensor(present, dtype=torch.float32, device=device)  # (1, K)
         guidance = self.declared(to_tensors(percepts.guidance).to(device), there)
         return replace(
             percepts,

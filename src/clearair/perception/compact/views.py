@@ -62,7 +62,7 @@ def exposure(sample: Tensor) -> Tensor:
     luma = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
     values = torch.stack([luma, brightest, darkest, brightest - darkest], dim=1).flatten(2)  # (B, 4, hw)
     levels = (values * 255).round().clamp(0, 255).long()
-    counts = torch.zeros(*levels.shape[:2], 256, device=levels.device)
+    counts = torch.zeros(*levels.shape[:2], 256, dtype=torch.float32, device=levels.device)
     counts.scatter_add_(2, levels, torch.ones_like(values, dtype=counts.dtype))
     below = counts.cumsum(2)[..., None] < counts.new_tensor(QUANTILES) * values.shape[2]  # (B, 4, 256, 9)
     quantiles = below.sum(dim=2).flatten(1) / 255

@@ -87,7 +87,7 @@ def load_perceiver(folder: Path) -> tuple[CompactEyes, Recognizer | None, Cautio
         parts["recognizer"] = recognizer
     check_fit(weights, parts.state_dict(), folder / WEIGHTS, f"its {CONFIG}")
     parts.load_state_dict({name: value.float() for name, value in weights.items()})
-    parts.eval().requires_grad_(False)
+    parts.float().eval().requires_grad_(False)  # float32, whatever torch.set_default_dtype says
     return eyes, recognizer, caution
 
 

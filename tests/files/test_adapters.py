@@ -1,0 +1,115 @@
+"""Pictures as Python programs have them: PIL images with what they carry, bytes, open files, arrays."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import PIL.ImageCms
+import pytest
+
+from clearair.errors import ImageError
+from clearair.files.adapters import as_photo, from_photo
+from clearair.image import read_photo
+
+SRGB = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
+MODEL = 272
+
+
+def colours(height=24, width=36):
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.fixture(params=["jpg", "png", "webp", "tiff"])
+def turned(request, tmp_path):
+    """A file that lies on its side, with a profile, EXIF and a resolution."""
+    path = tmp_path / f"turned.{request.param}"
+    exif = PIL.Image.Exif()
+    exif[274], exif[MODEL] = 6, "A camera"
+    options = {"lossless": True} if request.param == "webp" else {"quality": 100, "subsampling": 0}
+    PIL.Image.fromarray(colours()).save(path, exif=exif, icc_profile=SRGB, dpi=(300, 300), **options)
+    return path
+
+
+def test_a_pil_image_is_the_photo_that_its_file_is(turned):
+    from_file = read_photo(turned)
+    with PIL.Image.open(turned) as image:
+        photo, _ = as_photo(image)
+    assert (photo.format, photo.size) == (from_file.format, from_file.size)
+    assert np.abs(photo.pixels.astype(int) - from_file.pixels).max() <= 1
+    # PIL turns the pixels of a TIFF itself.
+    assert photo.metadata.orientation == (1 if photo.format == "tiff" else 6)
+    assert photo.metadata.icc == from_file.metadata.icc == SRGB
+    assert b"A camera" in photo.metadata.exif
+    if from_file.metadata.density:
+        np.testing.assert_allclose(photo.metadata.density, from_file.metadata.density, rtol=1e-4)
+
+
+def test_a_pil_image_comes_back_as_it_lay_with_all_it_carried(turned):
+    with PIL.Image.open(turned) as image:
+        photo, layout = as_photo(image)
+        back = from_photo(photo, layout)
+        np.testing.assert_array_equal(np.asarray(back), np.asarray(image))
+        assert back.getexif().get(274) == image.getexif().get(274)
+        assert (back.getexif()[MODEL], back.info["icc_profile"]) == ("A camera", SRGB)
+
+
+def test_an_image_that_was_decoded_before_is_the_same(turned):
+    with PIL.Image.open(turned) as fresh, PIL.Image.open(turned) as decoded:
+        decoded.load()
+        assert as_photo(decoded)[0].metadata == as_photo(fresh)[0].metadata
+
+
+def test_exif_that_pil_cannot_read_or_a_resolution_without_sense_stops_nothing():
+    image = PIL.Image.fromarray(colours())
+    image.info |= {"exif": b"Exif\0\0nonsense", "dpi": ("x", 0)}
+    photo, _ = as_photo(image)
+    assert (photo.metadata.orientation, photo.metadata.density) == (1, None)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, io.BytesIO])
+def test_the_content_of_a_file_is_that_file(turned, kind):
+    from_file = read_photo(turned)
+    photo, _ = as_photo(kind(turned.read_bytes()))
+    np.testing.assert_array_equal(photo.pixels, from_file.pixels)
+    assert (photo.content, photo.metadata) == (turned.read_bytes(), from_file.metadata)
+
+
+def test_an_open_file_is_read_from_where_it_is_and_named(turned, tmp_path):
+    (tmp_path / "with-head").write_bytes(b"head" + turned.read_bytes())
+    with (tmp_path / "with-head").open("rb") as file:
+        file.seek(4)
+        photo, _ = as_photo(file)
+    assert photo.name == str(tmp_path / "with-head")
+    np.testing.assert_array_equal(photo.pixels, read_photo(turned).pixels)
+
+
+def closed_image(path):
+    image = PIL.Image.open(path)
+    image.close()
+    return image
+
+
+def closed_file(path):
+    with path.open("rb") as file:
+        return file
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (closed_image, "closed image"),
+        (closed_file, "closed file"),
+        (lambda path: io.StringIO("text"), "opened for bytes"),
+        (lambda path: b"", "empty"),
+        (lambda path: b"not a picture", "not a picture"),
+        (lambda path: np.ma.masked_less(colours(), 9), "filled"),
+        (lambda path: np.zeros((4, 4), complex), "complex"),
+        (lambda path: np.zeros((4, 4), object), "object"),
+        (lambda path: 5, "not int"),
+        (lambda path: None, "not NoneType"),
+    ],
+)
+def test_what_cannot_be_taken_is_an_image_error(turned: Path, make, said):
+    with pytest.raises(ImageError, match=said):
+        as_photo(make(turned))
