@@ -314,12 +314,14 @@ def test_a_pipe_does_not_hang(tmp_path):
         (b"8BPS" + bytes(60), "Photoshop"),
         (b"%PDF-1.7" + bytes(60), "PDF"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(60), "HEIC"),
-        (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42" + bytes(60), "HEIF or video"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42" + bytes(60), "video"),
         (b"\xff\x0a" + bytes(60), "JPEG XL"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(60), "JPEG 2000"),
+        (b"\xef\xbb\xbf  <svg xmlns=" + bytes(60), "SVG"),
     ],
 )
 def test_a_known_format_that_is_not_read_is_named(head, name):
-    assert f"photo: a {name} file, which cannot be read. Save it as PNG" in refusal(head, name="photo")
+    assert f" {name} file, which cannot be read. Save it as PNG" in refusal(head, name="photo")
 
 
 def test_a_camera_raw_file_does_not_pass_as_its_thumbnail(tmp_path):

@@ -58,22 +58,6 @@ FOREIGN_SUFFIXES = RAW_SUFFIXES | frozenset(
 )
 """Picture files that are neither read nor written."""
 
-_UNREADABLE = (
-    (b"8BPS", "Photoshop"),
-    (b"%PDF", "PDF"),
-    (b"<svg", "SVG"),
-    (b"<?xml", "XML or SVG"),
-    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
-    (b"\xff\x0a", "JPEG XL"),
-    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
-    (b"\x76\x2f\x31\x01", "OpenEXR"),
-    (b"#?RADIANCE", "Radiance HDR"),
-    (b"FUJIFILMCCD-RAW", "camera raw"),
-    (b"IIU\x00", "camera raw"),
-    (b"IIRO", "camera raw"),
-)
-
 
 def sniff(head: bytes) -> str | None:
     """Name the readable format whose file starts with `head`, or None."""
@@ -89,16 +73,9 @@ def sniff(head: bytes) -> str | None:
         return "webp"
     if head.startswith(b"BM") and 12 <= int.from_bytes(head[14:18], "little") <= 256:
         return "bmp"
-    if _is_heif(head) and any(brand in _brands(head) for brand in (b"avif", b"avis")):
+    if {b"avif", b"avis"} & set(brands(head)):
         return "avif"
     return None
-
-
-def describe_unreadable(head: bytes) -> str | None:
-    """Name the format that `head` belongs to when it is a known one that is not read, or None."""
-    if _is_heif(head):
-        return "HEIC" if any(brand[:3] == b"hei" for brand in _brands(head)) else "HEIF or video"
-    return next((name for magic, name in _UNREADABLE if head.startswith(magic)), None)
 
 
 def format_of_suffix(path: PurePath) -> str | None:
@@ -114,10 +91,9 @@ def output_format(source_format: str) -> str:
     return source_format if FORMATS[source_format].writable else "png"
 
 
-def _is_heif(head: bytes) -> bool:
-    return head[4:8] == b"ftyp"
-
-
-def _brands(head: bytes) -> list[bytes]:
+def brands(head: bytes) -> list[bytes]:
+    """List the brands of an ISO base media file (AVIF, HEIC, MP4) that starts with `head`; [] for others."""
+    if head[4:8] != b"ftyp":
+        return []
     size = min(int.from_bytes(head[:4], "big"), len(head))
     return [head[8:12], *(head[at : at + 4] for at in range(16, size - 3, 4))]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -9,6 +12,9 @@ from clearair.errors import OutOfMemoryError
 from clearair.memory import has_room, is_shortage, keep_to_limit
 
 _PLENTY = 1 << 30
+_HARMLESS = "bad seek"
+"""What libheif causes by looking behind the end of a file."""
+_LISTENING = threading.Lock()
 _OWN_ROOM = 64 << 20
 """Bytes that libvips and its codecs take beside whole pictures: stacks, tables, rows."""
 
@@ -66,21 +72,28 @@ def explain(error: Exception) -> str:
 def quote(said: str) -> str:
     """The line that says most of what libvips said, as `(libvips: ...)`, or nothing."""
     lines = [line.strip() for line in said.splitlines()]
-    line = next((line for line in lines if line and "bad seek" not in line), "")
+    line = next((line for line in lines if line and _HARMLESS not in line), "")
     printable = "".join(letter if letter.isprintable() else "?" for letter in line[:120])
     return f" (libvips: {printable})" if printable else ""
 
 
-def forget_remarks() -> None:
-    """Forget what decoders have complained of.
+@contextmanager
+def alone() -> Iterator[None]:
+    """Decode while no other thread does.
 
-    libvips keeps one list for the whole process and adds it to the next error: what one file caused would be
-    held against another.
+    libvips keeps one list of remarks for the whole process: those on one file would be held against another.
     """
+    with _LISTENING:
+        yield
+
+
+def forget_remarks() -> None:
+    """Forget what decoders have complained of."""
     libvips().vips_lib.vips_error_clear()
 
 
 def remarks() -> str:
     """What decoders have complained of since the last `forget_remarks`, also where they went on."""
     vips = libvips()
-    return str(vips._to_string(vips.vips_lib.vips_error_buffer())).strip()
+    said = str(vips._to_string(vips.vips_lib.vips_error_buffer()))
+    return "\n".join(line for line in said.splitlines() if line.strip() and _HARMLESS not in line)

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from clearair.errors import ClearAirError, ImageError, OutOfMemoryError, UsageError
-from clearair.image import bmp, formats
-from clearair.image.damage.jpeg import find_remark, has_hole, lacks_scans
+from clearair.image import bmp, formats, unread
+from clearair.image.damage import jpeg as jpeg_damage
 from clearair.image.libvips import (
+    alone,
     explain,
     forget_remarks,
     lacks_memory,
@@ -30,8 +31,8 @@ DEFAULT_MAX_PIXELS = 300_000_000
 """Larger pictures are refused before they are decoded: no camera of today makes 300 megapixels."""
 
 _LOADERS = {"jpeg": "jpeg", "png": "png", "tiff": "tiff", "webp": "webp", "avif": "heif", "gif": "gif"}
-_STRICT = {"tiff": "error"}
-"""What libvips is to take as damage, where "truncated" is not enough: that passes over a missing strip."""
+_STRICT = {"tiff": "error", "gif": "warning"}
+"""What libvips is to take as damage where "truncated" is not enough, as it passes over missing strips."""
 _COMPLETED: dict[str, Callable[[Metadata, bytes], Metadata]] = {
     "jpeg": jpeg.completed,
     "png": png.completed,
@@ -100,6 +101,12 @@ def _read_source(
     kind = _recognise(data, name, path)
     file = _Content(data, kind, name, path)
     require_room(0, name, "decode")
+    with alone():
+        return _read_or_salvage(file, max_pixels, salvage)
+
+
+def _read_or_salvage(file: _Content, max_pixels: int, salvage: bool) -> Photo:
+    name = file.name
     try:
         return _read_whole(file, max_pixels)
     except _DamageError as error:
@@ -108,10 +115,13 @@ def _read_source(
                 f"{error}. Copy it again from its source, or restore what is left of it with salvage=True."
             ) from error
         damage = str(error).removeprefix(f"{name}: ")
+    nothing = "Nothing of it can be decoded; copy it again from its source."
     try:
         photo = _read(file, max_pixels, "none")
     except _DamageError as error:
-        raise ImageError(f"{error}. Nothing of it can be decoded; copy it again from its source.") from error
+        raise ImageError(f"{error}. {nothing}") from error
+    if photo.pixels.min() == photo.pixels.max():
+        raise ImageError(f"{name}: {damage}. {nothing}")
     notes = (f"{damage}; what could be decoded of it is restored", *photo.notes)
     return replace(photo, notes=notes, whole=False)
 
@@ -131,49 +141,36 @@ class _DamageError(ImageError):
 
 
 def _read_whole(file: _Content, max_pixels: int) -> Photo:
-    """Decode a file that lacks nothing."""
+    """Decode a file that lacks nothing, whatever harmless thing libjpeg has to say of a JPEG."""
     forget_remarks()
-    if file.kind == "jpeg":
-        return _read_whole_jpeg(file, max_pixels)
-    return _read(file, max_pixels, _STRICT.get(file.kind, "truncated"))
-
-
-def _read_whole_jpeg(file: _Content, max_pixels: int) -> Photo:
-    """Decode a JPEG that lacks nothing, whatever harmless thing libjpeg has to say of it."""
+    if file.kind != "jpeg":
+        return _read(file, max_pixels, _STRICT.get(file.kind, "truncated"))
+    try:
+        photo = _read(file, max_pixels, "warning")
+    except _DamageError:
+        photo = None
 
     def remark_on(data: bytes) -> str | None:
         forget_remarks()
+        trial = replace(file, data=data)
         try:
-            _open(data, "jpeg", file.name, max_pixels, "warning").avg()
+            image = _open(trial, max_pixels, "warning")
+            image.avg()
+            # What is wrong in the last rows comes too late for an error.
+            _refuse_remarks(trial)
         except _DamageError as error:
             return str(error)
         except libvips().Error as error:
-            broken = _broken(data, file.name, "jpeg", error)
-            if isinstance(broken, MemoryError):
+            broken = _broken(trial, error.detail)
+            if not isinstance(broken, _DamageError):
                 raise broken from error
             return str(broken)
-        # What is wrong in the last rows comes too late for an error.
-        said = remarks()
-        if lacks_memory(said):
-            raise no_room(file.name, "decode")
-        return _damaged(file.name, "jpeg", quote(said)) if said else None
+        return None
 
-    data = file.data
-    try:
-        photo = _read(file, max_pixels, "warning")
-        remarked = bool(remarks())
-    except _DamageError:
-        remarked = True
-    if remarked:
-        data, remark = find_remark(data, remark_on)
-        if remark:
-            raise _DamageError(remark)
-        photo = _read(file, max_pixels, "truncated")
-    if lacks_scans(data):
-        raise _DamageError(f"{file.name}: the JPEG file is damaged (its last scans are missing)")
-    if has_hole(data, remark_on):
-        raise _DamageError(f"{file.name}: the JPEG file is damaged (a part of it is filled with zeros)")
-    return photo
+    if damage := jpeg_damage.find_damage(file.data, remark_on):
+        known = damage.startswith(file.name)
+        raise _DamageError(damage if known else f"{file.name}: the JPEG file is damaged ({damage})")
+    return photo or _read(file, max_pixels, "none")
 
 
 def _read(file: _Content, max_pixels: int, fail_on: str) -> Photo:
@@ -183,12 +180,12 @@ def _read(file: _Content, max_pixels: int, fail_on: str) -> Photo:
         raise _DamageError(f"{name}: the {kind.upper()} file is damaged ({damage})")
     if kind == "bmp":
         return _read_bmp(file, max_pixels)
-    image = _open(data, kind, name, max_pixels, fail_on)
+    image = _open(file, max_pixels, fail_on)
     metadata = _read_metadata(data, kind, image)
     left_out = inventory.unkept(data, kind, metadata)
     notes = (*_notes(data, kind, image), *((f"left out: {', '.join(left_out)}",) if left_out else ()))
     image, metadata, colour_notes = _in_rgb(image, metadata, name)
-    stored, sample_notes = _with_photo_samples(_decode(image, data, kind, name))
+    stored, sample_notes = _with_photo_samples(_decode(image, file, fail_on))
     colour, alpha, value_range = _split(stored, name)
     orientation = metadata.orientation
     pixels = turn_upright(colour, orientation)
@@ -274,19 +271,23 @@ def _recognise(data: bytes, name: str, path: Path | None) -> str:
     if not head:
         raise ImageError(f"{name}: the file is empty.")
     kind = formats.sniff(head)
-    raw = path is not None and path.suffix.lower() in formats.RAW_SUFFIXES
+    raw = unread.is_camera_raw(head) or (path is not None and path.suffix.lower() in formats.RAW_SUFFIXES)
     if raw or (kind == "tiff" and tiff.is_camera_raw(data)):
         raise ImageError(f"{name}: a camera raw file. Develop it to TIFF or JPEG first.")
     if kind is None:
-        other = formats.describe_unreadable(head)
+        other = unread.describe(head)
         if other is None:
             raise ImageError(f"{name}: not a picture.")
-        raise ImageError(f"{name}: a {other} file, which cannot be read. Save it as PNG, TIFF or JPEG first.")
+        article = "an" if other[0] in "AEIOSX" and other != "SVG" else "a"
+        raise ImageError(
+            f"{name}: {article} {other} file, which cannot be read. Save it as PNG, TIFF or JPEG first."
+        )
     return kind
 
 
-def _open(data: bytes, kind: str, name: str, max_pixels: int, fail_on: str, page: int | None = None) -> Any:
+def _open(file: _Content, max_pixels: int, fail_on: str, page: int | None = None) -> Any:
     """Read the header only, and refuse what is too large while it has cost nothing."""
+    data, kind, name = file.data, file.kind, file.name
     if kind == "avif":
         # GLib would print its own complaint about an absurd size; for other formats libvips looks first.
         _refuse_large(*avif.announced_size(data), name, max_pixels)
@@ -296,13 +297,13 @@ def _open(data: bytes, kind: str, name: str, max_pixels: int, fail_on: str, page
     try:
         image = load(data, access="sequential", fail_on=fail_on, **options)
     except vips.Error as error:
-        raise _broken(data, name, kind, error) from error
+        raise _broken(file, error.detail) from error
     _refuse_large(image.width, image.height, name, max_pixels)
     size = image.width * image.height * image.bands * np.dtype(_DTYPES.get(image.format, np.float64)).itemsize
     require_room(_COPIES * size, name, "decode")
     primary = _field(image, "heif-primary", 0)
     if page is None and primary:
-        return _open(data, kind, name, max_pixels, fail_on, page=primary)
+        return _open(file, max_pixels, fail_on, page=primary)
     return image
 
 
@@ -314,18 +315,29 @@ def _refuse_large(width: int, height: int, name: str, max_pixels: int) -> None:
         )
 
 
-def _decode(image: Any, data: bytes, kind: str, name: str) -> Pixels:
-    """Decode every pixel, (H, W, bands) as stored."""
+def _decode(image: Any, file: _Content, fail_on: str) -> Pixels:
+    """Decode every pixel, (H, W, bands) as stored.
+
+    Decoders go on after errors that cost a tile or a row, whatever `fail_on` says: hence they are asked.
+    """
     if image.format not in _DTYPES:
         raise ImageError(
-            f"{name}: {image.format} samples are not supported. Save it with 8 or 16 bits a channel."
+            f"{file.name}: {image.format} samples are not supported. Save it with 8 or 16 bits a channel."
         )
     try:
         memory = image.write_to_memory()
     except libvips().Error as error:
-        raise _broken(data, name, kind, error) from error
+        raise _broken(file, error.detail) from error
+    if fail_on != "none":
+        _refuse_remarks(file)
     stored = np.frombuffer(memory, _DTYPES[image.format]).reshape(image.height, image.width, image.bands)
-    return avif.in_full_range(stored, data) if kind == "avif" else stored
+    return avif.in_full_range(stored, file.data) if file.kind == "avif" else stored
+
+
+def _refuse_remarks(file: _Content) -> None:
+    """Raise what the decoder complained of without giving up."""
+    if said := remarks():
+        raise _broken(file, said)
 
 
 def _with_photo_samples(stored: Pixels) -> tuple[Pixels, tuple[str, ...]]:
@@ -347,17 +359,16 @@ def _with_photo_samples(stored: Pixels) -> tuple[Pixels, tuple[str, ...]]:
     return scaled.astype(depth), (f"{what} are written as unsigned {8 * depth.itemsize}-bit ones",)
 
 
-def _broken(data: bytes, name: str, kind: str, error: Exception) -> ClearAirError:
-    if lacks_memory(getattr(error, "detail", "")):
-        return no_room(name, "decode")
-    lacking = any(sign in str(error) for sign in ("not configured", "not implemented"))
-    if kind == "tiff" and (what := tiff.unsupported(data, lacks_codec=lacking)):
-        return ImageError(f"{name}: {what} TIFF is not supported. Save it as a plain one first.")
-    return _DamageError(_damaged(name, kind, explain(error)))
-
-
-def _damaged(name: str, kind: str, why: str) -> str:
-    return f"{name}: the {kind.upper()} file is damaged or ends early{why}"
+def _broken(file: _Content, said: str) -> ClearAirError:
+    """The error that fits what a decoder said."""
+    if lacks_memory(said):
+        return no_room(file.name, "decode")
+    lacking = any(sign in said for sign in ("not configured", "not implemented"))
+    if file.kind == "tiff" and (what := tiff.unsupported(file.data, lacks_codec=lacking)):
+        return ImageError(f"{file.name}: {what} TIFF is not supported. Save it as a plain one first.")
+    if file.kind == "jpeg" and (what := unread.jpeg_kind(file.data)):
+        return ImageError(f"{file.name}: {what}, which is not read. Convert it to TIFF or PNG first.")
+    return _DamageError(f"{file.name}: the {file.kind.upper()} file is damaged or ends early{quote(said)}")
 
 
 def _read_metadata(data: bytes, kind: str, image: Any) -> Metadata:

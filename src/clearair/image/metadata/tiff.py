@@ -12,9 +12,10 @@ _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _COMPRESSION, _SUBFILE_TYPE, _DNG_VERSION = 259, 254, 50706
 _BITS, _PHOTOMETRIC, _PLANAR, _TILE_WIDTH, _SAMPLE_FORMAT = 258, 262, 284, 322, 339
 _LAB = (8, 9, 10)
+_YCBCR, _JPEG = 6, 7
 _UNREAD = {
     6: "old-style JPEG", 34661: "JBIG", 34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA", 34926: "Zstandard",
-    50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
+    34933: "PNG", 50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
 }  # fmt: skip
 """Compressions that a build of libvips may lack."""
 _XMP, _IPTC, _PHOTOSHOP, _ICC = 700, 33723, 34377, 34675
@@ -113,11 +114,13 @@ def unsupported(data: bytes, *, lacks_codec: bool) -> str | None:
     if 0 < bits <= 64 and bits not in (1, 2, 4, 8, 16, 32):
         return f"{bits}-bit"
     if lacks_codec:
-        return f"{_UNREAD.get(packing, 'strangely')}-compressed"
+        return f"{_UNREAD.get(packing, f'scheme-{packing}')}-compressed"
     if values(_PHOTOMETRIC, 2)[0] in _LAB and bits == 8:
         return "8-bit Lab"
     if values(_PLANAR, 1)[0] == 2 and _TILE_WIDTH in tags:
         return "planar tiled"
+    if values(_PHOTOMETRIC, 2)[0] == _YCBCR and packing != _JPEG and _TILE_WIDTH in tags:
+        return "tiled YCbCr"
     return None
 
 
