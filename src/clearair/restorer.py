@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from clearair.errors import OutOfMemoryError, OutputError, UsageError
 from clearair.files.adapters import Picture, as_photo, from_photo
-from clearair.files.batch import Watcher, run_plan
+from clearair.files.batch import run_plan
 from clearair.files.finding import Paths
 from clearair.files.history import USUAL_SUFFIX
 from clearair.files.outputs import format_named
 from clearair.files.planning import Plan, plan_batch
 from clearair.files.record import Record
 from clearair.files.saving import save, save_to
+from clearair.files.watcher import Watcher
 from clearair.image import DEFAULT_MAX_PIXELS, Photo, to_depth
 from clearair.memory import give_back
 from clearair.outcome import Outcome

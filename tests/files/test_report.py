@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from clearair.errors import OutputError, UsageError
-from clearair.files.batch import Watcher, run_plan
+from clearair.files.batch import run_plan
 from clearair.files.planning import plan_batch
 from clearair.files.report import read_report
+from clearair.files.watcher import Watcher
 from clearair.image import Photo, write_photo
 from clearair.outcome import Outcome
 

@@ -16,6 +16,7 @@ from clearair.files.outputs import Job, check_file, make_folder
 from clearair.files.planning import Plan
 from clearair.files.record import Record
 from clearair.files.saving import save
+from clearair.files.watcher import Watcher
 from clearair.image import (
     DEFAULT_MAX_PIXELS,
     Photo,
@@ -44,19 +45,6 @@ class Writing(TypedDict, total=False):
 
 
 _log = logging.getLogger(__name__)
-
-
-class Watcher:
-    """Is told how far a batch is; this one does nothing."""
-
-    def start(self, job: Job) -> None:
-        """The picture of this job is restored now."""
-
-    def tile(self, done: int, total: int) -> None:
-        """So many tiles of it are done."""
-
-    def finish(self, record: Record) -> None:
-        """What became of one more file; comes from the thread that wrote it, before the record is yielded."""
 
 
 def run_plan(

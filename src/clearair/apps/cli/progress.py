@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from clearair.apps.cli.lines import one_line
-from clearair.files.batch import Watcher
-from clearair.files.outputs import Job
-from clearair.files.record import Record
+from clearair.files.watcher import Watcher
+
+if TYPE_CHECKING:
+    from clearair.files.outputs import Job
+    from clearair.files.record import Record
 
 _INTERVAL = 0.1  # seconds between two redrawings
 
