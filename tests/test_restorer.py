@@ -370,3 +370,19 @@ def test_importing_the_package_loads_no_pytorch():
 def test_the_public_names_exist():
     for name in clearair.__all__:
         assert getattr(clearair, name) is not None
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_picture_without_colour_gets_none(dtype):
+    grey = skimage.data.camera()[:120, :150]
+    scale = np.iinfo(dtype).max // 255
+    picture = np.repeat(grey[..., None], 3, axis=2).astype(dtype) * dtype(scale)
+    restorer = make_restorer(lambda network: network.reconstruction.weight.normal_(std=0.1))
+    restored = restorer(picture, damage="noise").image
+    assert not np.array_equal(restored, picture)
+    np.testing.assert_array_equal(restored[..., 0], restored[..., 1])
+    np.testing.assert_array_equal(restored[..., 0], restored[..., 2])
+    coloured = picture.copy()
+    coloured[-1, -1, 0] += 1
+    restored = restorer(coloured, damage="noise").image
+    assert (restored[..., 0] != restored[..., 1]).any()

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Signs = Literal["contrast", "scene", "shadows"]
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -42,6 +44,10 @@ class Kind:
     done about the tone, and the one from which on everything is. New perceivers begin with it."""
     only_tone: bool = False
     """It changes the tone and nothing else."""
+    signs: Signs | None = None
+    """What a picture must show before this kind can be told from its absence (`perception.evidence`):
+    contrast that haze may have taken, a scene that something falls in front of, or shadows. None when any
+    picture shows it."""
     coarse: bool = False
     """It changes the mean colour of a place, not only its detail."""
     from_camera: bool = False
@@ -77,6 +83,7 @@ REGISTRY = (
         only_tone=True,
         may_show=("blur", "lowlight"),
         enlarged_share=0.2,
+        signs="contrast",
     ),
     Kind(
         "rain",
@@ -90,6 +97,7 @@ REGISTRY = (
         coarse=True,
         may_show=("blur", "lowlight", "haze", "raindrop"),
         real_share=0.12,
+        signs="scene",
     ),
     Kind(
         "raindrop",
@@ -102,6 +110,7 @@ REGISTRY = (
         steer=0.8,
         coarse=True,
         may_show=("blur", "lowlight", "haze", "rain"),
+        signs="scene",
     ),
     Kind(
         "snow",
@@ -113,6 +122,7 @@ REGISTRY = (
         tone=(0.8, 0.95),  # by its veil
         coarse=True,
         may_show=("blur", "lowlight", "haze"),
+        signs="scene",
     ),
     Kind(
         "blur",
@@ -136,6 +146,7 @@ REGISTRY = (
         real_share=0.6,
         held_out_every=8,
         enlarged_share=0.2,
+        signs="shadows",
     ),
 )
 """Every kind of damage, in the order of masks, logits and tables."""

@@ -266,6 +266,7 @@ class Restorer:
         """(H, W, 3) of the photo's type, restored in tiles of `side`, and whether any value differs."""
         pixels = photo.pixels
         width, height = photo.size
+        neutral = is_neutral(pixels)
         judgement = self.runtime.judge(pixels, percepts)
         tiling = plan_tiles(height, width, side)
         done = 0
@@ -276,6 +277,8 @@ class Restorer:
             restored = self.runtime.restore(damaged, percepts, judgement, window, keep_tone=keep_tone)
             if not np.isfinite(restored).all():
                 raise OutputError(f"{photo.name}: the network returned NaN or infinity; nothing is written.")
+            if neutral:  # a network draws faint colours, which a picture without any must not get
+                restored = restored.mean(axis=2, keepdims=True)
             done += 1
             if on_tile:
                 on_tile(done, len(tiling))
@@ -347,6 +350,12 @@ class Restorer:
             max_pixels=max_pixels,
             salvage=salvage,
         )
+
+
+def is_neutral(pixels: NDArray[Any]) -> bool:
+    """Whether all pixels (H, W, 3) are grey, whatever the file calls itself; read in strips."""
+    strips = (pixels[top : top + 256] for top in range(0, len(pixels), 256))
+    return all(np.array_equal(strip, np.broadcast_to(strip[..., :1], strip.shape)) for strip in strips)
 
 
 def _tile_side(tile: TileSide, device: str) -> int | None:

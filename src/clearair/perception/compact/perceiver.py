@@ -26,6 +26,7 @@ from clearair.perception.compact.recognition import Recognizer
 from clearair.perception.compact.views import far_size, near_grid
 from clearair.perception.compact.weights import load_perceiver, shipped_folder
 from clearair.perception.confidence import Caution
+from clearair.perception.evidence import BLOCK, PIXELS, evidence
 from clearair.perception.protocol import Identity, fingerprint
 from clearair.percepts import Floats, Guidance, Percepts
 
@@ -106,8 +107,13 @@ class CompactPerceiver:
     def percepts_of(self, image: NDArray[Any], sight: Sight) -> Percepts:
         """What is perceived in an image (H, W, 3) that was looked at."""
         features = None if self.recognizer is None else self.recognizer.features_of(image)
-        guidance, probabilities = self._guidance(sight, features, (image.shape[0], image.shape[1]))
-        local = self.eyes.kind_logits(guidance.local_degradation[0]).sigmoid()
+        reduced = far_view_of(image, PIXELS, BLOCK)[0].permute(1, 2, 0).numpy()
+        sample = sample_of(image)[0].permute(1, 2, 0).numpy()
+        evident = torch.from_numpy(evidence(self.config.kinds, reduced, sample))  # (K,)
+        evident = evident.to(sight.degradation.device)
+        size = (image.shape[0], image.shape[1])
+        guidance, probabilities = self._guidance(sight, features, size, evident)
+        local = evident * self.eyes.kind_logits(guidance.local_degradation[0]).sigmoid()  # (N, K)
         arrays = to_arrays(guidance)
         labels = enlarged(arrays.labels[0], (image.shape[0], image.shape[1]))
         return Percepts(
@@ -190,11 +196,16 @@ class CompactPerceiver:
         return self.eyes.see(far.to(device), near.to(device), grid, sample_of(image).to(device))
 
     def _guidance(
-        self, sight: Sight, features: Tensor | None, image_size: tuple[int, int]
+        self,
+        sight: Sight,
+        features: Tensor | None,
+        image_size: tuple[int, int],
+        evident: Tensor | float = 1.0,
     ) -> tuple[Guidance, Tensor]:
         """With the probabilities (B, K) of the kinds; the label map is as large as the far view.
 
-        `features` are the recognizer's, None without one.
+        `features` are the recognizer's, None without one. `evident` (K,) in [0, 1] says how far each kind can
+        be told from its absence.
         """
         count = self.config.region_count
         size = far_size(*image_size, self.config.far_pixels)
@@ -204,10 +215,10 @@ class CompactPerceiver:
         local = pooled_by_region(sight, labels, count)
         degradation = sight.degradation
         told = self.eyes.picture_kind_logits(sight).float()
-        probabilities = told.sigmoid()
+        probabilities = evident * told.sigmoid()
         if self.recognizer is not None and features is not None:
             clues = torch.cat([features, picture_clues(sight).float()], dim=1)
-            seen = self.recognizer(clues, told).sigmoid()
+            seen = evident * self.recognizer(clues, told).sigmoid()
             missed = self.recognizer.steer * (seen - probabilities).clamp_min(0)
             degradation, local = (self.recognizer.moved(own, missed) for own in (degradation, local))
             probabilities = seen
