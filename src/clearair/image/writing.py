@@ -160,8 +160,8 @@ def refuse_unfit(photo: Photo, format: str, name: str) -> None:
     if colours and colours.unsayable and not photo.metadata.icc and format != photo.format:
         limited = colours.cicp is not None and not colours.cicp[3]
         if limited or format not in _WITH_CICP:
-            ways = f"--format {photo.format}" if limited else "--format png or avif"
-            raise OutputError(f"{name}: {format} cannot state its {colours.unsayable}; use {ways}.")
+            ways = photo.format if limited else "png or avif"
+            raise OutputError(f"{name}: {format} cannot state its {colours.unsayable}; write it as {ways}.")
     if not FORMATS[format].alpha and _is_translucent(photo):
         raise OutputError(f"{name}: {format} cannot hold the picture's transparency; write it as png.")
 
