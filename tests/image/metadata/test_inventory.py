@@ -117,6 +117,16 @@ def test_other_data_behind_the_picture_are_counted(saved, progressive):
     assert read_photo(saved("webp") + b"FOTOSTATION").left_out == ("11 bytes of other data",)
 
 
+@pytest.mark.parametrize("kind", ["png", "tiff", "webp", "avif", "gif"])
+def test_further_frames_and_pages_are_counted(saved, coffee, kind):
+    others = [Image.fromarray(coffee[::-1]), Image.fromarray(coffee)]
+    content = saved(kind, save_all=True, append_images=others)
+    photo = read_photo(content)
+    name = "2 of 3 pages" if kind == "tiff" else "2 of 3 frames"
+    assert holdings(photo).left_out == (name,)
+    assert "only the first of 3" in photo.notes[0]
+
+
 # Segments of a JPEG
 
 
