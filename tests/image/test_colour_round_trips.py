@@ -77,6 +77,7 @@ SOURCES = {
     "gAMA 1.0": lambda: with_chunk(plain_png(), b"gAMA", (100_000).to_bytes(4, "big")),
     "gAMA 2.2": lambda: with_chunk(plain_png(np.uint8), b"gAMA", (45_455).to_bytes(4, "big")),
     "cHRM": lambda: with_chunk(plain_png(), b"cHRM", struct.pack(">8I", *CHROMATICITIES)),
+    "grey gAMA": lambda: with_chunk(saved("png", gradients()[..., 0].copy()), b"gAMA", b"\0\0\xb1\x8f"),
     "none": plain_png,
 }
 

@@ -227,7 +227,7 @@ def _read_bmp(file: _Content, max_pixels: int) -> Photo:
         format="bmp",
         name=file.name,
         path=file.path,
-        metadata=Metadata(density=header.density),
+        metadata=Metadata(icc=bmp.embedded_profile(file.data), density=header.density),
     )
 
 
