@@ -15,6 +15,7 @@ from PIL import Image, ImageCms
 
 from clearair.errors import OutputError
 from clearair.image import FORMATS, Metadata, Photo, encode_photo, losses, read_photo
+from clearair.image.metadata import avif
 from clearair.image.metadata.colours import Colours
 
 WRITABLE = [name for name, each in FORMATS.items() if each.writable]
@@ -162,6 +163,14 @@ def test_hdr_goes_into_avif_and_back_with_its_meaning(pq):
     assert np.abs(read_photo(content).pixels.astype(float) - pq.pixels).mean() / 257 < 1
     assert np.abs(np.asarray(Image.open(io.BytesIO(content))) - pq.pixels / 257).mean() < 1.5
     assert png_chunk(encode_photo(read_photo(content), "png"), b"cICP") == b"\x09\x10\0\1"
+
+
+def test_an_avif_of_an_unknown_layout_is_not_given_code_points(pq):
+    content = encode_photo(Photo(pq.pixels, bits=16), "avif")
+    assert avif.with_nclx(content, 9, 16).endswith(content[content.index(b"mdat") :])
+    for sign in (b"iloc", b"ipma"):
+        assert avif.with_nclx(content.replace(sign + bytes(4), sign + b"\1\0\0\0"), 9, 16) is None
+    assert avif.with_nclx(content[:60], 9, 16) is None
 
 
 def test_an_avif_keeps_code_points_exif_and_transparency_together(pq):

@@ -361,7 +361,10 @@ def _encode(pixels: Pixels, photo: Photo, kind: str, metadata: Metadata, quality
         return webp.with_extras(data, metadata.extras, (image.width, image.height))
     data = _encode_avif(image, photo, metadata, quality)
     if metadata.colours and metadata.colours.cicp:
-        data = avif.with_nclx(data, *metadata.colours.cicp[:2])
+        stated = avif.with_nclx(data, *metadata.colours.cicp[:2])
+        if stated is None and not (metadata.icc or metadata.colours.is_srgb):
+            raise OutputError(f"{photo.name}: its colours cannot be stated in this AVIF; write it as png.")
+        data = stated or data
     return avif.with_exif(data, metadata.exif) if metadata.exif else data
 
 
