@@ -144,7 +144,9 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
         tags |= directories.read_directory(block).tags if name == _TAGS else {}
     if directories.ORIENTATION in tags:  # readers refuse a file whose orientation makes no sense
         tags[directories.ORIENTATION] = Tag.short(metadata.orientation)
-    if metadata.density:
+    if not metadata.density:
+        tags |= {number: tag for number, tag in described.tags.items() if number in _RESOLUTION}
+    else:
         # libvips reads single precision, which would make 300.000002 of 300.
         across, down = (round(value * 25.4, 4) for value in metadata.density)
         tags |= {_X_RESOLUTION: Tag.rational(across), _Y_RESOLUTION: Tag.rational(down)}
