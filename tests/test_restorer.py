@@ -208,6 +208,17 @@ def test_a_file_gives_an_array_of_its_depth_and_can_be_saved(identity, picture, 
     np.testing.assert_array_equal(read_photo(tmp_path / "better.png").pixels, result.image)
 
 
+def test_a_result_is_saved_with_the_quality_asked_for(identity, picture, tmp_path):
+    result = identity(picture)
+    result.save(tmp_path / "a.jpg", quality=40)
+    assert read_photo(tmp_path / "a.jpg").quality == 40
+    write_photo(Photo(picture), tmp_path / "b.png")
+    many = identity.restore_many([tmp_path / "b.png"], tmp_path, format="jpeg", quality={"jpeg": 55})
+    assert [read_photo(record.output).quality for record in many] == [55]
+    with pytest.raises(UsageError, match="quality"):
+        identity.restore_many([tmp_path / "a.jpg"], tmp_path / "out", quality=0)
+
+
 def test_nan_from_the_network_is_an_error_and_never_a_picture(picture, tmp_path):
     def spoil(network):
         network.reconstruction.weight.fill_(float("nan"))

@@ -25,7 +25,7 @@ from clearair.files.planning import Plan, plan_batch
 from clearair.files.record import Record
 from clearair.files.saving import save, save_to
 from clearair.files.watcher import Watcher
-from clearair.image import DEFAULT_MAX_PIXELS, Photo, to_depth
+from clearair.image import DEFAULT_MAX_PIXELS, Photo, Quality, check_quality, to_depth
 from clearair.memory import give_back
 from clearair.outcome import Outcome
 from clearair.perception.protocol import Perceiver
@@ -80,18 +80,28 @@ class Result:
         format: str | None = None,
         overwrite: bool = False,
         strip_metadata: bool = False,
+        quality: Quality | None = None,
         preserve_times: bool = False,
     ) -> tuple[str, ...]:
         """Write a file, or to an open binary one, with the input's metadata; return remarks on it.
 
         `format` is by default that of target's suffix, for an open file that of the input. What was left as
-        it is, in its own format, is a copy of the input. Raises ExistsError when there is such a file and
-        `overwrite` is false, OutputError when it cannot be written or its format cannot hold the picture.
+        it is, in its own format, is a copy of the input. `quality` is 1 to 100, of a JPEG, WebP or AVIF.
+        Raises ExistsError when there is such a file and `overwrite` is false, OutputError when it cannot be
+        written or its format cannot hold the picture, UsageError for a quality that makes no sense.
         """
+        check_quality(quality)
         changed = self.outcome.changed is not False
         kind = None if format is None else format_named(format)
         if not isinstance(target, str | os.PathLike):
-            return save_to(self.photo, target, changed=changed, format=kind, strip_metadata=strip_metadata)
+            return save_to(
+                self.photo,
+                target,
+                changed=changed,
+                format=kind,
+                strip_metadata=strip_metadata,
+                quality=quality,
+            )
         return save(
             self.photo,
             Path(target),
@@ -99,6 +109,7 @@ class Result:
             format=kind,
             overwrite=overwrite,
             strip_metadata=strip_metadata,
+            quality=quality,
             preserve_times=preserve_times,
         )
 
@@ -305,6 +316,7 @@ class Restorer:
         overwrite: bool = False,
         resume: bool = False,
         strip_metadata: bool = False,
+        quality: Quality | None = None,
         preserve_times: bool = False,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         salvage: bool = False,
@@ -316,11 +328,13 @@ class Restorer:
         Without `out_dir` results go beside their inputs as `*.restored.*`, or with another `suffix`. An
         output that exists is an error, with `overwrite` replaced, with `resume` skipped. A damaged file is
         an error, unless `salvage` takes what can be decoded of it. `damage`, `strength` and `keep_tone` are
-        those of a call. `report` is a JSON file for the records. `paths` may be a plan made by `plan_batch`,
+        those of a call. `quality`, 1 to 100, is that of lossy files, one for all or by format, such as
+        {"jpeg": 85}. `report` is a JSON file for the records. `paths` may be a plan made by `plan_batch`,
         which has `out_dir`, `suffix`, `format`, `overwrite`, `resume` and `report` already. Raises
         UsageError when there is nothing to do, at once and not at the first record.
         """
         _check_strength(strength)
+        check_quality(quality)
         self.check_damage(damage)
         plan = paths
         if not isinstance(plan, Plan):
@@ -346,6 +360,7 @@ class Restorer:
             process,
             watcher=told,
             strip_metadata=strip_metadata,
+            quality=quality,
             preserve_times=preserve_times,
             max_pixels=max_pixels,
             salvage=salvage,

@@ -72,6 +72,22 @@ def test_a_photo_is_restored_beside_itself_and_reported(folder, model):
     assert record["found"]["degradations"]
 
 
+def test_the_quality_is_that_asked_for_and_what_goes_is_said(folder, model):
+    (folder / "photo.jpg").write_bytes((folder / "photo.jpg").read_bytes() * 2)
+    options = ["--model", model, "--jpeg-quality", "40"]
+    done = run("restore", "photo.jpg", *options, "--report", "r.json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert b"photo.jpg: left out: a further picture\n" in done.stderr
+    assert read_photo(folder / "photo.restored.jpg").quality == 40
+    (record,) = json.loads((folder / "r.json").read_text())
+    assert record["left_out"] == ["a further picture"]
+    done = run("restore", "-", *options, cwd=folder, input=(folder / "photo.jpg").read_bytes())
+    assert read_photo(done.stdout).quality == 40
+    assert b"left out: a further picture" in done.stderr
+    done = run("restore", "photo.jpg", "--jpeg-quality", "101", cwd=folder)
+    assert done.returncode == 2
+
+
 def test_a_report_may_lie_in_the_folder_that_the_results_make(folder, model):
     (folder / "photo.jpg").write_bytes(b"")  # so that no result makes it
     options = ["-o", "out", "--report", "out/report.json", "--model", model]

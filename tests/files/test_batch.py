@@ -48,6 +48,29 @@ def test_every_file_is_restored_and_recorded_in_order(folder):
     assert (written["schema_version"], written["status"]) == (2, "restored")
 
 
+def test_what_is_left_out_is_recorded(folder):
+    (folder / "sub" / "a.jpg").unlink()
+    content = (folder / "a.jpg").read_bytes()
+    comment = b"\xff\xfe\0\x08at sea"
+    (folder / "a.jpg").write_bytes(content[:2] + comment + content[2:] + content)
+    jobs = plan_outputs(find_images([folder / "a.jpg"]), folder / "out")
+    (record,) = run(jobs, negative)
+    assert record.left_out == ("a further picture",)
+    assert record.notes == ("left out: a further picture",)
+    jobs = plan_outputs(find_images([folder / "a.jpg"]), folder / "out", format="png")
+    (record,) = run(jobs, negative)
+    assert json.loads(json.dumps(record.to_dict()))["left_out"] == ["a further picture", "comment"]
+    assert record.notes[1] == "left out, as png has no place for it: comment"
+
+
+def test_the_quality_of_lossy_files_is_that_asked_for(folder):
+    for quality in (40, {"jpeg": 40, "webp": 9}):
+        restored(folder, overwrite=True, quality=quality)
+        assert read_photo(folder / "a.restored.jpg").quality == 40
+    with pytest.raises(UsageError, match="from 1 to 100"):
+        restored(folder, overwrite=True, quality=101)
+
+
 def test_the_tree_is_kept_below_the_output_folder(folder, tmp_path):
     out = tmp_path / "new" / "out"
     records = list(run(plan_outputs(find_images([folder], out=out), out), negative))

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 import pyvips
-from PIL import Image
+from PIL import Image, ImageCms
 from skimage import data
 
 from clearair.errors import ImageError
@@ -72,3 +72,15 @@ def test_a_bitmap_keeps_its_transparency_and_becomes_png():
 def test_a_bitmap_that_cannot_be_read_is_named(content, message):
     with pytest.raises(ImageError, match=message):
         read_photo(content)
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+def test_the_profile_in_a_bitmap_is_kept(cut):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    rows = bytes(range(48))
+    header = struct.pack("<IiiHHIIiiII", 124, 4, 4, 1, 24, 0, 48, 0, 0, 0, 0) + bytes(16) + b"DEBM"
+    header = header.ljust(112, b"\0") + struct.pack("<III", 124 + 48, len(profile), 0)
+    content = struct.pack("<2sIHHI", b"BM", 0, 0, 0, 14 + 124) + header + rows + profile
+    photo = read_photo(content[: len(content) - cut])
+    assert photo.metadata.icc == (None if cut else profile)
+    assert read_photo(encode_photo(photo)).metadata.icc == photo.metadata.icc

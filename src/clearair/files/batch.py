@@ -21,8 +21,10 @@ from clearair.image import (
     DEFAULT_MAX_PIXELS,
     Photo,
     Quality,
+    check_quality,
     exists,
     format_of_suffix,
+    holdings,
     read_photo,
     refuse_unfit,
 )
@@ -39,7 +41,7 @@ class Writing(TypedDict, total=False):
     strip_metadata: bool
     """Drop EXIF and XMP."""
     quality: Quality | None
-    """Of lossy formats, 1 to 100."""
+    """Of lossy formats, 1 to 100, one for all or by format."""
     preserve_times: bool
     """Give results the time of modification of their inputs; what is left alone has it in any case."""
 
@@ -109,6 +111,7 @@ def run(
     at once, from the thread that wrote. `on_start` is called before `process`. When the iteration is broken
     off, a write under way is finished. What finds no memory beside other work is tried once more after it.
     """
+    check_quality(writing.get("quality"))
     if overwrite and resume:
         raise UsageError(
             "overwrite=True and resume=True contradict each other: redo what is there, or skip it?"
@@ -154,6 +157,7 @@ class _Step:
     percepts: dict[str, Any] = field(default_factory=dict)
     outcome: Outcome | None = None
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     error: str | None = None
     skipped: bool = False
     written: bool = False
@@ -179,6 +183,7 @@ class _Step:
             error=self.error,
             skipped=self.skipped,
             notes=self.notes,
+            left_out=self.left_out,
         )
 
 
@@ -301,4 +306,8 @@ def _write(step: _Step, overwrite: bool, resume: bool, writing: Writing) -> None
             raise
         step.skip()  # another run was faster
         return
+    if step.notes:  # a copy has none, and everything that is left out is in them
+        kind = format_of_suffix(target) or step.photo.format
+        strip = writing.get("strip_metadata", False)
+        step.left_out = holdings(step.photo, kind, strip_metadata=strip).left_out
     step.photo, step.written = None, True

@@ -49,6 +49,8 @@ class Record:
     """Whether the run was broken off before its turn."""
     notes: tuple[str, ...] = ()
     """What was converted or left out on the way."""
+    left_out: tuple[str, ...] = ()
+    """What the input holds beside its pixels and the output does not, such as "video (motion photo)"."""
 
     @property
     def found(self) -> dict[str, float]:
@@ -81,6 +83,7 @@ class Record:
             "error": self.error,
             "skipped": self.skipped,
             "notes": list(self.notes),
+            "left_out": list(self.left_out),
         }
 
 

@@ -60,6 +60,7 @@ def save_to(
     changed: bool = True,
     format: str | None = None,
     strip_metadata: bool = False,
+    quality: Quality | None = None,
 ) -> tuple[str, ...]:
     """Write `photo` to an open binary file, as `save` does, by default in the format it came in.
 
@@ -67,7 +68,7 @@ def save_to(
     """
     kind = format or output_format(photo.format)
     own = None if changed or strip_metadata else own_bytes(photo, kind)
-    data = encode_photo(photo, kind, strip_metadata=strip_metadata) if own is None else own
+    data = own or encode_photo(photo, kind, strip_metadata=strip_metadata, quality=quality)
     try:
         file.write(data)
     except (AttributeError, TypeError, ValueError) as error:  # no file, a text file, a closed one

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
 
-_FILE_HEADER, _CORE, _INFO = 14, 12, 40
+_FILE_HEADER, _CORE, _INFO, _V5 = 14, 12, 40, 124
+_EMBEDDED = b"DEBM"  # "MBED" as a number
 _PLAIN, _MASKED, _MASKED_ALPHA = 0, 3, 6
 _PACKINGS = {1: "run-length packed", 2: "run-length packed", 4: "JPEG-compressed", 5: "PNG-compressed"}
 _MASKS = {16: (0x7C00, 0x03E0, 0x001F, 0), 24: (0, 0, 0, 0), 32: (0xFF0000, 0xFF00, 0xFF, 0)}
@@ -47,6 +48,16 @@ class Header:
     def stride(self) -> int:
         """Bytes a row, a multiple of four."""
         return (self.width * self.bits + 31) // 32 * 4
+
+
+def embedded_profile(data: bytes) -> bytes | None:
+    """Return the colour profile in a file with a BITMAPV5HEADER, or None."""
+    (size,) = struct.unpack_from("<I", data, _FILE_HEADER) if len(data) >= _FILE_HEADER + 4 else (0,)
+    if size < _V5 or len(data) < _FILE_HEADER + _V5 or data[70:74] != _EMBEDDED:
+        return None
+    offset, length = struct.unpack_from("<II", data, 126)
+    profile = data[_FILE_HEADER + offset : _FILE_HEADER + offset + length]
+    return profile if length and len(profile) == length else None
 
 
 def read_header(data: bytes) -> Header | None:

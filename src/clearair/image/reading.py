@@ -184,6 +184,8 @@ def _read(file: _Content, max_pixels: int, fail_on: str) -> Photo:
     metadata = _read_metadata(data, kind, image)
     left_out = inventory.unkept(data, kind, metadata)
     notes = (*_notes(data, kind, image), *((f"left out: {', '.join(left_out)}",) if left_out else ()))
+    if (frames := _count_frames(data, kind, image)) > 1:
+        left_out = (f"{frames - 1} of {frames} {_frames_of(kind)}", *left_out)
     image, metadata, colour_notes = _in_rgb(image, metadata, name)
     stored, sample_notes = _with_photo_samples(_decode(image, file, fail_on))
     colour, alpha, value_range = _split(stored, name)
@@ -225,7 +227,7 @@ def _read_bmp(file: _Content, max_pixels: int) -> Photo:
         format="bmp",
         name=file.name,
         path=file.path,
-        metadata=Metadata(density=header.density),
+        metadata=Metadata(icc=bmp.embedded_profile(file.data), density=header.density),
     )
 
 
@@ -429,17 +431,23 @@ def _split(stored: Pixels, name: str) -> tuple[Pixels, Pixels | None, tuple[floa
 def _notes(data: bytes, kind: str, image: Any) -> tuple[str, ...]:
     """Say what is left out or stored differently."""
     notes: list[str] = []
-    count = {"png": png.count_frames, "avif": avif.count_frames}.get(kind)
-    frames = count(data) if count else int(_field(image, "n-pages", 1))
-    if frames > 1:
-        what = "pages" if kind == "tiff" else "frames"
-        notes.append(f"only the first of {frames} {what} is restored; the others are left out")
+    if (frames := _count_frames(data, kind, image)) > 1:
+        notes.append(f"only the first of {frames} {_frames_of(kind)} is restored; the others are left out")
     bits = int(_field(image, "bits-per-sample", 8))
     if _field(image, "palette", 0) or (kind == "gif"):
         notes.append("palette colours are written as RGB")
     elif bits < 8 and image.format == "uchar":
         notes.append(f"{bits}-bit values are written as 8-bit")
     return tuple(notes)
+
+
+def _count_frames(data: bytes, kind: str, image: Any) -> int:
+    count = {"png": png.count_frames, "avif": avif.count_frames}.get(kind)
+    return count(data) if count else int(_field(image, "n-pages", 1))
+
+
+def _frames_of(kind: str) -> str:
+    return "pages" if kind == "tiff" else "frames"
 
 
 def _range_notes(value_range: tuple[float, float]) -> tuple[str, ...]:

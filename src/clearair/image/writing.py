@@ -160,8 +160,8 @@ def refuse_unfit(photo: Photo, format: str, name: str) -> None:
     if colours and colours.unsayable and not photo.metadata.icc and format != photo.format:
         limited = colours.cicp is not None and not colours.cicp[3]
         if limited or format not in _WITH_CICP:
-            ways = f"--format {photo.format}" if limited else "--format png or avif"
-            raise OutputError(f"{name}: {format} cannot state its {colours.unsayable}; use {ways}.")
+            ways = photo.format if limited else "png or avif"
+            raise OutputError(f"{name}: {format} cannot state its {colours.unsayable}; write it as {ways}.")
     if not FORMATS[format].alpha and _is_translucent(photo):
         raise OutputError(f"{name}: {format} cannot hold the picture's transparency; write it as png.")
 
@@ -361,7 +361,10 @@ def _encode(pixels: Pixels, photo: Photo, kind: str, metadata: Metadata, quality
         return webp.with_extras(data, metadata.extras, (image.width, image.height))
     data = _encode_avif(image, photo, metadata, quality)
     if metadata.colours and metadata.colours.cicp:
-        data = avif.with_nclx(data, *metadata.colours.cicp[:2])
+        stated = avif.with_nclx(data, *metadata.colours.cicp[:2])
+        if stated is None and not (metadata.icc or metadata.colours.is_srgb):
+            raise OutputError(f"{photo.name}: its colours cannot be stated in this AVIF; write it as png.")
+        data = stated or data
     return avif.with_exif(data, metadata.exif) if metadata.exif else data
 
 

@@ -13,6 +13,7 @@ from clearair.image.metadata.directories import (
     EXIF_IFD,
     Directory,
     Tag,
+    build_block,
     read_directory,
     replace_first_directory,
 )
@@ -101,6 +102,16 @@ def test_libvips_takes_the_preview_in_a_camera_raw_file_for_the_picture(saved, t
     assert pyvips.Image.new_from_buffer(content, "").avg() > 0
     with pytest.raises(ImageError, match="camera raw"):
         read_photo(content)
+
+
+def test_a_resolution_that_only_exif_states_is_kept(coffee):
+    block = build_block(
+        Directory(
+            {282: Tag.rational(72), 283: Tag.rational(72), 296: Tag.short(2), 271: Tag.opaque(b"M\0", kind=2)}
+        )
+    )
+    written = encode_photo(Photo(coffee, format="jpeg", metadata=Metadata(exif=block)), "tiff")
+    assert Image.open(io.BytesIO(written)).info["dpi"] == (72, 72)
 
 
 def test_an_orientation_without_sense_is_written_as_upright(coffee):

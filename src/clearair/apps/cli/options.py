@@ -65,6 +65,33 @@ def salvage_option(command: Command) -> Command:
     )(command)
 
 
+_QUALITY = "clearair.quality"
+_LOSSY = {"jpeg": "their own, at least 90; else 95", "webp": "98", "avif": "90"}
+"""Formats that are coded with loss, and the library's own quality of each."""
+
+
+def quality_options(command: Command) -> Command:
+    """--jpeg-quality and its like, read by `chosen_quality`."""
+    for kind, default in reversed(_LOSSY.items()):
+        option = click.option(
+            f"--{kind}-quality",
+            type=click.IntRange(1, 100),
+            metavar="N",
+            expose_value=False,
+            callback=lambda ctx, _, value, kind=kind: ctx.meta.setdefault(_QUALITY, {}).update(
+                {} if value is None else {kind: value}
+            ),
+            help=f"Quality of {kind.upper()} files that are written, 1 to 100.  [default: {default}]",
+        )
+        command = option(command)
+    return command
+
+
+def chosen_quality() -> dict[str, int]:
+    """What the options of the running command say of the quality of written files, by format."""
+    return dict(click.get_current_context().meta.get(_QUALITY, {}))
+
+
 DEQA_PRECISIONS = ("fp32", "bf16", "fp16", "int8", "nf4")
 """Those that DeQA-Score can be loaded in, repeated here for the same reason."""
 

@@ -15,10 +15,12 @@ import click
 from clearair.apps.cli.lines import say_error, say_to_whoever_reads
 from clearair.apps.cli.options import (
     chosen_perceiver,
+    chosen_quality,
     device_option,
     max_pixels_option,
     model_option,
     perceiver_options,
+    quality_options,
     salvage_option,
 )
 from clearair.errors import ImageError, UsageError
@@ -98,6 +100,7 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
 @click.option("--resume", is_flag=True, help="Skip outputs that exist.")
 @click.option("--preserve-times", is_flag=True, help="Give results the modification time of their inputs.")
 @click.option("--strip-metadata", is_flag=True, help="Keep the colour profile, drop EXIF and XMP.")
+@quality_options
 @perceiver_options
 @max_pixels_option
 @salvage_option
@@ -165,6 +168,7 @@ def restore(
         for remark in plan.remarks:
             say_to_whoever_reads(f"clearair: {remark}", err=True)
     wish |= {"strip_metadata": strip_metadata, "preserve_times": preserve_times}
+    wish["quality"] = chosen_quality()
     ctx.exit(_restore_batch(load, plan, wish, quiet))
 
 
@@ -257,7 +261,9 @@ def _restore_stream(
     photo = read_photo(_read_standard_input() if source is None else source, **limits)
     refuse_unfit(photo, kind or output_format(photo.format), photo.name)
     result = restorer(photo, **wish)
-    notes = result.save(sys.stdout.buffer, format=kind, strip_metadata=strip_metadata)
+    notes = result.save(
+        sys.stdout.buffer, format=kind, strip_metadata=strip_metadata, quality=chosen_quality()
+    )
     sys.stdout.buffer.flush()  # where nobody reads, this ends the run, and nothing was done
     if not quiet:
         _remark(photo.name, notes)

@@ -95,48 +95,59 @@ def unkept(data: bytes) -> tuple[str, ...]:
     return tuple(names)
 
 
-def with_nclx(data: bytes, primaries: int, transfer: int) -> bytes:
+def with_nclx(data: bytes, primaries: int, transfer: int) -> bytes | None:
     """Return the AVIF file `data`, as libheif writes it, with the meaning of its colours by H.273.
 
-    A `colr` property is added to those of the first picture; what stands behind moves.
+    A `colr` property is added to those of the first picture; what stands behind moves. None for a file whose
+    tables have other widths than libheif gives them.
     """
     meta = boxes.meta(data)
     containers = {kind: (start, end) for kind, start, end in boxes.children(data, meta, "iprp")}
     defined = boxes.children(data, meta, "iprp", "ipco")
-    edited = bytearray(data)
     for kind, at, _ in defined:
         if kind == "colr" and data[at : at + 4] == b"nclx":
-            struct.pack_into(">HH", edited, at + 4, primaries, transfer)
-            return bytes(edited)
-    start, end = containers["ipco"]
-    used, _ = containers["ipma"]
-    if data[used : used + 4] != bytes(4):
-        raise ValueError("expected an AVIF file of libheif")
+            return data[: at + 4] + struct.pack(">HH", primaries, transfer) + data[at + 8 :]
+    if not {"ipco", "ipma"} <= set(containers):
+        return None
+    (start, end), (used, _) = containers["ipco"], containers["ipma"]
+    first = _first_association(data, used)
     # libheif codes by the matrix of BT.601 and in full range.
     box = struct.pack(">I4s4sHHHB", 19, b"colr", b"nclx", primaries, transfer, 6, 0x80)
     more = len(box) + 1
-    _move_items(edited, meta, more)
+    edited = bytearray(data)
+    if first is None or not _move_items(edited, meta, more):
+        return None
     for at, growth in ((meta[0] - 12, more), (start - 16, more), (start - 8, len(box)), (used - 8, 1)):
         (size,) = struct.unpack_from(">I", data, at)
         struct.pack_into(">I", edited, at, size + growth)
-    at = used + 8
-    while data[at : at + 2] != boxes.primary(data).to_bytes(2, "big"):
-        at += 3 + data[at + 2]
-    edited[at + 2] += 1
-    edited.insert(at + 3 + data[at + 2], len(defined) + 1)
+    edited[first] += 1
+    edited.insert(first + 1 + data[first], len(defined) + 1)
     edited[end:end] = box
     return bytes(edited)
 
 
-def _move_items(edited: bytearray, meta: tuple[int, int], by: int) -> None:
-    """Tell `iloc` that what it points to has moved."""
-    places = edited.index(b"iloc", *meta) + 4
+def _first_association(data: bytes, at: int) -> int | None:
+    """Where the `ipma` box with its content at `at` counts the properties of the first picture."""
+    if data[at : at + 4] != bytes(4):  # version 0; items have two bytes, properties one
+        return None
+    place = at + 8
+    for _ in range(int.from_bytes(data[at + 4 : at + 8], "big")):
+        if data[place : place + 2] == boxes.primary(data).to_bytes(2, "big"):
+            return place + 2
+        place += 3 + data[place + 2]
+    return None
+
+
+def _move_items(edited: bytearray, meta: tuple[int, int], by: int) -> bool:
+    """Tell `iloc` that what it points to has moved, and return whether it could be told."""
+    places = edited.find(b"iloc", *meta) + 4
     if edited[places : places + 6] != _ILOC:
-        raise ValueError("expected an AVIF file of libheif")
+        return False
     for number in range(int.from_bytes(edited[places + 6 : places + 8], "big")):
         at = places + 8 + 18 * number + 4
         (base,) = struct.unpack_from(">I", edited, at)
         struct.pack_into(">I", edited, at, base + by)
+    return True
 
 
 def with_exif(data: bytes, exif: bytes) -> bytes:

@@ -40,7 +40,7 @@ def children(data: bytes, place: tuple[int, int], *path: str) -> list[tuple[str,
 def primary(data: bytes) -> int:
     """The number of the first picture's item."""
     for kind, start, end in boxes(data, *meta(data)):
-        if kind == "pitm":
+        if kind == "pitm" and start < end:
             return int.from_bytes(data[start + 4 : min(start + (6 if data[start] == 0 else 8), end)], "big")
     return 0
 
@@ -49,9 +49,9 @@ def item_kinds(data: bytes) -> dict[int, bytes]:
     """The type of each item by its number."""
     kinds: dict[int, bytes] = {}
     for kind, start, end in boxes(data, *meta(data)):
-        if kind == "iinf":
-            for _, at, _ in boxes(data, start + (6 if data[start] == 0 else 8), end):
-                wide = 4 if data[at] == 3 else 2
+        if kind == "iinf" and start < end:
+            for _, at, to in boxes(data, start + (6 if data[start] == 0 else 8), end):
+                wide = 4 if data[at:to][:1] == b"\3" else 2
                 number = int.from_bytes(data[at + 4 : at + 4 + wide], "big")
                 kinds[number] = data[at + 6 + wide : at + 10 + wide]
     return kinds

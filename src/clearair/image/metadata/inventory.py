@@ -73,7 +73,7 @@ def _named_extras(metadata: Metadata, source: str) -> list[str]:
     if source not in _CONTAINERS:
         return []
     called = _CONTAINERS[source].called
-    return [name for name in (called(*extra) for extra in metadata.extras) if name]
+    return [name for extra in metadata.extras for name in called(*extra)]
 
 
 def _exif_has_resolution(metadata: Metadata) -> bool:

@@ -17,6 +17,7 @@ _ICC = b"ICC_PROFILE\0"
 _MPF = b"MPF\0"
 _GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
 _RESOURCES = b"Photoshop 3.0\0"
+_ASPECT = "aspect"
 _SEGMENT_ROOM = 65533
 _SOS, _EOI, _COM, _APP0, _APP1, _APP2, _APP11, _APP13, _APP14 = (
     0xDA, 0xD9, 0xFE, 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEE,
@@ -42,6 +43,8 @@ def completed(metadata: Metadata, data: bytes) -> Metadata:
     for marker, body in _segments(data):
         if marker == _APP0 and body.startswith(b"JFIF\0"):
             density = _density(body)
+            if density is None and body[8:10] != body[10:12]:
+                extras.append((_ASPECT, body[7:12]))
         elif marker == _APP1 and body.startswith(_XMP):
             packet = packet or body[len(_XMP) :]
         elif marker == _APP2 and body.startswith(_ICC) and len(body) > 14:
@@ -107,13 +110,19 @@ def _brightness_steps(data: bytes) -> bytes | None:
     return None
 
 
-def called(name: str, body: bytes) -> str:
+def called(name: str, body: bytes) -> tuple[str, ...]:
     """What people call a piece of `extras`; empty for one that other fields of `Metadata` hold too."""
+    if name == f"{_APP13:02x}" and body.startswith(_RESOURCES):
+        return ()
+    return (_name_of(name, body),)
+
+
+def _name_of(name: str, body: bytes) -> str:
+    if name == _ASPECT:
+        return "aspect of pixels"
     marker = int(name, 16)
     if marker == _COM:
         return "comment"
-    if marker == _APP13 and body.startswith(_RESOURCES):
-        return ""
     if marker == _APP1 and body.startswith(_LONG_XMP):
         return "extended XMP"
     if marker == _APP1 and body.startswith(b"FLIR\0"):
@@ -127,13 +136,14 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
 
     EXIF or XMP that does not fit a segment (64 kB) is left out; `unfit` names it.
     """
-    head = [_segment(_APP0, b"JFIF\0\x01\x01" + _pack_density(metadata.density) + b"\0\0")]
+    aspect = dict(metadata.extras).get(_ASPECT) or _pack_density(metadata.density)
+    head = [_segment(_APP0, b"JFIF\0\x01\x01" + aspect + b"\0\0")]
     left_out = unfit(metadata)
     if metadata.exif and "EXIF" not in left_out:
         head.append(_segment(_APP1, _EXIF + metadata.exif))
     if metadata.xmp and "XMP" not in left_out:
         head.append(_segment(_APP1, _XMP + metadata.xmp))
-    head += [_segment(int(name, 16), body) for name, body in metadata.extras]
+    head += [_segment(int(name, 16), body) for name, body in metadata.extras if name != _ASPECT]
     if f"{_APP13:02x}" not in dict(metadata.extras):
         block = photoshop.build(metadata.iptc, metadata.photoshop)
         head += [_segment(_APP13, _RESOURCES + part) for part in _parts(block, len(_RESOURCES))]

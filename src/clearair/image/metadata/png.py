@@ -67,18 +67,18 @@ def unkept(data: bytes) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def called(name: str, body: bytes) -> str:
+def called(name: str, body: bytes) -> tuple[str, ...]:
     """What people call a piece of `extras`; empty for one that other fields of `Metadata` hold too."""
     if _raw_profile(name, body)[0] in ("iptc", "8bim"):
-        return ""
+        return ()
     if name in _TEXTS:
         key = body.partition(b"\0")[0].decode("latin-1")
-        return f"text {key!r}"
+        return (f"text {key!r}",)
     if name in ("mDCV", "cLLI"):
-        return "HDR mastering data"
+        return ("HDR mastering data",)
     if name in COLOUR_EXTRAS or name == "pHYs":
-        return ""
-    return {"tIME": "time of change", "bKGD": "background colour"}.get(name, f"chunk {name}")
+        return ()
+    return ({"tIME": "time of change", "bKGD": "background colour"}.get(name, f"chunk {name}"),)
 
 
 def count_frames(data: bytes) -> int:

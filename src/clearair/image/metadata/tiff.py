@@ -30,6 +30,8 @@ _OWN_OFFSETS = frozenset({33628, 33629, 33630, 33631, 34412})
 """Private tags of microscopes that point to places in their file."""
 _OFFSET_KINDS = frozenset({13, 16, 17, 18})
 _TAGS = "tags"
+_RESOLUTION = frozenset({_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT})
+"""Kept as they are where they have no unit, and so say no more than how wide a pixel is to its height."""
 _DESCRIPTIVE = {
     269, 270, 271, 272, 285, 305, 306, 315, 316, 318, 319, 18246, 18249, 33432,
     40091, 40092, 40093, 40094, 40095, directories.ORIENTATION,
@@ -51,6 +53,8 @@ def completed(metadata: Metadata, data: bytes) -> Metadata:
     described = {number: tag for number, tag in directory.tags.items() if number in _DESCRIPTIVE}
     kept = {number: tag for number, tag in directory.tags.items() if _is_kept(number, tag)}
     others = {number: tag for number, tag in kept.items() if number not in described}
+    if metadata.density is None:
+        others |= {number: tag for number, tag in directory.tags.items() if number in _RESOLUTION}
     exif = directories.build_block(Directory(described, directory.children))
     return replace(
         metadata,
@@ -75,12 +79,15 @@ def unkept(data: bytes) -> tuple[str, ...]:
     return tuple(names)
 
 
-def called(name: str, body: bytes) -> str:
-    """What people call a piece of `extras`."""
-    numbers = set(directories.read_directory(body).tags)
+def called(name: str, body: bytes) -> tuple[str, ...]:
+    """What people call what a piece of `extras` holds."""
+    tags = directories.read_directory(body).tags
+    numbers = set(tags) - _RESOLUTION
     names = [group for group, members in _GROUPS if numbers & members]
+    if _X_RESOLUTION in tags and tags.get(_Y_RESOLUTION) != tags[_X_RESOLUTION]:
+        names.append("aspect of pixels")
     rest = sorted(numbers.difference(*(members for _, members in _GROUPS)))
-    return ", ".join([*names, *(f"tag {number}" for number in rest)])
+    return (*names, *(f"tag {number}" for number in rest))
 
 
 def compression(data: bytes) -> str:
@@ -137,7 +144,9 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
         tags |= directories.read_directory(block).tags if name == _TAGS else {}
     if directories.ORIENTATION in tags:  # readers refuse a file whose orientation makes no sense
         tags[directories.ORIENTATION] = Tag.short(metadata.orientation)
-    if metadata.density:
+    if not metadata.density:
+        tags |= {number: tag for number, tag in described.tags.items() if number in _RESOLUTION}
+    else:
         # libvips reads single precision, which would make 300.000002 of 300.
         across, down = (round(value * 25.4, 4) for value in metadata.density)
         tags |= {_X_RESOLUTION: Tag.rational(across), _Y_RESOLUTION: Tag.rational(down)}

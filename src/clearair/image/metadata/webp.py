@@ -32,9 +32,9 @@ def unkept(data: bytes) -> tuple[str, ...]:
     return tuple(names)
 
 
-def called(name: str, body: bytes) -> str:
+def called(name: str, body: bytes) -> tuple[str, ...]:
     """What people call a piece of `extras`."""
-    return f"chunk {name.strip()}"
+    return (f"chunk {name.strip()}",)
 
 
 def with_extras(data: bytes, extras: tuple[tuple[str, bytes], ...], size: tuple[int, int]) -> bytes:

@@ -59,8 +59,23 @@ def _without(packet: bytes, gone: tuple[tuple[bytes, bytes], ...]) -> bytes:
         declared = rb"xmlns:([\w.-]+)\s*=\s*[\"']" + re.escape(namespace) + rb"[\"']"
         for prefix in set(re.findall(declared, packet)):
             name = re.escape(prefix) + b":" + names
-            packet = re.sub(rb"\s+" + name + rb"\s*=\s*(?:\"[^\"]*\"|'[^']*')", b"", packet)
-            # An element of its own, else one with content up to the end tag of that name
+            # One space, since a search for all of them would cost a time that grows with their square.
+            packet = re.sub(rb"\s" + name + rb"\s*=\s*(?:\"[^\"]*\"|'[^']*')", b"", packet)
             packet = re.sub(rb"<" + name + rb"(?:\s[^<>]*)?/>", b"", packet)
-            packet = re.sub(rb"(?s)<(" + name + rb")(?:\s[^<>]*)?>.*?</\1\s*>", b"", packet)
+            packet = _without_elements(packet, name)
     return packet
+
+
+def _without_elements(packet: bytes, name: bytes) -> bytes:
+    """Strike elements with content, up to the next end tag of their name."""
+    pieces: list[bytes] = []
+    at = 0
+    for opening in re.finditer(rb"<(" + name + rb")(?:\s[^<>]*)?>", packet):
+        if opening.start() < at:
+            continue
+        closing = re.compile(rb"</" + re.escape(opening[1]) + rb"\s*>").search(packet, opening.end())
+        if closing is None:
+            break
+        pieces.append(packet[at : opening.start()])
+        at = closing.end()
+    return b"".join([*pieces, packet[at:]])
