@@ -24,106 +24,105 @@ class Published:
     """What of it is drawn here."""
 
 
-def published() -> tuple[Published, ...]:
-    """The data sets that restorers are measured on, in the order of the kinds."""
-    low, high = noise.SIGMA_RANGE
-    thin, thick = haze.BETA
-    dim, bright = haze.AIRLIGHT
-    alone, grain, mist, falling = rain.SORTS
-    return (
-        Published("noise", "CBSD68", "sigma 15, 25, 50", "Zhang et al., 2017", f"sigma {low:g} to {high:g}"),
-        Published(
-            "jpeg",
-            "LIVE1",
-            "quality 10, 20, 30, 40",
-            "Dong et al., 2015",
-            f"quality {jpeg.QUALITY_RANGE[1]:g} to {jpeg.QUALITY_RANGE[0]:g}",
-        ),
-        Published(
-            "haze",
-            "RESIDE-ITS",
-            "A 0.7 to 1.0, beta 0.6 to 1.8",
-            "Li et al., 2019",
-            f"A {dim:g} to {bright:g}, beta {thin:g} to {thick:g} over the whole depth",
-        ),
-        Published(
-            "haze",
-            "RESIDE-OTS",
-            "A 0.8 to 1.0, beta 0.04 to 0.2 (names of its files)",
-            "Li et al., 2019",
-            f"the same: each octave of beta alike, {thick / thin:.0f}-fold where scenes differ in depth too",
-        ),
-        Published(
-            "rain",
-            "Rain100L",
-            "streaks of one type, added",
-            "Yang et al., 2017",
-            f"{alone:.0%} of rain, {rain.ALONE[0]:g} to {rain.ALONE[1]:g} px long",
-        ),
-        Published(
-            "rain",
-            "Rain100H",
-            "streaks of five types, added",
-            "Yang et al., 2017",
-            f"{1 - sum(rain.SORTS):.0%} of rain: {rain.LAYERS - 1} layers, up to strength 1",
-        ),
-        Published(
-            "rain",
-            "Rain1400",
-            "14 directions and magnitudes, drawn with Photoshop",
-            "Fu et al., 2017",
-            f"{grain:.0%} of rain is dense grain, {mist:.0%} fine streaks in mist",
-        ),
-        Published(
-            "rain",
-            "Outdoor-Rain",
-            "streaks behind a veil of fog",
-            "Li, Cheong and Tan, 2019",
-            f"a veil that grows with the distance, in {falling:.0%} of rain; a flat one in layers",
-        ),
-        Published(
-            "raindrop",
-            "RainDrop",
-            "water on glass 2 to 5 cm from the camera",
-            "Qian et al., 2018",
-            f"refracting drops of {raindrop.RADII[0][0]:g} to {raindrop.RADII[-1][1]:g} px, out of focus",
-        ),
-        Published(
-            "snow",
-            "Snow100K",
-            "small, medium and large flakes; S, M and L hold 1, 2 and 3 of these",
-            "Liu et al., 2018",
-            f"{len(snow.OCTAVES)} octaves of size, together",
-        ),
-        Published(
-            "blur",
-            "GoPro",
-            "7 to 13 frames of 240 a second, averaged in linear light (gamma 2.2)",
-            "Nah et al., 2017",
-            f"paths of {blur.EXTENT[0]:g} to {blur.EXTENT[1]:g} px, half of them in linear light",
-        ),
-        Published(
-            "blur",
-            "Levin09",
-            "8 measured shakes, 13 to 27 px",
-            "Levin et al., 2009",
-            f"{blur.MEASURED:.0%} of blur where the data has them, turned and scaled",
-        ),
-        Published(
-            "lowlight",
-            "LOL",
-            "short exposures indoors, with their noise",
-            "Wei et al., 2018",
-            "mean of the picture {:g} to {:g}, noise of a sensor".format(*lowlight.MEAN_RANGE),
-        ),
-        Published(
-            "lowlight",
-            "SICE",
-            "stacks of exposures",
-            "Cai et al., 2018",
-            f"{lowlight.FITTED:.0%} with curve and colour as fitted to its pairs",
-        ),
-    )
+LOW, HIGH = noise.SIGMA_RANGE
+THIN, THICK = haze.BETA
+DIM, BRIGHT = haze.AIRLIGHT
+ALONE, GRAIN, MIST, FALLING = rain.SORTS
+
+PUBLISHED = (
+    Published("noise", "CBSD68", "sigma 15, 25, 50", "Zhang et al., 2017", f"sigma {LOW:g} to {HIGH:g}"),
+    Published(
+        "jpeg",
+        "LIVE1",
+        "quality 10, 20, 30, 40",
+        "Dong et al., 2015",
+        f"quality {jpeg.QUALITY_RANGE[1]:g} to {jpeg.QUALITY_RANGE[0]:g}",
+    ),
+    Published(
+        "haze",
+        "RESIDE-ITS",
+        "A 0.7 to 1.0, beta 0.6 to 1.8",
+        "Li et al., 2019",
+        f"A {DIM:g} to {BRIGHT:g}, beta {THIN:g} to {THICK:g} over the whole depth",
+    ),
+    Published(
+        "haze",
+        "RESIDE-OTS",
+        "A 0.8 to 1.0, beta 0.04 to 0.2 (names of its files)",
+        "Li et al., 2019",
+        f"the same: each octave of beta alike, {THICK / THIN:.0f}-fold where scenes differ in depth too",
+    ),
+    Published(
+        "rain",
+        "Rain100L",
+        "streaks of one type, added",
+        "Yang et al., 2017",
+        f"{ALONE:.0%} of rain, {rain.ALONE[0]:g} to {rain.ALONE[1]:g} px long",
+    ),
+    Published(
+        "rain",
+        "Rain100H",
+        "streaks of five types, added",
+        "Yang et al., 2017",
+        f"{1 - sum(rain.SORTS):.0%} of rain: {rain.LAYERS - 1} layers, up to strength 1",
+    ),
+    Published(
+        "rain",
+        "Rain1400",
+        "14 directions and magnitudes, drawn with Photoshop",
+        "Fu et al., 2017",
+        f"{GRAIN:.0%} of rain is dense grain, {MIST:.0%} fine streaks in mist",
+    ),
+    Published(
+        "rain",
+        "Outdoor-Rain",
+        "streaks behind a veil of fog",
+        "Li, Cheong and Tan, 2019",
+        f"a veil that grows with the distance, in {FALLING:.0%} of rain; a flat one in layers",
+    ),
+    Published(
+        "raindrop",
+        "RainDrop",
+        "water on glass 2 to 5 cm from the camera",
+        "Qian et al., 2018",
+        f"refracting drops of {raindrop.RADII[0][0]:g} to {raindrop.RADII[-1][1]:g} px, out of focus",
+    ),
+    Published(
+        "snow",
+        "Snow100K",
+        "small, medium and large flakes; S, M and L hold 1, 2 and 3 of these",
+        "Liu et al., 2018",
+        f"{len(snow.OCTAVES)} octaves of size, together",
+    ),
+    Published(
+        "blur",
+        "GoPro",
+        "7 to 13 frames of 240 a second, averaged in linear light (gamma 2.2)",
+        "Nah et al., 2017",
+        f"paths of {blur.EXTENT[0]:g} to {blur.EXTENT[1]:g} px, half of them in linear light",
+    ),
+    Published(
+        "blur",
+        "Levin09",
+        "8 measured shakes, 13 to 27 px",
+        "Levin et al., 2009",
+        f"{blur.MEASURED:.0%} of blur where the data has them, turned and scaled",
+    ),
+    Published(
+        "lowlight",
+        "LOL",
+        "short exposures indoors, with their noise",
+        "Wei et al., 2018",
+        "mean of the picture {:g} to {:g}, noise of a sensor".format(*lowlight.MEAN_RANGE),
+    ),
+    Published(
+        "lowlight",
+        "SICE",
+        "stacks of exposures",
+        "Cai et al., 2018",
+        f"{lowlight.FITTED:.0%} with curve and colour as fitted to its pairs",
+    ),
+)
 
 
 def as_table(sets: Sequence[Published]) -> str:
@@ -134,4 +133,4 @@ def as_table(sets: Sequence[Published]) -> str:
 
 
 if __name__ == "__main__":
-    print(as_table(published()))
+    print(as_table(PUBLISHED))

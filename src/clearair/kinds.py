@@ -2,7 +2,7 @@
 
 How it is drawn stands in the module `clearair.data.degradations.NAME`. These two places make a kind; mixes,
 validation sets, thresholds, perceivers and help texts are derived from them. To add one, see
-`docs/adding-a-kind.md`. Saved perceivers keep the kinds they were trained with in their `config.json`.
+`docs/how-to/adding-a-kind.md`. Saved perceivers keep the kinds they were trained with in their `config.json`.
 
 Imports nothing, so that `--help` and the perceivers can read it without PyTorch.
 """

@@ -135,3 +135,13 @@ def test_the_command_counts_what_it_names(tmp_path):
     assert done.exit_code == 1
     assert done.output.count("problem: ") == 2
     assert "2 problems, 0 leaks" in done.output
+
+
+def test_a_listed_picture_that_is_not_there_is_a_problem(tmp_path):
+    write(tmp_path / "train/clean/night/here.png")
+    names = '["night/here.jpg", "night/renamed.jpg"]'
+    (tmp_path / "train/held_out.toml").write_text(f"[unusual]\ndark = {names}\n")
+    (line,) = problems(tmp_path)
+    assert "list of held-out pictures" in line
+    assert "night/renamed.jpg" in line
+    assert "here.jpg" not in line

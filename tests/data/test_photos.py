@@ -3,7 +3,7 @@ import pytest
 import pyvips
 
 from clearair.data.photos import find_pairs, find_photos, load_training_photos
-from clearair.data.splits import split
+from clearair.data.splits import held_out
 from clearair.errors import DataError
 
 
@@ -15,8 +15,8 @@ def write(path, shade=0):
 def test_every_twentieth_picture_is_held_out_starting_with_the_first(tmp_path):
     for index in range(41):
         write(tmp_path / "train" / "clean" / f"{index:02}.png", index)
-    training, held_out = split(find_photos(tmp_path / "train" / "clean"), "clean")
-    assert [path.stem for path in held_out] == ["00", "20", "40"]
+    training, kept = held_out(tmp_path).split(find_photos(tmp_path / "train" / "clean"), "clean")
+    assert [path.stem for path in kept] == ["00", "20", "40"]
     assert len(training) == 38
     shades = {int(photo[0, 0, 0]) for photo in load_training_photos(tmp_path).clean}
     assert shades == set(range(41)) - {0, 20, 40}

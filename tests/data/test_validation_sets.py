@@ -24,6 +24,7 @@ def data(tmp_path_factory):
             write(root / "train" / "lowlight" / "here" / side / f"{index}.png", seed)
             camera = "Canon80D" if index % 3 else "NikonD800"
             write(root / "train" / "noise" / "here" / side / f"{camera}_{index}.png", seed)
+    (root / "train" / "held_out.toml").write_text('[cameras]\nnoise = ["Canon80D"]\n')
     return root
 
 

@@ -12,8 +12,9 @@ from clearair.errors import OutOfMemoryError
 from clearair.memory import has_room, is_shortage, keep_to_limit
 
 _PLENTY = 1 << 30
-_HARMLESS = "bad seek"
-"""What libheif causes by looking behind the end of a file."""
+_HARMLESS = ("bad seek", "no property named")
+"""What libheif causes by looking behind the end of a file, and pyvips, in any thread, by looking up a method
+of a picture as a property first."""
 _LISTENING = threading.Lock()
 _OWN_ROOM = 64 << 20
 """Bytes that libvips and its codecs take beside whole pictures: stacks, tables, rows."""
@@ -72,7 +73,7 @@ def explain(error: Exception) -> str:
 def quote(said: str) -> str:
     """The line that says most of what libvips said, as `(libvips: ...)`, or nothing."""
     lines = [line.strip() for line in said.splitlines()]
-    line = next((line for line in lines if line and _HARMLESS not in line), "")
+    line = next((line for line in lines if line and _counts(line)), "")
     printable = "".join(letter if letter.isprintable() else "?" for letter in line[:120])
     return f" (libvips: {printable})" if printable else ""
 
@@ -96,4 +97,8 @@ def remarks() -> str:
     """What decoders have complained of since the last `forget_remarks`, also where they went on."""
     vips = libvips()
     said = str(vips._to_string(vips.vips_lib.vips_error_buffer()))
-    return "\n".join(line for line in said.splitlines() if line.strip() and _HARMLESS not in line)
+    return "\n".join(line for line in said.splitlines() if line.strip() and _counts(line))
+
+
+def _counts(line: str) -> bool:
+    return not any(harmless in line for harmless in _HARMLESS)
