@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -44,6 +44,14 @@ def training_device_option(command: Command) -> Command:
         metavar="auto|cpu|cuda[:N]|mps",
         help="Where to compute; auto takes a GPU when there is one.",
     )(command)
+
+
+def name_and_changes(words: Sequence[str], what: str) -> tuple[str, list[str]]:
+    """Return the one name among words, and those that are FIELD=VALUE. Raises UsageError."""
+    names = [word for word in words if "=" not in word]
+    if len(names) != 1:
+        raise click.UsageError(f"Name one {what}; got {', '.join(names) or 'none'}. --list shows them.")
+    return names[0], [word for word in words if "=" in word]
 
 
 def max_pixels_option(command: Command) -> Command:
