@@ -124,7 +124,7 @@ def test_the_recognizer_has_no_steps():
 
 def test_the_recognizer_is_trained_by_the_same_command_and_says_how_to_go_on(data, tmp_path):
     words = ["train", "recognizer", "views=5", "looks=1", "--data", data, "--out", tmp_path / "run"]
-    words += ["--max-minutes", "1e-9", "--device", "cpu", "--save", tmp_path / "model"]
+    words += ["--max-minutes", "0", "--device", "cpu", "--save", tmp_path / "model"]
     result = CliRunner().invoke(cli, [str(word) for word in words], standalone_mode=False)
     assert result.exception is None
     assert "run this again to go on" in result.output
