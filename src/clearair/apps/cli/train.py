@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,7 +159,8 @@ def _show(name: str, changes: Sequence[str], *, own_pairs: bool) -> None:
 def _train(name: str, changes: Sequence[str], options: Options) -> None:
     assert options.data is not None
     assert options.out is not None
-    _notice(f"train {name}: loading PyTorch")
+    if os.environ.get("RANK", "0") == "0":
+        _notice(f"train {name}: loading PyTorch")
     from clearair.runtime.pytorch import choose_device
     from clearair.training.loop.processes import joined
     from clearair.training.recipes import read_recipe
