@@ -127,5 +127,12 @@ def test_the_recognizer_is_trained_by_the_same_command_and_says_how_to_go_on(dat
     words += ["--max-minutes", "0", "--device", "cpu", "--save", tmp_path / "model"]
     result = CliRunner().invoke(cli, [str(word) for word in words], standalone_mode=False)
     assert result.exception is None
-    assert "run this again to go on" in result.output
+    assert result.stderr.startswith("train recognizer: loading PyTorch\n")
+    assert "run this again to go on" in result.stdout
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("name", ["train", "ablate"])
+def test_a_gpu_is_taken_where_there_is_one(name):
+    (device,) = [parameter for parameter in cli.commands[name].params if parameter.name == "device"]
+    assert device.default == "auto"
