@@ -18,8 +18,7 @@ Handler = Callable[[int, FrameType | None], Any]
 class _Signals(ABC):
     """While entered, gets both signals instead of the handlers of before.
 
-    One that is ignored, as in what a shell runs in the background, stays so. Signals reach the main thread
-    alone, so in another one this does nothing.
+    Signals reach the main thread alone, so in another one this does nothing.
     """
 
     def __init__(self) -> None:
@@ -39,7 +38,7 @@ class _Signals(ABC):
 
     def _takes(self, handler: Any) -> bool:
         """Whether a signal with this handler is of concern."""
-        return bool(handler != signal.SIG_IGN)
+        return True
 
     @abstractmethod
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -47,7 +46,10 @@ class _Signals(ABC):
 
 
 class StopRequest(_Signals):
-    """While entered, the first signal only asks for an end; a second one interrupts at once."""
+    """While entered, the first signal only asks for an end; a second one interrupts at once.
+
+    So does SIGINT where a shell ignores it for what it runs in the background: `kill -INT` ends a run there.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,7 +111,7 @@ class Interrupts(_Signals):
             self._at_once = False
 
     def _takes(self, handler: Any) -> bool:
-        return callable(handler)
+        return callable(handler)  # one that is ignored, as in what a shell runs in the background, stays so
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         is_first, self._asked = self._asked is None, (number, frame)

@@ -120,3 +120,19 @@ def test_the_recognizer_has_no_steps():
     assert isinstance(result.exception, ConfigError)
     assert "no field 'steps'" in str(result.exception)
     assert "views" in str(result.exception)
+
+
+def test_the_recognizer_is_trained_by_the_same_command_and_says_how_to_go_on(data, tmp_path):
+    words = ["train", "recognizer", "views=5", "looks=1", "--data", data, "--out", tmp_path / "run"]
+    words += ["--max-minutes", "0", "--device", "cpu", "--save", tmp_path / "model"]
+    result = CliRunner().invoke(cli, [str(word) for word in words], standalone_mode=False)
+    assert result.exception is None
+    assert result.stderr.startswith("train recognizer: loading PyTorch\n")
+    assert "run this again to go on" in result.stdout
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("name", ["train", "ablate"])
+def test_a_gpu_is_taken_where_there_is_one(name):
+    (device,) = [parameter for parameter in cli.commands[name].params if parameter.name == "device"]
+    assert device.default == "auto"

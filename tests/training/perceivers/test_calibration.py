@@ -7,7 +7,7 @@ import torch
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes, picture_clues
 from clearair.perception.compact.perceiver import pooled_by_region
-from clearair.training.perceivers.calibration import Exam, calibrate, fit_head
+from clearair.training.perceivers.calibration import LabelledImages, calibrate, fit_head
 
 WEIGHT, BIAS = torch.tensor([[1.5, -0.5, 0.0], [0.3, 0.0, 2.0]]), torch.tensor([0.5, -1.0])
 
@@ -77,7 +77,7 @@ def test_only_the_kind_heads_change_and_the_mean_probability_fits():
     before = {name: value.clone() for name, value in eyes.state_dict().items()}
     images, kinds = torch.rand(64, 3, 48, 48), torch.zeros(64, 8, dtype=torch.bool)
     kinds[:48, 2] = True
-    calibrate(eyes, [Exam(images[:32], kinds[:32]), Exam(images[32:], kinds[32:])])
+    calibrate(eyes, [LabelledImages(images[:32], kinds[:32]), LabelledImages(images[32:], kinds[32:])])
     changed = {name for name, value in eyes.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {
         f"{head}.{name}" for head in ("kind_head", "picture_kind_head") for name in ("weight", "bias")
@@ -98,7 +98,7 @@ def test_of_whole_pictures_the_exposure_tells_haze_and_low_light_alone():
     eyes = CompactEyes(EyesConfig(far_pixels=1024)).eval()
     images = torch.rand(64, 3, 48, 48) * torch.linspace(0.1, 1, 64)[:, None, None, None]
     kinds = (torch.arange(64) < 32)[:, None].expand(-1, 8)  # the dark ones, of which all kinds are said
-    calibrate(eyes, [Exam(images, kinds)])
+    calibrate(eyes, [LabelledImages(images, kinds)])
     weight = eyes.picture_kind_head.weight[:, eyes.config.degradation_dim :]
     told = [bool(row.any()) for row in weight]
     assert told == [kind in ("haze", "lowlight") for kind in eyes.config.kinds]
@@ -117,7 +117,9 @@ def test_pictures_that_count_more_decide():
     eyes = CompactEyes(EyesConfig(far_pixels=1024)).eval()
     images = torch.rand(8, 3, 48, 48)
     dark, light = torch.ones(8, 8, dtype=torch.bool), torch.zeros(8, 8, dtype=torch.bool)
-    calibrate(eyes, [Exam(images, dark, weight=9.0), Exam(images, light)])  # the same pictures, called both
+    calibrate(
+        eyes, [LabelledImages(images, dark, weight=9.0), LabelledImages(images, light)]
+    )  # the same pictures, called both
     with torch.no_grad():
         mean = eyes.kind_logits(eyes(images).degradation).sigmoid().mean()
     assert abs(float(mean) - 0.9) < 0.05
@@ -128,7 +130,7 @@ def test_a_picture_may_count_more_for_one_kind_alone():
     eyes = CompactEyes(EyesConfig(far_pixels=1024)).eval()
     images = torch.rand(8, 3, 48, 48)
     dark, light = torch.ones(8, 8, dtype=torch.bool), torch.zeros(8, 8, dtype=torch.bool)
-    calibrate(eyes, [Exam(images, dark, 9.0, "haze"), Exam(images, light)])
+    calibrate(eyes, [LabelledImages(images, dark, 9.0, "haze"), LabelledImages(images, light)])
     with torch.no_grad():
         mean = eyes.kind_logits(eyes(images).degradation).sigmoid().mean(0)
     haze = eyes.config.kinds.index("haze")
@@ -147,7 +149,14 @@ def test_a_damaged_part_is_named_and_the_rest_is_not():
     noisy = kinds.clone()
     noisy[:, 0] = True
     half = images + noise * left[:, None]
-    calibrate(eyes, [Exam(images, kinds), Exam(images + noise, noisy), Exam(half, noisy, inside=left)])
+    calibrate(
+        eyes,
+        [
+            LabelledImages(images, kinds),
+            LabelledImages(images + noise, noisy),
+            LabelledImages(half, noisy, inside=left),
+        ],
+    )
     with torch.no_grad():
         outside, inside = pooled_by_region(eyes(half), left.to(torch.uint8), 2).unbind(1)
         assert eyes.kind_logits(inside)[:, 0].min() > 0 > eyes.kind_logits(outside)[:, 0].max()

@@ -16,7 +16,7 @@ from clearair.training.perceivers.calibration_set import (
     NIGHT_VIEW,
     NIGHT_WHOLE,
     REAL_DARK,
-    draw_exams,
+    draw_calibration_set,
     importance,
 )
 from clearair.training.perceivers.samples import PerceiverRecipe, Photo
@@ -28,32 +28,32 @@ def photo() -> torch.Tensor:
     return torch.from_numpy(skimage.data.astronaut()[100:292, 60:500]).permute(2, 0, 1).contiguous()
 
 
-def exams():
+def batches():
     day, night, pale = Photo(photo()), Photo(photo() // 4), Photo(128 + photo() // 2)
     pair = Photo(photo(), dark=photo() // 8)
-    return list(draw_exams([day, night, pale], [pair], RECIPE, range(2)))
+    return list(draw_calibration_set([day, night, pale], [pair], RECIPE, range(2)))
 
 
 def test_scenes_that_are_meant_to_be_dark_are_right_and_count_most():
-    nights = [exam for exam in exams() if exam.about == "lowlight" and not exam.kinds.any()]
+    nights = [batch for batch in batches() if batch.about == "lowlight" and not batch.kinds.any()]
     # Whole and reduced, each with its mirror image, and two views.
-    assert [exam.weight for exam in nights] == [NIGHT_WHOLE, NIGHT_WHOLE, NIGHT_VIEW, NIGHT_VIEW]
+    assert [batch.weight for batch in nights] == [NIGHT_WHOLE, NIGHT_WHOLE, NIGHT_VIEW, NIGHT_VIEW]
     assert max(nights[1].images.shape) == REDUCED < max(nights[0].images.shape)
     assert torch.equal(nights[0].images[0], nights[0].images[1].flip(2))
-    assert max(float(exam.images.mean()) for exam in nights) < 70 / 255
+    assert max(float(batch.images.mean()) for batch in nights) < 70 / 255
 
 
 def test_scenes_that_are_meant_to_be_pale_are_right_and_count_for_haze():
-    pale = [exam for exam in exams() if exam.about == "haze"]
-    assert [exam.weight for exam in pale] == [MIST_WHOLE, MIST_WHOLE, MIST_VIEW, MIST_VIEW]
-    assert not any(exam.kinds.any() for exam in pale)
-    assert min(float(exam.images.mean()) for exam in pale) > 0.5
+    pale = [batch for batch in batches() if batch.about == "haze"]
+    assert [batch.weight for batch in pale] == [MIST_WHOLE, MIST_WHOLE, MIST_VIEW, MIST_VIEW]
+    assert not any(batch.kinds.any() for batch in pale)
+    assert min(float(batch.images.mean()) for batch in pale) > 0.5
 
 
 def test_a_real_pair_is_low_light_on_one_side_only():
     dark, light = next(
         (first, second)
-        for first, second in zip(exams(), exams()[1:], strict=False)
+        for first, second in zip(batches(), batches()[1:], strict=False)
         if first.weight == REAL_DARK and first.kinds.any()
     )
     assert [kind for kind, there in zip(KINDS, dark.kinds[0], strict=True) if there] == ["lowlight"]
@@ -62,19 +62,19 @@ def test_a_real_pair_is_low_light_on_one_side_only():
 
 
 def test_every_photo_is_shown_as_it_is_with_another_look_and_damaged():
-    shown = [exam for exam in exams() if exam.inside is None][-3 * (2 + DAMAGES) :]
+    shown = [batch for batch in batches() if batch.inside is None][-3 * (2 + DAMAGES) :]
     for first in range(0, len(shown), 2 + DAMAGES):
         right, look, *damaged = shown[first : first + 2 + DAMAGES]
         assert not right.kinds.any()
         assert not look.kinds.any()
-        assert [int(exam.kinds.sum()) for exam in damaged] == [1] * DAMAGES
-        assert len({int(exam.kinds[0].int().argmax()) for exam in damaged}) == DAMAGES
-        assert all(not torch.equal(exam.images, right.images) for exam in damaged)
+        assert [int(batch.kinds.sum()) for batch in damaged] == [1] * DAMAGES
+        assert len({int(batch.kinds[0].int().argmax()) for batch in damaged}) == DAMAGES
+        assert all(not torch.equal(batch.images, right.images) for batch in damaged)
 
 
 def test_every_photo_is_damaged_in_a_part_and_left_as_it_was_in_the_rest():
-    shown = [exam for exam in exams() if exam.inside is not None]
-    assert [KINDS[int(exam.kinds[0].int().argmax())] for exam in shown] == list(KINDS[:3])
+    shown = [batch for batch in batches() if batch.inside is not None]
+    assert [KINDS[int(batch.kinds[0].int().argmax())] for batch in shown] == list(KINDS[:3])
     noisy = shown[0]
     assert noisy.inside.shape == (1, *noisy.images.shape[2:])
     rough = (noisy.images[..., 1:] - noisy.images[..., :-1]).square().mean(dim=1)
@@ -84,13 +84,13 @@ def test_every_photo_is_damaged_in_a_part_and_left_as_it_was_in_the_rest():
 
 
 def test_pictures_have_the_levels_of_files():
-    for exam in exams():
-        levels = exam.images * 255
+    for batch in batches():
+        levels = batch.images * 255
         torch.testing.assert_close(levels, levels.round(), atol=1e-3, rtol=0)
 
 
 def test_the_same_steps_draw_the_same_exams():
-    for first, second in zip(exams(), exams(), strict=True):
+    for first, second in zip(batches(), batches(), strict=True):
         assert torch.equal(first.images, second.images)
         assert torch.equal(first.kinds, second.kinds)
 

@@ -1,4 +1,4 @@
-"""The recognizer is fitted, calibrated and given thresholds; what was seen is kept."""
+"""The recognizer is fitted, calibrated and given thresholds; what was seen is saved."""
 
 from __future__ import annotations
 

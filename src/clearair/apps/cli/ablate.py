@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clearair.apps.cli.lines import say
-from clearair.apps.cli.options import chosen_perceiver, perceiver_options, training_device_option
+from clearair.apps.cli.options import (
+    chosen_perceiver,
+    name_and_changes,
+    perceiver_options,
+    training_device_option,
+)
 
 if TYPE_CHECKING:
     from clearair.ablation.runs import Ablation, Bench
@@ -69,12 +74,10 @@ def ablate(words: tuple[str, ...], listed: bool, **options: Any) -> None:
     if listed:
         _list()
         return
-    names = [word for word in words if "=" not in word]
-    if len(names) != 1:
-        raise click.UsageError(f"Name one family; got {', '.join(names) or 'none'}. --list shows them.")
+    name, changes = name_and_changes(words, "family")
     chosen = Options(**options)
     try:
-        _ablate(names[0], [word for word in words if "=" in word], chosen)
+        _ablate(name, changes, chosen)
     except KeyboardInterrupt:
         say(f"{chosen.out}: stopped; the same command goes on from here", err=True)
         raise

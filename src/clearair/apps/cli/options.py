@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -155,6 +155,14 @@ def chosen_perceiver() -> Perceiver | None:
 
     # Fewer bits give nearly the same answers, so a model may be used with them; a cache keeps them apart.
     return CachedPerceiver(perceiver, cache, variant=said.get("quality_precision", ""))
+
+
+def name_and_changes(words: Sequence[str], what: str) -> tuple[str, list[str]]:
+    """Return the one name among words, and those that are FIELD=VALUE. Raises UsageError."""
+    names = [word for word in words if "=" not in word]
+    if len(names) != 1:
+        raise click.UsageError(f"Name one {what}; got {', '.join(names) or 'none'}. --list shows them.")
+    return names[0], [word for word in words if "=" in word]
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:

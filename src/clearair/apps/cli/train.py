@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clearair.apps.cli.lines import say
-from clearair.apps.cli.options import chosen_perceiver, perceiver_options, training_device_option
+from clearair.apps.cli.options import (
+    chosen_perceiver,
+    name_and_changes,
+    perceiver_options,
+    training_device_option,
+)
 
 if TYPE_CHECKING:
     from clearair.training.loop.processes import Processes
@@ -127,15 +133,12 @@ def train(
     if listed:
         _list()
         return
-    names = [word for word in words if "=" not in word]
-    if len(names) != 1:
-        raise click.UsageError(f"Name one recipe; got {', '.join(names) or 'none'}. --list shows them.")
-    changes = [*fields, *(word for word in words if "=" in word)]
-    changes += [] if steps is None else [f"steps={steps}"]
+    name, changes = name_and_changes(words, "recipe")
+    changes = [*fields, *changes, *([] if steps is None else [f"steps={steps}"])]
     if show:
-        _show(names[0], changes, own_pairs=options["pairs"] is not None)
+        _show(name, changes, own_pairs=options["pairs"] is not None)
     else:
-        _train(names[0], changes, Options(**options))
+        _train(name, changes, Options(**options))
 
 
 def _list() -> None:
@@ -156,7 +159,8 @@ def _show(name: str, changes: Sequence[str], *, own_pairs: bool) -> None:
 def _train(name: str, changes: Sequence[str], options: Options) -> None:
     assert options.data is not None
     assert options.out is not None
-    _notice(f"train {name}: loading PyTorch")
+    if os.environ.get("RANK", "0") == "0":
+        _notice(f"train {name}: loading PyTorch")
     from clearair.runtime.pytorch import choose_device
     from clearair.training.loop.processes import joined
     from clearair.training.recipes import read_recipe
@@ -166,7 +170,7 @@ def _train(name: str, changes: Sequence[str], options: Options) -> None:
     with joined(str(choose_device(options.device))) as (processes, device):
         setup = _setup(options, options.data, options.out, device, processes)
         setup.machine.prepare(options.threads)
-        setup.notice(f"building what {name} trains, on {device}")
+        setup.notice(f"{name}: loading the networks, on {device}")
         trainer = trainer_for(recipe, setup)
         if options.resume and not trainer.has_begun:
             setup.notice(f"{options.out}: holds no run yet, so it begins here.")

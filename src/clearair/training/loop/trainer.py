@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from clearair.errors import UsageError
 from clearair.memory import keep_freed_memory
 from clearair.models.saved import check_folder
 from clearair.perception.protocol import Perceiver
@@ -123,7 +122,3 @@ class Trainer(ABC):
             return f"{out}: nothing is saved yet"
         step, steps = read_standing(out / LATEST)
         return f"{out}: step {step} of {steps} is saved"
-
-    def _refuse_comparison(self) -> None:
-        if self.setup.saving.if_better:
-            raise UsageError("--save-if-better compares restorers; this recipe trains none.")

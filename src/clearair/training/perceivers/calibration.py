@@ -4,7 +4,7 @@ Training shows crops, damaged at random. What people restore are whole pictures,
 are meant to be dark, pale or misty: the heads that name kinds, at places and in pictures, are linear, so they
 are fitted to all of these at the end. The head for places is fitted to parts of pictures as well.
 
-Shapes: N pictures, K kinds, D entries of the embedding or of all clues, B pictures of one exam, H x W pixels.
+Shapes: N pictures, K kinds, D entries of the embedding or of all clues, B pictures of a batch, H x W pixels.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ between them that no other night or mist keeps to."""
 
 
 @dataclass(frozen=True)
-class Exam:
+class LabelledImages:
     """Pictures of one size and what is wrong with each."""
 
     images: Tensor
@@ -89,33 +89,37 @@ def regress(
 
 
 @torch.no_grad()
-def calibrate(eyes: CompactEyes, exams: Iterable[Exam], importance: Tensor | None = None) -> None:
+def calibrate(eyes: CompactEyes, batches: Iterable[LabelledImages], importance: Tensor | None = None) -> None:
     """Fit both kind heads to what these pictures show, in place; everything else that is seen stays."""
     eyes.eval()
     kinds = eyes.config.kinds
     clues, present, counts, parts, in_parts = [], [], [], [], []
-    for exam in exams:
-        sight = eyes(exam.images)
+    for batch in batches:
+        sight = eyes(batch.images)
         clues.append(picture_clues(sight))
-        present.append(exam.kinds)
-        counts.append(_counts(exam, kinds))
-        if exam.inside is not None:
-            local = pooled_by_region(sight, exam.inside.to(torch.uint8), 2)  # (B, 2, D_d): outside, inside
+        present.append(batch.kinds)
+        counts.append(_counts(batch, kinds))
+        if batch.inside is not None:
+            local = pooled_by_region(sight, batch.inside.to(torch.uint8), 2)  # (B, 2, D_d): outside, inside
             parts.append(SHARPNESS * local.flatten(0, 1))
-            in_parts.append(torch.stack([torch.zeros_like(exam.kinds), exam.kinds], dim=1).flatten(0, 1))
-    told, there, weights = torch.cat(clues), torch.cat(present), torch.cat(counts)
+            in_parts.append(torch.stack([torch.zeros_like(batch.kinds), batch.kinds], dim=1).flatten(0, 1))
+    every_clue, there, weights = torch.cat(clues), torch.cat(present), torch.cat(counts)
     importance = torch.ones(len(kinds)) if importance is None else importance
     places, pictures = eyes.kind_head, eyes.picture_kind_head
-    seen = told[:, : places.in_features]
+    seen = every_clue[:, : places.in_features]
     tone = [kinds.index(kind) for kind in ONLY_TONE if kind in kinds]
     ridge = torch.full((len(kinds),), RIDGE)
     with torch.enable_grad():
         weight, bias = fit_head(seen, there, weights, importance, ridge)
         tone_weight, tone_bias = fit_head(
-            told, there[:, tone], weights[:, tone], importance[tone], torch.full((len(tone),), PICTURE_RIDGE)
+            every_clue,
+            there[:, tone],
+            weights[:, tone],
+            importance[tone],
+            torch.full((len(tone),), PICTURE_RIDGE),
         )
     # Exposure tells of what changes nothing else. What it says of other kinds is chance.
-    pictures.weight.copy_(F.pad(weight, (0, told.shape[1] - seen.shape[1])))
+    pictures.weight.copy_(F.pad(weight, (0, every_clue.shape[1] - seen.shape[1])))
     pictures.bias.copy_(bias)
     pictures.weight[tone], pictures.bias[tone] = tone_weight, tone_bias
     if parts:
@@ -127,7 +131,7 @@ def calibrate(eyes: CompactEyes, exams: Iterable[Exam], importance: Tensor | Non
     places.bias.copy_(bias)
 
 
-def _counts(exam: Exam, kinds: Sequence[str]) -> Tensor:
+def _counts(batch: LabelledImages, kinds: Sequence[str]) -> Tensor:
     """(B, K): how much each picture counts for each kind."""
-    about = [exam.about in (None, kind) for kind in kinds]
-    return torch.where(torch.tensor(about), exam.weight, 1.0).expand(exam.kinds.shape)
+    about = [batch.about in (None, kind) for kind in kinds]
+    return torch.where(torch.tensor(about), batch.weight, 1.0).expand(batch.kinds.shape)

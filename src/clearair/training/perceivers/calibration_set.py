@@ -16,7 +16,7 @@ from clearair.data.pairs import generator_for
 from clearair.data.pixels import reduced
 from clearair.data.styles import draw_style
 from clearair.kinds import REGISTRY
-from clearair.training.perceivers.calibration import Exam
+from clearair.training.perceivers.calibration import LabelledImages
 from clearair.training.perceivers.lookalikes import is_dark, is_pale
 from clearair.training.perceivers.samples import (
     PerceiverRecipe,
@@ -41,13 +41,13 @@ def importance() -> Tensor:
     return torch.tensor([kind.importance for kind in REGISTRY])
 
 
-def draw_exams(
+def draw_calibration_set(
     photos: Sequence[Photo], pairs: Sequence[Photo], recipe: PerceiverRecipe, steps: range
-) -> Iterator[Exam]:
+) -> Iterator[LabelledImages]:
     """Training's own batches of these steps, then every photograph and every pair, in a fixed order."""
     for step in steps:
         batch = draw_batch(photos, pairs, recipe, generator_for(recipe.seed, step))
-        yield Exam(batch.images, batch.kinds)
+        yield LabelledImages(batch.images, batch.kinds)
     yield from real_light(pairs)
     yield from nights(photos, generator_for(recipe.seed, steps.stop))
     yield from mists(photos, generator_for(recipe.seed, steps.stop + 2))
@@ -55,40 +55,42 @@ def draw_exams(
     yield from parts(photos, generator_for(recipe.seed, steps.stop + 3))
 
 
-def real_light(pairs: Sequence[Photo]) -> Iterator[Exam]:
+def real_light(pairs: Sequence[Photo]) -> Iterator[LabelledImages]:
     """Scenes in too little light, and the same in enough."""
     for pair in pairs:
         assert pair.dark is not None
-        yield Exam(picture(pair.dark), named("lowlight"), REAL_DARK, "lowlight")
-        yield Exam(picture(pair.clean), named())
+        yield LabelledImages(picture(pair.dark), named("lowlight"), REAL_DARK, "lowlight")
+        yield LabelledImages(picture(pair.clean), named())
 
 
-def nights(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:
+def nights(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[LabelledImages]:
     """Scenes that are meant to be dark."""
     dark = [photo for photo in photos if is_dark(photo.clean)]
-    return meant_to_be("lowlight", dark, NIGHT_WHOLE, NIGHT_VIEW, generator)
+    return lookalike_views("lowlight", dark, NIGHT_WHOLE, NIGHT_VIEW, generator)
 
 
-def mists(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Exam]:
+def mists(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[LabelledImages]:
     """Scenes that are meant to be pale or misty."""
     pale = [photo for photo in photos if is_pale(photo.clean)]
-    return meant_to_be("haze", pale, MIST_WHOLE, MIST_VIEW, generator)
+    return lookalike_views("haze", pale, MIST_WHOLE, MIST_VIEW, generator)
 
 
-def meant_to_be(
+def lookalike_views(
     kind: str, photos: Sequence[Photo], weight: float, of_views: float, generator: torch.Generator
-) -> Iterator[Exam]:
+) -> Iterator[LabelledImages]:
     """Photographs that look like a kind of damage and are right: whole, reduced, mirrored, and views."""
     for photo in photos:
         for pixels in (photo.clean, reduced(photo.clean)):
             whole = picture(pixels)
-            yield Exam(torch.cat([whole, whole.flip(3)]), named().expand(2, -1), weight, kind)
+            yield LabelledImages(torch.cat([whole, whole.flip(3)]), named().expand(2, -1), weight, kind)
         for side in SIDES:
             view = random_crop(photo, side, SCALES, generator)
-            yield Exam(picture(view.clean), named(), of_views, kind)
+            yield LabelledImages(picture(view.clean), named(), of_views, kind)
 
 
-def photographs(photos: Sequence[Photo], generator: torch.Generator, first: int = 0) -> Iterator[Exam]:
+def photographs(
+    photos: Sequence[Photo], generator: torch.Generator, first: int = 0
+) -> Iterator[LabelledImages]:
     """Each photograph, whole, reduced or a view: as it is, with another look, and with damage in turn."""
     for index, photo in enumerate(photos, first):
         second, is_view = divmod(index % 4, 2)
@@ -97,15 +99,15 @@ def photographs(photos: Sequence[Photo], generator: torch.Generator, first: int 
         else:
             pixels = reduced(photo.clean) if second else photo.clean
         clean = picture(pixels)
-        yield Exam(clean, named())
-        yield Exam(stored(draw_style(clean, generator, 1.0)(clean)), named())
+        yield LabelledImages(clean, named())
+        yield LabelledImages(stored(draw_style(clean, generator, 1.0)(clean)), named())
         for turn in range(DAMAGES):
             kind = KINDS[(DAMAGES * index + turn * len(KINDS) // DAMAGES) % len(KINDS)]
             damaged = degrade(clean, [(kind,)], generator)
-            yield Exam(stored(damaged.image), damaged.kinds)
+            yield LabelledImages(stored(damaged.image), damaged.kinds)
 
 
-def parts(photos: Sequence[Photo], generator: torch.Generator, first: int = 0) -> Iterator[Exam]:
+def parts(photos: Sequence[Photo], generator: torch.Generator, first: int = 0) -> Iterator[LabelledImages]:
     """A view of each photograph, damaged in one part only: each kind in turn."""
     for index, photo in enumerate(photos, first):
         pixels = random_crop(photo, SIDES[index // len(KINDS) % 2], SCALES, generator).clean
@@ -113,7 +115,7 @@ def parts(photos: Sequence[Photo], generator: torch.Generator, first: int = 0) -
         damaged = degrade(clean, [(KINDS[index % len(KINDS)],)], generator)
         mask = draw_mask(clean, generator)
         image = stored(torch.lerp(clean, damaged.image, mask))
-        yield Exam(image, damaged.kinds, inside=mask[:, 0] > 0.5)
+        yield LabelledImages(image, damaged.kinds, inside=mask[:, 0] > 0.5)
 
 
 def named(*kinds: str) -> Tensor:

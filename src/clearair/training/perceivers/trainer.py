@@ -13,15 +13,23 @@ from clearair.training.perceivers.samples import PerceiverRecipe
 from clearair.training.perceivers.task import PerceiverTask, publish
 
 
-class PerceiverTrainer(Trainer):
+class _AloneTrainer(Trainer):
+    """What both have in common: one process trains, and nothing is compared."""
+
+    def __init__(self, setup: Setup) -> None:
+        """Raises UsageError for several processes, and for a comparison of models."""
+        super().__init__(setup)
+        if setup.saving.if_better:
+            raise UsageError("--save-if-better compares restorers; this recipe trains none.")
+        if setup.machine.processes.count > 1:
+            raise UsageError("Perceivers and their recognizer are trained by one process.")
+
+
+class PerceiverTrainer(_AloneTrainer):
     """Trains the eyes of the restorer."""
 
     def __init__(self, recipe: PerceiverRecipe, setup: Setup) -> None:
-        """Raises UsageError for several processes, and for a comparison of models."""
         super().__init__(setup)
-        self._refuse_comparison()
-        if setup.machine.processes.count > 1:
-            raise UsageError("The perceivers are trained by one process.")
         self.recipe = recipe
         self.task = PerceiverTask(recipe, setup.data, device=setup.machine.device)
 
@@ -34,15 +42,11 @@ class PerceiverTrainer(Trainer):
             setup.report(f"perceivers -> {setup.saving.folder}")
 
 
-class RecognizerTrainer(Trainer):
+class RecognizerTrainer(_AloneTrainer):
     """Fits the recognizer; the examples that it has looked at are saved in the run folder."""
 
     def __init__(self, recipe: RecognizerRecipe, setup: Setup) -> None:
-        """Raises UsageError for several processes, and for a comparison of models."""
         super().__init__(setup)
-        self._refuse_comparison()
-        if setup.machine.processes.count > 1:
-            raise UsageError("The recognizer is fitted by one process.")
         self.recipe = recipe
 
     def train(self) -> None:
