@@ -80,13 +80,27 @@ class NetworkConfig:
     """Inner channels of SCA and DAM, relative to the level's own."""
 
     def __post_init__(self) -> None:
+        self._check_levels()
+        self._check_choices()
+        positive = (
+            "quality_dim",
+            "content_dim",
+            "degradation_dim",
+            "prompts",
+            "prompt_dim",
+            "content_tokens",
+        )
+        for name in (*positive, "region_count"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"NetworkConfig.{name} must be at least 1, got {getattr(self, name)}.")
+        if self.region_count > 256:
+            raise ConfigError(f"NetworkConfig.region_count must fit a byte, got {self.region_count}.")
+
+    def _check_levels(self) -> None:
+        """Fields that have one entry a level agree on the number of levels and fit each other."""
         levels = len(self.channels)
-        for name, length in (
-            ("blocks", levels),
-            ("heads", levels),
-            ("block", levels),
-            ("decoder_blocks", levels - 1),
-        ):
+        lengths = {"blocks": levels, "heads": levels, "block": levels, "decoder_blocks": levels - 1}
+        for name, length in lengths.items():
             if len(getattr(self, name)) != length:
                 raise ConfigError(
                     f"NetworkConfig.{name} needs {length} entries for {levels} levels, "
@@ -103,33 +117,26 @@ class NetworkConfig:
             raise ConfigError("NetworkConfig.resampling conv3x3 needs multiples of 4 below the first level.")
         if min(*self.blocks, *self.decoder_blocks, self.refinement_blocks) < 0 or not self.expansion > 0:
             raise ConfigError("NetworkConfig needs block counts of at least 0 and a positive expansion.")
+
+    def _check_choices(self) -> None:
+        """Fields that take one of a few words or numbers take one of these."""
         if sorted(self.order) != sorted(get_args(Perception)):
             raise ConfigError(f"NetworkConfig.order must permute how, where, what; got {self.order}.")
-        for name, allowed in (("quality", Source), ("regions", Source), ("degradation", Source)):
-            if getattr(self, name) not in get_args(allowed):
-                raise ConfigError(f"NetworkConfig.{name} must be one of {get_args(allowed)}.")
         for kind in self.block:
             if kind not in get_args(Block):
                 raise ConfigError(f"NetworkConfig.block: {kind!r} is none of {get_args(Block)}.")
-        if self.resampling not in get_args(Resampling):
-            raise ConfigError(f"NetworkConfig.resampling must be one of {get_args(Resampling)}.")
-        if self.padding not in get_args(Padding):
-            raise ConfigError(f"NetworkConfig.padding must be one of {get_args(Padding)}.")
+        choices = {
+            "quality": Source,
+            "regions": Source,
+            "degradation": Source,
+            "resampling": Resampling,
+            "padding": Padding,
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in get_args(allowed):
+                raise ConfigError(f"NetworkConfig.{name} must be one of {get_args(allowed)}.")
         if self.stem not in (1, 2):
             raise ConfigError(f"NetworkConfig.stem must be 1 or 2, got {self.stem}.")
-        positive = (
-            "quality_dim",
-            "content_dim",
-            "degradation_dim",
-            "prompts",
-            "prompt_dim",
-            "content_tokens",
-        )
-        for name in (*positive, "region_count"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"NetworkConfig.{name} must be at least 1, got {getattr(self, name)}.")
-        if self.region_count > 256:
-            raise ConfigError(f"NetworkConfig.region_count must fit a byte, got {self.region_count}.")
 
     @property
     def multiple(self) -> int:
