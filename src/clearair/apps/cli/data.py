@@ -12,7 +12,7 @@ from clearair.apps.cli.lines import say
 
 @click.group()
 def data() -> None:
-    """Check, describe and pack data sets."""
+    """Check and describe data sets."""
 
 
 @data.command()
