@@ -10,7 +10,7 @@ import pytest
 
 import clearair
 from clearair.apps.cli.program import cli
-from tests.docs.pages import ROOT, Block, blocks, command_lines, current_pages
+from tests.docs.pages import OUTSIDE, ROOT, Block, blocks, command_lines, current_pages
 
 PYTHON = [block for block in blocks() if block.language == "python"]
 PUBLIC = {"clearair", "clearair.perception"}
@@ -137,10 +137,15 @@ def test_files_that_pages_name_are_there():
     assert missing == set()
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"])
-def test_links_of_pages_outside_the_site_lead_somewhere(name):
-    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (ROOT / name).read_text())
-    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
+@pytest.mark.parametrize("page", OUTSIDE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_of_pages_outside_the_site_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_the_index_of_benchmarks_lists_them_all():
+    text = (ROOT / "benchmarks" / "README.md").read_text()
+    assert [file.name for file in (ROOT / "benchmarks").glob("*.py") if file.name not in text] == []
 
 
 def test_the_first_two_shell_blocks_of_the_readme_set_up_and_restore_then_set_up_and_test():
