@@ -39,7 +39,7 @@ def inspect(
     overwrite: bool,
     max_pixels: int,
 ) -> None:
-    """Report quality (1 bad, 5 excellent) and damage of photos."""
+    """Say what is wrong with photographs: quality from 1 (bad) to 5 (excellent), and degradations."""
     from clearair.apps.overlay import draw_percepts
     from clearair.files.finding import find_images
     from clearair.files.outputs import Job, check_file, make_folder, plan_outputs
