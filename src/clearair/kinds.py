@@ -60,7 +60,7 @@ class Kind:
     real_share: float = 0.0
     """Share of its draws that take a real pair from `train/NAME/*/{input,target}`; 0 where there are none."""
     held_out_every: int = 20
-    """Every so manieth of these pairs is held out, where no list says otherwise."""
+    """Every n-th of these pairs is held out, unless a list says otherwise."""
     enlarged_share: float = 0.0
     """Share of its draws on enlarged photographs, for kinds whose restoration asks for no fine detail."""
     validation_strengths: tuple[float, ...] = (0.25, 0.5, 0.8)

@@ -65,11 +65,11 @@ class Options:
 @click.option("--threads", type=click.IntRange(1), help="Processor cores to use; all of them by default.")
 @perceiver_options
 def ablate(words: tuple[str, ...], listed: bool, **options: Any) -> None:
-    """Train all variants of a FAMILY with one budget, and write --out/table.md and table.json.
+    """Train variants of one choice with the same budget.
 
-    Fields of the recipe may be changed for all of them, such as network.channels=16,32,64. The table is
-    written anew after each run. The same command goes on where it was stopped: what is finished is not
-    trained again.
+    FIELD=VALUE changes the recipe of all variants, such as network.channels=16,32,64. table.md and
+    table.json in the output folder are written again after each run. The same command continues where it
+    was stopped: finished runs are not trained again.
     """
     if listed:
         _list()

@@ -12,7 +12,7 @@ from clearair.apps.cli.lines import say
 
 @click.group()
 def data() -> None:
-    """Check, describe and pack data sets."""
+    """Check and describe data sets."""
 
 
 @data.command()
@@ -25,7 +25,10 @@ def data() -> None:
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing sheet.")
 def describe(folder: Path, views: int, sheet: Path | None, overwrite: bool) -> None:
-    """Summarise how strong the training damage is, beside the really damaged pairs of DATA."""
+    """Summarise how strong the training damage is.
+
+    Compares the damage drawn on DATA with its really damaged pairs.
+    """
     from clearair.data.describe import as_markdown, contact_sheet
     from clearair.data.describe import describe as describe_data
     from clearair.files.outputs import check_file, check_suffix

@@ -133,10 +133,10 @@ def restore(
     report: Path | None,
     quiet: bool,
 ) -> None:
-    """Restore photographs: files, folders, patterns, or `-` from standard input to standard output.
+    """Restore photos: files, folders, patterns or standard input.
 
-    photo.jpg becomes photo.restored.jpg beside it, or photo.jpg at the same place below OUT. Inputs are
-    never overwritten.
+    `-` reads a photo from standard input and writes it to standard output. photo.jpg becomes
+    photo.restored.jpg beside it, or photo.jpg at the same place below OUT. Inputs are never overwritten.
     """
     wish: dict[str, Any] = {"damage": damage or "auto", "strength": strength, "keep_tone": keep_tone}
     wish |= {"max_pixels": max_pixels, "salvage": salvage}

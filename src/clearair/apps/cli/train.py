@@ -123,12 +123,12 @@ def train(
     steps: int | None,
     **options: Any,
 ) -> None:
-    """Train by a RECIPE, some of whose fields may be changed; --list shows the recipes.
+    """Train a restorer or perceivers by a recipe.
 
-    A run goes on with --resume, and can be annealed at any time: resume it with --steps a little above the
-    step it has reached, and the learning rate falls to zero by then. Resumed once more with more steps, it
-    goes on from before the annealing. Ctrl-C ends it after its step as --max-minutes does; a second one does
-    not wait.
+    --list shows the recipes, and FIELD=VALUE changes a field. A run continues with --resume. To anneal it,
+    resume it with --steps a little above the step it has reached: the learning rate falls to zero by then.
+    Resumed once more with more steps, it continues from before the annealing. Ctrl-C ends a run after its
+    step; a second one does not wait.
     """
     if listed:
         _list()

@@ -21,7 +21,7 @@ _SMALLER = {
     "fp16": "; nf4 needs about a third of it",
     "int8": "; nf4 needs about two thirds of it",
 }
-"""At full size; see docs/how-to/perceivers.md."""
+"""At full size; see docs/background/paper-perceivers.md."""
 _CGROUP = Path("/sys/fs/cgroup")
 
 
