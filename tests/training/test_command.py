@@ -51,7 +51,7 @@ def test_a_misspelt_recipe_or_field_is_answered_with_the_nearest(data, tmp_path)
 
 def test_an_existing_model_is_not_replaced_unasked_and_nothing_is_trained(data, tmp_path):
     save_model(FinishedNetwork(smoke().network), tmp_path / "model")
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite=True"):
         train(data, tmp_path / "run", "--save", tmp_path / "model")
     assert not (tmp_path / "run").exists()
     before = (tmp_path / "model/model.safetensors").read_bytes()

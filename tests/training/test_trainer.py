@@ -53,7 +53,7 @@ def test_a_model_is_not_replaced_unasked(recipe, data, tmp_path):
     save_model(ClearAIR(smoke().network), tmp_path / "model")
     setup = Setup(data, tmp_path / "run", saving=Saving(tmp_path / "model"))
     for made in (recipe, perceivers(), recognizer()):
-        with pytest.raises(OutputError, match="--overwrite"):
+        with pytest.raises(OutputError, match="overwrite=True"):
             trainer_for(made, setup)
 
 

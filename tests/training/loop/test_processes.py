@@ -24,7 +24,7 @@ from clearair.training.loop.resume import LATEST
 from clearair.training.restorer.patches import Batch
 from clearair.training.restorer.task import RestorerTask
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True, scope="module")
