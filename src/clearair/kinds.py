@@ -155,7 +155,8 @@ NAMES = tuple(kind.name for kind in REGISTRY)
 BY_NAME = {kind.name: kind for kind in REGISTRY}
 
 PAIRED = tuple(kind.name for kind in reversed(REGISTRY) if kind.real_share)
-"""Kinds of which there may be real pairs, each in the folder of its name below `train`."""
+"""Kinds of which there may be real pairs, each in the folder of its name below `train`. The last comes first:
+validation tables and cached observations are in this order."""
 
 
 def shares(
