@@ -26,6 +26,7 @@ from clearair.data.pixels import load_pixels, reduced
 from clearair.data.splits import held_out
 from clearair.data.styles import draw_style
 from clearair.data.validation import validation_sets
+from clearair.evaluation.metrics import psnr
 from clearair.perception import CompactPerceiver, load_compact
 from clearair.perception.confidence import ONLY_TONE
 from clearair.training.perceivers.samples import PerceiverRecipe, Photo, draw_batch, load_photos
@@ -130,7 +131,7 @@ def report_visible(perceiver: CompactPerceiver, photos: list[torch.Tensor], draw
         for seed, photo in enumerate(photos * draws):
             image, _ = damage(photo, (kind,), seed)
             found = perceiver.perceive_image(image).probabilities
-            ratio = peak_ratio(image, photo)
+            ratio = psnr(image, to_array(photo))
             bins[(ratio >= STRONG) + (ratio > FAINT)].append(found[column] > 0.5 and found.argmax() == column)
         cells = (f"{len(each)} | {np.mean(each):.3f}" if each else "0 | " for each in bins)
         print(f"| {kind} | " + " | ".join(cells) + " |")
@@ -211,7 +212,7 @@ def report_what_and_how(perceiver: CompactPerceiver, photos: list[torch.Tensor],
     all_psnr: list[float] = []
     right = total = 0
     for kind in KINDS:
-        strengths, scores, psnr, hits, others = [], [], [], 0, []
+        strengths, scores, fidelities, hits, others = [], [], [], 0, []
         for index, photo in enumerate(photos * draws):
             damaged, strength = damage(photo, (kind,), seed=index)
             percepts = perceiver.perceive_image(damaged)
@@ -220,14 +221,14 @@ def report_what_and_how(perceiver: CompactPerceiver, photos: list[torch.Tensor],
             others += [found] if found != kind else []
             strengths.append(strength)
             scores.append(percepts.score)
-            psnr.append(peak_ratio(damaged, photo))
-        rows = f"{spearman(scores, [-s for s in strengths]):.2f} | {spearman(scores, psnr):.2f}"
+            fidelities.append(psnr(damaged, to_array(photo)))
+        rows = f"{spearman(scores, [-s for s in strengths]):.2f} | {spearman(scores, fidelities):.2f}"
         confused = ", ".join(
             f"{name} {others.count(name)}" for name in sorted(set(others), key=others.count)[::-1]
         )
         print(f"| {kind} | {hits / len(scores):.3f} | {rows} | {confused} |")
         all_scores += scores
-        all_psnr += psnr
+        all_psnr += fidelities
         right, total = right + hits, total + len(scores)
     print(f"| all | {right / total:.3f} | | {spearman(all_scores, all_psnr):.2f} | |")
 
@@ -387,11 +388,6 @@ def damage(
 
 def to_array(photo: torch.Tensor) -> Image:
     return np.ascontiguousarray(photo.permute(1, 2, 0).numpy())
-
-
-def peak_ratio(image: Image, photo: torch.Tensor) -> float:
-    error = np.mean((image.astype(np.float64) - to_array(photo)) ** 2)
-    return float(10 * np.log10(255**2 / max(error, 0.1)))
 
 
 def spearman(first: list[float], second: list[float]) -> float:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from artifacts import PERIODS, Floats, frame, lattice
 from numpy.typing import NDArray
 
 from clearair import Restorer
@@ -27,7 +28,6 @@ from clearair.data.photos import find_photos
 from clearair.data.pixels import load_pixels
 from clearair.data.splits import held_out
 from clearair.data.validation import ValidationSet, validation_sets
-from clearair.evaluation.artifacts import PERIODS, Floats, frame, lattice
 from clearair.evaluation.metrics import psnr
 from clearair.restorer import TileSide
 

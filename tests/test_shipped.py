@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from artifacts import frame, lattice
 
 from clearair import Restorer
 from clearair.data.degradations import degrade
-from clearair.evaluation.artifacts import frame, lattice
 from clearair.evaluation.metrics import psnr
 from clearair.image import Photo, read_photo, write_photo
 

@@ -26,9 +26,9 @@ from clearair.data.photos import find_pairs
 from clearair.data.pixels import load_pixels
 from clearair.data.scenes import find_scenes, load_scene
 from clearair.data.splits import held_out
+from clearair.similarity import decibels, luma
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-LUMA = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
 FARTHEST = 60
 """Pixels up to which streaks are compared with themselves."""
 
@@ -98,8 +98,8 @@ def rain(data: Path) -> None:
 
 def print_streaks(name: str, residual: Tensor) -> None:
     """What (3, H, W) added light looks like; values of 255, lengths in px at which half is still alike."""
-    psnr = -10 * residual.square().mean().log10().item()
-    light = (residual * LUMA).sum(0).double()
+    psnr = decibels(residual.square().mean().item())
+    light = luma(residual)[0].double()
     fine = light - F.avg_pool2d(light[None, None], 31, 1, 15, count_include_pad=False)[0, 0]
     fine = fine - fine.mean()
     angle, along, across = streak_shape(fine)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import math
 import os
 import sys
 import tarfile
@@ -23,6 +22,7 @@ from clearair.errors import ClearAirError, DataError
 from clearair.files.outputs import check_file
 from clearair.image import SUFFIXES, read_photo, to_depth, write_atomically
 from clearair.image.libvips import libvips
+from clearair.similarity import decibels
 
 QUALITIES = range(20, 101)
 """Of WebP."""
@@ -159,7 +159,7 @@ def _as_webp(file: _File, quality: int) -> tuple[_File, float | None]:
     if len(encoded) >= len(file.content):
         return file, None
     error = np.square(read_photo(encoded, name=file.name).pixels.astype(np.float32) - pixels).mean()
-    psnr = 10 * math.log10(255**2 / max(float(error), 1e-3))
+    psnr = decibels(float(error), peak=255)
     return _File(str(PurePosixPath(file.name).with_suffix(".webp")), encoded), psnr
 
 

@@ -88,11 +88,11 @@ class TrippedBench(Bench):
 
     looks = 0
 
-    def examination(self, views):
+    def held_out_views(self, views):
         self.looks += 1
         if self.looks == 2:
             raise Interrupted(torch.nn.Identity())
-        return super().examination(views)
+        return super().held_out_views(views)
 
 
 def test_an_ablation_that_was_interrupted_goes_on_to_the_same_weights(data, finished, tmp_path):

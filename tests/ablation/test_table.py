@@ -52,6 +52,24 @@ def test_a_single_seed_has_no_spread():
     assert "| -1.00 |" in text
 
 
+@pytest.mark.parametrize(("lead", "bold"), [(0.1, False), (0.5, True)])
+def test_one_seed_says_so_and_a_lead_below_chance_is_not_bold(lead, bold):
+    results = [result(OTHER, 1, 20.0, 30.0), result(FULL, 1, 20.0 + lead, 30.0 + lead)]
+    text = grid("order", ablation(seeds=(1,)), results).markdown()
+    assert ("**" in text) is bold
+    assert "One seed: differences below about 0.2 dB mean nothing." in text
+    assert "One seed" not in grid("order", ablation(), RESULTS).markdown()
+
+
+def test_a_single_variant_is_compared_with_nothing_and_not_bold(tmp_path):
+    alone = to_dict("order", ablation(seeds=(1,)), RESULTS[:1])
+    (tmp_path / "table.json").write_text(json.dumps(alone))
+    read = read_grid(tmp_path / "table.json")
+    assert read.best is None
+    assert "**" not in read.markdown()
+    assert "<b>" not in read.html()
+
+
 def test_a_seed_that_only_one_of_two_has_is_not_compared():
     other, _ = rows(ablation(), [RESULTS[0], RESULTS[3]])
     assert other.difference is None

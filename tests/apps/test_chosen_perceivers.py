@@ -7,7 +7,7 @@ import pickle
 import shutil
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,6 +26,9 @@ from tests.perception.paper import write_paper_files
 from clearair.apps.cli import cli, main
 from clearair.apps.cli.options import DEQA_PRECISIONS
 from clearair.image import Photo, write_photo
+from clearair.models import save_model
+from clearair.network import TINY, ClearAIR
+from clearair.perception.choice import Choice
 from clearair.perception.deqa.loading import PRECISIONS
 
 
@@ -101,7 +104,7 @@ def test_the_precisions_in_the_help_are_the_library_s():
     assert set(DEQA_PRECISIONS) == set(PRECISIONS)
 
 
-@pytest.mark.parametrize("command", ["inspect", "restore", "train", "ablate"])
+@pytest.mark.parametrize("command", ["inspect", "restore", "train", "ablate", "evaluate"])
 def test_every_command_that_takes_perceivers_takes_their_precision(command):
     told = CliRunner().invoke(cli, [command, "--help"]).stdout
     assert "--quality-precision" in told
@@ -155,6 +158,25 @@ class Trap:
 
     def __reduce__(self):
         return Path.touch, (self.path,)
+
+
+def test_a_model_of_other_perceivers_is_evaluated_with_them(program, files):
+    chosen = {"regions": f"sam2={files / 'sam2'}", "degradation": f"daclip={files / 'daclip.pt'}"}
+    perceiver = Choice(**chosen).load()
+    sizes = ("quality_dim", "content_dim", "degradation_dim", "region_count")
+    config = replace(TINY, **{name: getattr(perceiver.identity, name) for name in sizes})
+    save_model(ClearAIR(config), files / "model", perceivers=perceiver)
+    for side in ("low", "high"):
+        (files / side).mkdir()
+        shutil.copy(files / "photo.png", files / side / "a.png")
+    words = ("evaluate", files / "model", "--pairs", files / "low", files / "high")
+    assert "trained with" in refused(program(*words))
+    options = [f"--{question}={choice}" for question, choice in chosen.items()]
+    done = program(*words, *options, "--json", files / "run.json")
+    assert done.code == 0, done.err
+    record = json.loads((files / "run.json").read_text())
+    assert record["perceivers"]["fingerprint"] == perceiver.identity.fingerprint
+    assert record["results"][0]["images"] == 1
 
 
 def test_a_missing_and_a_truncated_shard_are_named(program, files):

@@ -17,6 +17,7 @@ import torch
 from click.testing import CliRunner
 
 from clearair.apps.cli import cli
+from clearair.errors import ClearAirError, ModelError
 from clearair.finishing import FinishedNetwork
 from clearair.image import Photo, write_photo
 from clearair.models import save_model
@@ -48,11 +49,11 @@ def evaluate(data, tmp_path_factory):
 
 
 def test_shuffle_prints_a_table_and_writes_json(evaluate, tmp_path):
-    file = tmp_path / "worth.json"
+    file = tmp_path / "shuffle.json"
     done = evaluate("--shuffle", "how", "--benchmark", "noise", "--every", 12, "--json", file)
     assert done.exit_code == 0, done.output
     assert "| how | noise |" in done.output
-    assert {worth["kind"] for worth in json.loads(file.read_text())["shuffle"]} == {"all", "noise"}
+    assert {each["kind"] for each in json.loads(file.read_text())["shuffle"]} == {"all", "noise"}
 
 
 def test_harm_prints_undamaged_and_damaged_pictures(evaluate):
@@ -112,6 +113,53 @@ def test_two_folders_are_measured_saved_and_reported(evaluate, tmp_path):
     assert page.read_text().count("data:image/png;base64") == 3
     again = evaluate(*arguments, "--json", run)
     assert "exists already" in str(again.exception)
+
+
+@pytest.fixture
+def never_loaded(tmp_path):
+    """A model that is there, but cannot be loaded."""
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    (folder / "config.json").write_text("{")
+    (folder / "model.safetensors").write_bytes(b"")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--benchmark", "Rain10L"], 2, "There is no benchmark 'Rain10L'"),
+        (["--benchmark", "GoPro"], 1, "GoPro is neither here nor"),
+        (["--harm", "--benchmark", "hase"], 2, "There is no set 'hase'"),
+        (["--shuffle", "when", "--benchmark", "noise"], 2, "There is no percept 'when'"),
+        (["--damage", "hase"], 2, "There is no damage 'hase'; did you mean 'haze'?"),
+        (["--metrics", "psnt"], 2, "There is no metric 'psnt'"),
+        (["--json", "missing/run.json"], 1, "missing/run.json: cannot be written"),
+        (["--csv", "file/run.csv"], 1, "file is a file, not a folder"),
+        (["--save-images", "file/saved"], 1, "file is a file, not a folder"),
+        (["--json", "a", "--csv", "a"], 2, "name the same file"),
+        (["--data", "missing"], 1, "missing: there is no such data folder."),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_the_model_is_loaded(
+    never_loaded, tmp_path, monkeypatch, arguments, code, said
+):
+    data = rainy(tmp_path / "data")
+    photo = data / "train" / "clean" / "a" / "0.png"
+    photo.parent.mkdir(parents=True)
+    write_photo(Photo(skimage.data.chelsea()[:256, :256]), photo)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    words = ["evaluate", str(never_loaded), "--data", "data", *arguments]
+    done = CliRunner().invoke(cli, words)
+    error = done.exception
+    assert said in (str(error) if isinstance(error, ClearAirError) else done.output)
+    assert (error.exit_code if isinstance(error, ClearAirError) else done.exit_code) == code
+
+
+def test_a_model_that_is_not_there_is_refused_before_the_pictures_are_searched(tmp_path):
+    done = CliRunner().invoke(cli, ["evaluate", "no-such", "--data", str(tmp_path / "missing")])
+    assert isinstance(done.exception, ModelError)
 
 
 def rainy(root, count=3, side=96):

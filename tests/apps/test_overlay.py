@@ -64,4 +64,4 @@ def test_the_picture_lies_above_the_panel(percepts, size):
 def test_without_words_it_says_so(percepts):
     nothing = np.zeros((3, 0), np.float32)
     wordless = replace(percepts, names=(), probabilities=nothing[0], local_probabilities=nothing)
-    assert "no words" in lines_of(wordless)[-1].words
+    assert "names no damage" in lines_of(wordless)[-1].words

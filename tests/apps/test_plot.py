@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from clearair.apps.cli.program import cli
 from clearair.data.validation import ValidationSet
 from clearair.errors import OutputError, TrainingError, UsageError
-from clearair.evaluation.examination import Examination
+from clearair.evaluation.held_out import HeldOutViews
 from clearair.training.loop.curves import read_curves
 from clearair.training.restorer.samples import save_samples
 
@@ -41,7 +41,7 @@ def add_samples(run):
     grey = torch.full((1, 3, 128, 128), 0.5)
     sets = [ValidationSet(kind, grey, grey, ("a",)) for kind in ("noise", "haze")]
     now = torch.tensor(RED, dtype=torch.uint8).view(1, 3, 1, 1).expand(2, 3, 128, 128)
-    save_samples(run, Examination(None, sets), None, now)
+    save_samples(run, HeldOutViews(None, sets), None, now)
 
 
 def plot(*arguments):

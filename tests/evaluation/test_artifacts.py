@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from artifacts import frame, lattice
 
 from clearair.errors import DataError
-from clearair.evaluation.artifacts import frame, lattice
 
 
 def texture(count=4, side=256):

@@ -32,7 +32,7 @@ def lift(image):
 
 def test_held_out_and_unusual_pictures_are_compared_with_themselves(data):
     harm = measure_harm(lift, data, [])
-    assert [(kept.name, kept.group) for kept in harm.kept] == [
+    assert [(each.name, each.group) for each in harm.undamaged] == [
         ("aaa/00.png", "held out"),
         ("aaa/20.png", "held out"),
         ("night/dark.png", "dark"),
@@ -52,7 +52,7 @@ def test_large_pictures_are_also_shown_reduced(data):
 
     harm = measure_harm(look, data, [])
     assert shown[:2] == [(40, 800, 3), (20, 400, 3)]
-    assert [(kept.name, kept.size) for kept in harm.kept[:3]] == [
+    assert [(each.name, each.size) for each in harm.undamaged[:3]] == [
         ("aaa/00.png", "whole"),
         ("aaa/00.png", "reduced"),
         ("aaa/20.png", "whole"),
@@ -63,7 +63,7 @@ def test_large_pictures_are_also_shown_reduced(data):
 def test_doing_nothing_does_no_harm(data):
     harm = measure_harm(lambda image: image, data, [views()])
     assert harm.worst == 100
-    assert harm.kept_share == 1
+    assert harm.unchanged_share == 1
     assert not any(change.is_harmed for change in harm.changes)
     assert "reaches 30. At least 40 dB: 100.0%, reaches 99%" in harm_report(harm)
     assert "Harmed: 0.0%, less than 1%." in harm_report(harm)

@@ -9,7 +9,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 from clearair.errors import DataError
-from clearair.evaluation.metrics import IDENTICAL, luma, psnr, ssim
+from clearair.evaluation.metrics import luma, psnr, ssim
+from clearair.similarity import IDENTICAL
 
 
 def noisy(image: np.ndarray, sigma: float) -> np.ndarray:

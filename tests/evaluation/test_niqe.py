@@ -3,17 +3,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+from pristine import fit_pristine, save_pristine
 
 from clearair.errors import DataError
 from clearair.evaluation.niqe import (
     Pristine,
     block_features,
-    fit_pristine,
     halved,
     load_pristine,
     niqe,
     own_pristine,
-    save_pristine,
 )
 from clearair.image import read_photo
 

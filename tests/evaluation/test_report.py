@@ -3,7 +3,8 @@ import json
 import pytest
 
 from clearair.errors import DataError
-from clearair.evaluation.report import markdown, page, read_run, tables
+from clearair.evaluation.published import published_tables, tables_with
+from clearair.evaluation.report import markdown, page, read_run
 
 
 def run_file(tmp_path, psnr=38.0, images=100, multiple=1, asked=None):
@@ -11,6 +12,7 @@ def run_file(tmp_path, psnr=38.0, images=100, multiple=1, asked=None):
         "benchmark": "Rain100L",
         "protocol": {"multiple": multiple, "noise_seed": 0, "rounded": True},
         "images": images,
+        "input_psnr": 25.0,
         **({} if asked is None else {"asked_images": asked, "skipped_images": asked - images}),
         "published_images": 100,
         "manifest": "abc",
@@ -23,13 +25,32 @@ def run_file(tmp_path, psnr=38.0, images=100, multiple=1, asked=None):
     return read_run(path)
 
 
-def test_every_table_has_our_row_and_what_was_not_measured_stays_empty(tmp_path):
-    found = tables([run_file(tmp_path)])
-    assert [table.number for table in found] == [2, 3, 4, 5, 6, 7, 8, 9, 10, 10]
-    assert all(table.rows[-1].measured for table in found)
-    (derain,) = [table for table in found if table.setting == "single-derain"]
-    assert derain.rows[-1].values == {("Rain100L", "PSNR"): 38.0, ("Rain100L", "SSIM"): 0.9}
-    assert found[3].rows[-1].values == {}
+def test_only_tables_of_methods_with_a_value_of_ours_are_shown(tmp_path):
+    run = run_file(tmp_path)
+    found = tables_with([run])
+    assert [(table.number, table.setting) for table in found] == [
+        (2, "three"),
+        (3, "five"),
+        (10, "single-derain"),
+    ]
+    assert found[2].rows[-1].values == {("Rain100L", "PSNR"): 38.0, ("Rain100L", "SSIM"): 0.9}
+    assert "ablation" not in markdown([run])
+    assert "Table 4" not in markdown([run])
+
+
+def test_a_set_that_nobody_published_has_the_own_table_alone(tmp_path):
+    run = run_file(tmp_path)
+    run["results"][0]["benchmark"] = "mine"
+    text = markdown([run])
+    assert "| ours | mine | 100 |" in text
+    assert "Published" not in text
+
+
+def test_what_was_measured_comes_first_and_says_what_one_seed_is_worth(tmp_path):
+    for text in (markdown([run_file(tmp_path)], ["EXTRA"]), page([run_file(tmp_path)], extra=["EXTRA"])):
+        order = [text.index(word) for word in ("Measured with", "One seed", "EXTRA", "Published results")]
+        assert order == sorted(order)
+    assert "One seed" not in markdown([], ["EXTRA"])
 
 
 def test_ours_shows_the_difference_to_the_published_row(tmp_path):
@@ -41,6 +62,20 @@ def test_the_best_is_bold_unless_only_a_part_was_measured(tmp_path):
     text = markdown([run_file(tmp_path, 50.0, images=3)])
     assert "*50.00* (+11.48, 3 of 100 images)" in text
     assert "***50.00***" not in text
+
+
+def test_nothing_is_bold_where_nothing_of_ours_is_compared_or_chance_decides(tmp_path):
+    (derain,) = [table for table in published_tables() if table.setting == "single-derain"]
+    column = ("Rain100L", "PSNR")
+    assert derain.best(column) is None
+    published = max(row.values[column] for row in derain.rows)
+    for ours, best in ((0.1, None), (-0.1, None), (1.0, published + 1), (-1.0, published)):
+        (table,) = [
+            table
+            for table in tables_with([run_file(tmp_path, published + ours)])
+            if table.setting == "single-derain"
+        ]
+        assert table.best(column) == (None if best is None else pytest.approx(best))
 
 
 @pytest.mark.parametrize(
@@ -56,6 +91,8 @@ def test_a_set_of_which_images_were_skipped_says_so_and_is_never_the_best(tmp_pa
 
 def test_numbers_of_another_protocol_say_so(tmp_path):
     assert "ours, cropped to 16" in markdown([run_file(tmp_path, multiple=16)])
+    told = {**run_file(tmp_path), "damage": "rain"}
+    assert "| ours, told rain | Rain100L | 100 | 25.00 | 38.00 |" in markdown([told])
 
 
 def test_the_page_needs_no_other_file(tmp_path):

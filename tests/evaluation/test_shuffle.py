@@ -6,7 +6,7 @@ import torch
 from clearair.data.validation import ValidationSet
 from clearair.errors import UsageError
 from clearair.evaluation.shuffle import ALL, mean_guidance, relabelled, shuffle, shuffle_table, with_percept
-from clearair.evaluation.validation import psnr_each
+from clearair.evaluation.validation import psnr_of_views
 from clearair.network import Guidance
 
 
@@ -49,47 +49,47 @@ def shifted(kind: str, shifts: list[float]) -> ValidationSet:
 
 
 @pytest.fixture(scope="module")
-def worths():
+def found():
     sets = [shifted("bright", [0.2, 0.2, 0.2]), shifted("dark", [-0.1, -0.1]), shifted("one", [0.1])]
     return {(w.percept, w.kind): w for w in shuffle(obey, Oracle(), sets, ["how", "where"])}
 
 
-def test_a_network_that_obeys_how_loses_what_a_wrong_how_costs(worths):
-    how = worths["how", "bright"]
+def test_a_network_that_obeys_how_loses_what_a_wrong_how_costs(found):
+    how = found["how", "bright"]
     assert how.psnr > 50
     # Told of a picture that is 0.1 too dark when it is 0.2 too bright, it is 0.3 off.
     assert how.psnr - how.other_damage == pytest.approx(10.46, abs=0.1)
 
 
-def test_how_of_a_picture_damaged_alike_costs_nothing(worths):
-    assert worths["how", "bright"].same_damage == pytest.approx(0, abs=0.1)
+def test_how_of_a_picture_damaged_alike_costs_nothing(found):
+    assert found["how", "bright"].same_damage == pytest.approx(0, abs=0.1)
 
 
-def test_the_mean_says_less_than_the_truth(worths):
-    assert worths["how", "dark"].mean > 10
+def test_the_mean_says_less_than_the_truth(found):
+    assert found["how", "dark"].mean > 10
 
 
-def test_a_percept_that_the_network_ignores_is_worth_exactly_nothing(worths):
-    where = worths["where", "bright"]
+def test_a_percept_that_the_network_ignores_adds_exactly_nothing(found):
+    where = found["where", "bright"]
     assert (where.other_damage, where.same_damage, where.mean) == (0, 0, 0)
 
 
-def test_a_set_of_one_has_no_neighbour_and_the_mean_is_over_the_others(worths):
-    assert worths["how", "one"].same_damage is None
-    assert worths["how", ALL].same_damage == pytest.approx(
-        (worths["how", "bright"].same_damage + worths["how", "dark"].same_damage) / 2
+def test_a_set_of_one_has_no_neighbour_and_the_mean_is_over_the_others(found):
+    assert found["how", "one"].same_damage is None
+    assert found["how", ALL].same_damage == pytest.approx(
+        (found["how", "bright"].same_damage + found["how", "dark"].same_damage) / 2
     )
 
 
 def test_one_set_alone_has_no_other_damage():
-    worths = shuffle(obey, Oracle(), [shifted("bright", [0.2, 0.1])], ["how"])
-    assert [worth.other_damage for worth in worths] == [None, None]
-    assert "| how | all |" in shuffle_table(worths)
+    found = shuffle(obey, Oracle(), [shifted("bright", [0.2, 0.1])], ["how"])
+    assert [each.other_damage for each in found] == [None, None]
+    assert "| how | all |" in shuffle_table(found)
 
 
 def test_what_is_also_taken_apart():
-    worths = shuffle(obey, Oracle(), [shifted("bright", [0.2, 0.1])], ["what"])
-    assert list(dict.fromkeys(w.percept for w in worths)) == ["what", "what: content", "what: degradation"]
+    found = shuffle(obey, Oracle(), [shifted("bright", [0.2, 0.1])], ["what"])
+    assert list(dict.fromkeys(w.percept for w in found)) == ["what", "what: content", "what: degradation"]
 
 
 def test_an_unknown_percept_is_named():
@@ -134,8 +134,8 @@ def test_the_mean_is_the_same_for_every_image_and_as_long_as_the_truth():
 
 def test_psnr_of_the_true_percepts_is_that_of_the_network():
     views = shifted("bright", [0.2, 0.1])
-    worth = shuffle(obey, Oracle(), [views], ["how"])[1]
-    expected = psnr_each(
+    found = shuffle(obey, Oracle(), [views], ["how"])[1]
+    expected = psnr_of_views(
         (obey(views.damaged, Oracle().perceive(views.damaged)) * 255).round() / 255, views.clean
     ).mean()
-    assert worth.psnr == pytest.approx(float(expected), abs=0.01)
+    assert found.psnr == pytest.approx(float(expected), abs=0.01)

@@ -4,7 +4,8 @@ import torch
 
 from clearair.data.validation import ValidationSet
 from clearair.errors import DataError, UsageError
-from clearair.evaluation.validation import Score, mean_score, named_sets, psnr_each, validate
+from clearair.evaluation.held_out import HeldOutViews
+from clearair.evaluation.validation import Score, mean_score, named_sets, psnr_of_views
 from clearair.image import Photo, write_photo
 from clearair.network import Guidance
 
@@ -34,7 +35,7 @@ def brightened(count=5, by=0.2):
 
 
 def test_doing_nothing_scores_what_came_in():
-    scores = validate(lambda image, guidance: image, Blind(), [brightened()], batch=2)
+    scores = HeldOutViews(Blind(), [brightened()], batch=2).validate(lambda image, guidance: image).scores
     assert scores["bright"].psnr == pytest.approx(scores["bright"].input_psnr)
     assert scores["bright"].input_psnr == pytest.approx(13.98, abs=0.01)
 
@@ -46,7 +47,7 @@ def test_each_image_meets_its_own_guidance_and_is_rounded_and_clipped_as_in_a_fi
         assert torch.allclose(image.mean(dim=(1, 2, 3)), guidance.quality[:, 0])
         return image - 0.2 + 0.001
 
-    assert validate(network, Blind(), [views], batch=2)["bright"].psnr == 100
+    assert HeldOutViews(Blind(), [views], batch=2).validate(network).scores["bright"].psnr == 100
 
 
 def test_the_mean_counts_each_kind_the_same_and_no_clean_pictures():
@@ -58,7 +59,7 @@ def test_the_mean_counts_each_kind_the_same_and_no_clean_pictures():
 def test_psnr_is_of_each_image():
     images = torch.zeros(2, 3, 4, 4)
     images[1] += 0.1
-    assert psnr_each(images, torch.zeros(2, 3, 4, 4)).tolist() == pytest.approx([100, 20])
+    assert psnr_of_views(images, torch.zeros(2, 3, 4, 4)).tolist() == pytest.approx([100, 20])
 
 
 def test_the_middle_of_benchmark_images_and_views_are_taken_by_name(tmp_path):

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from clearair import Restorer
 from clearair.apps.cli.program import cli
 from clearair.data.validation import OWN, own_set
-from clearair.evaluation.examination import Examination
+from clearair.evaluation.held_out import HeldOutViews
 from clearair.image import Photo, read_photo, write_photo
 from clearair.models import load_model
 from clearair.perception import load_compact
@@ -76,11 +76,11 @@ def test_scratches_are_learnt_from_though_the_perceivers_find_nothing(trained, p
     losses = [line["l1"] for line in lines if "l1" in line]
     assert losses[-1] < losses[0]
     held_out = [(pairs[0] / name, pairs[1] / name) for name in ("0.png", "8.png")]
-    examination = Examination(load_compact(), [own_set(held_out, side=128)])
-    examined = examination.examine(load_model(out / "model").build())
+    held_out_views = HeldOutViews(load_compact(), [own_set(held_out, side=128)])
+    validated = held_out_views.validate(load_model(out / "model").build())
     # Not held back, although the perceivers allow no change.
-    assert float(examination.perceiver.perceive(examination.sets[0].damaged).change.sum()) == 0
-    assert examined.scores[OWN].gain > 0.3
+    assert float(held_out_views.perceiver.perceive(held_out_views.sets[0].damaged).change.sum()) == 0
+    assert validated.scores[OWN].gain > 0.3
 
 
 def test_the_saved_model_acts_on_such_damage_without_being_told(trained, tmp_path):

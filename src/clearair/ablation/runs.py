@@ -17,7 +17,7 @@ from clearair.ablation.budget import ANNEALED, Budget
 from clearair.data.photos import TrainingPhotos, load_training_photos
 from clearair.data.validation import validation_sets
 from clearair.errors import TrainingError, UsageError
-from clearair.evaluation.examination import Examination
+from clearair.evaluation.held_out import HeldOutViews
 from clearair.image import write_atomically
 from clearair.network.model import count_parameters
 from clearair.perception import load_compact
@@ -96,7 +96,7 @@ class Bench:
     notice: Callable[[str], None] = ignore
     """Takes what is being done, line by line."""
     _photos: TrainingPhotos | None = field(default=None, init=False)
-    _examination: Examination | None = field(default=None, init=False)
+    _held_out_views: HeldOutViews | None = field(default=None, init=False)
 
     def photos(self, sets: Sequence[str]) -> TrainingPhotos:
         """On the device, with pairs of published sets. Raises DataError without any photographs."""
@@ -104,12 +104,12 @@ class Bench:
             self._photos = load_training_photos(self.data, sets).to(self.device)
         return self._photos
 
-    def examination(self, views: int) -> Examination:
+    def held_out_views(self, views: int) -> HeldOutViews:
         """Held-out views, looked at once. Raises DataError without any."""
-        if self._examination is None:
+        if self._held_out_views is None:
             perceiver = (self.perceiver or load_compact()).to(self.device)
-            self._examination = Examination(perceiver, validation_sets(self.data, views=views))
-        return self._examination
+            self._held_out_views = HeldOutViews(perceiver, validation_sets(self.data, views=views))
+        return self._held_out_views
 
 
 def run_ablation(
@@ -152,7 +152,7 @@ def _run_one(
     if (done := read_result(folder / RESULT)) is not None:
         _check_same(done.settings, settings, folder)
         return done
-    trainer.share(bench.photos(recipe.sets), bench.examination(ablation.views))
+    trainer.share(bench.photos(recipe.sets), bench.held_out_views(ablation.views))
     trainer.train()
     assert trainer.watcher is not None
     scores = trainer.watcher.final

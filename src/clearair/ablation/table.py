@@ -6,18 +6,17 @@ are compared seed by seed: the spread of those differences is smaller than that 
 
 from __future__ import annotations
 
-import csv
 import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from clearair.ablation.runs import Ablation, Result
 from clearair.errors import DataError
+from clearair.evaluation.published import CHANCE, ONE_SEED, published_tables
 from clearair.network import BASE
 
 UNDAMAGED = "clean"
@@ -96,8 +95,8 @@ class Grid:
     title: str
     heads: tuple[str, ...]
     lines: tuple[tuple[str, ...], ...]
-    best: int
-    """The line with the highest mean."""
+    best: int | None
+    """The line with the highest mean; None where it leads the next by no more than chance, or has none."""
     notes: tuple[str, ...]
     """How it came about."""
 
@@ -144,7 +143,7 @@ def grid(name: str, ablation: Ablation, results: Sequence[Result], notes: Sequen
         f"Ablation: {name}",
         (*heads, *(f"{PAPER}{column}" for column in columns)),
         tuple(lines),
-        max(range(len(found)), key=lambda index: found[index].psnr[MEAN].mean),
+        _best(found, results),
         (*_about(ablation, results), *notes),
     )
 
@@ -157,7 +156,7 @@ def read_grid(path: Path) -> Grid:
             str(table["title"]),
             tuple(map(str, table["heads"])),
             tuple(tuple(map(str, line)) for line in table["lines"]),
-            int(table["best"]),
+            None if table["best"] is None else int(table["best"]),
             tuple(map(str, table["notes"])),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -198,15 +197,29 @@ def _with_mean(psnr: Mapping[str, float]) -> dict[str, float]:
     return {MEAN: mean(damaged or psnr.values()), **psnr}
 
 
-def _published(table: int | None) -> dict[str, dict[str, float]]:
-    text = (files("clearair.evaluation") / "paper_tables.csv").read_text()
-    found: dict[str, dict[str, float]] = {}
-    for line in csv.DictReader(text.splitlines()):
-        if line["table"] == str(table):
-            found.setdefault(line["method"], {})[f"{line['benchmark']} {line['metric']}"] = float(
-                line["value"]
-            )
-    return found
+def _best(found: Sequence[Row], results: Sequence[Result]) -> int | None:
+    """Return the row whose mean leads the next one's, seed by seed, by more than chance; None without one."""
+    order = sorted(range(len(found)), key=lambda index: -found[index].psnr[MEAN].mean)
+    if len(order) < 2:
+        return None
+    first, second = (
+        {each.seed: _with_mean(each.psnr)[MEAN] for each in results if each.variant == found[index].variant}
+        for index in order[:2]
+    )
+    common = [seed for seed in first if seed in second]
+    if not common:
+        return None
+    lead = Spread.of([first[seed] - second[seed] for seed in common])
+    return order[0] if lead.mean > (CHANCE if lead.deviation is None else lead.deviation) else None
+
+
+def _published(number: int | None) -> dict[str, dict[str, float]]:
+    return {
+        row.method: {f"{benchmark} {metric}": value for (benchmark, metric), value in row.values.items()}
+        for table in published_tables()
+        if table.number == number
+        for row in table.rows
+    }
 
 
 def _list(values: Iterable[int]) -> str:
@@ -235,6 +248,7 @@ def _about(ablation: Ablation, results: Sequence[Result]) -> list[str]:
         + ("; ± is the standard deviation over seeds" if len(seeds) > 1 else ""),
         f"against {ablation.family.full}: difference of the means, seed by seed",
     ]
+    lines += [ONE_SEED] if len(seeds) == 1 else []
     if ablation.family.published:
         lines.append(
             f"paper: Table {ablation.family.published} as published, 100K steps on rain alone, tested on "

@@ -1,4 +1,4 @@
-"""A picture of what was perceived: regions tinted, and beneath how good, and what is wrong in each.
+"""Draw what was perceived: regions tinted, and below them the quality and the damage in each.
 
 Shapes: H x W pixels of the photo; h x w of the panel beneath it.
 """
@@ -36,7 +36,7 @@ class Line:
 
 
 def draw_percepts(pixels: NDArray[np.generic], percepts: Percepts) -> Photo:
-    """(H, W, 3) pixels with their regions tinted, and below them what `lines_of` says."""
+    """Return (H, W, 3) pixels with their regions tinted, and below them the text of `lines_of`."""
     tinted = draw_regions(pixels, percepts.labels).pixels
     height, width = tinted.shape[:2]
     panel = _panel(lines_of(percepts), max(width, _NARROWEST), min(60, max(14, width // 50)))
@@ -54,23 +54,25 @@ def draw_regions(pixels: NDArray[np.generic], labels: Pixels) -> Photo:
 
 
 def lines_of(percepts: Percepts) -> list[Line]:
-    """The score, how likely each of its levels is, and of each region its share and what is wrong there."""
-    told = percepts.to_dict()
-    lines = [Line(f"quality {told['score']:.1f} of 5")]
-    lines += [Line(f"{level} {told['levels'][level]:.0%}", bar=told["levels"][level]) for level in LEVELS]
+    """Return the score, the probability of each level, and the area and damage of each region."""
+    values = percepts.to_dict()
+    lines = [Line(f"quality {values['score']:.1f} of 5")]
+    lines += [Line(f"{level} {values['levels'][level]:.0%}", bar=values["levels"][level]) for level in LEVELS]
     palette = _palette()
-    lines.append(Line(f"whole picture: {_found(told['degradations'])}"))
-    for region in sorted(told["regions"], key=lambda region: -region["area"]):
+    lines.append(Line(f"whole picture: {_damage_words(values['degradations'])}"))
+    for region in sorted(values["regions"], key=lambda region: -region["area"]):
         label = region["label"]
         words = f"region {label}" if label else "elsewhere"
         colour = tuple(palette[label].tolist()) if label else None
-        lines.append(Line(f"{words} ({region['area']:.0%}): {_found(region['degradations'])}", colour=colour))
+        lines.append(
+            Line(f"{words} ({region['area']:.0%}): {_damage_words(region['degradations'])}", colour=colour)
+        )
     return lines
 
 
-def _found(degradations: dict[str, float]) -> str:
+def _damage_words(degradations: dict[str, float]) -> str:
     if not degradations:
-        return "the perceiver has no words for it"
+        return "this perceiver names no damage"
     ranked = sorted(degradations.items(), key=lambda item: -item[1])[:3]
     found = ", ".join(f"{name} {probability:.0%}" for name, probability in ranked if probability >= _NAMED)
     return found or "nothing"

@@ -15,7 +15,7 @@ from clearair.training.restorer.samples import Samples, load_samples
 
 
 def draw_run(run: Path, suffix: str = ".png") -> bytes:
-    """The picture of a run folder as a file of the type `suffix`: .png, .svg or .pdf.
+    """Return the picture of a run folder as a file of the type `suffix`: .png, .svg or .pdf.
 
     Raises TrainingError for a folder without a readable log, UsageError for another type and when matplotlib
     is missing.
@@ -31,7 +31,7 @@ def draw_run(run: Path, suffix: str = ".png") -> bytes:
     figure = Figure(figsize=(13, sum(heights)), layout="constrained")
     parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)
     left, right = parts[0, 0].subplots(1, 2)
-    parts[0, 0].suptitle(str(run))
+    parts[0, 0].suptitle(run.resolve().name)
     _draw_training(left, curves)
     _draw_validation(right, curves)
     if samples is not None:
@@ -76,7 +76,7 @@ def _draw_validation(axes: Any, curves: Curves) -> None:
     axes.set(title="validation", xlabel="minutes of training", ylabel="PSNR over that of the input, dB")
     if curves.kinds:
         axes.legend(
-            title="PSNR at last, dB", fontsize=7, title_fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5)
+            title="last PSNR, dB", fontsize=7, title_fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5)
         )
 
 

@@ -21,6 +21,7 @@ from clearair.data.pixels import load_pixels
 from clearair.data.scenes import find_scenes, load_scene
 from clearair.data.splits import held_out
 from clearair.kinds import NAMES, PAIRED
+from clearair.similarity import psnr_each
 
 PHOTOS = 64
 """Photographs that damage is drawn on, spread evenly over those that are trained on."""
@@ -108,8 +109,8 @@ def _describe(
 
 
 def _psnr(damaged: Tensor, clean: Tensor) -> Tensor:
-    """(N, 3, H, W) twice -> (N,)."""
-    return -10 * (damaged - clean).square().mean(dim=(1, 2, 3)).clamp_min(1e-6).log10()
+    """(N, 3, H, W) twice -> (N,) in dB, at most 60."""
+    return psnr_each(damaged, clean, most=60)
 
 
 def _window(picture: Tensor, side: int) -> Tensor:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from clearair.errors import ImageError
 from clearair.image import read_photo, to_depth
+from clearair.similarity import BT601
 
 LONG_SIDE = 320
 """Longer side that every picture is looked at with."""
@@ -72,7 +73,7 @@ def take_fingerprint(path: Path) -> Fingerprint | None:
     except ImageError:
         return None
     colour = torch.from_numpy(np.ascontiguousarray(pixels)).float()
-    grey = (colour @ torch.tensor([0.299, 0.587, 0.114]))[None, None]
+    grey = (colour @ torch.tensor(BT601))[None, None]
     scale = LONG_SIDE / max(grey.shape[2:])
     size = [max(16, round(length * scale)) for length in grey.shape[2:]]
     small = F.interpolate(grey, size, mode="bilinear", antialias=True)

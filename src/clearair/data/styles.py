@@ -22,6 +22,7 @@ from clearair.data.degradations.sampling import (
     per_sample,
     uniform,
 )
+from clearair.similarity import luma
 
 GAIN = (0.8, 1.15)
 """Exposure; low light begins where two thirds of the light are left (lowlight.MOST)."""
@@ -69,8 +70,7 @@ class Style:
 
     def __call__(self, clean: Tensor) -> Tensor:
         """Return (B, 3, H, W) in [0, 1] in this style."""
-        weights = constant([0.299, 0.587, 0.114], like=clean)[:, None, None]
-        grey = (clean * weights).sum(1, keepdim=True)
+        grey = luma(clean)
         toned = torch.lerp(grey.expand_as(clean), clean, per_sample(self.saturation)).clamp(0, 1)
         toned = toned.pow(per_sample(self.gamma)) * (per_sample(self.gain) * self.cast[:, :, None, None])
         toned = per_sample(self.black) + per_sample(self.white - self.black) * toned

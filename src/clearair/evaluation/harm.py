@@ -1,4 +1,4 @@
-"""First, do no harm: undamaged pictures must stay as they are, damaged ones must not get worse.
+"""Measure harm: undamaged pictures must stay as they are, damaged ones must not get worse.
 
 Shapes: H x W pixels.
 """
@@ -18,7 +18,7 @@ from clearair.data.photos import find_photos
 from clearair.data.pixels import load_pixels, reduced
 from clearair.data.splits import held_out
 from clearair.data.validation import ValidationSet
-from clearair.evaluation.benchmarks import Restore
+from clearair.evaluation.measuring import Restore
 from clearair.evaluation.metrics import psnr
 
 WORST = 30.0
@@ -32,7 +32,7 @@ MOST_HARMED = 0.01
 
 
 @dataclass(frozen=True)
-class Kept:
+class Undamaged:
     """An undamaged picture after restoring."""
 
     name: str
@@ -63,18 +63,18 @@ class Change:
 class Harm:
     """What a restorer did to pictures that it should have left alone, or made better."""
 
-    kept: tuple[Kept, ...]
+    undamaged: tuple[Undamaged, ...]
     changes: tuple[Change, ...]
 
     @property
     def worst(self) -> float:
         """The lowest PSNR of an undamaged picture."""
-        return min(kept.psnr for kept in self.kept)
+        return min(each.psnr for each in self.undamaged)
 
     @property
-    def kept_share(self) -> float:
+    def unchanged_share(self) -> float:
         """Share of the undamaged pictures that reach `NEARLY`."""
-        return sum(kept.psnr >= NEARLY for kept in self.kept) / len(self.kept)
+        return sum(each.psnr >= NEARLY for each in self.undamaged) / len(self.undamaged)
 
     @property
     def harmed(self) -> int:
@@ -85,10 +85,11 @@ class Harm:
         """Plain values, for JSON."""
         return {
             "worst": self.worst,
-            "kept_share": self.kept_share,
+            "kept_share": self.unchanged_share,
             "harmed": self.harmed,
             "damaged": len(self.changes),
-            **asdict(self),
+            "kept": [asdict(each) for each in self.undamaged],
+            "changes": [asdict(each) for each in self.changes],
         }
 
 
@@ -107,15 +108,15 @@ def measure_harm(
     """
     root = data / "train" / "clean"
     photos = find_photos(root)
-    kept = []
+    photos_after = []
     for path, group in list(held_out(data).undamaged(photos).items())[::every]:
         pixels = load_pixels(path)
         small = reduced(pixels)
         shows = {"whole": pixels} if small is pixels else {"whole": pixels, "reduced": small}
         for size, shown in shows.items():
             image = shown.permute(1, 2, 0).numpy()
-            found = Kept(path.relative_to(root).as_posix(), group, size, psnr(restore(image), image))
-            kept.append(found)
+            found = Undamaged(path.relative_to(root).as_posix(), group, size, psnr(restore(image), image))
+            photos_after.append(found)
             if on_image:
                 on_image(f"{group}, {size}", found.name, found.psnr)
     changes = []
@@ -128,15 +129,17 @@ def measure_harm(
             changes.append(change)
             if on_image:
                 on_image(views.kind, name, change.psnr)
-    return Harm(tuple(kept), tuple(changes))
+    return Harm(tuple(photos_after), tuple(changes))
 
 
 def harm_report(harm: Harm, most: int = 8) -> str:
     """Markdown: undamaged pictures by group and the worst of them, damaged ones by kind and the worst."""
-    groups = dict.fromkeys([*(kept.size for kept in harm.kept), *(kept.group for kept in harm.kept)])
+    groups = dict.fromkeys(
+        [*(each.size for each in harm.undamaged), *(each.group for each in harm.undamaged)]
+    )
     lines = ["| undamaged | pictures | worst | 5th percentile | mean |", "| --- | --- | --- | --- | --- |"]
     for group in ("all", *groups):
-        values = [kept.psnr for kept in harm.kept if group in ("all", kept.size, kept.group)]
+        values = [each.psnr for each in harm.undamaged if group in ("all", each.size, each.group)]
         lines.append(
             f"| {group} | {len(values)} | {min(values):.2f} | {np.percentile(values, 5):.2f} | "
             f"{np.mean(values):.2f} |"
@@ -144,12 +147,12 @@ def harm_report(harm: Harm, most: int = 8) -> str:
     lines += [
         "",
         f"Worst: {harm.worst:.2f} dB, {_verdict(harm.worst >= WORST)} {WORST:.0f}. At least {NEARLY:.0f} dB: "
-        f"{harm.kept_share:.1%}, {_verdict(harm.kept_share >= NEARLY_ALL)} {NEARLY_ALL:.0%}.",
+        f"{harm.unchanged_share:.1%}, {_verdict(harm.unchanged_share >= NEARLY_ALL)} {NEARLY_ALL:.0%}.",
         "",
     ]
     lines += [
-        f"- {kept.name} ({kept.group}, {kept.size}): {kept.psnr:.2f} dB"
-        for kept in sorted(harm.kept, key=lambda kept: kept.psnr)[:most]
+        f"- {each.name} ({each.group}, {each.size}): {each.psnr:.2f} dB"
+        for each in sorted(harm.undamaged, key=lambda each: each.psnr)[:most]
     ]
     lines += [
         "",

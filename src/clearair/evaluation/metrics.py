@@ -5,20 +5,17 @@ Shapes: H x W pixels, C channels.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearair.errors import DataError
+from clearair.similarity import BT601, decibels, structural_similarity
 
 Image = NDArray[np.uint8]
 Values = NDArray[Any]
 """An image in 0..255 that need not be rounded to 8 bits: uint8 or floating point."""
-
-IDENTICAL = 100.0
-"""PSNR in dB that two equal images count as, so that means stay finite."""
 
 WINDOW = 11
 """Side of the Gaussian window of SSIM in pixels."""
@@ -31,9 +28,7 @@ def psnr(image: Values, reference: Values) -> float:
     """
     _check(image, reference)
     error = float(np.mean((image.astype(np.float64) - reference.astype(np.float64)) ** 2))
-    if error == 0:
-        return IDENTICAL
-    return min(IDENTICAL, 10 * math.log10(255**2 / error))
+    return decibels(error, peak=255)
 
 
 def ssim(image: Values, reference: Values) -> float:
@@ -54,20 +49,14 @@ def ssim(image: Values, reference: Values) -> float:
 
 def luma(image: Values) -> NDArray[np.float64]:
     """Y of BT.601 in 16..235, not rounded: (H, W, 3) in 0..255 -> (H, W). The Y of papers."""
-    weights = np.array([65.481, 128.553, 24.966]) / 255
+    weights = np.round(219 * np.array(BT601), 3) / 255  # the decimals that papers give
     y: NDArray[np.float64] = image.astype(np.float64) @ weights + 16
     return y
 
 
 def _ssim_of_channel(image: Values, reference: Values) -> float:
     x, y = image.astype(np.float64), reference.astype(np.float64)
-    mean_x, mean_y = _window(x), _window(y)
-    var_x, var_y = _window(x * x) - mean_x**2, _window(y * y) - mean_y**2
-    covariance = _window(x * y) - mean_x * mean_y
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-    structure = (2 * covariance + c2) / (var_x + var_y + c2)
-    return float(np.mean(luminance * structure))
+    return float(np.mean(structural_similarity(x, y, _window, peak=255)))
 
 
 def _window(values: Values) -> Values:

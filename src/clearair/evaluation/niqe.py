@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -29,8 +28,6 @@ Floats = NDArray[np.float64]
 BLOCK = 96
 """Side in pixels of a block at full size."""
 FEATURES = 36
-SHARP = 0.75
-"""Of a pristine photograph only blocks count whose sharpness exceeds this share of the sharpest one's."""
 
 OFFICIAL = "240bf849625e97c1"
 """Fingerprint of the authors' parameters."""
@@ -80,24 +77,6 @@ def own_pristine() -> Pristine:
     """The model that was fitted here and ships with the package; its values are called `niqe-own`."""
     with (files("clearair.evaluation") / "niqe_own.npz").open("rb") as file, np.load(file) as stored:
         return Pristine(stored["mu_pris_param"].ravel(), stored["cov_pris_param"])
-
-
-def save_pristine(path: Path, model: Pristine) -> None:
-    """Write what `load_pristine` reads."""
-    np.savez(path, mu_pris_param=model.mean[None], cov_pris_param=model.covariance)
-
-
-def fit_pristine(photos: Iterable[Values]) -> Pristine:
-    """A model of sharp photographs, each (H, W, 3) in 0..255. Raises DataError when there are too few."""
-    rows = []
-    for photo in photos:
-        features, sharpness = block_features(photo)
-        rows.append(features[sharpness > SHARP * sharpness.max()])
-    blocks = np.concatenate(rows) if rows else np.empty((0, FEATURES))
-    blocks = blocks[np.isfinite(blocks).all(1)]
-    if len(blocks) <= FEATURES:
-        raise DataError(f"{len(blocks)} sharp blocks are too few for a model of 36 features.")
-    return Pristine(blocks.mean(0), np.cov(blocks, rowvar=False))
 
 
 def niqe(image: Values, pristine: Pristine) -> float:

@@ -1,58 +1,53 @@
-"""Tables of the paper with our rows in them, as Markdown or as one HTML page that needs no other file.
+"""A report of measured results, as Markdown or as one HTML page that needs no other file.
 
-The published values are those of "ClearAIR: A Human-Visual-Perception-Inspired All-in-One Image Restoration"
-(AAAI 2026, arXiv 2601.02763), Tables 2 to 10, in `paper_tables.csv`. What was not measured stays empty.
+What was measured comes first; then further sections, such as ablations and trainings; then those tables of
+the paper in which something was measured.
 """
 
 from __future__ import annotations
 
 import base64
-import csv
 import html
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from clearair.errors import DataError
-from clearair.evaluation.measures import LOWER_IS_BETTER
+from clearair.evaluation.published import ONE_SEED, Column, Row, Table, by_protocol, missing_part, tables_with
 
 CITATION = (
-    "Published values: ClearAIR, AAAI 2026, arXiv 2601.02763. Rows in italics were measured with clearair."
+    "Published values: ClearAIR, AAAI 2026, arXiv 2601.02763. Rows in italics were measured with clearair; "
+    "in brackets the difference to ClearAIR. The best of whole sets is bold where ours is compared."
 )
-METHOD = "ClearAIR"
-"""The published row that ours are compared with."""
-
-Column = tuple[str, str]
-"""Benchmark and metric."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method in a table."""
-
-    method: str
-    values: dict[Column, float]
-    measured: bool = False
-    partial: dict[Column, str] | None = None
-    """Where fewer images were measured than the set has: how many."""
+NO_METRICS = {
+    "benchmark",
+    "protocol",
+    "complete",
+    "images",
+    "asked_images",
+    "skipped_images",
+    "published_images",
+    "manifest",
+    "scores",
+    "skipped",
+}
+"""Entries of a result that are no metric."""
 
 
 @dataclass(frozen=True)
-class Table:
-    """One table of the paper."""
+class Cell:
+    """One cell of a table."""
 
-    number: int
-    setting: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    text: str
+    bold: bool = False
+    note: str = ""
+    """Said in brackets behind it."""
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """What `clearair evaluate --json` wrote. Raises DataError."""
+    """Read what `clearair evaluate --json` wrote. Raises DataError."""
     try:
         run = json.loads(path.read_text())
         for result in run["results"]:
@@ -62,118 +57,120 @@ def read_run(path: Path) -> dict[str, Any]:
     return {**run, "file": path}
 
 
-def tables(runs: Sequence[dict[str, Any]]) -> list[Table]:
-    """Every published table with a row for each run."""
-    found: dict[tuple[int, str], dict[str, dict[Column, float]]] = {}
-    text = (files("clearair.evaluation") / "paper_tables.csv").read_text()
-    for line in csv.DictReader(text.splitlines()):
-        rows = found.setdefault((int(line["table"]), line["setting"]), {})
-        column = (line["benchmark"], line["metric"])
-        rows.setdefault(line["method"], {})[column] = float(line["value"])
-    made = []
-    for (number, setting), methods in found.items():
-        columns = tuple(dict.fromkeys(column for values in methods.values() for column in values))
-        published = tuple(Row(method, values) for method, values in methods.items())
-        ours = tuple(row for run in runs for row in _rows_of(run, columns))
-        made.append(Table(number, setting, columns, published + ours))
-    return made
-
-
 def markdown(runs: Sequence[dict[str, Any]], extra: Sequence[str] = ()) -> str:
-    """All tables, what was measured how, and further sections."""
-    parts = ["# Results", "", CITATION.replace("Rows in italics", "Rows in *italics*"), ""]
-    for table in tables(runs):
-        parts += [f"## Table {table.number}: {table.setting}", ""]
-        parts.append(f"| method | {' | '.join(f'{name} {metric}' for name, metric in table.columns)} |")
-        parts.append(f"|{' --- |' * (1 + len(table.columns))}")
+    """Return the report as Markdown; `extra` are sections."""
+    parts = ["# Results", ""]
+    if runs:
+        parts += ["## Measured with clearair", "", *_markdown_table(*own_table(runs)), "", ONE_SEED, ""]
+        parts += [*(f"- {line}" for line in _provenance(runs)), ""]
+    parts += extra
+    found = tables_with(runs)
+    if found:
+        parts += ["## Published results", "", CITATION.replace("in italics", "in *italics*"), ""]
+    for table in found:
+        heads = ["method", *(f"{name} {metric}" for name, metric in table.columns)]
+        rows = []
         for row in table.rows:
-            cells = [_cell(table, row, column, "**{}**", "*{}*") for column in table.columns]
-            name = f"*{row.method}*" if row.measured else row.method
-            parts.append(f"| {name} | {' | '.join(cells)} |")
-        parts.append("")
-    parts += ["## What was measured", "", *(f"- {line}" for line in _provenance(runs)), ""]
-    return "\n".join([*parts, *extra])
+            cells = [_as_markdown(cell_of(table, row, column), row) for column in table.columns]
+            rows.append([f"*{row.method}*" if row.measured else row.method, *cells])
+        parts += [f"### Table {table.number}: {table.setting}", "", *_markdown_table(heads, rows), ""]
+    return "\n".join(parts)
 
 
 def page(runs: Sequence[dict[str, Any]], crops: int = 3, extra: Sequence[str] = ()) -> str:
-    """The same as one HTML page, with crops before and after of up to `crops` saved images a benchmark."""
-    body = [f"<h1>Results</h1><p>{html.escape(CITATION)}</p>"]
-    for table in tables(runs):
-        heads = "".join(f"<th>{html.escape(name)}<br>{metric}</th>" for name, metric in table.columns)
-        body.append(f"<h2>Table {table.number}: {table.setting}</h2><table><tr><th>method</th>{heads}</tr>")
-        for row in table.rows:
-            cells = "".join(
-                f"<td>{_cell(table, row, column, '<b>{}</b>', '{}')}</td>" for column in table.columns
-            )
-            kind = ' class="ours"' if row.measured else ""
-            body.append(f"<tr{kind}><td>{html.escape(row.method)}</td>{cells}</tr>")
-        body.append("</table>")
-    lines = "".join(f"<li>{html.escape(line)}</li>" for line in _provenance(runs))
-    body.append(f"<h2>What was measured</h2><ul>{lines}</ul>")
+    """Return the report as one HTML page, with crops of up to `crops` saved images a benchmark."""
+    body = ["<h1>Results</h1>"]
+    if runs:
+        heads, rows = own_table(runs)
+        lines = "".join(f"<li>{html.escape(line)}</li>" for line in _provenance(runs))
+        body.append("<h2>Measured with clearair</h2><table>")
+        body += [_html_row(heads, "th"), *(_html_row(row, "td") for row in rows)]
+        body.append(f"</table><p>{html.escape(ONE_SEED)}</p><ul>{lines}</ul>")
     body += [_pictures(run, crops) for run in runs]
     body += extra
-    return _PAGE.format("\n".join(body))
+    found = tables_with(runs)
+    if found:
+        body.append(f"<h2>Published results</h2><p>{html.escape(CITATION)}</p>")
+    return _PAGE.format("\n".join([*body, *(_html_table(table) for table in found)]))
 
 
-def _rows_of(run: dict[str, Any], columns: Sequence[Column]) -> list[Row]:
-    """One row, or one a protocol where they differ: numbers of different protocols are never in one row."""
-    by_protocol: dict[str, list[dict[str, Any]]] = {}
-    for result in run["results"]:
-        by_protocol.setdefault(json.dumps(result["protocol"], sort_keys=True), []).append(result)
+def own_table(runs: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Return the heading and the rows of what was measured: a row for each model, protocol and set."""
+    metrics = list(
+        dict.fromkeys(
+            name.removeprefix("input_")
+            for run in runs
+            for result in run["results"]
+            for name in result
+            if name not in NO_METRICS
+        )
+    )
+    heads = ["model", "set", "images"]
+    heads += [f"{metric.upper()} {side}" for metric in metrics for side in ("in", "out")]
     rows = []
-    for results in by_protocol.values():
-        values: dict[Column, float] = {}
-        partial: dict[Column, str] = {}
-        for result in results:
-            for column in columns:
-                name, metric = column
-                if name == result["benchmark"] and metric.lower() in result:
-                    values[column] = result[metric.lower()]
-                    if part := _part(result):
-                        partial[column] = part
-        for column in columns:
-            if column[0] == "Average":
-                others = [each for each in columns if each[1] == column[1] and each != column]
-                if all(each in values for each in others) and not any(each in partial for each in others):
-                    values[column] = sum(values[each] for each in others) / len(others)
-        multiple = results[0]["protocol"].get("multiple", 1)
-        name = f"{run.get('model', '?')}" + (f", cropped to {multiple}" if multiple > 1 else "")
-        rows.append(Row(name, values, True, partial))
-    return rows
+    for run in runs:
+        for name, results in by_protocol(run).items():
+            for result in results:
+                images = (missing_part(result) or str(result["images"])).removesuffix(" images")
+                values = [result.get(side + metric) for metric in metrics for side in ("input_", "")]
+                names = [metric for metric in metrics for _ in range(2)]
+                numbers = [
+                    "" if value is None else f"{value:.{_digits(metric)}f}"
+                    for metric, value in zip(names, values, strict=True)
+                ]
+                rows.append([name, result["benchmark"], images, *numbers])
+    return heads, rows
 
 
-def _part(result: dict[str, Any]) -> str | None:
-    """How many images were measured, where those are not all of the published or the asked ones."""
-    images, published = result["images"], result.get("published_images")
-    asked = result.get("asked_images", images)
-    # A folder may hold more than was published: then those left out of it are what is missing.
-    whole = published if published and (images == asked or images < published) else asked
-    return None if images == whole else f"{images} of {whole} images"
-
-
-def _cell(table: Table, row: Row, column: Column, best: str, ours: str) -> str:
-    """A value; the best in bold, ours with the difference to ClearAIR's and how much was measured."""
+def cell_of(table: Table, row: Row, column: Column) -> Cell:
+    """Return a value; ours with the difference to ClearAIR's and how much was measured."""
     value = row.values.get(column)
     if value is None:
-        return ""
-    partial = (row.partial or {}).get(column)
-    digits = 3 if column[1] in ("SSIM", "NIQE") else 2
-    text = f"{value:.{digits}f}"
-    complete = [
-        each.values[column]
-        for each in table.rows
-        if column in each.values and column not in (each.partial or {})
-    ]
-    lower = column[1].lower() in LOWER_IS_BETTER
-    champion = (min if lower else max)(complete) if complete else math.nan
-    if partial is None and round(value, digits) == round(champion, digits):
-        text = best.format(text)
+        return Cell("")
+    digits = _digits(column[1])
+    best = table.best(column)
+    bold = best is not None and row.complete(column) and round(value, digits) == round(best, digits)
+    notes = []
     if row.measured:
-        reference = next((each.values.get(column) for each in table.rows if each.method == METHOD), None)
-        notes = [] if reference is None else [f"{value - reference:+.{digits}f}"]
-        notes += [partial] if partial else []
-        text = ours.format(text) + (f" ({', '.join(notes)})" if notes else "")
-    return text
+        reference = table.reference(column)
+        notes += [] if reference is None else [f"{value - reference:+.{digits}f}"]
+        notes += [(row.partial or {})[column]] if column in (row.partial or {}) else []
+    return Cell(f"{value:.{digits}f}", bold, ", ".join(notes))
+
+
+def _digits(metric: str) -> int:
+    return 3 if metric.lower().startswith(("ssim", "niqe")) else 2
+
+
+def _as_markdown(cell: Cell, row: Row) -> str:
+    text = f"**{cell.text}**" if cell.bold else cell.text
+    text = f"*{text}*" if row.measured and text else text
+    return f"{text} ({cell.note})" if cell.note else text
+
+
+def _as_html(cell: Cell) -> str:
+    text = f"<b>{cell.text}</b>" if cell.bold else cell.text
+    return f"{text} ({cell.note})" if cell.note else text
+
+
+def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table."""
+    lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
+    return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def _html_table(table: Table) -> str:
+    heads = "".join(f"<th>{html.escape(name)}<br>{metric}</th>" for name, metric in table.columns)
+    lines = [f"<h3>Table {table.number}: {table.setting}</h3><table><tr><th>method</th>{heads}</tr>"]
+    for row in table.rows:
+        cells = "".join(f"<td>{_as_html(cell_of(table, row, column))}</td>" for column in table.columns)
+        kind = ' class="ours"' if row.measured else ""
+        lines.append(f"<tr{kind}><td>{html.escape(row.method)}</td>{cells}</tr>")
+    return "\n".join([*lines, "</table>"])
+
+
+def _html_row(cells: Sequence[str], tag: str) -> str:
+    return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
 def _provenance(runs: Sequence[dict[str, Any]]) -> list[str]:
@@ -214,13 +211,18 @@ def _pictures(run: dict[str, Any], most: int) -> str:
 
 
 def _crop(path: Path, side: int = 224) -> str:
-    """The middle of a picture, inside the page."""
+    """Return the middle of a picture, inside the page."""
     from clearair.image import Photo, encode_photo, read_photo
 
     pixels = read_photo(path).pixels
     top, left = (max(0, (length - side) // 2) for length in pixels.shape[:2])
     encoded = encode_photo(Photo(pixels[top : top + side, left : left + side].copy()), "png")
-    return f'<img src="data:image/png;base64,{base64.b64encode(encoded).decode()}">'
+    return picture_element(encoded)
+
+
+def picture_element(png: bytes) -> str:
+    """Return HTML that shows a picture without another file."""
+    return f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}">'
 
 
 _PAGE = """<!doctype html>
@@ -230,7 +232,7 @@ table {{ border-collapse: collapse; display: block; overflow-x: auto }}
 td, th {{ border-bottom: 1px solid #ccc; padding: .2em .6em; text-align: right }}
 td:first-child, th:first-child {{ text-align: left }}
 .ours {{ background: #eef5ff; font-style: italic }}
-figure {{ display: inline-block; margin: .5em }} img {{ margin-right: 4px }}
+figure {{ display: inline-block; margin: .5em }} img {{ margin-right: 4px; max-width: 100% }}
 </style></head><body>
 {}
 </body></html>

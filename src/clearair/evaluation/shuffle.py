@@ -1,4 +1,4 @@
-"""What each percept is worth: what restoring loses in dB when a percept is not that of the image.
+"""How much each kind of guidance contributes: what restoring loses in dB when it is that of another image.
 
 A percept is replaced by that of an image with other damage, by that of another image with the same damage,
 and by the mean over all images, which says nothing. Everything else stays as it was perceived.
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from clearair.data.validation import ValidationSet
 from clearair.errors import UsageError
-from clearair.evaluation.validation import Guide, Network, batches, look, psnr_each, restore
+from clearair.evaluation.validation import Guide, Network, batches, look, psnr_of_views, restore
 from clearair.network import Guidance
 
 PERCEPTS = {
@@ -32,8 +32,8 @@ PERCEPTS = {
 
 
 @dataclass(frozen=True)
-class Worth:
-    """What one percept is worth on one set, in dB: PSNR with the true percept minus that with another one."""
+class Contribution:
+    """What one percept adds on one set, in dB: PSNR with the true percept minus that with another one."""
 
     percept: str
     kind: str
@@ -64,16 +64,13 @@ def shuffle(
     *,
     batch: int = 4,
     on_set: Callable[[str, str], None] | None = None,
-) -> list[Worth]:
+) -> list[Contribution]:
     """Measure percepts on sets of equal size of views; `what` is also taken apart.
 
     For each percept first the mean over the sets, then every set. `on_set` is told (percept, kind) before
     each measurement. Raises UsageError for an unknown percept.
     """
-    known = [name for name in PERCEPTS if ":" not in name]
-    for percept in percepts:
-        if percept not in known:
-            raise UsageError(f"There is no percept {percept!r}; known are {', '.join(known)}.")
+    check_percepts(percepts)
     true = _perceive(network, perceiver, sets, batch)
     donors = {"other_damage": _other_set(sets), "same_damage": _neighbour(sets)}
     others = {way: true.permuted(order) for way, order in donors.items()} | {"mean": mean_guidance(true)}
@@ -95,14 +92,14 @@ def shuffle(
         return reached
 
     baseline = [value or 0.0 for value in measure(true, "true percepts", "true")]
-    worths = []
+    found: list[Contribution] = []
     for percept in dict.fromkeys(name for name in PERCEPTS if name.split(":")[0] in percepts):
         lost: dict[str, list[float | None]] = {}
         for way, other in others.items():
             values = measure(with_percept(true, other, percept), percept, way)
             lost[way] = [None if v is None else b - v for b, v in zip(baseline, values, strict=True)]
         rows = [
-            Worth(
+            Contribution(
                 percept,
                 views.kind,
                 baseline[i],
@@ -112,8 +109,16 @@ def shuffle(
             )
             for i, views in enumerate(sets)
         ]
-        worths += [_mean(rows), *rows]
-    return worths
+        found += [_mean(rows), *rows]
+    return found
+
+
+def check_percepts(percepts: Sequence[str]) -> None:
+    """Raise UsageError for a name that is none of how, where, what."""
+    known = [name for name in PERCEPTS if ":" not in name]
+    for percept in percepts:
+        if percept not in known:
+            raise UsageError(f"There is no percept {percept!r}; known are {', '.join(known)}.")
 
 
 def with_percept(own: Guidance, other: Guidance, percept: str) -> Guidance:
@@ -162,16 +167,16 @@ def mean_guidance(guidance: Guidance) -> Guidance:
     return Guidance(**means)
 
 
-def shuffle_table(worths: Sequence[Worth]) -> str:
+def shuffle_table(contributions: Sequence[Contribution]) -> str:
     """Markdown: the mean over the sets of each percept, then every set."""
     head = (
         "| percept | set | PSNR | of other damage | of same damage | mean of all |\n"
         "| --- | --- | --- | --- | --- | --- |"
     )
     rows = [
-        f"| {worth.percept} | {worth.kind} | {worth.psnr:.2f} | {_signed(worth.other_damage)} | "
-        f"{_signed(worth.same_damage)} | {_signed(worth.mean)} |"
-        for worth in sorted(worths, key=lambda worth: worth.kind != ALL)
+        f"| {each.percept} | {each.kind} | {each.psnr:.2f} | {_signed(each.other_damage)} | "
+        f"{_signed(each.same_damage)} | {_signed(each.mean)} |"
+        for each in sorted(contributions, key=lambda each: each.kind != ALL)
     ]
     return "\n".join([head, *rows])
 
@@ -189,7 +194,7 @@ def _reached(network: Network, views: ValidationSet, guidance: Guidance, batch: 
     values, start = [], 0
     for damaged, clean in batches(network, views, batch):
         part = guidance.permuted(torch.arange(start, start + len(damaged))).to(damaged.device)
-        values.append(psnr_each(restore(network, damaged, part), clean))
+        values.append(psnr_of_views(restore(network, damaged, part), clean))
         start += len(damaged)
     return float(torch.cat(values).mean())
 
@@ -214,12 +219,12 @@ def _neighbour(sets: Sequence[ValidationSet]) -> Tensor:
     return torch.tensor(order)
 
 
-def _mean(rows: Sequence[Worth]) -> Worth:
+def _mean(rows: Sequence[Contribution]) -> Contribution:
     def mean(values: Sequence[float | None]) -> float | None:
         known = [value for value in values if value is not None]
         return sum(known) / len(known) if known else None
 
-    return Worth(
+    return Contribution(
         rows[0].percept,
         ALL,
         mean([row.psnr for row in rows]) or 0.0,

@@ -1,11 +1,11 @@
-"""What a training has come to: PSNR by kind of damage, and what each percept is worth."""
+"""What a training has come to: PSNR by kind of damage, and how much each kind of guidance contributes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from clearair.evaluation.shuffle import ALL, Worth
+from clearair.evaluation.shuffle import ALL, Contribution
 from clearair.evaluation.validation import Score, mean_score
 
 
@@ -17,7 +17,7 @@ class Summary:
     """By kind of damage."""
     start: dict[str, Score] | None = None
     """Where the run began; None when nobody measured."""
-    worths: tuple[Worth, ...] = ()
+    contributions: tuple[Contribution, ...] = ()
     """Of every percept, the mean over the kinds first; none when nobody asked."""
 
     @property
@@ -26,20 +26,20 @@ class Summary:
         return mean_score(self.scores)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for the log: PSNR in dB by kind, and worth in dB by percept against other damage."""
+        """Plain values, for the log: PSNR in dB by kind, and what each percept adds against other damage."""
         found: dict[str, Any] = {"validation": by_kind(self.scores), "input": inputs(self.scores)}
         if self.start is not None:
             found["start"] = by_kind(self.start)
-        if self.worths:
+        if self.contributions:
             found["worth"] = {
-                f"{worth.percept}, {worth.kind}": round(worth.other_damage, 3)
-                for worth in self.worths
-                if worth.other_damage is not None
+                f"{each.percept}, {each.kind}": round(each.other_damage, 3)
+                for each in self.contributions
+                if each.other_damage is not None
             }
         return found
 
     def table(self) -> str:
-        """Markdown: PSNR of input, start and now by kind, the mean last; then the worth of each percept."""
+        """Markdown: PSNR of input, start and now by kind, the mean last; then what each percept adds."""
         rows = {**self.scores, "mean": self.mean}
         start = None if self.start is None else {**self.start, "mean": mean_score(self.start)}
         if start is None:
@@ -57,13 +57,13 @@ class Summary:
                 f"| {score.gain:+.2f} | {score.psnr - start[kind].psnr:+.2f} |"
                 for kind, score in rows.items()
             ]
-        worth = [
-            f"{worth.percept} {worth.other_damage:+.2f} dB"
-            for worth in self.worths
-            if worth.kind == ALL and worth.other_damage is not None
+        added = [
+            f"{each.percept} {each.other_damage:+.2f} dB"
+            for each in self.contributions
+            if each.kind == ALL and each.other_damage is not None
         ]
         return "\n".join(
-            [*lines, *(["", f"worth against other damage: {', '.join(worth)}"] if worth else [])]
+            [*lines, *(["", f"contribution against other damage: {', '.join(added)}"] if added else [])]
         )
 
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from clearair.data.validation import VALIDATION_KINDS, ValidationSet, validation_sets
 from clearair.errors import DataError, UsageError
 from clearair.evaluation.benchmarks import BENCHMARKS
-from clearair.evaluation.metrics import IDENTICAL
 from clearair.network import Guidance
 from clearair.runtime.precision import learning_in
+from clearair.similarity import psnr_each
 
 Network = Callable[[Tensor, Guidance], Tensor] | nn.Module
 """(B, 3, H, W) and what it is told -> (B, 3, H, W)."""
@@ -42,24 +42,6 @@ class Score:
     def gain(self) -> float:
         """What restoring adds, in dB."""
         return self.psnr - self.input_psnr
-
-
-def validate(
-    network: Network, perceiver: Guide, sets: Sequence[ValidationSet], batch: int = 4
-) -> dict[str, Score]:
-    """Restore every view and sum up each kind by its mean; on the device of the network."""
-    scores = {}
-    for views in sets:
-        restored = torch.cat(
-            [
-                psnr_each(restore(network, damaged, look(perceiver, damaged)), clean)
-                for damaged, clean in batches(network, views, batch)
-            ]
-        )
-        scores[views.kind] = Score(
-            float(psnr_each(views.damaged, views.clean).mean()), float(restored.mean())
-        )
-    return scores
 
 
 def mean_score(scores: Mapping[str, Score]) -> Score:
@@ -124,10 +106,9 @@ def restore(network: Network, images: Tensor, guidance: Guidance) -> Tensor:
     return (restored.float().clamp(0, 1) * 255).round() / 255
 
 
-def psnr_each(images: Tensor, references: Tensor) -> Tensor:
-    """(B, 3, H, W) twice, in [0, 1] -> (B,) PSNR in dB, on the CPU; at most `IDENTICAL`."""
-    error = (images.double() - references.double()).square().mean(dim=(1, 2, 3)).cpu()
-    return (-10 * error.clamp_min(1e-20).log10()).clamp_max(IDENTICAL)
+def psnr_of_views(images: Tensor, references: Tensor) -> Tensor:
+    """(B, 3, H, W) twice, in [0, 1] -> (B,) PSNR in dB, float64 on the CPU; at most `IDENTICAL`."""
+    return psnr_each(images.double(), references.double()).cpu()
 
 
 def _benchmark_set(data: Path, name: str, every: int, side: int) -> ValidationSet:

@@ -16,12 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clearair.network.layers import Conv2d
+from clearair.similarity import BT601
 
 CELLS = 8
 """G: cells of the grid across, down, and along the guide."""
 WIDTHS = (16, 32, 64, 96)
 """Channels at strides 2, 4, 8 and 16 of the thumbnail of 128 pixels; the last has the grid's 8 x 8 cells."""
-_LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class ToneStage(nn.Module):
 
     def _guide(self, window: Tensor) -> Tensor:
         red, green, blue = window.unbind(1)
-        luma = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+        luma = BT601[0] * red + BT601[1] * green + BT601[2] * blue
         roots = window.clamp_min(1e-4).sqrt()
         bent: Tensor = self.guide(torch.cat([window, roots], dim=1) - 0.5)[:, 0]
         return luma.clamp_min(1e-4).sqrt() + bent

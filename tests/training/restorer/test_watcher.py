@@ -55,7 +55,7 @@ def test_the_log_has_every_kind_at_the_start_and_at_the_end(followed):
         ("end", 1),
     ]
     for record in records(out):
-        assert set(record["validation"]) == set(record["input"]) == {"mean", *watcher.examination.kinds}
+        assert set(record["validation"]) == set(record["input"]) == {"mean", *watcher.held_out_views.kinds}
     # The network begins as the identity, and one step moves it.
     assert all(abs(score.gain) < 0.1 for kind, score in watcher.start.items() if kind != "clean")
     assert watcher.final != watcher.start
@@ -64,7 +64,7 @@ def test_the_log_has_every_kind_at_the_start_and_at_the_end(followed):
 def test_samples_show_the_start_and_the_end(followed):
     out, watcher, _ = followed
     samples = load_samples(out)
-    assert samples.kinds == watcher.examination.kinds
+    assert samples.kinds == watcher.held_out_views.kinds
     assert samples.now.shape == samples.start.shape == (len(samples.kinds), 3, 128, 128)
     assert not torch.equal(samples.damaged, samples.clean)
     assert not torch.equal(samples.now, samples.start)
@@ -97,7 +97,7 @@ def test_tensorboard_gets_scores_and_pictures(followed, tmp_path):
     board = TensorBoardWriter.open(tmp_path)
     board.scalars({"step": 25, "loss": 0.5})
     board.validation(25, {"mean": 20.0, "noise": 21.0})
-    board.samples(25, watcher.examination, watcher.examination.damaged)
+    board.samples(25, watcher.held_out_views, watcher.held_out_views.damaged)
     told = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     values = {
         name: (event.step, event.value) for name in told.Tags()["scalars"] for event in told.Scalars(name)

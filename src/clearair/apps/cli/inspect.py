@@ -1,4 +1,4 @@
-"""`clearair inspect`."""
+"""`clearair inspect`: report what is wrong with photos."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list instead of a line for each photo.")
 @click.option(
     "--overlay",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Write a picture for each input: its regions, how good it is, and what is wrong in each.",
+    help="Draw quality, regions and damage of each photo into this folder.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace pictures in that folder.")
+@click.option("--overwrite", is_flag=True, help="Replace drawings that exist.")
 @perceiver_options
 @max_pixels_option
 @click.pass_context
@@ -39,7 +39,7 @@ def inspect(
     overwrite: bool,
     max_pixels: int,
 ) -> None:
-    """Say what is wrong with photographs: quality from 1 (bad) to 5 (excellent), and degradations."""
+    """Report quality from 1 (bad) to 5 (excellent), damage and regions of photos; change nothing."""
     from clearair.apps.overlay import draw_percepts
     from clearair.files.finding import find_images
     from clearair.files.outputs import Job, check_file, make_folder, plan_outputs
@@ -87,5 +87,6 @@ def inspect(
 
 def _line(name: str, percepts: Percepts, outcome: Outcome) -> str:
     regions = len(percepts.to_dict()["regions"])
-    told = "; ".join(part for part in (str(outcome), outcome.done_to_tone, outcome.hint) if part)
-    return f"{name}: quality {percepts.score:.1f} of 5, {regions} region{'' if regions == 1 else 's'}; {told}"
+    parts = "; ".join(part for part in (str(outcome), outcome.done_to_tone, outcome.hint) if part)
+    count = f"{regions} region{'' if regions == 1 else 's'}"
+    return f"{name}: quality {percepts.score:.1f} of 5, {count}; {parts}"

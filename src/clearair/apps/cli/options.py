@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from clearair.kinds import listed
+
 if TYPE_CHECKING:
     from clearair.perception.protocol import Perceiver
 
@@ -43,6 +45,27 @@ def training_device_option(command: Command) -> Command:
         show_default=True,
         metavar="auto|cpu|cuda[:N]|mps",
         help="Where to compute; auto takes a GPU when there is one.",
+    )(command)
+
+
+def precision_option(command: Command) -> Command:
+    """--precision."""
+    return click.option(
+        "--precision",
+        type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+        default="auto",
+        show_default=True,
+        help="Numbers to compute with.",
+    )(command)
+
+
+def damage_option(command: Command) -> Command:
+    """--damage."""
+    return click.option(
+        "--damage",
+        multiple=True,
+        metavar="KIND,...",
+        help=f"Say what is wrong: {listed()}; none leaves photos as they are.  [default: auto]",
     )(command)
 
 
@@ -138,7 +161,7 @@ def perceiver_options(command: Command) -> Command:
 
 
 def chosen_perceiver() -> Perceiver | None:
-    """What the options of the running command say, loaded; None when they say nothing.
+    """Return the perceiver that the options of the running command name, loaded; None when they name none.
 
     Raises ModelError, UsageError and OutputError.
     """

@@ -13,11 +13,11 @@ import click
     "--output",
     "-o",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write, .png, .svg or .pdf; plot.png in RUN by default, which is always replaced.",
+    help="Write this .png, .svg or .pdf; by default plot.png in RUN, replaced if there.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the output when it exists.")
 def plot(run: Path, output: Path | None, overwrite: bool) -> None:
-    """Draw the training in folder RUN: curves by kind of damage, held-out pictures before and after."""
+    """Draw the training run in a folder: curves by kind of damage, held-out pictures before and after."""
     from clearair.apps.plot import draw_run
     from clearair.files.outputs import check_file
     from clearair.image import write_atomically

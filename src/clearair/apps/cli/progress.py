@@ -51,6 +51,10 @@ class Progress(Watcher):
         self.number += 1
         self._draw(f"[{self.number}/{self.pictures}] {one_line(text)}  {self._left(self.number)}")
 
+    def say(self, text: str) -> None:
+        """Show how far the run is where pictures are not counted."""
+        self._draw(one_line(text))
+
     def clear(self) -> None:
         """Make room for other output."""
         self._draw("")

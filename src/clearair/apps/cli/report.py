@@ -1,4 +1,4 @@
-"""`clearair report`: the published tables with measured rows in them."""
+"""`clearair report`: what was measured, beside the published tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import click
     multiple=True,
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Show the curves and pictures of this --out of `clearair train`, too; may be given several times.",
+    help="Add the run in this folder of `clearair train`; may be given again.",
 )
 @click.option(
     "--ablation",
@@ -22,14 +22,14 @@ import click
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Show this table.json of `clearair ablate`, too; may be given several times.",
+    help="Add this table.json of `clearair ablate`; may be given again.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
-    help="A .md or .html file.",
+    help="Write this .md or .html file.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace that file when it exists.")
 def report(
@@ -39,13 +39,13 @@ def report(
     output: Path,
     overwrite: bool,
 ) -> None:
-    """Put the results of RUNS, files of `clearair evaluate --json`, into the paper's tables."""
+    """Compare RUNS, files of `clearair evaluate --json`, with the paper's tables."""
     if not (runs or training or ablations):
         raise click.UsageError(
             "Name at least one file of `clearair evaluate --json`, or use --training or --ablation."
         )
     from clearair.ablation.table import read_grid
-    from clearair.apps.curves import training_section, training_table
+    from clearair.apps.run_report import training_section, training_table
     from clearair.errors import UsageError
     from clearair.evaluation.report import markdown, page, read_run
     from clearair.files.outputs import check_file

@@ -16,15 +16,16 @@ from clearair.apps.cli.lines import say_error, say_to_whoever_reads
 from clearair.apps.cli.options import (
     chosen_perceiver,
     chosen_quality,
+    damage_option,
     device_option,
     max_pixels_option,
     model_option,
     perceiver_options,
+    precision_option,
     quality_options,
     salvage_option,
 )
 from clearair.errors import ImageError, UsageError
-from clearair.kinds import listed
 from clearair.memory import require_pytorch_room
 
 if TYPE_CHECKING:
@@ -61,13 +62,7 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
 )
 @model_option
 @device_option
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
-    default="auto",
-    show_default=True,
-    help="Numbers to compute with.",
-)
+@precision_option
 @click.option(
     "--tile",
     callback=_parse_tile,
@@ -76,12 +71,7 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
     show_default=True,
     help="Side of the tiles in pixels.",
 )
-@click.option(
-    "--damage",
-    multiple=True,
-    metavar="KIND,...",
-    help=f"Say what is wrong: {listed()}; none leaves photos as they are.  [default: auto]",
-)
+@damage_option
 @click.option(
     "--strength",
     type=click.FloatRange(0, 1),

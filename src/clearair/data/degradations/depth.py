@@ -10,6 +10,7 @@ from torch import Tensor
 
 from clearair.data.degradations.sampling import per_sample, smooth_field, uniform
 from clearair.guided_filter import guided_filter
+from clearair.similarity import luma
 
 WORKING_SIDE = 64
 """Short side, in pixels, at which the map is made before edges are put in at full size."""
@@ -71,14 +72,14 @@ def _aerial_cue(image: Tensor) -> Tensor:
 
 def _texture(image: Tensor) -> Tensor:
     """(B, 3, h, w) -> (B, 1, h, w): how much the luminance differs from its surroundings."""
-    luminance = _luminance(image)
+    luminance = luma(image)
     texture = (luminance - F.avg_pool2d(luminance, 5, 1, 2, count_include_pad=False)).abs()
     return F.avg_pool2d(texture, 5, 1, 2, count_include_pad=False)
 
 
 def _guided_upsample(rough: Tensor, small: Tensor, full: Tensor, radius: int = 6) -> Tensor:
     """A rough map and the picture at low size, the picture at full: the map with the picture's edges."""
-    small, full = _luminance(small), _luminance(full)
+    small, full = luma(small), luma(full)
 
     down, across = (_window_means(length, radius, like=rough) for length in rough.shape[-2:])
 
@@ -93,7 +94,3 @@ def _window_means(length: int, radius: int, *, like: Tensor) -> Tensor:
     places = torch.arange(length, device=like.device)
     near = ((places[:, None] - places).abs() <= radius).to(like.dtype)
     return near / near.sum(1, keepdim=True)
-
-
-def _luminance(image: Tensor) -> Tensor:
-    return 0.299 * image[:, :1] + 0.587 * image[:, 1:2] + 0.114 * image[:, 2:]

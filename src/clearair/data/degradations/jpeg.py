@@ -13,6 +13,7 @@ from torch import Tensor
 
 from clearair.data.degradations.sampling import chance, constant, on_processor, per_sample
 from clearair.data.degradations.stages import Conditions, Stage, Step
+from clearair.similarity import BT601
 
 STAGES = (Stage.FILE,)
 QUALITY_RANGE = (90.0, 8.0)
@@ -42,7 +43,7 @@ CHROMINANCE_TABLE = (
 )
 # JFIF 1.02: RGB to Y, Cb, Cr, all in 0..255 (chroma before its shift by 128).
 TO_YCBCR = (
-    (0.299, 0.587, 0.114),
+    BT601,
     (-0.168736, -0.331264, 0.5),
     (0.5, -0.418688, -0.081312),
 )

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clearair.similarity import BT601
+
 STRIDE = 16
 """Sides of the far view are multiples of this, the stride of the far trunk."""
 SAMPLE = 30_000
@@ -20,7 +22,6 @@ SAMPLE = 30_000
 QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 EXPOSURE_DIM = 2 * 4 * len(QUANTILES)
 """E."""
-_LUMA = (0.299, 0.587, 0.114)
 
 
 def far_size(height: int, width: int, pixels: int, stride: int = STRIDE) -> tuple[int, int]:
@@ -59,7 +60,7 @@ def exposure(sample: Tensor) -> Tensor:
     """
     red, green, blue = sample.float().unbind(1)
     brightest, darkest = sample.amax(dim=1), sample.amin(dim=1)
-    luma = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+    luma = BT601[0] * red + BT601[1] * green + BT601[2] * blue
     values = torch.stack([luma, brightest, darkest, brightest - darkest], dim=1).flatten(2)  # (B, 4, hw)
     levels = (values * 255).round().clamp(0, 255).long()
     counts = torch.zeros(*levels.shape[:2], 256, dtype=torch.float32, device=levels.device)

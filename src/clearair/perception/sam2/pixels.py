@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from clearair.similarity import BT601
+
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-_LUMA = (0.299, 0.587, 0.114)
 
 
 def to_square(image: NDArray[np.uint8], side: int) -> Tensor:
@@ -35,7 +36,7 @@ def brighten(square: Tensor, dark: float, target: float) -> Tensor:
 
     Others, and black ones, stay as they are.
     """
-    mean = float((square.mean(dim=(1, 2)) * square.new_tensor(_LUMA)).sum())
+    mean = float((square.mean(dim=(1, 2)) * square.new_tensor(BT601)).sum())
     if not 0 < mean < dark:
         return square
     return square.clamp_min(0) ** float(np.log(target) / np.log(mean))

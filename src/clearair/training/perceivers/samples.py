@@ -26,6 +26,7 @@ from clearair.errors import ConfigError
 from clearair.kinds import REGISTRY, listed
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.views import far_view, near_crops, near_grid
+from clearair.similarity import luma, psnr_each, structural_similarity
 from clearair.training.loop.schedule import warmup_cosine
 from clearair.training.perceivers.lookalikes import is_dark, is_pale
 
@@ -271,8 +272,7 @@ def quality_score(images: Tensor, clean: Tensor) -> Tensor:
     12 dB and 0 are bad, 42 dB and 1 excellent. SSIM (Wang et al., 2004) is on luma, its window 7 x 7 and
     uniform.
     """
-    error = (images - clean).square().mean(dim=(1, 2, 3)).clamp_min(1e-6)
-    peak = ((-10 * error.log10() - 12) / 30).clamp(0, 1)
+    peak = ((psnr_each(images, clean, most=60) - 12) / 30).clamp(0, 1)
     return 1 + 2 * peak + 2 * _ssim(images, clean).clamp(0, 1)
 
 
@@ -289,17 +289,10 @@ def severity_score(batch: Batch) -> Tensor:
 
 
 def _ssim(first: Tensor, second: Tensor) -> Tensor:
-    weights = first.new_tensor([0.299, 0.587, 0.114])[:, None, None]
-    x, y = ((image * weights).sum(dim=1, keepdim=True) for image in (first, second))
-
     def local(image: Tensor) -> Tensor:
         return F.avg_pool2d(image, 7, stride=2)
 
-    mean_x, mean_y = local(x), local(y)
-    var_x, var_y = local(x * x) - mean_x**2, local(y * y) - mean_y**2
-    covariance = local(x * y) - mean_x * mean_y
-    luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
-    return (luminance * (2 * covariance + 0.03**2) / (var_x + var_y + 0.03**2)).mean(dim=(1, 2, 3))
+    return structural_similarity(luma(first), luma(second), local).mean(dim=(1, 2, 3))
 
 
 def draw_views(

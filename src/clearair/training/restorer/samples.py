@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from clearair.errors import TrainingError
-from clearair.evaluation.examination import Examination
+from clearair.evaluation.held_out import HeldOutViews
 from clearair.image import write_atomically
 
 SAMPLES = "samples.safetensors"
@@ -32,13 +32,13 @@ class Samples:
     """None when nobody looked at the start of the run."""
 
 
-def save_samples(out: Path, examination: Examination, start: Tensor | None, now: Tensor) -> None:
+def save_samples(out: Path, views: HeldOutViews, start: Tensor | None, now: Tensor) -> None:
     """Replace the samples of a run folder."""
-    tensors = {"damaged": examination.damaged, "clean": examination.clean, "now": now}
+    tensors = {"damaged": views.damaged, "clean": views.clean, "now": now}
     if start is not None:
         tensors["start"] = start
     whole = {name: value.clone() for name, value in tensors.items()}  # none may share memory
-    data = save(whole, {"kinds": json.dumps(examination.kinds)})
+    data = save(whole, {"kinds": json.dumps(views.kinds)})
     write_atomically(out / SAMPLES, data, overwrite=True)
 
 

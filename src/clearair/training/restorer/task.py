@@ -22,6 +22,7 @@ from clearair.network.compiling import compile_parts
 from clearair.perception import load_compact
 from clearair.perception.protocol import Perceiver
 from clearair.runtime.precision import learning_in
+from clearair.similarity import psnr_each
 from clearair.training.loop.optimizer import make_optimizers
 from clearair.training.loop.processes import ALONE, Processes
 from clearair.training.loop.task import Terms
@@ -204,8 +205,7 @@ class RestorerTask:
 
 def _psnr(restored: Tensor, clean: Tensor) -> Tensor:
     """The mean of a batch in dB, each at most 60."""
-    error = (restored.detach().clamp(0, 1) - clean).square().mean(dim=(1, 2, 3)).clamp_min(1e-6)
-    return -10 * error.log10().mean()
+    return psnr_each(restored.detach().clamp(0, 1), clean, most=60).mean()
 
 
 def fitted(config: NetworkConfig, perceiver: Perceiver, *, follow: bool) -> NetworkConfig:

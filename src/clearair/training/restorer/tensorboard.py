@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clearair.evaluation.examination import Examination
+from clearair.evaluation.held_out import HeldOutViews
 
 
 class TensorBoardWriter:
@@ -42,10 +42,10 @@ class TensorBoardWriter:
                 self.writer.add_scalar(f"validation/{kind}", psnr, step)
             self.writer.flush()
 
-    def samples(self, step: int, examination: Examination, restored: Tensor) -> None:
+    def samples(self, step: int, views: HeldOutViews, restored: Tensor) -> None:
         """Write damaged, restored and clean, (K, 3, S, S) uint8, side by side for each kind."""
         if self.writer is not None:
-            rows = zip(examination.kinds, examination.damaged, restored, examination.clean, strict=True)
+            rows = zip(views.kinds, views.damaged, restored, views.clean, strict=True)
             for kind, *pictures in rows:
                 self.writer.add_image(f"samples/{kind}", torch.cat(pictures, dim=2), step)
             self.writer.flush()

@@ -9,8 +9,7 @@ from torch import nn
 from clearair.data.photos import TrainingPhotos
 from clearair.data.validation import OWN_STEP
 from clearair.errors import ConfigError, ModelError, UsageError
-from clearair.evaluation.examination import Examination
-from clearair.evaluation.shuffle import shuffle
+from clearair.evaluation.held_out import HeldOutViews
 from clearair.evaluation.summary import Summary
 from clearair.evaluation.validation import Score, mean_score
 from clearair.models.saved import holds_model, load_model, save_model
@@ -60,7 +59,7 @@ class RestorerTrainer(Trainer):
             raise UsageError("--save-if-better cannot validate a restorer that nothing guides.")
         self._check_reference()
 
-    def share(self, photos: TrainingPhotos, examination: Examination) -> None:
+    def share(self, photos: TrainingPhotos, held_out_views: HeldOutViews) -> None:
         """Take photographs and held-out views that other runs use as well, instead of reading them.
 
         Raises ConfigError for a recipe that is not validated.
@@ -68,7 +67,7 @@ class RestorerTrainer(Trainer):
         if self.watcher is None:
             raise ConfigError("Only a restorer that is guided can be compared: guided_from < steps.")
         self.task.photos = photos
-        self.watcher.examination = examination
+        self.watcher.held_out_views = held_out_views
 
     def train(self) -> None:
         """Train, validate and save, also after the first Ctrl-C. Raises Interrupted then."""
@@ -105,16 +104,15 @@ class RestorerTrainer(Trainer):
                 raise ModelError(f"{saving.folder}: cannot be compared with: {error}.") from error
 
     def _summarise(self, network: ClearAIR, *, worth: bool) -> None:
-        """Report the PSNR by kind of damage, and log what each percept is worth."""
-        watcher, perceiver = self.watcher, self.task.perceiver
+        """Report the PSNR by kind of damage, and log what each percept contributes."""
+        watcher = self.watcher
         if watcher is None or not self.setup.validation.table:
             return
         assert watcher.final is not None
-        assert perceiver is not None
         summary = Summary(watcher.final, watcher.start)
         if worth:
-            worths = shuffle(network, perceiver, watcher.examination.sets)
-            summary = replace(summary, worths=tuple(worths))
+            contributions = watcher.held_out_views.contributions(network)
+            summary = replace(summary, contributions=tuple(contributions))
             append(self.setup.out / LOG, {"worth": summary.to_dict()["worth"]})
         self.setup.report(summary.table())
 
@@ -145,6 +143,6 @@ class RestorerTrainer(Trainer):
         assert self.watcher is not None
         if holds_model(folder):
             network = load_model(folder).build().to(self.task.device)
-            return self.watcher.examination.examine(network).scores, str(folder)
+            return self.watcher.held_out_views.validate(network).scores, str(folder)
         assert self.watcher.start is not None
         return self.watcher.start, "the start"

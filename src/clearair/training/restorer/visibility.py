@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clearair.similarity import luma
+
 MIDDLE = 127.0
 """The background before which the smallest differences are seen."""
 
-_LUMA = (0.299, 0.587, 0.114)  # BT.601
 _BACKGROUND = (
     (1.0, 1.0, 1.0, 1.0, 1.0),
     (1.0, 2.0, 2.0, 2.0, 1.0),
@@ -46,9 +47,9 @@ def just_noticeable_difference(image: Tensor) -> Tensor:
     JND = max(f1(bg, mg), f2(bg)), of the mean background `bg` and the largest of four gradients `mg` in the
     5 x 5 pixels around; beyond the border the picture is replicated. A flat mid grey of 127 has 3, black 20.
     """
-    luma = 255 * (image * image.new_tensor(_LUMA)[:, None, None]).sum(dim=1, keepdim=True)
-    background = _background(luma)
-    return torch.maximum(texture_masking(background, _gradient(luma)), luminance_adaptation(background))
+    grey = 255 * luma(image)
+    background = _background(grey)
+    return torch.maximum(texture_masking(background, _gradient(grey)), luminance_adaptation(background))
 
 
 def luminance_adaptation(background: Tensor) -> Tensor:

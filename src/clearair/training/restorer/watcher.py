@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from clearair.data.validation import own_set, validation_sets
-from clearair.evaluation.examination import Examination, Examined
+from clearair.evaluation.held_out import HeldOutViews, Validated
 from clearair.evaluation.summary import by_kind, inputs
 from clearair.evaluation.validation import Score
 from clearair.perception.protocol import Perceiver
@@ -60,12 +60,12 @@ class ValidationWatcher:
         self._start_samples: Tensor | None = None
 
     @cached_property
-    def examination(self) -> Examination:
+    def held_out_views(self) -> HeldOutViews:
         """The held-out views. Raises DataError without any."""
         sets = validation_sets(self.data, views=self.views)
         if self.own:
             sets.append(own_set(self.own, views=self.views))
-        return Examination(self.perceiver, sets)
+        return HeldOutViews(self.perceiver, sets)
 
     def began(self, average: nn.Module, step: int, seconds: float) -> None:
         """Measure where the run begins, or read it from the log of a run that is resumed."""
@@ -91,8 +91,8 @@ class ValidationWatcher:
         self.report("validating")
         self.final = self._validate(average, step, seconds, "end").scores
 
-    def _validate(self, average: nn.Module, step: int, seconds: float, of: str) -> Examined:
-        found = self.examination.examine(average)
+    def _validate(self, average: nn.Module, step: int, seconds: float, of: str) -> Validated:
+        found = self.held_out_views.validate(average)
         record: dict[str, Any] = {
             "step": step,
             "seconds": round(seconds),
@@ -105,18 +105,18 @@ class ValidationWatcher:
         self.report(f"step {step}  {of}  validation {record['validation']['mean']:.2f} dB")
         self._save_samples(found, of)
         self.tensorboard.validation(step, record["validation"])
-        self.tensorboard.samples(step, self.examination, found.samples)
+        self.tensorboard.samples(step, self.held_out_views, found.samples)
         return found
 
-    def _save_samples(self, found: Examined, of: str) -> None:
+    def _save_samples(self, found: Validated, of: str) -> None:
         """Write the samples, beside those of the start where these are known."""
         if of == "start":
             self._start_samples = found.samples
         elif self._start_samples is None:
             earlier = load_samples(self.out)
-            if earlier is not None and earlier.kinds == self.examination.kinds:
+            if earlier is not None and earlier.kinds == self.held_out_views.kinds:
                 self._start_samples = earlier.start
-        save_samples(self.out, self.examination, self._start_samples, found.samples)
+        save_samples(self.out, self.held_out_views, self._start_samples, found.samples)
 
 
 def logged_start(log: Path, views: int) -> dict[str, Score] | None:

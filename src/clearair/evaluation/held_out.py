@@ -1,18 +1,19 @@
-"""The same views for a network again and again along its training: perceived once, restored each time.
+"""Held-out views that networks are compared on: perceived once, then restored by each network.
 
 Shapes: K kinds of damage, V = side of a view, S = side of a sample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from clearair.data.validation import ValidationSet
-from clearair.evaluation.validation import Guide, Network, Score, batches, look, psnr_each, restore
+from clearair.evaluation.shuffle import Contribution, shuffle
+from clearair.evaluation.validation import Guide, Network, Score, batches, look, psnr_of_views, restore
 from clearair.network import Guidance
 
 SAMPLE = 128
@@ -20,7 +21,7 @@ SAMPLE = 128
 
 
 @dataclass(frozen=True, eq=False)
-class Examined:
+class Validated:
     """What a network reached."""
 
     scores: dict[str, Score]
@@ -29,8 +30,8 @@ class Examined:
     """(K, 3, S, S) uint8: of each kind the middle of one view, restored."""
 
 
-class Examination:
-    """Held-out views, and what the perceivers say of them."""
+class HeldOutViews:
+    """Held-out views by kind of damage, and what a perceiver says of them."""
 
     def __init__(self, perceiver: Guide, sets: Sequence[ValidationSet], batch: int = 4) -> None:
         self.perceiver = perceiver
@@ -53,8 +54,8 @@ class Examination:
         """(K, 3, S, S) uint8: what the samples should be."""
         return torch.stack([_sample(views.clean) for views in self.sets])
 
-    def examine(self, network: Network) -> Examined:
-        """Restore every view; the score of a kind is the mean over its views."""
+    def validate(self, network: Network) -> Validated:
+        """Restore every view on the device of the network; a score is the mean over the views of a kind."""
         scores, samples = {}, []
         for views in self.sets:
             if views.kind not in self._guidance:
@@ -62,13 +63,23 @@ class Examination:
                     look(self.perceiver, damaged) for damaged, _ in batches(network, views, self.batch)
                 ]
             pairs = zip(batches(network, views, self.batch), self._guidance[views.kind], strict=True)
-            restored = torch.cat([restore(network, damaged, told).cpu() for (damaged, _), told in pairs])
+            restored = torch.cat([restore(network, damaged, said).cpu() for (damaged, _), said in pairs])
             scores[views.kind] = Score(
-                float(psnr_each(views.damaged, views.clean).mean()),
-                float(psnr_each(restored, views.clean).mean()),
+                float(psnr_of_views(views.damaged, views.clean).mean()),
+                float(psnr_of_views(restored, views.clean).mean()),
             )
             samples.append(_sample(restored))
-        return Examined(scores, torch.stack(samples))
+        return Validated(scores, torch.stack(samples))
+
+    def contributions(
+        self,
+        network: Network,
+        percepts: Sequence[str] = ("how", "where", "what"),
+        *,
+        on_set: Callable[[str, str], None] | None = None,
+    ) -> list[Contribution]:
+        """Measure how much each kind of guidance contributes to what a network reaches, as `shuffle` does."""
+        return shuffle(network, self.perceiver, self.sets, percepts, batch=self.batch, on_set=on_set)
 
 
 def _sample(views: Tensor) -> Tensor:
