@@ -31,7 +31,7 @@ def lift(image):
 
 
 def test_held_out_and_unusual_pictures_are_compared_with_themselves(data):
-    harm = measure_harm(lift, data, [])
+    harm = measure_harm(lift, data, [], plain={})
     assert [(each.name, each.group) for each in harm.undamaged] == [
         ("aaa/00.png", "held out"),
         ("aaa/20.png", "held out"),
@@ -50,7 +50,7 @@ def test_large_pictures_are_also_shown_reduced(data):
         shown.append(image.shape)
         return image
 
-    harm = measure_harm(look, data, [])
+    harm = measure_harm(look, data, [], plain={})
     assert shown[:2] == [(40, 800, 3), (20, 400, 3)]
     assert [(each.name, each.size) for each in harm.undamaged[:3]] == [
         ("aaa/00.png", "whole"),
@@ -61,7 +61,7 @@ def test_large_pictures_are_also_shown_reduced(data):
 
 
 def test_doing_nothing_does_no_harm(data):
-    harm = measure_harm(lambda image: image, data, [views()])
+    harm = measure_harm(lambda image: image, data, [views()], plain={})
     assert harm.worst == 100
     assert harm.unchanged_share == 1
     assert not any(change.is_harmed for change in harm.changes)
@@ -70,7 +70,7 @@ def test_doing_nothing_does_no_harm(data):
 
 
 def test_what_gets_worse_is_counted_and_named(data):
-    harm = measure_harm(lift, data, [views()])
+    harm = measure_harm(lift, data, [views()], plain={})
     assert [change.is_harmed for change in harm.changes] == [True, False]
     report = harm_report(harm)
     assert "| all | 2 | 1 | -6.02 |" in report
@@ -81,4 +81,18 @@ def test_what_gets_worse_is_counted_and_named(data):
 
 
 def test_undamaged_views_are_not_counted_among_the_damaged(data):
-    assert measure_harm(lift, data, [views("clean")]).changes == ()
+    assert measure_harm(lift, data, [views("clean")], plain={}).changes == ()
+
+
+def test_plain_pictures_are_undamaged_too(data):
+    harm = measure_harm(lift, data, [], plain={"page": np.full((8, 8, 3), 240, np.uint8)})
+    assert [(each.name, each.group) for each in harm.undamaged][-1] == ("page", "plain")
+    assert "| plain | 1 | 28.13 |" in harm_report(harm)
+
+
+def test_by_default_they_are_drawn_and_photographed(data):
+    harm = measure_harm(lambda image: image, data, [])
+    names = [each.name for each in harm.undamaged if each.group == "plain"]
+    assert len(names) >= 20
+    assert "many stars" in names
+    assert "scikit-image's page" in names

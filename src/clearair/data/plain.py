@@ -24,6 +24,16 @@ def plain_pictures() -> dict[str, Pixels]:
     return {name: draw(np.random.default_rng(index)) for index, (name, draw) in enumerate(_DRAWN.items())}
 
 
+def photographed() -> dict[str, Pixels]:
+    """Photographs of the same sort from scikit-image, by name; none without that package."""
+    try:
+        from skimage import data
+    except ImportError:
+        return {}
+    names = ("page", "text", "moon", "clock", "camera", "brick", "gravel", "grass")
+    return {f"scikit-image's {name}": _pixels(getattr(data, name)() / 255) for name in names}
+
+
 def _pixels(plane: Plane) -> Pixels:
     """(H, W) or (H, W, 3) in [0, 1] -> (H, W, 3) bytes."""
     values = plane if plane.ndim == 3 else np.repeat(plane[..., None], 3, axis=2)

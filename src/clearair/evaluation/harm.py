@@ -5,7 +5,7 @@ Shapes: H x W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from clearair.data.photos import find_photos
 from clearair.data.pixels import load_pixels, reduced
+from clearair.data.plain import photographed, plain_pictures
 from clearair.data.splits import held_out
 from clearair.data.validation import ValidationSet
 from clearair.evaluation.measuring import Restore
@@ -98,27 +99,26 @@ def measure_harm(
     data: Path,
     sets: Sequence[ValidationSet],
     *,
+    plain: Mapping[str, NDArray[np.uint8]] | None = None,
     every: int = 1,
     on_image: Callable[[str, str, float], None] | None = None,
 ) -> Harm:
     """Restore the held-out and the unusual photographs, whole and reduced, and the damaged views of `sets`.
 
-    `every` takes each n-th photograph only. `on_image` is told (group or kind, name, PSNR) after each.
-    Raises DataError when there are no photographs.
+    `plain` are pictures that look damaged and are not, by default those of `clearair.data.plain`. `every`
+    takes each n-th photograph and plain picture only. `on_image` is told (group or kind, name, PSNR) after
+    each. Raises DataError when there are no photographs.
     """
-    root = data / "train" / "clean"
-    photos = find_photos(root)
-    photos_after = []
-    for path, group in list(held_out(data).undamaged(photos).items())[::every]:
-        pixels = load_pixels(path)
-        small = reduced(pixels)
-        shows = {"whole": pixels} if small is pixels else {"whole": pixels, "reduced": small}
-        for size, shown in shows.items():
-            image = shown.permute(1, 2, 0).numpy()
-            found = Undamaged(path.relative_to(root).as_posix(), group, size, psnr(restore(image), image))
-            photos_after.append(found)
-            if on_image:
-                on_image(f"{group}, {size}", found.name, found.psnr)
+    undamaged = []
+    for name, group, size, image in _undamaged(data, every):
+        undamaged.append(Undamaged(name, group, size, psnr(restore(image), image)))
+        if on_image:
+            on_image(f"{group}, {size}", name, undamaged[-1].psnr)
+    plain = plain_pictures() | photographed() if plain is None else plain
+    for name, image in list(plain.items())[::every]:
+        undamaged.append(Undamaged(name, "plain", "whole", psnr(restore(image), image)))
+        if on_image:
+            on_image("plain", name, undamaged[-1].psnr)
     changes = []
     for views in sets:
         if views.kind == "clean":
@@ -129,7 +129,19 @@ def measure_harm(
             changes.append(change)
             if on_image:
                 on_image(views.kind, name, change.psnr)
-    return Harm(tuple(photos_after), tuple(changes))
+    return Harm(tuple(undamaged), tuple(changes))
+
+
+def _undamaged(data: Path, every: int) -> Iterator[tuple[str, str, str, NDArray[np.uint8]]]:
+    """Name, group, size and pixels of each undamaged photograph, whole and reduced."""
+    root = data / "train" / "clean"
+    photos = held_out(data).undamaged(find_photos(root))
+    for path, group in list(photos.items())[::every]:
+        pixels = load_pixels(path)
+        small = reduced(pixels)
+        shows = {"whole": pixels} if small is pixels else {"whole": pixels, "reduced": small}
+        for size, shown in shows.items():
+            yield path.relative_to(root).as_posix(), group, size, shown.permute(1, 2, 0).numpy()
 
 
 def harm_report(harm: Harm, most: int = 8) -> str:
