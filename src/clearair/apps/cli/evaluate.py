@@ -72,10 +72,11 @@ EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 @precision_option
 @click.pass_context
 def evaluate(ctx: click.Context, /, model: str, device: Any, precision: Any, **options: Any) -> None:
-    """Restore benchmark images with MODEL, a name or a folder, and print PSNR and SSIM.
+    """Measure PSNR, SSIM and more on benchmark images.
 
-    Of whole images, in RGB, rounded to 8 bits, unless other options say so. An image that cannot be measured
-    is named and skipped, and the exit code is 1 then; Ctrl-C and SIGTERM keep what was measured so far.
+    MODEL is a name or a folder. Images are measured whole, in RGB, rounded to 8 bits, unless other options
+    say so. An image that cannot be measured is named and skipped, and the exit code is 1 then. Ctrl-C and
+    SIGTERM keep what was measured so far.
     """
     asked = _Asked(**options)
     asked.check(model)

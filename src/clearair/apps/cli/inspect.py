@@ -39,7 +39,10 @@ def inspect(
     overwrite: bool,
     max_pixels: int,
 ) -> None:
-    """Report quality from 1 (bad) to 5 (excellent), damage and regions of photos; change nothing."""
+    """Report quality, damage and regions of photos.
+
+    Quality lies between 1 (bad) and 5 (excellent). Nothing is changed.
+    """
     from clearair.apps.overlay import draw_percepts
     from clearair.files.finding import find_images
     from clearair.files.outputs import Job, check_file, make_folder, plan_outputs

@@ -17,7 +17,11 @@ import click
 )
 @click.option("--overwrite", is_flag=True, help="Replace the output when it exists.")
 def plot(run: Path, output: Path | None, overwrite: bool) -> None:
-    """Draw the training run in a folder: curves by kind of damage, held-out pictures before and after."""
+    """Draw the curves and pictures of a training run.
+
+    RUN is the output folder of `clearair train`. The drawing has curves by kind of damage, and held-out
+    pictures before and after.
+    """
     from clearair.apps.plot import draw_run
     from clearair.files.outputs import check_file
     from clearair.image import write_atomically

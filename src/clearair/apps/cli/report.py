@@ -39,7 +39,10 @@ def report(
     output: Path,
     overwrite: bool,
 ) -> None:
-    """Compare RUNS, files of `clearair evaluate --json`, with the paper's tables."""
+    """Compare results with the paper's tables.
+
+    RUNS are files of `clearair evaluate --json`.
+    """
     if not (runs or training or ablations):
         raise click.UsageError(
             "Name at least one file of `clearair evaluate --json`, or use --training or --ablation."
