@@ -101,7 +101,7 @@ def test_a_list_of_files_keeps_its_tree(folder, shell):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("restore -o out", "No pictures are named"),
+        ("restore -o out", "PATH"),
         ("restore --files-from missing", "--files-from missing: cannot be read"),
         ("restore --files-from /dev/null", "names no files"),
         ("restore -0 ph", "--files-from"),

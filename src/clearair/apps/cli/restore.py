@@ -127,6 +127,8 @@ def restore(
     `-` reads a photo from standard input and writes it to standard output. photo.jpg becomes
     photo.restored.jpg beside it, or photo.jpg at the same place below OUT. Inputs are never overwritten.
     """
+    if not paths and files_from is None:
+        raise UsageError("Missing argument 'PATH...': a file, a folder or a pattern; or use --files-from.")
     load = partial(_load, model, device, precision, tile)
     wish: dict[str, Any] = {
         "damage": damage or "auto",

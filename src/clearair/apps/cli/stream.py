@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -56,7 +57,9 @@ def restore_to_output(
     photo = read_photo(given, max_pixels=max_pixels, salvage=salvage)
     refuse_unfit(photo, kind or output_format(photo.format), photo.name)
     result = restorer(photo, **wish)
-    notes = result.save(sys.stdout.buffer, format=kind, strip_metadata=strip_metadata, quality=quality)
+    encoded = io.BytesIO()
+    notes = result.save(encoded, format=kind, strip_metadata=strip_metadata, quality=quality)
+    sys.stdout.buffer.write(encoded.getbuffer())
     sys.stdout.buffer.flush()  # where nobody reads, this ends the run, and nothing was done
     if not quiet:
         remark(photo.name, notes)
