@@ -1,6 +1,8 @@
 """One picture in, one picture out, of the same kind."""
 
+import contextlib
 import io
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +16,7 @@ import skimage.data
 import torch
 
 import clearair
-from clearair.errors import ClearAirError, ImageError, OutOfMemoryError, OutputError, UsageError
+from clearair.errors import ClearAirError, ExistsError, ImageError, OutOfMemoryError, OutputError, UsageError
 from clearair.finishing import FinishedNetwork
 from clearair.image import Photo, read_photo, write_photo
 from clearair.network import TINY
@@ -217,6 +219,80 @@ def test_a_result_is_saved_with_the_quality_asked_for(identity, picture, tmp_pat
     assert [read_photo(record.output).quality for record in many] == [55]
     with pytest.raises(UsageError, match="quality"):
         identity.restore_many([tmp_path / "a.jpg"], tmp_path / "out", quality=0)
+
+
+@pytest.mark.parametrize("make", [Path, Path.read_bytes, lambda path: path.open("rb"), PIL.Image.open])
+def test_a_picture_is_the_same_however_it_is_given(restorer, picture, tmp_path, make):
+    exif = PIL.Image.Exif()
+    exif[274] = 6
+    PIL.Image.fromarray(picture).save(tmp_path / "photo.png", exif=exif, dpi=(300, 300))
+    restorer(tmp_path / "photo.png").save(tmp_path / "expected.png")
+    with contextlib.ExitStack() as stack:
+        given = make(tmp_path / "photo.png")
+        if hasattr(given, "__exit__") and not isinstance(given, Path):
+            stack.enter_context(given)
+        result = restorer(given)
+    result.save(tmp_path / "saved.png")
+    expected, saved = read_photo(tmp_path / "expected.png"), read_photo(tmp_path / "saved.png")
+    assert (saved.size, saved.metadata.orientation) == ((100, 150), 6)
+    np.testing.assert_array_equal(saved.pixels, expected.pixels)
+    np.testing.assert_allclose(saved.metadata.density, expected.metadata.density)
+    buffer = io.BytesIO()
+    result.save(buffer, format="webp")
+    assert read_photo(buffer.getvalue()).format == "webp"
+
+
+CASES = Path(__file__).parents[2] / "shared" / "cases"
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not CASES.exists(), reason="wants the cases that lie beside a checkout")
+def test_a_pil_image_of_a_photo_on_its_side_is_saved_as_from_its_path(restorer, tmp_path):
+    path = CASES / "exif_orientation6_icc.jpg"
+    restorer(path).save(tmp_path / "path.jpg")
+    with PIL.Image.open(path) as image:
+        restorer(image).save(tmp_path / "pil.jpg")
+    assert (tmp_path / "pil.jpg").read_bytes() == (tmp_path / "path.jpg").read_bytes()
+
+
+def test_what_is_left_as_it_is_is_saved_as_it_was(restorer, picture, tmp_path):
+    write_photo(Photo(picture), tmp_path / "photo.jpg")
+    content = (tmp_path / "photo.jpg").read_bytes()
+    result = restorer(tmp_path / "photo.jpg", strength=0)
+    result.save(tmp_path / "same.jpg")
+    assert (tmp_path / "same.jpg").read_bytes() == content
+    (record,) = restorer.restore_many(tmp_path / "photo.jpg", tmp_path / "out", strength=0)
+    assert Path(record.output).read_bytes() == content
+    with pytest.raises(ExistsError, match="overwrite=True"):
+        result.save(tmp_path / "same.jpg")
+    result.save(tmp_path / "same.jpg", overwrite=True)
+
+
+def test_a_format_that_cannot_be_written_is_refused(restorer, picture, tmp_path):
+    result = restorer(picture)
+    with pytest.raises(UsageError, match="format=bmp"):
+        result.save(io.BytesIO(), format="bmp")
+    with pytest.raises(OutputError, match="not a format"):
+        result.save(tmp_path / "picture")
+    result.save(tmp_path / "picture", format="png")
+    assert read_photo(tmp_path / "picture").size == (150, 100)
+
+
+def test_many_files_with_the_options_of_the_command(identity, picture, tmp_path):
+    write_photo(Photo(picture), tmp_path / "photo.png")
+    (record,) = identity.restore_many(
+        tmp_path / "photo.png", suffix="_b", format="tiff", report=tmp_path / "r.json"
+    )
+    assert record.output == str(tmp_path / "photo_b.tif")
+    assert json.loads((tmp_path / "r.json").read_text())[0]["output"] == record.output
+
+
+def test_nothing_to_do_is_refused_at_the_call(identity, tmp_path):
+    for paths in ([], tmp_path, iter(())):
+        with pytest.raises(UsageError):
+            identity.restore_many(paths, tmp_path / "out")
+    with pytest.raises(UsageError, match="contradict"):
+        identity.restore_many("a.png", overwrite=True, resume=True)
 
 
 def test_nan_from_the_network_is_an_error_and_never_a_picture(picture, tmp_path):

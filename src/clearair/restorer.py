@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -327,9 +327,9 @@ class Restorer:
 
         Without `out_dir` results go beside their inputs as `*.restored.*`, or with another `suffix`. An
         output that exists is an error, with `overwrite` replaced, with `resume` skipped. A damaged file is
-        an error, unless `salvage` takes what can be decoded of it. `damage`, `strength` and `keep_tone` are
-        those of a call. `quality`, 1 to 100, is that of lossy files, one for all or by format, such as
-        {"jpeg": 85}. `report` is a JSON file for the records. `paths` may be a plan made by `plan_batch`,
+        an error, unless `salvage` takes what can be decoded of it. `quality`, 1 to 100, is that of lossy
+        files, one for all or by format, such as {"jpeg": 85}. Other options are those of a call and of
+        `Result.save`. `report` is a JSON file for the records. `paths` may be a plan made by `plan_batch`,
         which has `out_dir`, `suffix`, `format`, `overwrite`, `resume` and `report` already. Raises
         UsageError when there is nothing to do, at once and not at the first record.
         """
@@ -348,16 +348,10 @@ class Restorer:
                 report=report,
             )
         told = watcher or Watcher()
-
-        def process(photo: Photo) -> tuple[Photo, dict[str, Any], Outcome]:
-            restored, percepts, outcome = self.restore_photo(
-                photo, damage=damage, strength=strength, keep_tone=keep_tone, on_tile=told.tile
-            )
-            return restored, percepts.to_dict(), outcome
-
+        wish = {"damage": damage, "strength": strength, "keep_tone": keep_tone, "on_tile": told.tile}
         return run_plan(
             plan,
-            process,
+            partial(self._restore_and_describe, wish),
             watcher=told,
             strip_metadata=strip_metadata,
             quality=quality,
@@ -365,6 +359,12 @@ class Restorer:
             max_pixels=max_pixels,
             salvage=salvage,
         )
+
+    def _restore_and_describe(
+        self, wish: dict[str, Any], photo: Photo
+    ) -> tuple[Photo, dict[str, Any], Outcome]:
+        restored, percepts, outcome = self.restore_photo(photo, **wish)
+        return restored, percepts.to_dict(), outcome
 
 
 def is_neutral(pixels: NDArray[Any]) -> bool:

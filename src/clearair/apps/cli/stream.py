@@ -1,0 +1,77 @@
+"""One picture to standard output, from standard input or a file."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clearair.apps.cli.records import remark, tell_outcome
+from clearair.errors import ImageError, UsageError
+
+if TYPE_CHECKING:
+    from clearair import Restorer
+    from clearair.image import Quality
+
+STREAM = "-"
+"""Standard input as a PATH, standard output as OUT."""
+
+
+def single_picture(paths: Sequence[str], listed: Sequence[Path]) -> Path:
+    """The one picture that is named. Raises UsageError when there are several."""
+    from clearair.files.finding import find_images
+    from clearair.files.history import earlier_results
+
+    found = find_images(paths, listed=listed, earlier=earlier_results())
+    if len(found.sources) != 1:
+        raise UsageError(f"-o -: standard output takes one picture, not {len(found.sources)}; name a folder.")
+    return found.sources[0].path
+
+
+def restore_to_output(
+    load: Callable[[], Restorer],
+    source: Path | None,
+    *,
+    format: str | None,
+    strip_metadata: bool,
+    quality: Quality | None,
+    max_pixels: int,
+    salvage: bool,
+    quiet: bool,
+    **wish: Any,
+) -> None:
+    """Restore a file, or without one what comes on standard input; `wish` goes to the restorer."""
+    from clearair.files.outputs import format_named
+    from clearair.image import output_format, read_photo, refuse_unfit
+
+    kind = None if format is None else format_named(format)
+    if sys.stdout is None or (source is None and sys.stdin is None):
+        raise UsageError("`-` needs a standard input and a standard output; one of them is closed.")
+    if sys.stdout.isatty() or (source is None and sys.stdin.isatty()):
+        raise UsageError("`-` reads and writes a picture: clearair restore - < photo.jpg > better.jpg")
+    restorer = load()
+    restorer.check_damage(wish["damage"])
+    given = _read_standard_input() if source is None else source
+    photo = read_photo(given, max_pixels=max_pixels, salvage=salvage)
+    refuse_unfit(photo, kind or output_format(photo.format), photo.name)
+    result = restorer(photo, **wish)
+    encoded = io.BytesIO()
+    notes = result.save(encoded, format=kind, strip_metadata=strip_metadata, quality=quality)
+    sys.stdout.buffer.write(encoded.getbuffer())
+    sys.stdout.buffer.flush()  # where nobody reads, this ends the run, and nothing was done
+    if not quiet:
+        remark(photo.name, notes)
+        tell_outcome(photo.name, result.outcome, err=True)
+
+
+def _read_standard_input() -> bytes:
+    """All of it when it starts like a picture, else only the start: it need not have an end."""
+    from clearair.image.formats import HEAD_BYTES, sniff
+
+    try:
+        head = sys.stdin.buffer.read(HEAD_BYTES)
+        return head + sys.stdin.buffer.read() if sniff(head) else head
+    except OSError as error:
+        raise ImageError(f"standard input: cannot be read: {error.strerror}.") from error
