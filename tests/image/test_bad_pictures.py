@@ -399,13 +399,6 @@ def test_a_damaged_tiff_of_a_compression_that_is_read_is_called_damaged():
     assert "TIFF file is damaged" in refusal(content)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_float_tiff_with_nan_or_infinity_is_refused(value):
-    pixels = np.zeros((20, 30), np.float32)
-    pixels[3, 4] = value
-    assert "NaN or infinite" in refusal(encoded("tiff", pixels))
-
-
 def test_broken_exif_does_not_stop_a_good_picture():
     for exif in (
         b"Exif\0\0II*\0\xff\xff\xff\x7f",

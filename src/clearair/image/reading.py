@@ -25,7 +25,9 @@ from clearair.image.libvips import (
     require_room,
 )
 from clearair.image.metadata import Metadata, avif, inventory, jpeg, png, tiff, webp
-from clearair.image.photo import DEPTHS, Photo, Pixels, turn_upright
+from clearair.image.photo import Photo, Pixels, turn_upright
+from clearair.image.samples import Samples, UnfitError, samples_of
+from clearair.image.samples import describe as describe_samples
 
 DEFAULT_MAX_PIXELS = 300_000_000
 """Larger pictures are refused before they are decoded: no camera of today makes 300 megapixels."""
@@ -39,17 +41,12 @@ _COMPLETED: dict[str, Callable[[Metadata, bytes], Metadata]] = {
     "tiff": tiff.completed,
     "webp": webp.completed,
 }
+_SCIENTIFIC = ("tiff", "png")
+"""Formats that hold other numbers than those of photographs; PNG has only unused bits."""
 _DTYPES: dict[str, Any] = {
     "uchar": np.uint8, "ushort": np.uint16, "float": np.float32,
     "char": np.int8, "short": np.int16, "uint": np.uint32, "int": np.int32,
 }  # fmt: skip
-_LIMITS = {
-    "int8": (-128, 127),
-    "int16": (-32768, 32767),
-    "int32": (-(1 << 31), (1 << 31) - 1),
-    "uint32": (0, (1 << 32) - 1),
-}
-"""Lowest and highest of the integers that only TIFF has."""
 _COPIES = 3
 """So many pictures are in memory while one is decoded: with its codec, and as rows and columns change."""
 _BYTES_A_PIXEL = 16  # RGBA float, the most that is read
@@ -187,21 +184,19 @@ def _read(file: _Content, max_pixels: int, fail_on: str) -> Photo:
     if (frames := _count_frames(data, kind, image)) > 1:
         left_out = (f"{frames - 1} of {frames} {_frames_of(kind)}", *left_out)
     image, metadata, colour_notes = _in_rgb(image, metadata, name)
-    stored, sample_notes = _with_photo_samples(_decode(image, file, fail_on))
-    colour, alpha, value_range = _split(stored, name)
-    orientation = metadata.orientation
-    pixels = turn_upright(colour, orientation)
+    stored = turn_upright(_decode(image, file, fail_on), metadata.orientation)
+    colour, alpha, samples = _split(stored, file, converted=bool(colour_notes))
     return Photo(
-        pixels=np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels,
-        alpha=None if alpha is None else turn_upright(alpha, orientation),
-        grey=pixels.shape[2] == 1,
+        pixels=np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else colour,
+        alpha=alpha,
+        grey=colour.shape[2] == 1,
         format=kind,
         name=name,
-        notes=(*notes, *colour_notes, *sample_notes, *_range_notes(value_range)),
+        notes=(*notes, *colour_notes, *(describe_samples(samples) if samples else ())),
         path=file.path,
         metadata=metadata,
-        bits=_bits(image, pixels.dtype),
-        value_range=value_range,
+        bits=samples.bits if samples else _bits(image, colour.dtype),
+        samples=samples,
         left_out=left_out,
         quality=jpeg.quality(data) if kind == "jpeg" else None,
         compression=_compression(data, kind),
@@ -342,25 +337,6 @@ def _refuse_remarks(file: _Content) -> None:
         raise _broken(file, said)
 
 
-def _with_photo_samples(stored: Pixels) -> tuple[Pixels, tuple[str, ...]]:
-    """Bring signed and 32-bit integers, of any shape, to the unsigned ones of 8 or 16 bits that photos have.
-
-    Black is 0, or the smallest integer of its kind where a sample is negative; white is the largest one,
-    except that integers of 32 bits none of which needs more than 16 are taken for those of 16.
-    """
-    kind = stored.dtype
-    if kind in DEPTHS:
-        return stored, ()
-    depth = np.dtype(np.uint8 if kind.itemsize == 1 else np.uint16)
-    lowest, highest = _LIMITS[kind.name]
-    room = 255 if kind.itemsize == 1 else 65535
-    black = lowest if stored.min() < 0 else 0
-    white = room if black == 0 and kind.itemsize == 4 and stored.max() <= room else highest
-    scaled = (stored.astype(np.float64) - black) * (room / (white - black)) + 0.5
-    what = f"{'signed ' if lowest < 0 else ''}{8 * kind.itemsize}-bit integers"
-    return scaled.astype(depth), (f"{what} are written as unsigned {8 * depth.itemsize}-bit ones",)
-
-
 def _broken(file: _Content, said: str) -> ClearAirError:
     """The error that fits what a decoder said."""
     if lacks_memory(said):
@@ -411,21 +387,34 @@ def _in_rgb(image: Any, metadata: Metadata, name: str) -> tuple[Any, Metadata, t
     return image, metadata, ()
 
 
-def _split(stored: Pixels, name: str) -> tuple[Pixels, Pixels | None, tuple[float, float]]:
-    """Part (H, W, bands) into colour (H, W, 1 or 3) in [0, 1], alpha (H, W) or None, and colour's range."""
+def _split(
+    stored: Pixels, file: _Content, *, converted: bool
+) -> tuple[Pixels, Pixels | None, Samples | None]:
+    """Part (H, W, bands) into pixels (H, W, 1 or 3), alpha (H, W) or None, and what they stand for.
+
+    Colours that were `converted` are no longer what the file stores.
+    """
     bands = stored.shape[2]
     if bands > 4:
-        raise ImageError(f"{name}: {bands} channels; at most four (red, green, blue, alpha) can be restored.")
+        raise ImageError(
+            f"{file.name}: {bands} channels; at most four (red, green, blue, alpha) can be restored."
+        )
     has_alpha = bands in (2, 4)
     colour, alpha = (stored[..., :-1], stored[..., -1]) if has_alpha else (stored, None)
-    if stored.dtype != np.float32:
-        return colour, alpha, (0.0, 1.0)
-    if not np.isfinite(colour).all():
-        raise ImageError(f"{name}: some of its pixels are NaN or infinite.")
-    low, high = min(0.0, float(colour.min())), max(1.0, float(colour.max()))
-    if (low, high) != (0.0, 1.0):
-        colour = np.clip((colour - np.float32(low)) / np.float32(high - low), 0, 1)
-    return colour, alpha, (low, high)
+    colour = np.ascontiguousarray(colour)
+    alpha = None if alpha is None else np.ascontiguousarray(alpha)
+    nodata = tiff.nodata(file.data) if file.kind == "tiff" else None
+    try:
+        own = file.kind in _SCIENTIFIC and not converted
+        samples = samples_of(colour, alpha, nodata) if own else None
+    except UnfitError as error:
+        raise ImageError(f"{file.name}: {error}.") from error
+    if samples is None:
+        return colour, alpha, None
+    pixels = samples.as_pixels()
+    if alpha is not None and alpha.dtype != pixels.dtype:
+        alpha = np.clip(alpha / np.iinfo(alpha.dtype).max, 0, 1).astype(np.float32)
+    return pixels, alpha, samples
 
 
 def _notes(data: bytes, kind: str, image: Any) -> tuple[str, ...]:
@@ -448,13 +437,6 @@ def _count_frames(data: bytes, kind: str, image: Any) -> int:
 
 def _frames_of(kind: str) -> str:
     return "pages" if kind == "tiff" else "frames"
-
-
-def _range_notes(value_range: tuple[float, float]) -> tuple[str, ...]:
-    low, high = value_range
-    if value_range == (0.0, 1.0):
-        return ()
-    return (f"values from {low:g} to {high:g} are restored as 0 to 1 and written back in their own range",)
 
 
 def _bits(image: Any, dtype: np.dtype[Any]) -> int:
