@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clearair.errors import ClearAirError, ImageError, OutOfMemoryError, UsageError
-from clearair.image import bmp, formats, unread
+from clearair.image import bmp, extras, formats, unread
 from clearair.image.damage import jpeg as jpeg_damage
 from clearair.image.libvips import (
     alone,
@@ -41,7 +41,7 @@ _COMPLETED: dict[str, Callable[[Metadata, bytes], Metadata]] = {
     "tiff": tiff.completed,
     "webp": webp.completed,
 }
-_SCIENTIFIC = ("tiff", "png")
+_SCIENTIFIC = ("tiff", "png", "jxl")
 """Formats that hold other numbers than those of photographs; PNG has only unused bits."""
 _DTYPES: dict[str, Any] = {
     "uchar": np.uint8, "ushort": np.uint16, "float": np.float32,
@@ -177,6 +177,8 @@ def _read(file: _Content, max_pixels: int, fail_on: str) -> Photo:
         raise _DamageError(f"{name}: the {kind.upper()} file is damaged ({damage})")
     if kind == "bmp":
         return _read_bmp(file, max_pixels)
+    if formats.FORMATS[kind].extra:
+        return _read_extra(file, max_pixels, fail_on)
     image = _open(file, max_pixels, fail_on)
     metadata = _read_metadata(data, kind, image)
     left_out = inventory.unkept(data, kind, metadata)
@@ -226,6 +228,39 @@ def _read_bmp(file: _Content, max_pixels: int) -> Photo:
     )
 
 
+def _read_extra(file: _Content, max_pixels: int, fail_on: str) -> Photo:
+    """Formats that a library of its own reads."""
+
+    def check_size(width: int, height: int) -> None:
+        _refuse_large(width, height, file.name, max_pixels)
+        require_room(_COPIES * _BYTES_A_PIXEL // 2 * width * height, file.name, "decode")
+
+    try:
+        decoded = extras.decode(file.kind, file.data, check_size)
+    except extras.BrokenError as error:
+        raise _DamageError(
+            f"{file.name}: the {file.kind.upper()} file is damaged, ends early or is of an unknown kind "
+            f"({str(error).strip()[:120]})"
+        ) from error
+    if decoded.jpeg:
+        inner = replace(file, data=decoded.jpeg, kind="jpeg")
+        photo = _read_whole(inner, max_pixels) if fail_on != "none" else _read(inner, max_pixels, fail_on)
+        return replace(photo, format=file.kind, metadata=photo.metadata.upright())
+    colour, alpha, samples = _split(decoded.stored, file, converted=False)
+    return Photo(
+        pixels=np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else colour,
+        alpha=alpha,
+        grey=colour.shape[2] == 1,
+        format=file.kind,
+        name=file.name,
+        notes=(*decoded.notes, *(describe_samples(samples) if samples else ())),
+        path=file.path,
+        metadata=decoded.metadata,
+        bits=samples.bits if samples else decoded.bits,
+        samples=samples,
+    )
+
+
 def _damage(data: bytes, kind: str) -> str | None:
     """Damage that libvips does not see."""
     if kind == "png" and (chunk := png.damaged_chunk(data)):
@@ -268,17 +303,21 @@ def _recognise(data: bytes, name: str, path: Path | None) -> str:
     if not head:
         raise ImageError(f"{name}: the file is empty.")
     kind = formats.sniff(head)
-    raw = unread.is_camera_raw(head) or (path is not None and path.suffix.lower() in formats.RAW_SUFFIXES)
-    if raw or (kind == "tiff" and tiff.is_camera_raw(data)):
-        raise ImageError(f"{name}: a camera raw file. Develop it to TIFF or JPEG first.")
+    if (path and path.suffix.lower() in formats.RAW_SUFFIXES) or (
+        kind == "tiff" and tiff.is_camera_raw(data)
+    ):
+        kind = "raw"
     if kind is None:
         other = unread.describe(head)
         if other is None:
             raise ImageError(f"{name}: not a picture.")
-        article = "an" if other[0] in "AEIOSX" and other != "SVG" else "a"
+        article = "an" if other[0] in "AEHIOX" and other != "HEIF or video" else "a"
         raise ImageError(
             f"{name}: {article} {other} file, which cannot be read. Save it as PNG, TIFF or JPEG first."
         )
+    if hint := extras.install_hint(kind):
+        what = {"raw": "camera raw", "heic": "HEIC", "jxl": "JPEG XL"}[kind]
+        raise ImageError(f"{name}: a {what} file; {hint}. Or convert it to TIFF, PNG or JPEG first.")
     return kind
 
 
