@@ -169,7 +169,7 @@ except ImageError as error:
 @pytest.mark.parametrize(
     ("module", "head", "suffix", "message"),
     [
-        ("pillow_heif", b"\0\0\0\x14ftypheic\0\0\0\0mif1", ".heic", "a HEIC file; pip install 'clearair[heif]'"),
+        ("pillow_heif", b"\0\0\0\x10ftypheic\0\0\0\0", ".heic", "a HEIC file; pip install 'clearair[heif]'"),
         ("pillow_jxl", b"\xff\x0a\0\0", ".jxl", "a JPEG XL file; pip install 'clearair[jxl]'"),
         ("rawpy", b"II*\0\x10\0\0\0CR\2\0", ".cr2", "a camera raw file; pip install 'clearair[raw]'"),
     ],
