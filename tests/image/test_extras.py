@@ -178,3 +178,17 @@ def test_without_its_extra_the_message_says_what_to_do(module, head, suffix, mes
     arguments = [module, (head + bytes(60)).hex(), suffix]
     said = subprocess.check_output([sys.executable, "-c", WITHOUT, *arguments], text=True)
     assert said == f"photo: {message} adds a reader. Or convert it to TIFF, PNG or JPEG first.\n"
+
+
+@pytest.mark.parametrize("make", [heic, jxl, dng])
+def test_damage_anywhere_gives_a_picture_or_a_refusal(make):
+    content, drawn = make(), np.random.default_rng(0)
+    for _ in range(60):
+        spoilt = bytearray(content)
+        for place in drawn.integers(0, drawn.choice([400, len(content)]), 6):
+            spoilt[place] = drawn.integers(256)
+        try:
+            photo = read_photo(bytes(spoilt), max_pixels=1_000_000)
+        except ImageError:
+            continue
+        assert read_photo(encode_photo(photo, "png")).size == photo.size

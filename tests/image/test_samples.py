@@ -166,6 +166,7 @@ def test_photographs_with_a_mark_of_no_data_keep_it(depth, mark):
 def test_a_format_that_cannot_hold_the_range_says_so():
     photo = read_photo(tiff_of(STORED["small int32"]))
     assert any("range of values" in note for note in losses(photo, "png"))
+    assert losses(photo, "png")[0].startswith("32-bit values were rounded to 16 bits")
     shown = read_photo(encode_photo(photo, "png")).pixels[..., 0]
     assert np.abs(shown / 65535.0 - GREY).max() < 0.02
 

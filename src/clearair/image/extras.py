@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clearair.errors import ClearAirError
 from clearair.image import formats
 from clearair.image.metadata import Metadata, avif
 
@@ -52,18 +53,23 @@ def install_hint(kind: str) -> str | None:
 def decode(kind: str, data: bytes, check_size: CheckSize) -> Decoded:
     """Decode a file of one of the formats that need an extra, which is installed. Raises BrokenError."""
     readers = {"heic": _decode_heic, "jxl": _decode_jxl, "raw": _decode_raw}
-    return readers[kind](data, check_size)
+    try:
+        return readers[kind](data, check_size)
+    except (ClearAirError, BrokenError, MemoryError):
+        raise
+    except Exception as error:  # of a damaged file the libraries raise IndexError, RuntimeError and others
+        said = error.args[0] if error.args else type(error).__name__
+        raise BrokenError(
+            said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+        ) from error
 
 
 def _decode_heic(data: bytes, check_size: CheckSize) -> Decoded:
     import pillow_heif
 
     check_size(*avif.announced_size(data))
-    try:
-        file = pillow_heif.open_heif(data, convert_hdr_to_8bit=False)
-        stored = np.array(file)
-    except (ValueError, EOFError, OSError, RuntimeError) as error:
-        raise BrokenError(str(error)) from error
+    file = pillow_heif.open_heif(data, convert_hdr_to_8bit=False)
+    stored = np.array(file)
     info = file.info
     exif = (info.get("exif") or b"").removeprefix(b"Exif\0\0") or None
     metadata = Metadata(icc=info.get("icc_profile"), exif=exif, xmp=info.get("xmp") or None)
@@ -77,10 +83,7 @@ def _decode_jxl(data: bytes, check_size: CheckSize) -> Decoded:
     from pillow_jxl import Decoder
 
     check_size(*jxl_size(data))
-    try:
-        is_jpeg, info, pixels, icc, boxes = Decoder(num_threads=1)(data)
-    except (RuntimeError, ValueError) as error:
-        raise BrokenError(str(error).partition(". ")[0]) from error
+    is_jpeg, info, pixels, icc, boxes = Decoder(num_threads=1)(data)
     if is_jpeg:
         return Decoded(np.zeros((1, 1, 1), np.uint8), Metadata(), 8, jpeg=bytes(pixels))
     depth = {"I;16": np.uint16, "F": np.float32}.get(info.mode, np.uint8)
@@ -100,13 +103,9 @@ def _decode_jxl(data: bytes, check_size: CheckSize) -> Decoded:
 def _decode_raw(data: bytes, check_size: CheckSize) -> Decoded:
     import rawpy
 
-    try:
-        with rawpy.imread(io.BytesIO(data)) as raw:
-            check_size(raw.sizes.width, raw.sizes.height)
-            stored = raw.postprocess(output_bps=16, use_camera_wb=True)
-    except rawpy.LibRawError as error:
-        said = error.args[0] if error.args else error
-        raise BrokenError(said.decode() if isinstance(said, bytes) else str(said)) from error
+    with rawpy.imread(io.BytesIO(data)) as raw:
+        check_size(raw.sizes.width, raw.sizes.height)
+        stored = raw.postprocess(output_bps=16, use_camera_wb=True)
     notes = ("camera raw is developed as sRGB with the camera's white balance; its EXIF is left out",)
     return Decoded(np.ascontiguousarray(stored), Metadata(), 16, notes)
 

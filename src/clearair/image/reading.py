@@ -240,7 +240,7 @@ def _read_extra(file: _Content, max_pixels: int, fail_on: str) -> Photo:
     except extras.BrokenError as error:
         raise _DamageError(
             f"{file.name}: the {file.kind.upper()} file is damaged, ends early or is of an unknown kind "
-            f"({str(error).strip()[:120]})"
+            f"({' '.join(str(error).split())[:120]})"
         ) from error
     if decoded.jpeg:
         inner = replace(file, data=decoded.jpeg, kind="jpeg")

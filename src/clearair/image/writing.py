@@ -114,7 +114,8 @@ def losses(photo: Photo, format: str, *, strip_metadata: bool = False) -> tuple[
     room = FORMATS[format].bits
     notes: list[str] = []
     if photo.bits > room or (photo.bits == 32 and format != "tiff"):
-        source = "float" if photo.bits == 32 else f"{photo.bits}-bit"
+        stored = photo.samples.stored if photo.samples else photo.pixels
+        source = "float" if stored.dtype == np.float32 else f"{photo.bits}-bit"
         notes.append(f"{source} values were rounded to {min(room, 16)} bits, the most {format} holds")
     if photo.samples and not _keeps_samples(photo.samples, format):
         notes.append(f"{format} cannot hold its range of values or its mark of no data: they are scaled")
