@@ -1,6 +1,7 @@
 """HEIC, JPEG XL and camera raw: read where their extra is installed, else the message says how."""
 
 import io
+import struct
 import subprocess
 import sys
 
@@ -45,6 +46,7 @@ def dng() -> bytes:
     tags = [
         (33421, "H", 2, (2, 2), True), (33422, "B", 4, (0, 1, 1, 2), True),
         (50706, "B", 4, (1, 4, 0, 0), True),
+        (271, "s", 0, "Maker", True),
         (50708, "s", 0, "Camera", True), (50714, "H", 1, 64, True), (50717, "H", 1, 4064, True),
         (50721, "2i", 9, tuple(part for value in matrix for part in (value, 10000)), True),
         (50728, "2I", 3, (1, 1, 1, 1, 1, 1), True), (50778, "H", 1, 21, True),
@@ -74,6 +76,25 @@ def test_heic_of_10_bits_keeps_them():
     photo = read_photo(heic(image, quality=95))
     assert (photo.pixels.dtype, photo.bits) == (np.uint16, 10)
     assert np.abs(photo.pixels.astype(int) - image).mean() < 4 * 257
+
+
+def test_further_pictures_of_a_heic_are_named_as_left_out():
+    pillow_heif = pytest.importorskip("pillow_heif")
+    file = pillow_heif.from_pillow(Image.fromarray(COFFEE))
+    file.add_from_pillow(Image.fromarray(COFFEE[:64]))
+    buffer = io.BytesIO()
+    file.save(buffer, quality=90)
+    photo = read_photo(buffer.getvalue())
+    assert photo.size == (128, 96)
+    assert "1 of 2 pictures" in photo.left_out
+
+
+def test_the_colours_of_a_heic_without_a_profile_are_kept():
+    content = bytearray(heic(quality=90))
+    at = content.index(b"colrnclx") + 8
+    struct.pack_into(">H", content, at, 12)  # the primaries of Display P3
+    written = encode_photo(read_photo(bytes(content)), "png")
+    assert Image.open(io.BytesIO(written)).info.get("icc_profile")
 
 
 def test_heic_is_turned_once_and_its_metadata_kept():
@@ -143,6 +164,7 @@ def test_camera_raw_is_developed(tmp_path):
     likeness = np.corrcoef(photo.pixels[..., 1].ravel(), COFFEE[..., 1].ravel())[0, 1]
     assert likeness > 0.95
     assert "developed as sRGB" in photo.notes[0]
+    assert Image.open(io.BytesIO(encode_photo(photo))).getexif()[271] == "Maker"
     assert "more than the limit" in refusal(dng(), max_pixels=1000)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from clearair.errors import ClearAirError
 from clearair.image import formats
-from clearair.image.metadata import Metadata, avif
+from clearair.image.metadata import Metadata, avif, tiff
 
 CheckSize = Callable[[int, int], None]
 """Raises when a picture of this width and height is too large."""
@@ -38,6 +38,8 @@ class Decoded:
     bits: int
     """Bits a channel in the file."""
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """What the file holds that no restored one does."""
     jpeg: bytes | None = None
     """The JPEG file that this one is a repacking of; then it is what is to be read."""
 
@@ -72,11 +74,15 @@ def _decode_heic(data: bytes, check_size: CheckSize) -> Decoded:
     stored = np.array(file)
     info = file.info
     exif = (info.get("exif") or b"").removeprefix(b"Exif\0\0") or None
-    metadata = Metadata(icc=info.get("icc_profile"), exif=exif, xmp=info.get("xmp") or None)
-    count = len(file)
-    notes = (f"only the first of {count} pictures is restored; the others are left out",) if count > 1 else ()
+    icc = info.get("icc_profile")
+    colours = None if icc else avif.colours(data)
+    metadata = Metadata(icc=icc, exif=exif, xmp=info.get("xmp") or None, colours=colours)
+    left_out = avif.unkept(data)
+    if (count := len(file)) > 1:
+        left_out = (f"{count - 1} of {count} pictures", *left_out)
+    bits = int(info.get("bit_depth", 8))
     # The decoder has turned the pixels already.
-    return Decoded(_with_bands(stored), metadata.upright(), int(info.get("bit_depth", 8)), notes)
+    return Decoded(_with_bands(stored), metadata.upright(), bits, left_out=left_out)
 
 
 def _decode_jxl(data: bytes, check_size: CheckSize) -> Decoded:
@@ -106,8 +112,11 @@ def _decode_raw(data: bytes, check_size: CheckSize) -> Decoded:
     with rawpy.imread(io.BytesIO(data)) as raw:
         check_size(raw.sizes.width, raw.sizes.height)
         stored = raw.postprocess(output_bps=16, use_camera_wb=True)
-    notes = ("camera raw is developed as sRGB with the camera's white balance; its EXIF is left out",)
-    return Decoded(np.ascontiguousarray(stored), Metadata(), 16, notes)
+    notes = ("camera raw is developed as sRGB with the camera's white balance",)
+    # Most are TIFFs by their tags. The developer has turned the pixels already.
+    exif = tiff.completed(Metadata(), data).exif
+    metadata = Metadata(exif=exif).upright()
+    return Decoded(np.ascontiguousarray(stored), metadata, 16, notes, () if exif else ("EXIF",))
 
 
 def jxl_size(data: bytes) -> tuple[int, int]:

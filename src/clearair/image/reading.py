@@ -253,11 +253,16 @@ def _read_extra(file: _Content, max_pixels: int, fail_on: str) -> Photo:
         grey=colour.shape[2] == 1,
         format=file.kind,
         name=file.name,
-        notes=(*decoded.notes, *(describe_samples(samples) if samples else ())),
+        notes=(
+            *decoded.notes,
+            *((f"left out: {', '.join(decoded.left_out)}",) if decoded.left_out else ()),
+            *(describe_samples(samples) if samples else ()),
+        ),
         path=file.path,
         metadata=decoded.metadata,
         bits=samples.bits if samples else decoded.bits,
         samples=samples,
+        left_out=decoded.left_out,
     )
 
 
