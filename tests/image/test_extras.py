@@ -178,9 +178,12 @@ def test_what_ends_early_is_refused(make, kept):
 WITHOUT = """
 import sys
 sys.modules[sys.argv[1]] = None
+from clearair.files.finding import Finding
 from clearair.image import SUFFIXES, read_photo
 from clearair.errors import ImageError
-assert sys.argv[3] not in SUFFIXES
+suffix = sys.argv[3]
+assert suffix not in SUFFIXES
+assert "pip install 'clearair[" in Finding((), unread={suffix: 2}).remarks()[0]
 try:
     read_photo(bytes.fromhex(sys.argv[2]), name="photo")
 except ImageError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import PurePath
@@ -106,6 +107,12 @@ def sniff(head: bytes) -> str | None:
     if any(brand.startswith((b"hei", b"hev")) for brand in brands(head)):
         return "heic"
     return "jxl" if head.startswith(_JXL_HEADS) else None
+
+
+def missing_extras(suffixes: Collection[str]) -> tuple[str, ...]:
+    """Name the extras of the package that would read files of these suffixes and are not there, sorted."""
+    missing = {each.extra for each in FORMATS.values() if set(each.suffixes) & set(suffixes)}
+    return tuple(sorted(extra for extra in missing if not is_installed(extra)))
 
 
 def format_of_suffix(path: PurePath) -> str | None:
