@@ -225,3 +225,12 @@ def test_a_valid_jpeg_of_a_kind_that_is_not_read_is_named(marker, precision, nam
 )
 def test_camera_raw_is_known_by_its_first_bytes(head):
     assert sniff(head + bytes(60)) == "raw"
+
+
+def test_a_salvaged_png_holds_no_chunk_that_readers_refuse():
+    content = encoded("png")
+    cut = content[: len(content) // 2] + b"\xe6\xf8\x92\x96\x84\x18v\xbc" + content[-40:]
+    cut = cut.replace(content[33:37], struct.pack(">I", len(content) // 2 - 41 - 4), 1)
+    photo = read_photo(cut, salvage=True)
+    assert photo.notes
+    assert np.array_equal(read_photo(encode_photo(photo)).pixels, photo.pixels)
