@@ -247,13 +247,13 @@ def test_a_line_end_in_a_name_does_not_break_a_line(folder, model):
 
 def test_pictures_that_share_a_name_or_are_not_read_are_named_and_the_rest_is_done(folder, model):
     write_photo(Photo(skimage.data.chelsea()[:80, :100]), folder / "photo.png")
-    (folder / "c.heic").touch()
+    (folder / "c.psd").touch()
     done = run("restore", ".", "-o", "out", "--format", "png", "--model", model, cwd=folder)
     assert done.returncode == 1
     (line,) = done.stdout.decode().splitlines()
     assert line.startswith("photo.png -> out/photo.png: ")
     passed, shared, _ = done.stderr.decode().splitlines()
-    assert passed == "clearair: passed over because their format is not read: 1 .heic."
+    assert passed == "clearair: passed over because their format is not read: 1 .psd."
     assert shared.startswith("clearair: photo.jpg: would become out/photo.png, as would photo.png.")
 
 

@@ -117,11 +117,11 @@ def test_a_folder_that_cannot_be_searched_does_not_stop_the_others(folder):
 
 
 def test_pictures_of_formats_that_are_not_read_are_counted(folder):
-    for name in ("1.heic", "2.HEIC", "sub/3.jp2", "4.txt", ".5.heic"):
+    for name in ("1.psd", "2.PSD", "sub/3.jp2", "4.txt", ".5.psd"):
         (folder / name).touch()
     found = find_images([folder])
-    assert found.unread == {".heic": 2, ".jp2": 1}
-    assert found.remarks() == ("passed over because their format is not read: 2 .heic, 1 .jp2.",)
+    assert found.unread == {".psd": 2, ".jp2": 1}
+    assert found.remarks() == ("passed over because their format is not read: 1 .jp2, 2 .psd.",)
     assert find_images([folder / "a.jpg"]).remarks() == ()
 
 

@@ -29,7 +29,8 @@ def encoded(kind: str, image: np.ndarray = COFFEE, **options) -> bytes:
     return file.getvalue()
 
 
-CONTENTS = {kind: encoded(kind, COFFEE[:24, :32]) for kind in FORMATS}
+KINDS = [name for name, each in FORMATS.items() if not each.extra]
+CONTENTS = {kind: encoded(kind, COFFEE[:24, :32]) for kind in KINDS}
 
 
 def refusal(source, **options) -> str:
@@ -313,9 +314,7 @@ def test_a_pipe_does_not_hang(tmp_path):
     [
         (b"8BPS" + bytes(60), "Photoshop"),
         (b"%PDF-1.7" + bytes(60), "PDF"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(60), "HEIC"),
         (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42" + bytes(60), "video"),
-        (b"\xff\x0a" + bytes(60), "JPEG XL"),
         (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(60), "JPEG 2000"),
         (b"\xef\xbb\xbf  <svg xmlns=" + bytes(60), "SVG"),
     ],
@@ -327,9 +326,9 @@ def test_a_known_format_that_is_not_read_is_named(head, name):
 def test_a_camera_raw_file_does_not_pass_as_its_thumbnail(tmp_path):
     path = tmp_path / "DSC_1.NEF"
     path.write_bytes(encoded("tiff"))
-    assert "Develop it" in refusal(path)
+    assert "RAW file is damaged" in refusal(path)
     # a digital negative by its tag, whatever it is called
-    assert "Develop it" in refusal(encoded("tiff", tiffinfo={50706: b"\1\4\0\0"}))
+    assert "RAW file is damaged" in refusal(encoded("tiff", tiffinfo={50706: b"\1\4\0\0"}))
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp", "tiff", "png", "avif"])
@@ -399,13 +398,6 @@ def test_a_damaged_tiff_of_a_compression_that_is_read_is_called_damaged():
     assert "TIFF file is damaged" in refusal(content)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_float_tiff_with_nan_or_infinity_is_refused(value):
-    pixels = np.zeros((20, 30), np.float32)
-    pixels[3, 4] = value
-    assert "NaN or infinite" in refusal(encoded("tiff", pixels))
-
-
 def test_broken_exif_does_not_stop_a_good_picture():
     for exif in (
         b"Exif\0\0II*\0\xff\xff\xff\x7f",
@@ -419,7 +411,7 @@ def test_broken_exif_does_not_stop_a_good_picture():
 
 @settings(max_examples=300, deadline=None)
 @given(
-    kind=st.sampled_from(sorted(FORMATS)),
+    kind=st.sampled_from(sorted(KINDS)),
     edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8),
     in_header=st.booleans(),
 )

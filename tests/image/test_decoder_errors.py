@@ -10,7 +10,8 @@ from PIL import Image
 from skimage import data
 
 from clearair.errors import ImageError
-from clearair.image import read_photo
+from clearair.image import Photo, encode_photo, read_photo
+from clearair.image.formats import sniff
 from clearair.image.libvips import libvips
 
 COFFEE = data.coffee()[100:196, 100:228]
@@ -115,13 +116,9 @@ def test_a_tiff_that_ends_before_its_last_tile_or_strip_is_refused(compression, 
 
 
 def test_one_damaged_tile_is_enough():
-    image = libvips().Image.new_from_array(COFFEE).copy(interpretation="srgb")
-    options = {"tile": True, "tile_width": 32, "tile_height": 32}
-    content = bytearray(image.tiffsave_buffer(compression="deflate", **options))
-    at = content.index(b"\x78", 8)
-    content[at + 40 : at + 400] = b"\xff" * 360
-    assert (plainly_read(bytes(content))[:32, :32] == 0).mean() > 0.5
-    assert "photo: the TIFF file is damaged or ends early" in refusal(bytes(content))
+    content = tiff_with_a_broken_tile()
+    assert (plainly_read(content)[:32, :32] == 0).mean() > 0.5
+    assert "photo: the TIFF file is damaged or ends early" in refusal(content)
 
 
 def test_odd_tags_that_cost_no_pixels_do_not_stop_a_tiff():
@@ -164,6 +161,37 @@ def test_remarks_on_one_file_are_not_held_against_another_thread():
     assert not failures
 
 
+def tiff_with_a_broken_tile() -> bytes:
+    image = libvips().Image.new_from_array(COFFEE).copy(interpretation="srgb")
+    options = {"tile": True, "tile_width": 32, "tile_height": 32}
+    content = bytearray(image.tiffsave_buffer(compression="deflate", **options))
+    at = content.index(b"\x78", 8)
+    content[at + 40 : at + 400] = b"\xff" * 360
+    return bytes(content)
+
+
+def test_what_other_threads_encode_hides_no_error_and_causes_none():
+    broken, whole = tiff_with_a_broken_tile(), encoded("tiff", compression="tiff_lzw")
+    done = threading.Event()
+
+    def encode():
+        while not done.is_set():
+            encode_photo(Photo(COFFEE), "tiff")
+            encode_photo(Photo(COFFEE), "webp")
+
+    threads = [threading.Thread(target=encode) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(60):
+            assert np.array_equal(read_photo(whole).pixels, COFFEE)
+            assert "damaged" in refusal(broken)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+
+
 def with_frame(marker: int, precision: int) -> bytes:
     content = bytearray(encoded("jpeg"))
     at = content.index(b"\xff\xc0")
@@ -196,4 +224,13 @@ def test_a_valid_jpeg_of_a_kind_that_is_not_read_is_named(marker, precision, nam
     ids=["CR2", "CR3", "RAF", "RW2"],
 )
 def test_camera_raw_is_known_by_its_first_bytes(head):
-    assert "camera raw" in refusal(head + bytes(200))
+    assert sniff(head + bytes(60)) == "raw"
+
+
+def test_a_salvaged_png_holds_no_chunk_that_readers_refuse():
+    content = encoded("png")
+    cut = content[: len(content) // 2] + b"\xe6\xf8\x92\x96\x84\x18v\xbc" + content[-40:]
+    cut = cut.replace(content[33:37], struct.pack(">I", len(content) // 2 - 41 - 4), 1)
+    photo = read_photo(cut, salvage=True)
+    assert photo.notes
+    assert np.array_equal(read_photo(encode_photo(photo)).pixels, photo.pixels)

@@ -389,32 +389,6 @@ def test_colours_multiplied_by_their_alpha_are_read_and_written_as_they_are(dept
     assert np.array_equal(read_photo(written).pixels, photo.pixels)
 
 
-@pytest.mark.parametrize(
-    ("stored", "expected"),
-    [
-        (np.array([0, 1, 127], np.int8), np.array([0, 2, 255], np.uint8)),
-        (np.array([-128, 0, 127], np.int8), np.array([0, 128, 255], np.uint8)),
-        (np.array([0, 16384, 32767], np.int16), np.array([0, 32769, 65535], np.uint16)),
-        (np.array([-32768, 0, 32767], np.int16), np.array([0, 32768, 65535], np.uint16)),
-        (np.array([0, 1 << 31, (1 << 32) - 1], np.uint32), np.array([0, 32768, 65535], np.uint16)),
-        (np.array([0, 4095, 65535], np.uint32), np.array([0, 4095, 65535], np.uint16)),
-        (np.array([-(1 << 31), 0, (1 << 31) - 1], np.int32), np.array([0, 32768, 65535], np.uint16)),
-    ],
-)
-def test_other_integers_of_a_tiff_become_those_of_a_photo(stored, expected):
-    tifffile = pytest.importorskip("tifffile")
-    for shape, meaning in (((1, 3), "minisblack"), ((3, 1, 3), "rgb")):
-        file = io.BytesIO()
-        values = np.broadcast_to(stored if meaning == "minisblack" else stored[:, None, None], shape)
-        tifffile.imwrite(file, np.ascontiguousarray(values), photometric=meaning)
-        photo = read_photo(file.getvalue())
-        assert photo.pixels.dtype == expected.dtype
-        assert photo.pixels[..., 0].ravel().tolist() == expected.tolist()
-        assert photo.grey == (meaning == "minisblack")
-        assert "integers are written as unsigned" in photo.notes[0]
-        np.testing.assert_array_equal(read_photo(encode_photo(photo)).pixels, photo.pixels)
-
-
 @pytest.mark.parametrize("space", ["lab", "labs"])
 def test_lab_becomes_srgb(space):
     import pyvips

@@ -13,7 +13,7 @@ from pathlib import Path
 from clearair.errors import UsageError
 from clearair.files.history import USUAL_SUFFIX, Earlier
 from clearair.image import SUFFIXES, format_of_suffix
-from clearair.image.formats import FOREIGN_SUFFIXES
+from clearair.image.formats import FOREIGN_SUFFIXES, missing_extras
 
 Paths = Path | str | Sequence[Path | str]
 """One path, folder or pattern, or several."""
@@ -52,7 +52,9 @@ class Finding:
         lines = []
         if self.unread:
             each = ", ".join(f"{number} {suffix}" for suffix, number in sorted(self.unread.items()))
-            lines.append(f"passed over because their format is not read: {each}.")
+            extras = missing_extras(self.unread)
+            hint = f" pip install 'clearair[{','.join(extras)}]' adds readers." if extras else ""
+            lines.append(f"passed over because their format is not read: {each}.{hint}")
         if self.earlier:
             places = ", ".join(self.earlier)
             lines.append(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import PurePath
 
 HEAD_BYTES = 64
@@ -22,6 +24,23 @@ class Format:
     max_side: int
     """The longest side in pixels that a file can announce."""
     writable: bool = True
+    extra: str = ""
+    """The extra of the package with the library that reads it, where that is not libvips."""
+
+
+RAW_SUFFIXES = frozenset(
+    {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw"}
+    | {".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".srw"}
+)
+"""Camera raw files; most are TIFFs whose first picture is a thumbnail, so they must not pass as TIFF."""
+
+_MODULES = {"heif": "pillow_heif", "jxl": "pillow_jxl", "raw": "rawpy"}
+"""What each extra installs."""
+
+
+def is_installed(extra: str) -> bool:
+    """Whether an extra of the package is there; its library is not imported."""
+    return not extra or find_spec(_MODULES[extra]) is not None
 
 
 FORMATS: dict[str, Format] = {
@@ -35,32 +54,42 @@ FORMATS: dict[str, Format] = {
         # PNG does all that BMP does in less room; 256 colours of GIF would undo a restoration.
         Format("bmp", (".bmp", ".dib"), alpha=True, bits=8, max_side=1_000_000, writable=False),
         Format("gif", (".gif",), alpha=True, bits=8, max_side=65535, writable=False),
+        Format("heic", (".heic", ".heif", ".hif"), True, 12, 65535, writable=False, extra="heif"),
+        Format("jxl", (".jxl",), True, 32, 1 << 30, writable=False, extra="jxl"),
+        Format("raw", tuple(sorted(RAW_SUFFIXES)), False, 16, 65535, writable=False, extra="raw"),
     )
 }
 """Every readable format by name."""
 
-SUFFIXES: dict[str, str] = {suffix: each.name for each in FORMATS.values() for suffix in each.suffixes}
-"""File suffix (lower case, with the dot) -> format name, for every readable format."""
+SUFFIXES: dict[str, str] = {
+    suffix: each.name for each in FORMATS.values() if is_installed(each.extra) for suffix in each.suffixes
+}
+"""File suffix (lower case, with the dot) -> format name, for every format that is read here."""
 
 WRITABLE_SUFFIXES: frozenset[str] = frozenset(
     suffix for suffix, name in SUFFIXES.items() if FORMATS[name].writable
 )
 
-RAW_SUFFIXES = frozenset(
-    {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw"}
-    | {".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".srw"}
-)
-"""Camera raw files; most are TIFFs whose first picture is a thumbnail, so they must not pass as TIFF."""
+FOREIGN_SUFFIXES = frozenset(
+    {".exr", ".hdr", ".ico", ".j2k", ".jp2", ".pbm", ".pdf", ".pgm", ".ppm", ".psd", ".svg", ".tga"}
+    | {suffix for each in FORMATS.values() for suffix in each.suffixes}
+) - frozenset(SUFFIXES)
+"""Picture files that are not read, or not here."""
 
-FOREIGN_SUFFIXES = RAW_SUFFIXES | frozenset(
-    {".exr", ".hdr", ".heic", ".heif", ".ico", ".j2k", ".jp2", ".jxl", ".pbm", ".pdf", ".pgm", ".ppm"}
-    | {".psd", ".svg", ".tga"}
+_JXL_HEADS = (b"\x00\x00\x00\x0cJXL ", b"\xff\x0a")
+_RAW_HEADS = (
+    *(b"FUJIFILMCCD-RAW", b"IIU\x00", b"IIRO", b"IIRS", b"MMOR", b"FOVb", b"\x00MRM"),
+    b"II\x1a\x00\x00\x00HEAPCCDR",
 )
-"""Picture files that are neither read nor written."""
 
 
 def sniff(head: bytes) -> str | None:
-    """Name the readable format whose file starts with `head`, or None."""
+    """Name the format, of those in FORMATS, whose file starts with `head`, or None.
+
+    Camera raw files that are TIFFs pass as TIFF.
+    """
+    if _is_camera_raw(head):
+        return "raw"
     if head.startswith(b"\xff\xd8\xff"):
         return "jpeg"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -75,7 +104,15 @@ def sniff(head: bytes) -> str | None:
         return "bmp"
     if {b"avif", b"avis"} & set(brands(head)):
         return "avif"
-    return None
+    if any(brand.startswith((b"hei", b"hev")) for brand in brands(head)):
+        return "heic"
+    return "jxl" if head.startswith(_JXL_HEADS) else None
+
+
+def missing_extras(suffixes: Collection[str]) -> tuple[str, ...]:
+    """Name the extras of the package that would read files of these suffixes and are not there, sorted."""
+    missing = {each.extra for each in FORMATS.values() if set(each.suffixes) & set(suffixes)}
+    return tuple(sorted(extra for extra in missing if not is_installed(extra)))
 
 
 def format_of_suffix(path: PurePath) -> str | None:
@@ -97,3 +134,8 @@ def brands(head: bytes) -> list[bytes]:
         return []
     size = min(int.from_bytes(head[:4], "big"), len(head))
     return [head[8:12], *(head[at : at + 4] for at in range(16, size - 3, 4))]
+
+
+def _is_camera_raw(head: bytes) -> bool:
+    is_cr2 = head[:4] in (b"II*\x00", b"MM\x00*") and head[8:10] == b"CR"
+    return is_cr2 or head.startswith(_RAW_HEADS) or b"crx " in brands(head)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from clearair.errors import OutOfMemoryError
 from clearair.memory import has_room, is_shortage, keep_to_limit
 
 _PLENTY = 1 << 30
+_PROPERTIES = frozenset(
+    {"width", "height", "bands", "format", "interpretation", "coding", "xres", "yres", "xoffset", "yoffset"}
+    | {"scale", "offset", "filename"}
+)
+"""Of an image; what else it has are operations."""
 _HARMLESS = ("bad seek", "no property named")
 """What libheif causes by looking behind the end of a file, and pyvips, in any thread, by looking up a method
 of a picture as a property first."""
-_LISTENING = threading.Lock()
+_listening = threading.Lock()
 _OWN_ROOM = 64 << 20
 """Bytes that libvips and its codecs take beside whole pictures: stacks, tables, rows."""
 
@@ -34,10 +40,25 @@ def libvips() -> Any:
 
     # libvips quotes bytes of damaged files in its messages; pyvips insists on UTF-8 and would raise instead.
     pyvips._to_string = pyvips.error._to_string = decode
+    _name_operations(pyvips.Image)
     pyvips.cache_set_max(0)  # its cache would keep the last hundred pictures in memory
     if keep_to_limit():
         pyvips.concurrency_set(1)  # a thread more is a stack more
     return pyvips
+
+
+def _name_operations(image_class: Any) -> None:
+    """Let a method of an image be an operation, without asking first whether it is a property.
+
+    For that pyvips provokes an error and clears libvips' list of them, which is one for all threads: what a
+    decoder complained of in another thread would be lost, or the question be held against its file.
+    """
+    look_up = image_class.__getattr__
+
+    def attribute(image: Any, name: str) -> Any:
+        return look_up(image, name) if name in _PROPERTIES else partial(getattr(image_class, name), image)
+
+    image_class.__getattr__ = attribute
 
 
 def require_room(size: int, name: str, what: str) -> None:
@@ -84,8 +105,18 @@ def alone() -> Iterator[None]:
 
     libvips keeps one list of remarks for the whole process: those on one file would be held against another.
     """
-    with _LISTENING:
+    with _listening:
         yield
+
+
+def _free_after_fork() -> None:
+    """A child that is forked while a thread decodes would wait for that thread, which it has not."""
+    global _listening
+    _listening = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free_after_fork)
 
 
 def forget_remarks() -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from clearair.errors import OutputError
 from clearair.image.metadata import NOTHING, Metadata
+from clearair.image.samples import Samples
 
 Pixels = NDArray[Any]
 """uint8, uint16 or float32."""
@@ -45,8 +46,8 @@ class Photo:
     """Colour profile, EXIF, XMP and so on, as in the file."""
     bits: int = 8
     """Bits a channel in the file; 32 = float."""
-    value_range: tuple[float, float] = (0.0, 1.0)
-    """What 0 and 1 stand for in a float file whose values leave [0, 1]."""
+    samples: Samples | None = None
+    """What the file stores where that is not `pixels` themselves: other numbers, another range, no data."""
     left_out: tuple[str, ...] = ()
     """What the file holds and no restored one can: a video, further pictures, a signature."""
     quality: int | None = None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clearair.errors import ClearAirError, ImageError, OutOfMemoryError, UsageError
-from clearair.image import bmp, formats, unread
+from clearair.image import bmp, extras, formats, unread
 from clearair.image.damage import jpeg as jpeg_damage
 from clearair.image.libvips import (
     alone,
@@ -25,7 +25,9 @@ from clearair.image.libvips import (
     require_room,
 )
 from clearair.image.metadata import Metadata, avif, inventory, jpeg, png, tiff, webp
-from clearair.image.photo import DEPTHS, Photo, Pixels, turn_upright
+from clearair.image.photo import Photo, Pixels, turn_upright
+from clearair.image.samples import Samples, UnfitError, samples_of
+from clearair.image.samples import describe as describe_samples
 
 DEFAULT_MAX_PIXELS = 300_000_000
 """Larger pictures are refused before they are decoded: no camera of today makes 300 megapixels."""
@@ -39,17 +41,12 @@ _COMPLETED: dict[str, Callable[[Metadata, bytes], Metadata]] = {
     "tiff": tiff.completed,
     "webp": webp.completed,
 }
+_SCIENTIFIC = ("tiff", "png", "jxl")
+"""Formats that hold other numbers than those of photographs; PNG has only unused bits."""
 _DTYPES: dict[str, Any] = {
     "uchar": np.uint8, "ushort": np.uint16, "float": np.float32,
     "char": np.int8, "short": np.int16, "uint": np.uint32, "int": np.int32,
 }  # fmt: skip
-_LIMITS = {
-    "int8": (-128, 127),
-    "int16": (-32768, 32767),
-    "int32": (-(1 << 31), (1 << 31) - 1),
-    "uint32": (0, (1 << 32) - 1),
-}
-"""Lowest and highest of the integers that only TIFF has."""
 _COPIES = 3
 """So many pictures are in memory while one is decoded: with its codec, and as rows and columns change."""
 _BYTES_A_PIXEL = 16  # RGBA float, the most that is read
@@ -180,6 +177,8 @@ def _read(file: _Content, max_pixels: int, fail_on: str) -> Photo:
         raise _DamageError(f"{name}: the {kind.upper()} file is damaged ({damage})")
     if kind == "bmp":
         return _read_bmp(file, max_pixels)
+    if formats.FORMATS[kind].extra:
+        return _read_extra(file, max_pixels, fail_on)
     image = _open(file, max_pixels, fail_on)
     metadata = _read_metadata(data, kind, image)
     left_out = inventory.unkept(data, kind, metadata)
@@ -187,21 +186,19 @@ def _read(file: _Content, max_pixels: int, fail_on: str) -> Photo:
     if (frames := _count_frames(data, kind, image)) > 1:
         left_out = (f"{frames - 1} of {frames} {_frames_of(kind)}", *left_out)
     image, metadata, colour_notes = _in_rgb(image, metadata, name)
-    stored, sample_notes = _with_photo_samples(_decode(image, file, fail_on))
-    colour, alpha, value_range = _split(stored, name)
-    orientation = metadata.orientation
-    pixels = turn_upright(colour, orientation)
+    stored = turn_upright(_decode(image, file, fail_on), metadata.orientation)
+    colour, alpha, samples = _split(stored, file, converted=bool(colour_notes))
     return Photo(
-        pixels=np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels,
-        alpha=None if alpha is None else turn_upright(alpha, orientation),
-        grey=pixels.shape[2] == 1,
+        pixels=np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else colour,
+        alpha=alpha,
+        grey=colour.shape[2] == 1,
         format=kind,
         name=name,
-        notes=(*notes, *colour_notes, *sample_notes, *_range_notes(value_range)),
+        notes=(*notes, *colour_notes, *(describe_samples(samples) if samples else ())),
         path=file.path,
         metadata=metadata,
-        bits=_bits(image, pixels.dtype),
-        value_range=value_range,
+        bits=samples.bits if samples else _bits(image, colour.dtype),
+        samples=samples,
         left_out=left_out,
         quality=jpeg.quality(data) if kind == "jpeg" else None,
         compression=_compression(data, kind),
@@ -228,6 +225,44 @@ def _read_bmp(file: _Content, max_pixels: int) -> Photo:
         name=file.name,
         path=file.path,
         metadata=Metadata(icc=bmp.embedded_profile(file.data), density=header.density),
+    )
+
+
+def _read_extra(file: _Content, max_pixels: int, fail_on: str) -> Photo:
+    """Formats that a library of its own reads."""
+
+    def check_size(width: int, height: int) -> None:
+        _refuse_large(width, height, file.name, max_pixels)
+        require_room(_COPIES * _BYTES_A_PIXEL // 2 * width * height, file.name, "decode")
+
+    try:
+        decoded = extras.decode(file.kind, file.data, check_size)
+    except extras.BrokenError as error:
+        raise _DamageError(
+            f"{file.name}: the {file.kind.upper()} file is damaged, ends early or is of an unknown kind "
+            f"({' '.join(str(error).split())[:120]})"
+        ) from error
+    if decoded.jpeg:
+        inner = replace(file, data=decoded.jpeg, kind="jpeg")
+        photo = _read_whole(inner, max_pixels) if fail_on != "none" else _read(inner, max_pixels, fail_on)
+        return replace(photo, format=file.kind, metadata=photo.metadata.upright())
+    colour, alpha, samples = _split(decoded.stored, file, converted=False)
+    return Photo(
+        pixels=np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else colour,
+        alpha=alpha,
+        grey=colour.shape[2] == 1,
+        format=file.kind,
+        name=file.name,
+        notes=(
+            *decoded.notes,
+            *((f"left out: {', '.join(decoded.left_out)}",) if decoded.left_out else ()),
+            *(describe_samples(samples) if samples else ()),
+        ),
+        path=file.path,
+        metadata=decoded.metadata,
+        bits=samples.bits if samples else decoded.bits,
+        samples=samples,
+        left_out=decoded.left_out,
     )
 
 
@@ -273,17 +308,21 @@ def _recognise(data: bytes, name: str, path: Path | None) -> str:
     if not head:
         raise ImageError(f"{name}: the file is empty.")
     kind = formats.sniff(head)
-    raw = unread.is_camera_raw(head) or (path is not None and path.suffix.lower() in formats.RAW_SUFFIXES)
-    if raw or (kind == "tiff" and tiff.is_camera_raw(data)):
-        raise ImageError(f"{name}: a camera raw file. Develop it to TIFF or JPEG first.")
+    if (path and path.suffix.lower() in formats.RAW_SUFFIXES) or (
+        kind == "tiff" and tiff.is_camera_raw(data)
+    ):
+        kind = "raw"
     if kind is None:
         other = unread.describe(head)
         if other is None:
             raise ImageError(f"{name}: not a picture.")
-        article = "an" if other[0] in "AEIOSX" and other != "SVG" else "a"
+        article = "an" if other[0] in "AEHIOX" and other != "HEIF or video" else "a"
         raise ImageError(
             f"{name}: {article} {other} file, which cannot be read. Save it as PNG, TIFF or JPEG first."
         )
+    if hint := extras.install_hint(kind):
+        what = {"raw": "camera raw", "heic": "HEIC", "jxl": "JPEG XL"}[kind]
+        raise ImageError(f"{name}: a {what} file; {hint}. Or convert it to TIFF, PNG or JPEG first.")
     return kind
 
 
@@ -342,25 +381,6 @@ def _refuse_remarks(file: _Content) -> None:
         raise _broken(file, said)
 
 
-def _with_photo_samples(stored: Pixels) -> tuple[Pixels, tuple[str, ...]]:
-    """Bring signed and 32-bit integers, of any shape, to the unsigned ones of 8 or 16 bits that photos have.
-
-    Black is 0, or the smallest integer of its kind where a sample is negative; white is the largest one,
-    except that integers of 32 bits none of which needs more than 16 are taken for those of 16.
-    """
-    kind = stored.dtype
-    if kind in DEPTHS:
-        return stored, ()
-    depth = np.dtype(np.uint8 if kind.itemsize == 1 else np.uint16)
-    lowest, highest = _LIMITS[kind.name]
-    room = 255 if kind.itemsize == 1 else 65535
-    black = lowest if stored.min() < 0 else 0
-    white = room if black == 0 and kind.itemsize == 4 and stored.max() <= room else highest
-    scaled = (stored.astype(np.float64) - black) * (room / (white - black)) + 0.5
-    what = f"{'signed ' if lowest < 0 else ''}{8 * kind.itemsize}-bit integers"
-    return scaled.astype(depth), (f"{what} are written as unsigned {8 * depth.itemsize}-bit ones",)
-
-
 def _broken(file: _Content, said: str) -> ClearAirError:
     """The error that fits what a decoder said."""
     if lacks_memory(said):
@@ -411,21 +431,34 @@ def _in_rgb(image: Any, metadata: Metadata, name: str) -> tuple[Any, Metadata, t
     return image, metadata, ()
 
 
-def _split(stored: Pixels, name: str) -> tuple[Pixels, Pixels | None, tuple[float, float]]:
-    """Part (H, W, bands) into colour (H, W, 1 or 3) in [0, 1], alpha (H, W) or None, and colour's range."""
+def _split(
+    stored: Pixels, file: _Content, *, converted: bool
+) -> tuple[Pixels, Pixels | None, Samples | None]:
+    """Part (H, W, bands) into pixels (H, W, 1 or 3), alpha (H, W) or None, and what they stand for.
+
+    Colours that were `converted` are no longer what the file stores.
+    """
     bands = stored.shape[2]
     if bands > 4:
-        raise ImageError(f"{name}: {bands} channels; at most four (red, green, blue, alpha) can be restored.")
+        raise ImageError(
+            f"{file.name}: {bands} channels; at most four (red, green, blue, alpha) can be restored."
+        )
     has_alpha = bands in (2, 4)
     colour, alpha = (stored[..., :-1], stored[..., -1]) if has_alpha else (stored, None)
-    if stored.dtype != np.float32:
-        return colour, alpha, (0.0, 1.0)
-    if not np.isfinite(colour).all():
-        raise ImageError(f"{name}: some of its pixels are NaN or infinite.")
-    low, high = min(0.0, float(colour.min())), max(1.0, float(colour.max()))
-    if (low, high) != (0.0, 1.0):
-        colour = np.clip((colour - np.float32(low)) / np.float32(high - low), 0, 1)
-    return colour, alpha, (low, high)
+    colour = np.ascontiguousarray(colour)
+    alpha = None if alpha is None else np.ascontiguousarray(alpha)
+    nodata = tiff.nodata(file.data) if file.kind == "tiff" else None
+    try:
+        own = file.kind in _SCIENTIFIC and not converted
+        samples = samples_of(colour, alpha, nodata) if own else None
+    except UnfitError as error:
+        raise ImageError(f"{file.name}: {error}.") from error
+    if samples is None:
+        return colour, alpha, None
+    pixels = samples.as_pixels()
+    if alpha is not None and alpha.dtype != pixels.dtype:
+        alpha = np.clip(alpha / np.iinfo(alpha.dtype).max, 0, 1).astype(np.float32)
+    return pixels, alpha, samples
 
 
 def _notes(data: bytes, kind: str, image: Any) -> tuple[str, ...]:
@@ -448,13 +481,6 @@ def _count_frames(data: bytes, kind: str, image: Any) -> int:
 
 def _frames_of(kind: str) -> str:
     return "pages" if kind == "tiff" else "frames"
-
-
-def _range_notes(value_range: tuple[float, float]) -> tuple[str, ...]:
-    low, high = value_range
-    if value_range == (0.0, 1.0):
-        return ()
-    return (f"values from {low:g} to {high:g} are restored as 0 to 1 and written back in their own range",)
 
 
 def _bits(image: Any, dtype: np.dtype[Any]) -> int:

@@ -12,8 +12,6 @@ _MAGIC = (
     (b"%!PS", "PostScript"),
     (b"<svg", "SVG"),
     (b"<?xml", "XML or SVG"),
-    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
-    (b"\xff\x0a", "JPEG XL"),
     (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"II\xbc", "JPEG XR"),
@@ -26,16 +24,7 @@ _MAGIC = (
     (b"DDS ", "DDS"),
     (b"\x1aE\xdf\xa3", "Matroska or WebM video"),
 )
-_RAW_MAGIC = (
-    *(b"FUJIFILMCCD-RAW", b"IIU\x00", b"IIRO", b"IIRS", b"MMOR", b"FOVb", b"\x00MRM"),
-    b"II\x1a\x00\x00\x00HEAPCCDR",
-)
-_BRANDS = (
-    ((b"hei", b"hev"), "HEIC"),
-    ((b"crx",), "camera raw"),
-    ((b"qt", b"mp4", b"iso", b"M4V", b"3gp"), "video"),
-)
-"""Brands of ISO base media files, by how they start."""
+_VIDEO_BRANDS = (b"qt", b"mp4", b"iso", b"M4V", b"3gp")
 _SOS, _JPEG_LS = 0xDA, 0xF7
 _NO_FRAMES = (0xC4, 0xC8, 0xCC)  # tables and extensions
 _PROCESSES = {
@@ -46,19 +35,10 @@ _PROCESSES = {
 """By the marker of the frame (ITU T.81, table B.1; T.87), where these are not commonly read."""
 
 
-def is_camera_raw(head: bytes) -> bool:
-    """Whether the file that starts with `head` is camera raw by its first bytes; many are TIFFs instead."""
-    is_cr2 = head[:4] in (b"II*\x00", b"MM\x00*") and head[8:10] == b"CR"
-    return is_cr2 or head.startswith(_RAW_MAGIC) or any(brand == b"crx " for brand in formats.brands(head))
-
-
 def describe(head: bytes) -> str | None:
     """Name the format that `head` belongs to when it is a known one that is not read, or None."""
     if said := formats.brands(head):
-        for starts, name in _BRANDS:
-            if any(brand.startswith(starts) for brand in said):
-                return name
-        return "HEIF or video"
+        return "video" if any(brand.startswith(_VIDEO_BRANDS) for brand in said) else "HEIF or video"
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     return next((name for magic, name in _MAGIC if head.startswith(magic) or text.startswith(magic)), None)
 

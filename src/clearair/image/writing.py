@@ -20,6 +20,7 @@ from clearair.image.metadata import Metadata, avif, inventory, jpeg, png, tiff, 
 from clearair.image.metadata.colours import is_grey_profile
 from clearair.image.metadata.inventory import Inventory
 from clearair.image.photo import Photo, Pixels, to_depth, turn_stored
+from clearair.image.samples import Samples
 from clearair.memory import is_shortage
 
 QUALITY = {"jpeg": 95, "webp": 98, "avif": 90}
@@ -35,7 +36,10 @@ _WITH_GREY = ("jpeg", "png", "tiff")
 _WITH_CICP = ("png", "avif")
 _COPIES = {"avif": 20}
 """So many pictures codecs hold while they encode one; where not said, 3."""
-_VIPS_TYPES = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
+_VIPS_TYPES = {
+    "uint8": "uchar", "uint16": "ushort", "float32": "float",
+    "int8": "char", "int16": "short", "int32": "int", "uint32": "uint",
+}  # fmt: skip
 
 
 def write_photo(
@@ -110,8 +114,11 @@ def losses(photo: Photo, format: str, *, strip_metadata: bool = False) -> tuple[
     room = FORMATS[format].bits
     notes: list[str] = []
     if photo.bits > room or (photo.bits == 32 and format != "tiff"):
-        source = "float" if photo.bits == 32 else f"{photo.bits}-bit"
+        stored = photo.samples.stored if photo.samples else photo.pixels
+        source = "float" if stored.dtype == np.float32 else f"{photo.bits}-bit"
         notes.append(f"{source} values were rounded to {min(room, 16)} bits, the most {format} holds")
+    if photo.samples and not _keeps_samples(photo.samples, format):
+        notes.append(f"{format} cannot hold its range of values or its mark of no data: they are scaled")
     notes += _colour_remarks(photo, format)
     if not strip_metadata:
         too_long = jpeg.unfit(photo.metadata) if format == "jpeg" else ()
@@ -324,15 +331,30 @@ def _bands_for(photo: Photo, kind: str) -> Pixels:
     """(H, W, 1 to 4) upright, in the type and the channels that the file will have."""
     colour = photo.pixels[..., :1] if photo.grey else photo.pixels
     depth = _depth_for(photo, kind)
-    low, high = photo.value_range
-    if depth == np.float32 and (low, high) != (0.0, 1.0):
-        colour = colour * np.float32(high - low) + np.float32(low)
+    alpha = photo.alpha
+    if photo.samples and _keeps_samples(photo.samples, kind):
+        colour, alpha = photo.samples.with_changes(colour), photo.samples.alpha
+        depth = colour.dtype
     else:
-        colour = to_depth(colour, depth)
-    if photo.alpha is None or not FORMATS[kind].alpha:
+        colour = to_depth(_without_holes(colour, photo.samples), depth)
+    if alpha is None or not FORMATS[kind].alpha:
         return colour
-    alpha = photo.alpha if photo.alpha.dtype == depth else to_depth(photo.alpha, depth)
+    alpha = alpha if alpha.dtype == depth else to_depth(alpha, depth)
     return np.concatenate([colour, alpha[..., None]], axis=2)
+
+
+def _keeps_samples(samples: Samples, kind: str) -> bool:
+    """Whether a file of this format can store the numbers as they were."""
+    depth = samples.stored.dtype
+    return kind == "tiff" or depth == np.uint8 or (kind == "png" and depth == np.uint16)
+
+
+def _without_holes(colour: Pixels, samples: Samples | None) -> Pixels:
+    """Black where there is no picture, in a format that cannot say so."""
+    if samples is None or samples.holes is None:
+        return colour
+    black: Pixels = np.where(samples.holes, 0, colour).astype(colour.dtype)
+    return black
 
 
 def _depth_for(photo: Photo, kind: str) -> np.dtype[Any]:

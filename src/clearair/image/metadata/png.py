@@ -141,7 +141,8 @@ def _is_kept(name: str) -> bool:
     """Whether a chunk outlives a change of pixels: known to, or unknown but marked as safe to copy."""
     unsafe = name[3:4].isupper()
     critical = name[:1].isupper()
-    return name in _KEPT or not (unsafe or critical or name in _FIELDS)
+    is_name = name.isascii() and name.isalpha()  # of a damaged file it may not be, and no reader takes it
+    return name in _KEPT or (is_name and not (unsafe or critical or name in _FIELDS))
 
 
 def _colours(chunks: list[tuple[str, bytes]]) -> Colours | None:

@@ -10,6 +10,7 @@ from clearair.image.metadata.kept import Metadata
 
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _COMPRESSION, _SUBFILE_TYPE, _DNG_VERSION = 259, 254, 50706
+_NODATA = 42113
 _BITS, _PHOTOMETRIC, _PLANAR, _TILE_WIDTH, _SAMPLE_FORMAT = 258, 262, 284, 322, 339
 _LAB = (8, 9, 10)
 _YCBCR, _JPEG = 6, 7
@@ -94,6 +95,15 @@ def compression(data: bytes) -> str:
     """Name a lossless compression for the restored file: the source's own, else deflate."""
     tag = directories.read_directory(data).tags.get(_COMPRESSION)
     return _LOSSLESS.get(next(iter(tag.integers()), 0) if tag else 0, "deflate")
+
+
+def nodata(data: bytes) -> float | None:
+    """Return the number that marks samples without data (GDAL's tag 42113), or None."""
+    tag = directories.read_directory(data).tags.get(_NODATA)
+    try:
+        return float(tag.data.rstrip(b"\0 ").decode("ascii")) if tag else None
+    except ValueError:
+        return None
 
 
 def is_camera_raw(data: bytes) -> bool:
