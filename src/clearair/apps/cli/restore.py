@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -127,8 +127,7 @@ def restore(
     `-` reads a photo from standard input and writes it to standard output. photo.jpg becomes
     photo.restored.jpg beside it, or photo.jpg at the same place below OUT. Inputs are never overwritten.
     """
-    if not paths and files_from is None:
-        raise UsageError("Missing argument 'PATH...': a file, a folder or a pattern; or use --files-from.")
+    _check_paths(paths, files_from)
     load = partial(_load, model, device, precision, tile)
     wish: dict[str, Any] = {
         "damage": damage or "auto",
@@ -141,17 +140,12 @@ def restore(
     }
     if STREAM in (*paths, str(output)):
         from_files = STREAM not in paths
-        other_files = not from_files and (len(paths) > 1 or files_from or str(output) not in ("None", STREAM))
-        if other_files or report is not None or overwrite or resume or preserve_times:
-            raise UsageError(
-                "`-` is one picture to standard output: no other PATH and no options about files."
-            )
+        alone = from_files or (len(paths) == 1 and not files_from and str(output) in ("None", STREAM))
+        _check_stream(alone and report is None and not (overwrite or resume or preserve_times))
         source = single_picture(paths, read_names(files_from, null)) if from_files else None
         restore_to_output(load, source, format=format_, quiet=quiet, **wish)
         return
-    from clearair.files.planning import plan_batch
-
-    plan = plan_batch(
+    plan = _planned(
         paths,
         output,
         listed=read_names(files_from, null),
@@ -162,6 +156,22 @@ def restore(
         report=report,
     )
     ctx.exit(_restore_batch(load, plan, {**wish, "preserve_times": preserve_times}, quiet))
+
+
+def _check_paths(paths: Sequence[str], files_from: str | None) -> None:
+    if not paths and files_from is None:
+        raise UsageError("Missing argument 'PATH...': a file, a folder or a pattern; or use --files-from.")
+
+
+def _check_stream(alone: bool) -> None:
+    if not alone:
+        raise UsageError("`-` is one picture to standard output: no other PATH and no options about files.")
+
+
+def _planned(*args: Any, **options: Any) -> Plan:
+    from clearair.files.planning import plan_batch  # NumPy loads only when needed: --help stays instant
+
+    return plan_batch(*args, **options)
 
 
 def _restore_batch(load: Callable[[], Restorer], plan: Plan, wish: dict[str, Any], quiet: bool) -> int:
