@@ -22,9 +22,8 @@ def noisy(height=70, width=80):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """a.png and sub/b.jpg, with a home of its own."""
-    monkeypatch.setenv("CLEARAIR_HOME", str(tmp_path.parent / "home"))
+def folder(tmp_path):
+    """a.png and sub/b.jpg."""
     (tmp_path / "ph" / "sub").mkdir(parents=True)
     write_photo(Photo(noisy()), tmp_path / "ph" / "a.png")
     write_photo(Photo(noisy()), tmp_path / "ph" / "sub" / "b.jpg")

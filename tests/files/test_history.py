@@ -1,20 +1,14 @@
 """Results of earlier runs are not taken for photographs."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from clearair.errors import UsageError
 from clearair.files.batch import run_plan
-from clearair.files.history import Earlier, earlier_results, home, remember
+from clearair.files.history import NOTE, Note, note_results, note_suffix, read_note
 from clearair.files.planning import plan_batch
 from clearair.outcome import Outcome
-
-
-@pytest.fixture(autouse=True)
-def own_home(monkeypatch, tmp_path):
-    monkeypatch.setenv("CLEARAIR_HOME", str(tmp_path / "home"))
 
 
 def restored(paths, out=None, **options):
@@ -50,7 +44,7 @@ def test_any_suffix_of_an_earlier_run_is_recognised(folder):
 
 
 def test_a_name_that_ends_like_a_result_without_an_original_is_a_photo(folder):
-    remember(None, "_better")
+    note_suffix(folder / "sub", "_better")
     (folder / "sub" / "a.jpg").rename(folder / "sub" / "much_better.jpg")
     _, names = restored(folder, folder.parent / "out")
     assert names == ["a.jpg", "b.png", "much_better.jpg"]
@@ -62,31 +56,30 @@ def test_a_result_listed_by_a_shell_beside_its_original_is_passed_over(folder):
     assert [job.source.name for job in plan.jobs] == ["a.jpg"]
 
 
-def test_nothing_is_noted_of_runs_that_wrote_nothing_or_twice(folder):
-    (folder / "a.jpg").write_bytes(b"")
-    restored([folder / "a.jpg"], folder / "one")
-    assert earlier_results() == Earlier()
+def test_nothing_is_noted_where_later_runs_would_not_look_or_nothing_was_written(folder):
+    restored(folder, folder.parent / "elsewhere")
+    restored(folder)
+    (folder / "sub" / "a.jpg").write_bytes(b"")
+    restored([folder / "sub" / "a.jpg"], folder / "sub" / "one", suffix="_better")
+    assert not list(folder.parent.rglob(NOTE))
+
+
+def test_a_note_is_written_once_and_beside_the_results(folder):
     for _ in range(2):
         restored(folder, folder / "one", overwrite=True)
-    assert (home() / "results").read_text().count("one") == 1
+        restored(folder, suffix="_better", overwrite=True)
+    assert (folder / "one" / NOTE).read_text().count("results") == 1
+    assert read_note(folder / "one") == Note(all_results=True)
+    assert read_note(folder / "sub") == Note(suffixes=frozenset({"_better"}))
 
 
-def test_notes_that_are_damaged_or_cannot_be_written_stop_nothing(folder, monkeypatch):
-    home().mkdir()
-    (home() / "results").write_bytes(b'nonsense\n[1]\n{"folder": 5}\n{"suffix": "_b"}\n')
-    assert earlier_results() == Earlier(suffixes=frozenset({".restored", "_b"}))
-    (home() / "results").write_bytes(b"\xff")
-    assert earlier_results() == Earlier()
-    monkeypatch.setenv("CLEARAIR_HOME", str(folder / "a.jpg"))
-    remember(folder, "")
-    assert earlier_results() == Earlier()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the cache folder of Linux")
-def test_the_usual_home_is_the_cache_folder(monkeypatch, tmp_path):
-    monkeypatch.delenv("CLEARAIR_HOME")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert home() == tmp_path / "clearair"
+def test_notes_that_are_damaged_or_cannot_be_written_stop_nothing(folder):
+    (folder / NOTE).write_bytes(b'nonsense\n[1]\n{"suffix": 5}\n{"suffix": "_b"}\n')
+    assert read_note(folder) == Note(suffixes=frozenset({"_b"}))
+    (folder / NOTE).write_bytes(b"\xff")
+    assert read_note(folder) == Note()
+    note_results(folder / "a.jpg")
+    assert read_note(folder / "a.jpg") == Note()
 
 
 def test_nothing_named_is_refused_at_once():

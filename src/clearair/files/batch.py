@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from clearair.errors import ClearAirError, ExistsError, UsageError
-from clearair.files.history import remember
+from clearair.files.history import note_results, note_suffix
 from clearair.files.outputs import Job, check_file, make_folder
 from clearair.files.planning import Plan
 from clearair.files.record import Record
@@ -61,10 +62,11 @@ def run_plan(
     """Restore what was planned, as `run` does, and write its report, also when it is broken off."""
     watcher = watcher or Watcher()
     done: list[Record] = []
+    noted: set[Path] = set()
 
     def finish(record: Record) -> None:
-        if record.output is not None and not record.skipped and not any(each.output for each in done):
-            remember(plan.out, plan.suffix)
+        if record.output is not None and not record.skipped:
+            _note(plan, Path(record.output).parent, noted)
         done.append(record)
         watcher.finish(record)
 
@@ -86,6 +88,18 @@ def run_plan(
         if plan.report is not None:
             named = {record.input for record in done}
             plan.report.write(done, [job for job in plan.jobs if str(job.source) not in named])
+
+
+def _note(plan: Plan, folder: Path, noted: set[Path]) -> None:
+    """Note once in a folder what later runs cannot know of the results in it."""
+    place = plan.out or folder
+    if place in noted:
+        return
+    noted.add(place)
+    if plan.out is None and plan.suffix:
+        note_suffix(place, plan.suffix)
+    elif plan.out is not None and plan.found_again:
+        note_results(place)
 
 
 def run(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clearair.errors import UsageError
-from clearair.files.history import USUAL_SUFFIX, Earlier
+from clearair.files.history import USUAL_SUFFIX, Note, read_note
 from clearair.image import SUFFIXES, format_of_suffix
 from clearair.image.formats import FOREIGN_SUFFIXES, missing_extras
 
@@ -46,6 +46,8 @@ class Finding:
     """Pictures passed over because their format is not read: how many of each suffix."""
     earlier: tuple[str, ...] = ()
     """Results of earlier runs that were passed over: their folders, and patterns of their names."""
+    holds_out: bool = False
+    """Whether the output folder lies below a place that was searched, so that later searches find it."""
 
     def remarks(self) -> tuple[str, ...]:
         """A line on each kind of what was passed over."""
@@ -69,23 +71,22 @@ def find_images(
     suffix: str = USUAL_SUFFIX,
     out: Path | None = None,
     listed: Sequence[Path] = (),
-    earlier: Earlier | None = None,
 ) -> Finding:
     """Collect the pictures that files, folders and glob patterns name, each once, in a stable order.
 
     Folders are searched recursively for known suffixes, without hidden files, the output folder `out` and
-    results of earlier runs: `*.restored.*`, and what `earlier` says. A file named itself is taken whatever
-    its suffix, also when it does not exist (its record will say so), except for the restoration of another
-    one in the list, as a shell's `*.jpg` brings. `listed` are such files too, but keep their relative path.
-    A folder that cannot be searched, and a folder or pattern without pictures, is a problem beside what was
-    found elsewhere; where nothing was found at all, it raises UsageError.
+    results of earlier runs: `*.restored.*`, and what notes in folders say. A file named itself is taken
+    whatever its suffix, also when it does not exist (its record will say so), except for the restoration of
+    another one in the list, as a shell's `*.jpg` brings. `listed` are such files too, but keep their relative
+    path. A folder that cannot be searched, and a folder or pattern without pictures, is a problem beside what
+    was found elsewhere; where nothing was found at all, it raises UsageError.
     """
     if out is not None:
         as_paths(out)
     given, listed = as_paths(paths), [Path(path) for path in as_paths(list(listed))]
     if not given and not listed:
         raise UsageError("No pictures are named; give at least one file, folder or pattern.")
-    search = _Search(suffix, None if out is None else _real(out), earlier or Earlier())
+    search = _Search(suffix, None if out is None else _real(out))
     for path in given:
         search.look(path)
     search.sources += [Source(path, _place_of(path)) for path in listed]
@@ -102,7 +103,8 @@ def find_images(
     )
     if not sources and search.problems:
         raise UsageError(search.problems[0].message)
-    return Finding(sources, tuple(search.problems), dict(search.unread), tuple(dict.fromkeys(search.passed)))
+    passed = tuple(dict.fromkeys(search.passed))
+    return Finding(sources, tuple(search.problems), dict(search.unread), passed, search.holds_out)
 
 
 def read_list(data: bytes, *, null: bool = False) -> list[Path]:
@@ -130,11 +132,13 @@ def as_paths(paths: Paths) -> list[Path | str]:
 class _Search:
     """Gathers sources, problems and what is passed over, place after place."""
 
-    def __init__(self, suffix: str, out: Path | None, earlier: Earlier) -> None:
+    def __init__(self, suffix: str, out: Path | None) -> None:
         self.suffix = suffix
         self.out = out
         """Real path of the folder that is not searched."""
-        self.earlier = earlier
+        self.holds_out = False
+        """Whether a searched place holds that folder."""
+        self._notes: dict[Path, Note] = {}
         self.sources: list[Source] = []
         self.problems: list[Problem] = []
         self.unread: Counter[str] = Counter()
@@ -151,12 +155,13 @@ class _Search:
 
     def originals(self, path: Path) -> Iterator[tuple[Path, str]]:
         """The folders and stems of pictures that `path` is named as the restoration of."""
-        for suffix in {self.suffix, *self.earlier.suffixes}:
+        for suffix in {self.suffix, USUAL_SUFFIX, *self._note(path.parent).suffixes}:
             if _ends_with(path, suffix):
                 yield _real(path.parent), path.stem.removesuffix(suffix)
 
     def _look_in_folder(self, folder: Path) -> None:
         troubles = len(self.problems)
+        self.holds_out = self.holds_out or self._is_below(folder)
         pictures = [path for path in self._walk(folder) if self._is_read(path)]
         fresh = [path for path in pictures if not self._is_result(path)]
         self.sources += [Source(path, path.relative_to(folder)) for path in fresh]
@@ -168,6 +173,7 @@ class _Search:
     def _look_for_pattern(self, pattern: str) -> None:
         parts = Path(pattern).parts
         fixed = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), parts))
+        self.holds_out = self.holds_out or self._is_below(fixed)
         found = [
             Source(match, match.relative_to(fixed))
             for match in sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207
@@ -193,12 +199,17 @@ class _Search:
             )
             yield from (here / name for name in sorted(files) if not name.startswith("."))
 
+    def _is_below(self, folder: Path) -> bool:
+        """Whether the output folder lies below this one."""
+        return self.out is not None and _real(folder) in self.out.parents
+
     def _holds_results(self, folder: Path) -> bool:
-        real = _real(folder)
-        if real != self.out and real in self.earlier.folders:
+        if _real(folder) == self.out:
+            return True
+        if self._note(folder).all_results:
             self.passed.append(str(folder))
             return True
-        return real == self.out
+        return False
 
     def _lies_among_results(self, path: Path, fixed: Path) -> bool:
         """Whether `path` is in a folder of results below `fixed`, which is itself searched in any case."""
@@ -211,12 +222,17 @@ class _Search:
         """Whether a picture that a search comes upon is a restoration by its name."""
         if _ends_with(path, self.suffix) or _ends_with(path, USUAL_SUFFIX):
             return True
-        for suffix in self.earlier.suffixes:
+        for suffix in self._note(path.parent).suffixes:
             # A suffix that somebody chose may be the end of any name, so the original must be there.
             if _ends_with(path, suffix) and _holds_picture(path.parent, path.stem.removesuffix(suffix)):
                 self.passed.append(str(path.parent / f"*{suffix}.*"))
                 return True
         return False
+
+    def _note(self, folder: Path) -> Note:
+        if folder not in self._notes:
+            self._notes[folder] = read_note(folder)
+        return self._notes[folder]
 
     def _is_read(self, path: Path) -> bool:
         if format_of_suffix(path):

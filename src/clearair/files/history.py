@@ -1,81 +1,68 @@
-"""Where earlier runs put their results, so that later ones do not take these for photographs.
+"""Notes in folders that hold results, so that later runs do not take these for photographs.
 
-One line of JSON for each output folder and each suffix, in the file `results` of `CLEARAIR_HOME` or of the
-user's cache folder. It can be deleted at any time.
+A note is the hidden file `.clearair` in the folder itself. It is written only where results would be found
+again: in an output folder below a folder that was searched, and beside photos whose results have a suffix of
+their own. It can be deleted at any time.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _log = logging.getLogger(__name__)
 
 USUAL_SUFFIX = ".restored"
 """Added to the names of results beside their inputs, unless another suffix is asked for."""
+NOTE = ".clearair"
+"""Name of the file that holds a note."""
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """How results of earlier runs are recognised."""
+class Note:
+    """What a folder's note says of the results in it."""
 
-    folders: frozenset[Path] = frozenset()
-    """Real paths of output folders."""
-    suffixes: frozenset[str] = frozenset({USUAL_SUFFIX})
+    all_results: bool = False
+    """Every picture in the folder and below it is one."""
+    suffixes: frozenset[str] = frozenset()
     """What was added to the names of results beside their inputs."""
 
 
-def home() -> Path:
-    """The folder for what clearair keeps between runs; it need not exist."""
-    chosen = os.environ.get("CLEARAIR_HOME")
-    if chosen:
-        return Path(chosen)
-    if sys.platform == "win32":
-        caches = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        caches = Path.home() / "Library" / "Caches"
-    else:
-        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(caches) / "clearair"
+def read_note(folder: Path) -> Note:
+    """What a folder's note says; nothing where there is none, or it is damaged."""
+    entries = _entries(folder)
+    suffixes = {entry["suffix"] for entry in entries if isinstance(entry.get("suffix"), str)}
+    return Note(any(entry.get("results") is True for entry in entries), frozenset(suffixes - {""}))
 
 
-def earlier_results() -> Earlier:
-    """What earlier runs on this machine left a note of; only the usual suffix where there is none."""
-    folders, suffixes = set(), {USUAL_SUFFIX}
-    for entry in _entries():
-        if "folder" in entry:
-            folders.add(Path(entry["folder"]))
-        if entry.get("suffix"):
-            suffixes.add(entry["suffix"])
-    return Earlier(frozenset(folders), frozenset(suffixes))
+def note_results(folder: Path) -> None:
+    """Note that all pictures in a folder are results."""
+    _note(folder, {"results": True})
 
 
-def remember(out: Path | None, suffix: str) -> None:
-    """Note that results lie in the folder `out`, or beside their inputs with `suffix`."""
-    entry = {"suffix": suffix} if out is None else {"folder": os.path.realpath(out)}
-    if entry == {"suffix": USUAL_SUFFIX} or entry in _entries():
+def note_suffix(folder: Path, suffix: str) -> None:
+    """Note that names of results in a folder end with this suffix; the usual one needs no note."""
+    if suffix != USUAL_SUFFIX:
+        _note(folder, {"suffix": suffix})
+
+
+def _note(folder: Path, entry: dict[str, Any]) -> None:
+    if entry in _entries(folder):
         return
     try:
-        file = _file()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a", encoding="ascii") as notes:
-            notes.write(json.dumps(entry) + "\n")  # one write, so that runs at the same time do not mix lines
-    except (OSError, RuntimeError) as error:
-        _log.debug("the place of results is not remembered: %s", error)
+        with (folder / NOTE).open("a", encoding="ascii") as note:
+            note.write(json.dumps(entry) + "\n")  # one write, so that runs at the same time do not mix lines
+    except OSError as error:
+        _log.debug("the place of results is not noted: %s", error)
 
 
-def _file() -> Path:
-    return home() / "results"
-
-
-def _entries() -> list[dict[str, str]]:
+def _entries(folder: Path) -> list[dict[str, Any]]:
     try:
-        lines = _file().read_text(encoding="ascii").splitlines()
-    except (OSError, RuntimeError, ValueError):  # no home at all is a RuntimeError
+        lines = (folder / NOTE).read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
         return []
     entries = []
     for line in lines:
@@ -83,6 +70,6 @@ def _entries() -> list[dict[str, str]]:
             entry = json.loads(line)
         except ValueError:
             continue
-        if isinstance(entry, dict) and all(isinstance(value, str) for value in entry.values()):
+        if isinstance(entry, dict):
             entries.append(entry)
     return entries

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from clearair.errors import UsageError
 from clearair.files.finding import Paths, find_images
-from clearair.files.history import USUAL_SUFFIX, earlier_results
+from clearair.files.history import USUAL_SUFFIX
 from clearair.files.outputs import Job, names_picture, plan_outputs
 from clearair.files.report import Report
 
@@ -30,6 +30,8 @@ class Plan:
     """The folder of the results; None where they lie beside their inputs, or one file was named."""
     suffix: str = ""
     """What is added to the names of results beside their inputs."""
+    found_again: bool = False
+    """Whether a later search of the same places would come upon `out`."""
 
 
 def plan_batch(
@@ -58,7 +60,7 @@ def plan_batch(
         if place is not None and not isinstance(place, str | os.PathLike):
             raise UsageError(f"A folder or a file is a str or a Path, not {type(place).__name__}.")
     target = None if out is None else Path(out)
-    found = find_images(paths, suffix=suffix, out=target, listed=listed, earlier=earlier_results())
+    found = find_images(paths, suffix=suffix, out=target, listed=listed)
     jobs = plan_outputs(found, target, suffix=suffix, format=format)
     written = None if report is None else Report(Path(report), overwrite=overwrite, resume=resume)
     if written is not None:
@@ -72,4 +74,5 @@ def plan_batch(
         remarks=found.remarks(),
         out=target if is_folder else None,
         suffix="" if target is not None else suffix,
+        found_again=found.holds_out,
     )

@@ -22,9 +22,8 @@ STREAM = "-"
 def single_picture(paths: Sequence[str], listed: Sequence[Path]) -> Path:
     """The one picture that is named. Raises UsageError when there are several."""
     from clearair.files.finding import find_images
-    from clearair.files.history import earlier_results
 
-    found = find_images(paths, listed=listed, earlier=earlier_results())
+    found = find_images(paths, listed=listed)
     if len(found.sources) != 1:
         raise UsageError(f"-o -: standard output takes one picture, not {len(found.sources)}; name a folder.")
     return found.sources[0].path
