@@ -1,4 +1,10 @@
+import os
+
 from hypothesis import settings
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Several workers with several threads each would wait for each other; programs that tests start, too.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # How long an example takes says more about what else the machine is doing than about the code.
 settings.register_profile("clearair", deadline=None, max_examples=30)

@@ -227,7 +227,7 @@ class Restorer:
                         photo, believed, side, strength, keep_tone, on_tile
                     )
                 if not changed:
-                    return photo, percepts, replace(outcome, changed=False)
+                    return replace(photo, notes=notes), percepts, replace(outcome, changed=False)
                 restored = replace(photo.with_pixels(pixels), notes=notes)
                 return restored, percepts, replace(outcome, changed=True)
             except MemoryError as error:

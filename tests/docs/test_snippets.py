@@ -154,5 +154,5 @@ def test_the_first_two_shell_blocks_of_the_readme_set_up_and_restore_then_set_up
     shell = [block.code for block in blocks() if block.page == "README.md" and block.language == "sh"]
     assert len(shell) == 2
     assert shell[0].strip().endswith("clearair restore examples/degraded.jpg -o restored/")
-    assert shell[1].strip().endswith("pytest")
+    assert shell[1].strip().endswith("pytest -n auto")
     assert all(len(code.splitlines()) == 1 for code in shell)

@@ -67,9 +67,8 @@ def test_what_the_head_finds_is_what_is_reported(tiny_eyes, recognizer):
     recognizer.head.weight.zero_()
     recognizer.head.bias.copy_(torch.tensor([-9.0, -9, 2, -9, -9, -9, -9, -9]))
     caution = Caution({"haze": (0.5, 0.9)}, {})
-    percepts = CompactPerceiver(tiny_eyes, recognizer, caution).perceive_image(
-        np.full((80, 60, 3), 90, np.uint8)
-    )
+    picture = np.random.default_rng(0).integers(0, 256, (80, 60, 3), np.uint8)  # evidence enough
+    percepts = CompactPerceiver(tiny_eyes, recognizer, caution).perceive_image(picture)
     haze = 1 / (1 + np.exp(-2))
     assert dict(zip(percepts.names, percepts.probabilities, strict=True))["haze"] == pytest.approx(haze, 1e-4)
     assert percepts.tone == pytest.approx((haze - 0.5) / 0.4, abs=1e-4)
