@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import skimage.data
@@ -44,19 +47,6 @@ def test_crops_of_many_pictures_are_found(tmp_path, name, share, corner):
         (leak,) = find_leaks([train], [test])
         assert "cropped" in leak.how
         assert "turned" in leak.how
-
-
-@pytest.mark.parametrize("back", [False, True])
-def test_a_crop_with_hardly_any_feature_is_found_by_the_few(tmp_path, back):
-    image = skimage.data.rocket()
-    height, width = (side // 2 for side in image.shape[:2])
-    paths = [tmp_path / "whole.png", tmp_path / "sky.png"]
-    for path, pixels in zip(paths, (image, image[:height, width : 2 * width]), strict=True):
-        write_photo(Photo(np.ascontiguousarray(pixels)), path)
-    whole, sky = map(take_fingerprint, paths)
-    assert len(sky.sure.places) < 12
-    (leak,) = find_leaks([whole], [sky]) if back else find_leaks([sky], [whole])
-    assert leak.how == "cropped"
 
 
 def test_pictures_of_waves_and_slopes_that_only_look_alike_raise_no_alarm(tmp_path):
@@ -120,3 +110,19 @@ def test_a_clean_picture_of_many_damaged_ones_is_compared_once(tmp_path):
     report = check_data(tmp_path, on_done=lambda what, done, total: told.append((what, total)))
     assert report.sets == {"OTS": (4, 72135)}
     assert ("reading train", 1) in told
+
+
+@pytest.mark.parametrize("options", [[], ["--no-leaks"]])
+def test_without_scikit_image_one_line_says_what_to_install(tmp_path, options):
+    (tmp_path / "test").mkdir()
+    write_photo(Photo(skimage.data.astronaut()[:40, :50]), tmp_path / "test" / "a.png")
+    code = "import sys; sys.modules['skimage'] = None; from clearair.apps.cli import main; main()"
+    command = [sys.executable, "-c", code, "data", "check", str(tmp_path), *options]
+    process = subprocess.run(command, capture_output=True, text=True)
+    hint = "needs scikit-image: pip install 'clearair[data]' (--no-leaks skips it)\n"
+    if options:
+        assert hint not in process.stderr
+        assert process.stdout == "0 problems, 0 leaks\n"
+    else:
+        assert process.stderr == f"clearair: The search for leaks {hint}"
+    assert process.returncode == (0 if options else 2)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
-from clearair.data.fingerprints import Fingerprint, take_fingerprint
 from clearair.data.layouts import DATA_SETS, Search, pictures, search_set
-from clearair.data.leaks import Leak, find_leaks
 from clearair.data.misplaced import find_misplaced, needs_inputs
 from clearair.data.splits import HeldOut, held_out
-from clearair.errors import DataError, ImageError
+from clearair.errors import DataError, ImageError, UsageError
 from clearair.image import read_photo
+
+if TYPE_CHECKING:
+    from clearair.data.leaks import Leak
+
+T = TypeVar("T")
+Tell = Callable[[str, int, int], None]
+"""Is told what is being done, how much of it is done, and how much there is."""
 
 NOT_PHOTOS = ("regions", "depth")
 """Folders below `train` whose pictures are maps."""
@@ -30,15 +36,16 @@ class Report:
     leaks: tuple[Leak, ...]
 
 
-def check_data(
-    data: Path, *, leaks: bool = True, on_done: Callable[[str, int, int], None] | None = None
-) -> Report:
+def check_data(data: Path, *, leaks: bool = True, on_done: Tell | None = None) -> Report:
     """Look through a data folder. Raises DataError when it is not there or holds no pictures.
 
+    The search for leaks needs scikit-image, which the extra `data` brings; UsageError without it.
     A file that something is wrong with does not keep the others from being checked.
     """
     if not data.is_dir():
         raise DataError(f"{data}: there is no such folder.")
+    if leaks:
+        _need_scikit_image()
     tell = on_done or (lambda what, done, total: None)
     found: dict[str, Search] = {}
     for name, data_set in DATA_SETS.items():
@@ -60,10 +67,22 @@ def check_data(
         raise DataError(f"{data}: holds no known data set, and no pictures in train or test.")
     bad = _without_half(found, own)
     _add_unequal([*found.values(), own], bad, lambda done, total: tell("comparing sizes", done, total))
-    ours = _fingerprints(train, bad, lambda done, total: tell("reading train", done, total))
-    theirs = _fingerprints(test, bad, lambda done, total: tell("reading test", done, total))
-    leaked = find_leaks(ours, theirs, lambda d, t: tell("searching leaks", d, t)) if leaks else []
+    if leaks:
+        leaked = _leaks(train, test, bad, tell)
+    else:
+        leaked = []
+        for _ in _read([*train, *test], read_photo, bad, lambda done, total: tell("reading", done, total)):
+            pass
     return Report(sets, (*_named(bad), *problems), tuple(leaked))
+
+
+def _need_scikit_image() -> None:
+    try:
+        import clearair.data.leaks  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            "The search for leaks needs scikit-image: pip install 'clearair[data]' (--no-leaks skips it)"
+        ) from error
 
 
 def _to_compare(data: Path, found: dict[str, Search], apart: HeldOut) -> tuple[list[Path], list[Path]]:
@@ -97,18 +116,26 @@ def _photos(folder: Path) -> list[Path]:
     ]
 
 
-def _fingerprints(
-    paths: list[Path], bad: dict[Path, str], tell: Callable[[int, int], None]
-) -> list[Fingerprint]:
-    taken = []
-    for index, path in enumerate(paths):
-        fingerprint = take_fingerprint(path)
-        if fingerprint is None:
+def _leaks(train: list[Path], test: list[Path], bad: dict[Path, str], tell: Tell) -> list[Leak]:
+    """Return the training images that show test images; files that cannot be read are added to `bad`."""
+    from clearair.data.fingerprints import take_fingerprint
+    from clearair.data.leaks import find_leaks
+
+    ours = list(_read(train, take_fingerprint, bad, lambda done, total: tell("reading train", done, total)))
+    theirs = list(_read(test, take_fingerprint, bad, lambda done, total: tell("reading test", done, total)))
+    return find_leaks(ours, theirs, lambda done, total: tell("searching leaks", done, total))
+
+
+def _read(
+    paths: list[Path], take: Callable[[Path], T], bad: dict[Path, str], tell: Callable[[int, int], None]
+) -> Iterator[T]:
+    """Yield what is taken of each file; files that cannot be read are added to `bad`."""
+    for done, path in enumerate(paths, 1):
+        try:
+            yield take(path)
+        except ImageError:
             bad.setdefault(path, f"{path}: cannot be read.")
-        else:
-            taken.append(fingerprint)
-        tell(index + 1, len(paths))
-    return taken
+        tell(done, len(paths))
 
 
 def _own_pairs(data: Path, found: dict[str, Search]) -> tuple[Search, list[str]]:
