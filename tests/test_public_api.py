@@ -121,6 +121,9 @@ def test_bad_requests_are_errors_of_the_package():
         degrade(picture, "hase")
     with pytest.raises(UsageError):
         degrade(picture, "haze", strength=2)
+    for seed in (1 << 63, -1, 1.5):
+        with pytest.raises(UsageError, match="A seed is a whole number"):
+            degrade(picture, "haze", seed=seed)  # type: ignore[arg-type]
     for call in (inspect, lambda picture: degrade(picture, "haze")):
         with pytest.raises(ImageError):
             call(3)

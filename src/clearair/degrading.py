@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from clearair.data.degradations import degrade as damage
+from clearair.errors import UsageError
 from clearair.files.adapters import Picture, as_photo, from_photo
 from clearair.image import Photo, to_depth
 
@@ -20,7 +21,7 @@ def degrade(
 
     `kinds` are names such as "haze" or ["haze", "rain"], applied in their physical order. `strength` lies in
     [0, 1]; None draws one for each kind from the seed. The same seed makes the same damage. Raises ImageError
-    when the picture cannot be read, UsageError for an unknown kind or a strength outside [0, 1].
+    when the picture cannot be read, UsageError for an unknown kind, a strength outside [0, 1] or an odd seed.
     """
     photo, layout = as_photo(picture)
     names = [kinds] if isinstance(kinds, str) else list(kinds)
@@ -31,6 +32,8 @@ def degrade_photo(
     photo: Photo, kinds: Sequence[str], *, strength: float | None = None, seed: int = 0
 ) -> Photo:
     """Return the photo with `kinds` of damage, as `degrade` applies them."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63:
+        raise UsageError(f"A seed is a whole number from 0 to {(1 << 63) - 1}, got {seed!r}.")
     pixels = to_depth(photo.pixels, np.dtype(np.float32))
     clean = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
     damaged = damage(clean, [kinds], torch.Generator().manual_seed(seed), strength).image
