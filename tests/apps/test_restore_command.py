@@ -133,7 +133,7 @@ def test_an_earlier_run_below_the_input_is_passed_over_with_a_remark(folder, she
     assert shell("restore ph -o ph/one").returncode == 0
     done = shell("restore ph -o ph/two")
     assert b"passed over as results of earlier runs: ph/one" in done.stderr
-    assert results(folder, "ph/two") == ["a.png", "sub/b.jpg"]
+    assert results(folder, "ph/two") == [".clearair", "a.png", "sub/b.jpg"]
 
 
 def test_a_result_has_the_mode_of_its_input_and_its_time_when_asked_for(folder, shell):
