@@ -253,7 +253,8 @@ class ClearAIR(nn.Module):
         for level in reversed(range(len(skips))):
             x = self.reduce[level](torch.cat([self.up[level](x), skips[level]], dim=1))
             x = self.decoder_guidance[level](self.decoder[level](x), hints)
-        return self.reconstruction(self.refinement(x))  # type: ignore[no-any-return]
+        residual: Tensor = self.reconstruction(self.refinement(x))
+        return residual
 
     def _members(self, labels: Tensor) -> list[Tensor]:
         members = [membership(labels, self.config.region_count, self.config.stem)]

@@ -145,7 +145,9 @@ def restore(
         source = single_picture(paths, read_names(files_from, null)) if from_files else None
         restore_to_output(load, source, format=format_, quiet=quiet, **wish)
         return
-    plan = _planned(
+    from clearair.files.planning import plan_batch
+
+    plan = plan_batch(
         paths,
         output,
         listed=read_names(files_from, null),
@@ -166,12 +168,6 @@ def _check_paths(paths: Sequence[str], files_from: str | None) -> None:
 def _check_stream(alone: bool) -> None:
     if not alone:
         raise UsageError("`-` is one picture to standard output: no other PATH and no options about files.")
-
-
-def _planned(*args: Any, **options: Any) -> Plan:
-    from clearair.files.planning import plan_batch  # NumPy loads only when needed: --help stays instant
-
-    return plan_batch(*args, **options)
 
 
 def _restore_batch(load: Callable[[], Restorer], plan: Plan, wish: dict[str, Any], quiet: bool) -> int:

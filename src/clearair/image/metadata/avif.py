@@ -168,12 +168,6 @@ def with_exif(data: bytes, exif: bytes) -> bytes:
     return bytes(edited) + struct.pack(">I4s", len(body) + 8, b"mdat") + body
 
 
-def _grow(edited: bytearray, at: int, more: int) -> None:
-    """Add to the length of the box at `at`."""
-    (size,) = struct.unpack_from(">I", edited, at)
-    struct.pack_into(">I", edited, at, size + more)
-
-
 def _nclx(data: bytes) -> tuple[int, int, bool] | None:
     """Primaries, transfer and full range by the `nclx` of the first picture."""
     body = boxes.properties(data).get("colr nclx", b"")
