@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from clearair.data.plain import plain_pictures
 from clearair.image import FORMATS, read_photo
-from clearair.perception.compact.arrays import far_view_of, sample_of
-from clearair.perception.evidence import BLOCK, PIXELS, evidence
+from clearair.perception.compact.arrays import evident_in
 
 KINDS = ("haze", "rain", "lowlight", "noise")
 SETS = {
@@ -33,8 +32,7 @@ SETS = {
 
 def shown(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(K,) evidence in one picture (H, W, 3)."""
-    reduced = far_view_of(image, PIXELS, BLOCK)[0].permute(1, 2, 0).numpy()
-    return evidence(KINDS, reduced, sample_of(image)[0].permute(1, 2, 0).numpy())
+    return evident_in(image, KINDS)
 
 
 def photos(folder: Path, most: int) -> Iterator[NDArray[np.uint8]]:

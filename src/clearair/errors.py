@@ -2,6 +2,7 @@
 
     ClearAirError               exit 1, unless a subclass says otherwise
     |- UsageError               2   an option or argument that makes no sense
+    |  `- MissingExtraError     2   it needs a package that is not installed
     |- ModelError               3   a model or its weights are missing, broken or do not fit
     |- ConfigError              2   a configuration contradicts itself
     |- ImageError               1   a picture cannot be read, or cannot be restored as it is
@@ -25,6 +26,10 @@ class UsageError(ClearAirError):
     """A command or call that makes no sense."""
 
     exit_code = 2
+
+
+class MissingExtraError(UsageError, ImportError):
+    """What was asked for needs a package that is not installed."""
 
 
 class ConfigError(ClearAirError):

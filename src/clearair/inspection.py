@@ -37,12 +37,12 @@ def inspect(
 ) -> Inspection:
     """Look at a picture as `Restorer` does: a file, a PIL image, or an array (H, W[, 1 to 4]).
 
-    `perceiver` is by default the one that ships; load it once with `clearair.perception.load_compact` to look
-    at many pictures. Raises ImageError when the picture cannot be read or has more than `max_pixels`.
+    `perceiver` is by default the one that ships; load it once with `clearair.runtime.loading.load_perceiver`
+    to look at many pictures. Raises ImageError when the picture cannot be read or has more than `max_pixels`.
     """
-    from clearair.perception import load_compact  # PyTorch loads with the perceiver, not before
+    from clearair.runtime.loading import load_perceiver  # the backend loads with it, not before
 
     photo, _ = as_photo(picture, max_pixels=max_pixels)
-    perceiver = perceiver or load_compact()
+    perceiver = perceiver or load_perceiver()
     percepts = perceiver.perceive_image(photo.pixels)
     return Inspection(percepts, expected(perceiver, percepts))

@@ -39,7 +39,7 @@ from clearair.perception.telling import (
     tell,
 )
 from clearair.percepts import Percepts
-from clearair.runtime.protocol import Device, Precision, Runtime
+from clearair.runtime.protocol import Backend, Device, Precision, Runtime
 from clearair.tiling import MIN_SIDE, Window, blend_tiles, plan_tiles
 
 TileSide = int | Literal["auto", "off"]
@@ -131,16 +131,21 @@ class Restorer:
         precision: Precision = "auto",
         tile: TileSide = "auto",
         perceiver: Perceiver | None = None,
+        backend: Backend = "auto",
     ) -> Restorer:
         """Load a model by name or path.
 
         `tile` is the side of tiles in pixels, or "off" for the picture as a whole. `perceiver` is what guides
-        it, by default the one that ships. Raises ModelError when the model is unknown, damaged or was trained
-        with other perceivers, UsageError for a device that is not there.
+        it, by default the one that ships. `backend` is "onnx" (ONNX Runtime, on the CPU) or "torch"; "auto"
+        takes PyTorch where it is installed and faster, or asked for by `device` or `precision`. Raises
+        ModelError when the model is unknown, damaged or was trained with other perceivers, UsageError for a
+        device that is not there.
         """
-        from clearair.runtime.loading import load_runtime  # PyTorch loads with the model, not before
+        from clearair.runtime.loading import load_runtime  # the backend loads with the model, not before
 
-        runtime, perceiver = load_runtime(name, perceiver, device=device, precision=precision)
+        runtime, perceiver = load_runtime(
+            name, perceiver, device=device, precision=precision, backend=backend
+        )
         return cls(runtime, perceiver, tile=tile)
 
     def save_pretrained(self, folder: Path | str, *, overwrite: bool = False) -> None:

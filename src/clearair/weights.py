@@ -11,15 +11,16 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 
 from clearair.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WEIGHT_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
 
@@ -59,6 +60,9 @@ def read_weight_file(
     refused; with `trust_pickle` it is opened nevertheless, and may run anything. Raises ModelError of one
     line, that of a refusal followed by `hint`.
     """
+    import torch
+    from safetensors.torch import load_file
+
     try:
         if path.suffix.lower() == ".safetensors":
             return load_file(path)
@@ -92,6 +96,8 @@ def tensors_by_name(read: Any, path: Path, model: str, *, inside: Sequence[str] 
 
     Raises ModelError, which names the model, when there is something else.
     """
+    from torch import Tensor
+
     for name in inside:
         if isinstance(read, Mapping) and isinstance(read.get(name), Mapping):
             read = read[name]
@@ -100,10 +106,30 @@ def tensors_by_name(read: Any, path: Path, model: str, *, inside: Sequence[str] 
     return {str(name): value for name, value in read.items()}
 
 
-def check_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path, model: str) -> None:
-    """Hold names, shapes and values to those of a model. Raises ModelError that lists what does not fit."""
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The tensors of a safetensors file as NumPy arrays, in the types they are stored in.
+
+    Raises ModelError when the file is missing, cannot be read or is damaged.
+    """
+    from safetensors.numpy import load
+
+    try:
+        return load(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: is missing.") from error
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ModelError(f"{path}: not a safetensors file ({error}).") from error
+
+
+def check_fit(weights: Mapping[str, Any], expected: Mapping[str, Any], path: Path, model: str) -> None:
+    """Hold names, shapes and values to those of a model, of arrays or tensors.
+
+    Raises ModelError that lists what does not fit.
+    """
     found, wanted = ({name: tuple(t.shape) for name, t in ts.items()} for ts in (weights, expected))
-    not_finite = [name for name in expected if name in weights and not weights[name].isfinite().all()]
+    not_finite = [name for name in expected if name in weights and not _is_finite(weights[name])]
     check_shapes(found, wanted, path, model, {"not finite": not_finite})
 
 
@@ -131,6 +157,10 @@ def check_shapes(
     told = [f"{_counted(names)} {what}: {listed(names)}" for what, names in problems.items() if names]
     if told:
         raise ModelError(f"{path}: does not fit {model}: {'; '.join(told)}.")
+
+
+def _is_finite(values: Any) -> bool:
+    return bool(np.isfinite(values).all() if isinstance(values, np.ndarray) else values.isfinite().all())
 
 
 def _refused(message: str) -> str | None:

@@ -341,7 +341,7 @@ def test_perceivers_that_cannot_be_had_are_named(folder):
 
 
 def test_a_model_refuses_perceivers_it_was_not_trained_with(folder):
-    from clearair.perception.compact.weights import shipped_folder
+    from clearair.perception.compact.stored import shipped_folder
 
     mix = f"--quality=compact={shipped_folder()}"
     done = run("restore", folder / "photo.jpg", mix)

@@ -11,7 +11,7 @@ import pytest
 import clearair.perception
 from clearair.errors import ModelError, UsageError
 from clearair.perception import load_compact, load_degradation, load_quality, load_regions
-from clearair.perception.compact.weights import shipped_folder
+from clearair.perception.compact.stored import shipped_folder
 
 LOADERS = {"deqa": load_quality, "sam2": load_regions, "daclip": load_degradation}
 

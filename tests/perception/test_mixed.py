@@ -15,7 +15,7 @@ from clearair.perception import Degradation
 from clearair.perception.choice import Choice
 from clearair.perception.compact.perceiver import CompactPerceiver
 from clearair.perception.compact.roles import CompactDegradation, CompactQuality, CompactRegions
-from clearair.perception.compact.weights import shipped_folder
+from clearair.perception.compact.stored import shipped_folder
 from clearair.perception.confidence import Caution
 from clearair.perception.mixed import MixedPerceiver
 from clearair.restorer import Restorer

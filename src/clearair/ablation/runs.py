@@ -21,7 +21,7 @@ from clearair.evaluation.held_out import HeldOutViews
 from clearair.image import write_atomically
 from clearair.network.model import count_parameters
 from clearair.perception import load_compact
-from clearair.perception.protocol import Perceiver
+from clearair.perception.protocol import BatchPerceiver
 from clearair.training.loop.checkpoint import load_checkpoint
 from clearair.training.loop.fields import suggestion
 from clearair.training.loop.log import LOG, read_log
@@ -91,7 +91,7 @@ class Bench:
     """What all runs share, each read or made when it is first needed."""
 
     data: Path
-    perceiver: Perceiver | None = None
+    perceiver: BatchPerceiver | None = None
     device: str = "cpu"
     notice: Callable[[str], None] = ignore
     """Takes what is being done, line by line."""

@@ -26,7 +26,7 @@ from clearair.evaluation.validation import named_sets
 from clearair.image import write_atomically
 from clearair.models import find_model
 from clearair.perception import load_compact
-from clearair.perception.protocol import Perceiver
+from clearair.perception.protocol import BatchPerceiver
 from clearair.perception.telling import Damage, check_kinds, known_kinds, parse_damage
 from clearair.restorer import Restorer
 from clearair.runtime.protocol import Device, Precision
@@ -116,7 +116,7 @@ class Evaluator:
         self,
         model: str | Path,
         *,
-        perceiver: Perceiver | None = None,
+        perceiver: BatchPerceiver | None = None,
         device: Device = "auto",
         precision: Precision = "auto",
         watcher: Watcher | None = None,
@@ -134,7 +134,7 @@ class Evaluator:
         restorer = Restorer.from_pretrained(model, device=device, precision=precision, perceiver=guide)
         about = self._about(model, perceiver)  # before anybody can change the weights or the code
         if self.shuffle:
-            evaluation = self._shuffled(restorer, about, watcher)
+            evaluation = self._shuffled(restorer, guide, about, watcher)
         elif self.harm:
             evaluation = self._harmed(restorer, about, watcher)
         else:
@@ -187,10 +187,12 @@ class Evaluator:
         )
         return Evaluation(harm_report(harm), {**about, "harm": harm.to_dict()})
 
-    def _shuffled(self, restorer: Restorer, about: dict[str, Any], watcher: Watcher) -> Evaluation:
+    def _shuffled(
+        self, restorer: Restorer, guide: BatchPerceiver, about: dict[str, Any], watcher: Watcher
+    ) -> Evaluation:
         if not isinstance(restorer.runtime, PyTorchRuntime):
             raise UsageError("Shuffling needs a model that runs in PyTorch.")
-        found = HeldOutViews(restorer.perceiver, self.views).contributions(
+        found = HeldOutViews(guide, self.views).contributions(
             restorer.runtime.network,
             self.shuffle,
             on_set=lambda percept, kind: watcher.progressed(f"{percept}: {kind}"),
@@ -200,7 +202,7 @@ class Evaluator:
     def _restore_with(self, restorer: Restorer) -> Restore:
         return lambda image: restorer(image, damage=self.damage).image
 
-    def _about(self, model: str | Path, perceiver: Perceiver | None) -> dict[str, Any]:
+    def _about(self, model: str | Path, perceiver: BatchPerceiver | None) -> dict[str, Any]:
         weights = fingerprint([find_model(model) / "model.safetensors"])
         about: dict[str, Any] = {"model": str(model), "weights": weights, "every": self.every, **version()}
         if perceiver is not None:

@@ -224,7 +224,9 @@ class ClearAIR(nn.Module):
         height, width = image.shape[-2:]
         pad = (0, -width % config.multiple, 0, -height % config.multiple)
         # Replicate: reflection fails on sides shorter than the pad.
-        padded = F.pad(image, pad, mode="replicate") if any(pad) else image
+        # A graph that is exported takes any size.
+        fills = torch.compiler.is_exporting() or any(pad)
+        padded = F.pad(image, pad, mode="replicate") if fills else image
         return F.pixel_unshuffle(padded, config.stem) if config.stem > 1 else padded
 
     def to_image(self, cells: Tensor, size: tuple[int, int]) -> Tensor:
@@ -239,7 +241,7 @@ class ClearAIR(nn.Module):
         """
         height, width = labels.shape[-2:]
         pad = (0, -width % self.config.multiple, 0, -height % self.config.multiple)
-        if any(pad):
+        if torch.compiler.is_exporting() or any(pad):
             labels = F.pad(labels[:, None].float(), pad, mode="replicate")[:, 0].to(labels.dtype)
         hints = Hints(judgement, self._members(labels))
 

@@ -13,22 +13,22 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
-from torch import Tensor
 
 from clearair.errors import ConfigError, OutputError
 from clearair.image import write_atomically
-from clearair.network.guidance import joined, to_tensors
 from clearair.perception.confidence import Caution
 from clearair.perception.protocol import Identity, Perceiver
 from clearair.perception.telling import caution_of, known_kinds, tell
 from clearair.percepts import Guidance, Percepts
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LIMIT = 4_000_000_000
 """Bytes that a cache may grow to; beyond it what was not used for longest goes."""
@@ -68,7 +68,7 @@ class CachedPerceiver:
         """That of the perceiver it remembers for."""
         return self.perceiver.identity
 
-    def to(self, device: torch.device | str) -> CachedPerceiver:
+    def to(self, device: Any) -> CachedPerceiver:
         """Move the perceiver to a device; returns itself."""
         self.perceiver.to(device)
         return self
@@ -89,6 +89,10 @@ class CachedPerceiver:
 
     def perceive(self, images: Tensor) -> Guidance:
         """RGB in [0, 1], (B, 3, H, W), rounded to 8 bits -> what a restorer is told about them."""
+        import torch
+
+        from clearair.network.guidance import joined, to_tensors
+
         pixels = (images.detach().float().clamp(0, 1) * 255).round().to("cpu", torch.uint8)
         with torch.autocast(images.device.type, enabled=False):
             seen = [self.perceive_image(image.permute(1, 2, 0).contiguous().numpy()) for image in pixels]

@@ -11,7 +11,7 @@ from clearair.errors import UsageError
 
 if TYPE_CHECKING:
     from clearair.perception.compact.perceiver import CompactPerceiver
-    from clearair.perception.protocol import Perceiver, QualityRole
+    from clearair.perception.protocol import BatchPerceiver, QualityRole
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Choice:
     quality_device: str | None = None
     """Of "deqa" alone: auto (as None), where it chooses and may use several devices, or the name of one."""
 
-    def load(self, *, device: str = "cpu") -> Perceiver:
+    def load(self, *, device: str = "cpu") -> BatchPerceiver:
         """The embedded perceiver where nothing else is chosen, else a mix.
 
         Raises ModelError and UsageError.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from clearair.perception.confidence import Caution
@@ -33,7 +34,7 @@ class Identity:
 
 
 class Perceiver(Protocol):
-    """Says how good images are, where their regions are and what is wrong with them.
+    """Says how good an image is, where its regions are and what is wrong with it.
 
     Frozen: it is not trained with a restorer, and the same image gives the same answer.
     """
@@ -42,17 +43,24 @@ class Perceiver(Protocol):
     def identity(self) -> Identity:
         """Its name, its weights and the sizes of its answers."""
 
-    def to(self, device: torch.device | str) -> Perceiver:
+    def to(self, device: Any) -> Perceiver:
         """Move to a device; returns itself."""
-
-    def perceive(self, images: Tensor) -> Guidance:
-        """RGB in [0, 1], (B, 3, H, W) of any size -> what a restorer is told about them, on their device."""
 
     def perceive_image(self, image: NDArray[Any]) -> Percepts:
         """One RGB image (H, W, 3), uint8, uint16 or float in [0, 1], of any size.
 
         Raises ImageError when it is not such an array.
         """
+
+
+class BatchPerceiver(Perceiver, Protocol):
+    """A perceiver that also looks at batches of tensors, as training needs it; it runs on PyTorch."""
+
+    def to(self, device: Any) -> BatchPerceiver:
+        """Move to a device; returns itself."""
+
+    def perceive(self, images: Tensor) -> Guidance:
+        """RGB in [0, 1], (B, 3, H, W) of any size -> what a restorer is told about them, on their device."""
 
 
 class QualityRole(Protocol):
@@ -135,9 +143,16 @@ class DegradationRole(Protocol):
 
 
 def fingerprint(module: nn.Module) -> str:
+    """`fingerprint_of` the tensors of a module."""
+    return fingerprint_of(
+        {name: value.detach().float().cpu().numpy() for name, value in module.state_dict().items()}
+    )
+
+
+def fingerprint_of(tensors: Mapping[str, NDArray[Any]]) -> str:
     """SHA-256 over names, shapes and float32 values of all tensors, hexadecimal."""
     digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
+    for name, value in sorted(tensors.items()):
         digest.update(f"{name} {tuple(value.shape)} ".encode())
-        digest.update(value.detach().float().cpu().contiguous().numpy().astype("<f4").tobytes())
+        digest.update(np.ascontiguousarray(value, "<f4").tobytes())
     return digest.hexdigest()

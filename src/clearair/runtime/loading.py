@@ -1,12 +1,19 @@
-"""A saved model and its perceivers, ready to run."""
+"""A saved model and its perceivers, ready to run: on ONNX Runtime, or on PyTorch where that is faster."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
-from clearair.errors import ModelError
+from clearair.errors import ModelError, UsageError
+from clearair.memory import require_pytorch_room
+from clearair.models.stamp import PerceiverStamp
+from clearair.models.stored import read_model
+from clearair.optional import has_pytorch, pytorch_is_faster, require_pytorch
+from clearair.perception.compact.graph_perceiver import load_graph_perceiver
 from clearair.perception.protocol import Perceiver
-from clearair.runtime.protocol import Device, Precision, Runtime
+from clearair.runtime.onnx import OnnxRuntime, graphs_for
+from clearair.runtime.protocol import Backend, Device, Precision, Runtime
 
 
 def load_runtime(
@@ -15,22 +22,76 @@ def load_runtime(
     *,
     device: Device = "auto",
     precision: Precision = "auto",
+    backend: Backend = "auto",
 ) -> tuple[Runtime, Perceiver]:
     """A model by name or path, and what guides it: by default the perceivers that ship.
 
-    Raises ModelError when the model is unknown, damaged or was trained with other perceivers, UsageError for
-    a device that is not there.
+    `backend` "auto" takes PyTorch where it is installed and either asked for by `device` or `precision`, or
+    faster: on a GPU, and on processors that multiply bfloat16. Else it takes ONNX Runtime. Raises ModelError
+    when the model is unknown, damaged or was trained with other perceivers, or has no graphs for ONNX
+    Runtime; UsageError for a device that is not there and for choices that contradict each other.
     """
+    if backend not in get_args(Backend):
+        raise UsageError(f"There is no backend {backend!r}; use one of {', '.join(get_args(Backend))}.")
+    needs_pytorch = device not in ("auto", "cpu") or precision not in ("auto", "fp32")
+    if backend == "onnx" and needs_pytorch:
+        raise UsageError("The backend onnx computes on the CPU in fp32; use the backend torch for others.")
+    if backend == "auto":
+        wanted = needs_pytorch or pytorch_is_faster()
+        backend = "torch" if wanted else "onnx"
+        if backend == "onnx" and has_pytorch() and not _has_graphs(name):
+            backend = "torch"
+    if backend == "onnx":
+        return _on_onnx(name, perceiver)
+    require_pytorch(f"device={device}, precision={precision}" if needs_pytorch else "The backend torch")
+    return _on_pytorch(name, perceiver, device, precision)
+
+
+def load_perceiver() -> Perceiver:
+    """The perceivers that ship, on ONNX Runtime where there are graphs of them. Raises ModelError."""
+    found = load_graph_perceiver()
+    if found is not None:
+        return found
+    require_pytorch("A perceiver without graphs")
+    from clearair.perception import load_compact
+
+    return load_compact()
+
+
+def _has_graphs(name: str | Path) -> bool:
+    return graphs_for(read_model(name)) is not None
+
+
+def _on_onnx(name: str | Path, perceiver: Perceiver | None) -> tuple[Runtime, Perceiver]:
+    stored = read_model(name)
+    graphs = graphs_for(stored)
+    if graphs is None:
+        raise ModelError(
+            f"{name}: has no graphs for ONNX Runtime: write them with `clearair export`, or use PyTorch "
+            "(pip install 'clearair[torch]')."
+        )
+    guide = perceiver or load_perceiver()
+    _check_perceivers(name, stored.perceivers, guide)
+    return OnnxRuntime(stored, graphs), guide
+
+
+def _on_pytorch(
+    name: str | Path, perceiver: Perceiver | None, device: Device, precision: Precision
+) -> tuple[Runtime, Perceiver]:
+    require_pytorch_room()
     from clearair.models import load_model
-    from clearair.models.stamp import PerceiverStamp
     from clearair.perception import load_compact
     from clearair.runtime.pytorch import PyTorchRuntime
 
     saved = load_model(name)
-    perceiver = perceiver or load_compact()
+    guide = perceiver or load_compact()
+    _check_perceivers(name, saved.perceivers, guide)
+    runtime = PyTorchRuntime(saved.build(), device=device, precision=precision)
+    return runtime, guide.to(runtime.device)
+
+
+def _check_perceivers(name: str | Path, stamp: PerceiverStamp, guide: Perceiver) -> None:
     try:
-        saved.perceivers.check(PerceiverStamp.of(perceiver))
+        stamp.check(PerceiverStamp.of(guide))
     except ModelError as error:
         raise ModelError(f"{name}: {error}.") from error
-    runtime = PyTorchRuntime(saved.build(), device=device, precision=precision)
-    return runtime, perceiver.to(runtime.device)

@@ -18,6 +18,7 @@ from clearair.tiling import Window
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Backend = Literal["auto", "onnx", "torch"]
 
 
 class Runtime(Protocol):

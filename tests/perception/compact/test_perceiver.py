@@ -11,8 +11,8 @@ from tests.perception.conftest import same_percepts
 
 from clearair.errors import ImageError
 from clearair.network.guidance import to_tensors
-from clearair.perception.compact.arrays import as_tensor
-from clearair.perception.compact.perceiver import pooled_by_region
+from clearair.perception.compact.arrays import as_planes
+from clearair.perception.compact.judging import pooled_by_region
 
 SIZES = [(1, 1), (1, 50), (50, 1), (3, 5), (64, 64), (97, 31), (24, 960)]
 
@@ -64,7 +64,7 @@ def test_depth_and_kind_of_numbers_do_not_matter(tiny_perceiver, astronaut):
 
 def test_one_image_is_perceived_as_in_a_batch(tiny_perceiver, astronaut):
     images = [astronaut, astronaut[::-1].copy(), 255 - astronaut]
-    batch = tiny_perceiver.perceive(torch.cat([as_tensor(image) for image in images]))
+    batch = tiny_perceiver.perceive(torch.cat([torch.from_numpy(as_planes(image)) for image in images]))
     for index, image in enumerate(images):
         alone = to_tensors(tiny_perceiver.perceive_image(image).guidance)
         torch.testing.assert_close(batch.quality[index], alone.quality[0], atol=1e-4, rtol=1e-4)

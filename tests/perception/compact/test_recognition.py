@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from clearair.perception.compact.geometry import RECOGNIZER_SIDE, crop_size
 from clearair.perception.compact.perceiver import CompactPerceiver
-from clearair.perception.compact.recognition import NEAR_SIDE, Recognizer, crop_size
+from clearair.perception.compact.recognition import Recognizer
 from clearair.perception.compact.weights import new_recognizer
 from clearair.perception.confidence import Caution
 
@@ -26,7 +27,7 @@ def recognizer(tiny_eyes) -> Recognizer:
 )
 def test_crops_are_as_large_as_the_picture_allows(size, crop):
     assert crop_size(*size) == crop
-    assert max(crop) <= NEAR_SIDE
+    assert max(crop) <= RECOGNIZER_SIDE
 
 
 @pytest.mark.parametrize("size", [(1, 1), (33, 90), (160, 160), (300, 420), (2000, 40)])

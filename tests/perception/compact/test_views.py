@@ -8,17 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearair.perception.compact.views import (
+from clearair.perception.compact.geometry import (
     EXPOSURE_DIM,
     QUANTILES,
     SAMPLE,
-    exposure,
     far_size,
-    far_view,
-    near_crops,
     near_grid,
     sample_step,
 )
+from clearair.perception.compact.views import exposure, far_view, near_crops
 
 sides = st.integers(1, 20000)
 

@@ -6,7 +6,7 @@ import torch
 
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes, picture_clues
-from clearair.perception.compact.perceiver import pooled_by_region
+from clearair.perception.compact.judging import pooled_by_region
 from clearair.training.perceivers.calibration import LabelledImages, calibrate, fit_head
 
 WEIGHT, BIAS = torch.tensor([[1.5, -0.5, 0.0], [0.3, 0.0, 2.0]]), torch.tensor([0.5, -1.0])

@@ -12,7 +12,7 @@ import click
 
 from clearair.apps.cli.lines import say
 from clearair.apps.cli.options import (
-    chosen_perceiver,
+    chosen_batch_perceiver,
     name_and_changes,
     perceiver_options,
     training_device_option,
@@ -106,7 +106,7 @@ def _ablate(name: str, changes: Sequence[str], options: Options) -> None:
     ablation.variants(options.only)
     _check_tables(options.out)
     make_folder(options.out)
-    bench = Bench(options.data, chosen_perceiver(), machine.device, _notice)
+    bench = Bench(options.data, chosen_batch_perceiver(), machine.device, _notice)
     _run(name, ablation, bench, options, [f"changed for all: {change}" for change in changes])
 
 

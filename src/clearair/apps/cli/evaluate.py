@@ -12,7 +12,7 @@ import click
 
 from clearair.apps.cli.lines import say
 from clearair.apps.cli.options import (
-    chosen_perceiver,
+    chosen_batch_perceiver,
     damage_option,
     device_option,
     perceiver_options,
@@ -92,7 +92,7 @@ def evaluate(ctx: click.Context, /, model: str, device: Any, precision: Any, **o
 
     evaluation = evaluator.run(
         model,
-        perceiver=chosen_perceiver(),
+        perceiver=chosen_batch_perceiver(),
         device=device,
         precision=precision,
         watcher=screen,

@@ -12,30 +12,46 @@ import click
 def info() -> None:
     """Print versions, devices and folders, for bug reports."""
     import numpy
-    import torch
 
     import clearair
+    from clearair.graphs import onnx_runtime, usable_cores
     from clearair.image.libvips import libvips
     from clearair.models.catalogue import CATALOGUE
-    from clearair.runtime.precision import choose_precision
-    from clearair.runtime.pytorch import choose_device
+    from clearair.optional import has_pytorch, pytorch_is_faster
 
     vips = libvips()
-    device = choose_device("auto")
-    name = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or platform.machine()
-    )
     rows = {
         "clearair": clearair.__version__,
         "Python": f"{platform.python_version()} on {platform.platform()}",
-        "PyTorch": torch.__version__,
         "NumPy": numpy.__version__,
+        "ONNX Runtime": onnx_runtime().__version__,
+        "PyTorch": "not installed: pip install 'clearair[torch]'",
         "libvips": ".".join(str(vips.version(part)) for part in range(3)),
-        "device": f"{device.type} ({name}), computes in {choose_precision('auto', device)}",
-        "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
+        "backend": "torch" if pytorch_is_faster() else "onnx",
+        "device": f"cpu ({_processor()}), computes in fp32",
+        "threads": f"{usable_cores()} of {os.cpu_count()} cores",
         "models": ", ".join(f"{entry.name} in {entry.folder}" for entry in CATALOGUE.values()),
     }
+    if has_pytorch():
+        rows |= _of_pytorch()
     for label, value in rows.items():
-        click.echo(f"{label:<10} {value}")
+        click.echo(f"{label:<12} {value}")
+
+
+def _of_pytorch() -> dict[str, str]:
+    import torch
+
+    from clearair.runtime.precision import choose_precision
+    from clearair.runtime.pytorch import choose_device
+
+    device = choose_device("auto")
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return {
+        "PyTorch": torch.__version__,
+        "device": f"{device.type} ({name}), computes in {choose_precision('auto', device)}",
+        "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
+    }
+
+
+def _processor() -> str:
+    return platform.processor() or platform.machine()

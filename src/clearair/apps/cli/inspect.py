@@ -11,7 +11,6 @@ import click
 from clearair.apps.cli.lines import say, say_error
 from clearair.apps.cli.options import chosen_perceiver, max_pixels_option, perceiver_options
 from clearair.errors import ClearAirError, ImageError
-from clearair.memory import require_pytorch_room
 
 if TYPE_CHECKING:
     from clearair.outcome import Outcome
@@ -47,10 +46,8 @@ def inspect(
     from clearair.files.finding import find_images
     from clearair.files.outputs import Job, check_file, make_folder, plan_outputs
     from clearair.image import read_photo, write_photo
-
-    require_pytorch_room()
-    from clearair.perception import load_compact
     from clearair.perception.telling import expected
+    from clearair.runtime.loading import load_perceiver
 
     found = find_images(paths, out=overlay)
     if overlay is not None:
@@ -60,7 +57,7 @@ def inspect(
         jobs += [Job(problem.path, problem.path, problem.message) for problem in found.problems]
     for remark in found.remarks():
         say(f"clearair: {remark}", err=True)
-    perceiver = chosen_perceiver() or load_compact()
+    perceiver = chosen_perceiver() or load_perceiver()
     records: list[dict[str, Any]] = []
     failed = False
     for job in jobs:

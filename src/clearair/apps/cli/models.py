@@ -49,7 +49,8 @@ def import_model(file: Path, output: Path | None, blocks: str, trust_pickle: boo
 
     from clearair.apps.cli.lines import say
     from clearair.models.restormer import import_restormer
-    from clearair.models.saved import check_folder, save_model
+    from clearair.models.saved import save_model
+    from clearair.models.stored import check_folder
 
     counts = None if blocks == "all" else _counts(blocks)
     folder = output or file.with_suffix("")

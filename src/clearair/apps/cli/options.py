@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from clearair.kinds import listed
+from clearair.optional import require_pytorch
 
 if TYPE_CHECKING:
-    from clearair.perception.protocol import Perceiver
+    from clearair.perception.protocol import BatchPerceiver, Perceiver
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -57,6 +58,27 @@ def precision_option(command: Command) -> Command:
         show_default=True,
         help="Numbers to compute with.",
     )(command)
+
+
+_BACKEND = "clearair.backend"
+
+
+def backend_option(command: Command) -> Command:
+    """--backend, read by `chosen_backend`."""
+    return click.option(
+        "--backend",
+        type=click.Choice(["auto", "onnx", "torch"]),
+        default="auto",
+        show_default=True,
+        expose_value=False,
+        callback=lambda ctx, _, value: ctx.meta.update({_BACKEND: value}),
+        help="What computes: ONNX Runtime or PyTorch; auto takes the faster one.",
+    )(command)
+
+
+def chosen_backend() -> Any:
+    """What the running command is to compute with."""
+    return click.get_current_context().meta.get(_BACKEND, "auto")
 
 
 def damage_option(command: Command) -> Command:
@@ -166,9 +188,21 @@ def chosen_perceiver() -> Perceiver | None:
     Raises ModelError, UsageError and OutputError.
     """
     said = dict(click.get_current_context().meta.get(_PERCEIVERS, {}))
+    if set(said) != {"cache_percepts"}:
+        return chosen_batch_perceiver()
+    from clearair.perception.cache import CachedPerceiver
+    from clearair.runtime.loading import load_perceiver
+
+    return CachedPerceiver(load_perceiver(), said["cache_percepts"])
+
+
+def chosen_batch_perceiver() -> BatchPerceiver | None:
+    """Return the same on PyTorch, which training and validating need. Raises as `chosen_perceiver` does."""
+    said = dict(click.get_current_context().meta.get(_PERCEIVERS, {}))
     cache = said.pop("cache_percepts", None)
     if not said and cache is None:
         return None
+    require_pytorch("These perceivers")
     from clearair.perception.choice import Choice
 
     perceiver = Choice(**said).load()

@@ -22,7 +22,7 @@ from clearair.apps.cli.plot import plot
 from clearair.apps.cli.report import report
 from clearair.apps.cli.restore import restore
 from clearair.apps.cli.train import train
-from clearair.errors import ClearAirError
+from clearair.errors import ClearAirError, MissingExtraError
 from clearair.memory import NOT_TO_BEGIN_WITH, is_shortage
 
 INTERRUPTED = 130
@@ -83,6 +83,11 @@ def _run() -> int:
     except ClearAirError as error:
         say_error(error)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        say("clearair: this needs PyTorch: pip install 'clearair[torch]'", err=True)
+        return MissingExtraError.exit_code
     except click.Abort as abort:
         terminated = isinstance(abort.__cause__, _Terminated)
         say("clearair: terminated" if terminated else "clearair: interrupted", err=True)

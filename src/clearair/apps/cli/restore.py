@@ -13,6 +13,8 @@ import click
 
 from clearair.apps.cli.names import read_names
 from clearair.apps.cli.options import (
+    backend_option,
+    chosen_backend,
     chosen_perceiver,
     chosen_quality,
     damage_option,
@@ -27,7 +29,6 @@ from clearair.apps.cli.options import (
 from clearair.apps.cli.records import remark, sum_up, tell, tell_how_to_go_on
 from clearair.apps.cli.stream import STREAM, restore_to_output, single_picture
 from clearair.errors import UsageError
-from clearair.memory import require_pytorch_room
 
 if TYPE_CHECKING:
     from clearair import Restorer
@@ -60,6 +61,7 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
     help="Folder for the results, or a file; - is standard output.",
 )
 @model_option
+@backend_option
 @device_option
 @precision_option
 @click.option(
@@ -200,9 +202,13 @@ def _load(model: str, device: Any, precision: Any, tile: Any) -> Restorer:
     # PyTorch's convolutions keep what they prepared for each of up to 1024 shapes, which over pictures of
     # many sizes only grows. The limit is read when PyTorch is loaded, here and not before.
     os.environ.setdefault("LRU_CACHE_CAPACITY", "1")
-    require_pytorch_room()
     from clearair import Restorer
 
     return Restorer.from_pretrained(
-        model, device=device, precision=precision, tile=tile, perceiver=chosen_perceiver()
+        model,
+        device=device,
+        precision=precision,
+        tile=tile,
+        perceiver=chosen_perceiver(),
+        backend=chosen_backend(),
     )

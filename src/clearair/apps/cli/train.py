@@ -12,7 +12,7 @@ import click
 
 from clearair.apps.cli.lines import say
 from clearair.apps.cli.options import (
-    chosen_perceiver,
+    chosen_batch_perceiver,
     name_and_changes,
     perceiver_options,
     training_device_option,
@@ -200,7 +200,7 @@ def _setup(options: Options, data: Path, out: Path, device: str, processes: Proc
         Machine(device, options.compiled, processes),
         Validation(options.views, options.validate_minutes, options.validate_start, options.worth),
         Saving(options.save, options.save_if_better, options.overwrite),
-        chosen_perceiver(),
+        chosen_batch_perceiver(),
         find_own_pairs(options.pairs),
         click.echo if processes.leads else ignore,
         _notice if processes.leads else ignore,

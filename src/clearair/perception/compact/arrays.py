@@ -5,15 +5,18 @@ Shapes: H x W pixels of the image, h x w of the far view, R x C crops of S x S p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from clearair.errors import ImageError
-from clearair.perception.compact.views import STRIDE, far_size, near_crops, sample_step, starts
+from clearair.perception.compact.geometry import STRIDE, far_size, sample_step, starts
+from clearair.perception.evidence import BLOCK, PIXELS, evidence
+from clearair.pooling import averaged
+
+Floats = NDArray[np.float32]
 
 
 def check_image(image: NDArray[Any]) -> None:
@@ -24,8 +27,8 @@ def check_image(image: NDArray[Any]) -> None:
         raise ImageError(f"A perceiver needs uint8, uint16 or floating point pixels; got {image.dtype}.")
 
 
-def as_tensor(image: NDArray[Any]) -> Tensor:
-    """(H, W, 3) uint8, uint16 or float -> (1, 3, H, W) float in [0, 1]; NaN becomes black.
+def as_planes(image: NDArray[Any]) -> Floats:
+    """(H, W, 3) uint8, uint16 or float -> (1, 3, H, W) float32 in [0, 1]; NaN becomes black.
 
     Raises ImageError as `check_image` does.
     """
@@ -34,42 +37,41 @@ def as_tensor(image: NDArray[Any]) -> Tensor:
         pixels = np.clip(np.nan_to_num(image.astype(np.float32), posinf=1.0, neginf=0.0), 0.0, 1.0)
     else:
         pixels = image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))[None]
 
 
-def far_view_of(image: NDArray[Any], pixels: int, stride: int = STRIDE) -> Tensor:
+def far_view_of(image: NDArray[Any], pixels: int, stride: int = STRIDE) -> Floats:
     """Average areas, (H, W, 3) -> (1, 3, h, w) in [0, 1]: `far_view` of it, row by row."""
     height, width = image.shape[:2]
-    far_height, far_width = far_size(height, width, pixels, stride)
-    if (far_height, far_width) == (height, width):
-        return as_tensor(image)
-    left, right = _areas(width, far_width)
-    view = np.empty((far_height, far_width, 3), np.float32)
-    sums = np.zeros((width + 1, 3), np.float64)
-    for row, (top, bottom) in enumerate(zip(*_areas(height, far_height), strict=True)):
-        np.cumsum(_column_sums(image[top:bottom]), axis=0, out=sums[1:])
-        area = (bottom - top) * (right - left)
-        view[row] = (sums[right] - sums[left]) / area[:, None]
-    if not np.issubdtype(image.dtype, np.floating):
-        view /= np.float32(np.iinfo(image.dtype).max)
-    return torch.from_numpy(np.ascontiguousarray(view.transpose(2, 0, 1)))[None]
+    size = far_size(height, width, pixels, stride)
+    if size == (height, width):
+        return as_planes(image)
+    return np.ascontiguousarray(averaged(image, size).transpose(2, 0, 1))[None]
 
 
-def sample_of(image: NDArray[Any]) -> Tensor:
+def sample_of(image: NDArray[Any]) -> Floats:
     """The pixels that are counted for the exposure, (H, W, 3) -> (1, 3, h, w) in [0, 1]: `sampled` of it."""
     step = sample_step(image.shape[0], image.shape[1])
-    return as_tensor(image[::step, ::step])
+    return as_planes(image[::step, ::step])
 
 
-def near_crops_of(image: NDArray[Any], side: int | tuple[int, int], grid: tuple[int, int]) -> Tensor:
+def near_crops_of(image: NDArray[Any], side: int | tuple[int, int], grid: tuple[int, int]) -> Floats:
     """Crops spread evenly, row by row, (H, W, 3) -> (1, R * C, 3, S, S) in [0, 1]: `near_crops` of it."""
     rows, columns = (side, side) if isinstance(side, int) else side
     height, width = image.shape[:2]
     # A picture this narrow has few pixels, or few columns: what is not near a crop is left out.
     tops = starts(max(height, rows), rows, grid[0])
     lefts = starts(max(width, columns), columns, grid[1])
-    pieces = [as_tensor(image[top : top + rows, left : left + columns]) for top in tops for left in lefts]
-    return torch.cat([near_crops(piece, side, (1, 1)) for piece in pieces], dim=1)
+    pieces = [as_planes(image[top : top + rows, left : left + columns]) for top in tops for left in lefts]
+    return np.concatenate([_filled(piece, rows, columns) for piece in pieces])[None]
+
+
+def evident_in(image: NDArray[Any], kinds: Sequence[str]) -> Floats:
+    """(K,) how far each of these kinds of damage can be told from its absence in (H, W, 3), in [0, 1]."""
+    reduced, sample = (
+        view[0].transpose(1, 2, 0) for view in (far_view_of(image, PIXELS, BLOCK), sample_of(image))
+    )
+    return evidence(kinds, reduced, sample)
 
 
 def enlarged(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -82,17 +84,9 @@ def enlarged(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uin
     return large
 
 
-def _areas(length: int, parts: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Begin and end of each of the parts into which adaptive pooling divides a length; they may overlap."""
-    index = np.arange(parts, dtype=np.int64)
-    return index * length // parts, -(-(index + 1) * length // parts)
-
-
-def _column_sums(strip: NDArray[Any]) -> NDArray[Any]:
-    """(N, W, 3) -> (W, 3) sums over the rows; NaN counts as black, and light beyond white as white."""
-    if np.issubdtype(strip.dtype, np.floating):
-        strip = np.clip(np.nan_to_num(strip.astype(np.float32), posinf=1.0, neginf=0.0), 0.0, 1.0)
-        return np.asarray(strip.sum(axis=0, dtype=np.float64))
-    # 257 rows of 8 bits fit into 16, which are added twice as fast as 32.
-    narrow = strip.dtype == np.uint8 and len(strip) <= 257
-    return np.asarray(strip.sum(axis=0, dtype=np.uint16 if narrow else np.uint32))
+def _filled(piece: Floats, rows: int, columns: int) -> Floats:
+    """(1, 3, h, w) -> (1, 3, rows, columns): a smaller one is repeated at its edges."""
+    height, width = piece.shape[2:]
+    if (height, width) == (rows, columns):
+        return piece
+    return np.pad(piece, ((0, 0), (0, 0), (0, rows - height), (0, columns - width)), mode="edge")

@@ -16,7 +16,7 @@ _CLAIM = 4.0  # a position farther away than this (in squared region radii) belo
 
 
 @torch.no_grad()
-def cluster_regions(embedding: Tensor, radius: float, regions: int, size: tuple[int, int]) -> Tensor:
+def cluster_regions(embedding: Tensor, radius: Tensor | float, regions: int, size: tuple[int, int]) -> Tensor:
     """Embeddings (B, E, h, w) -> labels (B, H, W) uint8 in [0, regions] at a finer `size`.
 
     Two positions closer than `radius` belong together. Labels are numbered by area, the largest is 1;
@@ -30,7 +30,7 @@ def cluster_regions(embedding: Tensor, radius: float, regions: int, size: tuple[
     valid &= _areas(affinity) >= _SMALLEST
     valid[:, 0] |= ~valid.any(dim=1)
     affinity = affinity.masked_fill(~valid[:, None], -1e4)
-    order = _areas(affinity).argsort(dim=1, descending=True, stable=True)
+    order = _largest_first(_areas(affinity))
     affinity = affinity.gather(2, order[:, None].expand_as(affinity))
     maps = affinity.transpose(1, 2).reshape(points.shape[0], -1, *points.shape[2:])
     best, labels = F.interpolate(maps, size, mode="bilinear", align_corners=False).max(dim=1)
@@ -71,6 +71,15 @@ def _areas(affinity: Tensor) -> Tensor:
     """Share of the positions (B, P, K) that each region wins, (B, K)."""
     winner = affinity.argmax(dim=2)
     return (winner[..., None] == torch.arange(affinity.shape[2], device=winner.device)).float().mean(dim=1)
+
+
+def _largest_first(values: Tensor) -> Tensor:
+    """(B, K) -> (B, K) indices, equal ones in their order: a stable sort that can be exported as a graph."""
+    index = torch.arange(values.shape[1], device=values.device)
+    larger = values[:, None] > values[:, :, None]  # (B, K, K), of every second value to every first
+    before = (values[:, None] == values[:, :, None]) & (index[None, :] < index[:, None])
+    rank = (larger | before).sum(dim=2)  # (B, K)
+    return (rank[:, None] == index[:, None]).float().argmax(dim=2)
 
 
 def _squared_distances(first: Tensor, second: Tensor) -> Tensor:

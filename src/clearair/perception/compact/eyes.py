@@ -7,7 +7,6 @@ entries of the quality, content, degradation and region embeddings, E_x of the e
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,14 +16,8 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from clearair.perception.compact.config import EyesConfig
-from clearair.perception.compact.views import (
-    EXPOSURE_DIM,
-    exposure,
-    far_view,
-    near_crops,
-    near_grid,
-    sampled,
-)
+from clearair.perception.compact.geometry import EXPOSURE_DIM, near_grid
+from clearair.perception.compact.views import exposure, far_view, near_crops, sampled
 
 LEVEL_VALUES = (5.0, 4.0, 3.0, 2.0, 1.0)
 THUMBNAIL = 8
@@ -168,13 +161,12 @@ class CompactEyes(nn.Module):
         return self.affinity[0] - (self.affinity[1].exp() + 0.1) * distance
 
     @property
-    def region_radius(self) -> float:
-        """Distance of two region embeddings up to which they are taken for one region.
+    def region_radius(self) -> Tensor:
+        """() distance of two region embeddings up to which they are taken for one region.
 
         A little over half of that at which people are as likely to see one as two: it covers human maps best.
         """
-        scale = float(self.affinity[1].exp()) + 0.1
-        return 0.55 * math.sqrt(max(float(self.affinity[0]), 0.1) / scale)
+        return 0.55 * (self.affinity[0].clamp_min(0.1) / (self.affinity[1].exp() + 0.1)).sqrt()
 
 
 def picture_clues(sight: Sight) -> Tensor:
@@ -244,8 +236,8 @@ class ContentHead(nn.Module):
 
     def forward(self, features: Tensor, far: Tensor) -> Tensor:
         """(B, C, h, w), (B, 6, 16h, 16w) -> (B, D_c), length one."""
-        places = F.adaptive_avg_pool2d(self.squeeze(features), 4).flatten(1)
-        colours = F.adaptive_avg_pool2d(far, THUMBNAIL).flatten(1)
+        places = _reduced(self.squeeze(features), 4).flatten(1)
+        colours = _reduced(far, THUMBNAIL).flatten(1)
         return _unit(self.mix(torch.cat([places, colours], dim=1)))
 
 
@@ -308,11 +300,28 @@ def _exposed(far: Tensor) -> Tensor:
     return torch.cat([far, relative / (1.0 + relative)], dim=1) - 0.5
 
 
+def _reduced(x: Tensor, side: int) -> Tensor:
+    """Adaptive average pooling: (B, C, H, W) -> (B, C, side, side)."""
+    if not torch.compiler.is_exporting():
+        return F.adaptive_avg_pool2d(x, side)
+    # An exported graph knows no adaptive pooling of a size that may vary: a product with two matrices.
+    down, across = (_averages(length, side, x.device) for length in x.shape[2:])
+    return down @ x @ across.T
+
+
+def _averages(length: int, parts: int, device: torch.device) -> Tensor:
+    """(parts, length): the mean of each of the parts into which adaptive pooling divides a length."""
+    part, place = torch.arange(parts, device=device)[:, None], torch.arange(length, device=device)
+    inside = (place >= part * length // parts) & (place < ((part + 1) * length + parts - 1) // parts)
+    return inside.float() / inside.float().sum(dim=1, keepdim=True)
+
+
 def _places(features: Tensor) -> Tensor:
     """Where each position lies: (B, 2, h, w), both sides spanning about -1..1."""
     height, width = features.shape[2:]
-    rows = (torch.arange(height, device=features.device) - (height - 1) / 2) * (2 / height)
-    columns = (torch.arange(width, device=features.device) - (width - 1) / 2) * (2 / width)
+    # Counted in tensors alone: a size that may vary enters an exported graph as a tensor, not as a number.
+    counts = (torch.arange(1, side + 1, device=features.device).float() for side in (height, width))
+    rows, columns = ((2 * count - 1) / count[-1:] - 1 for count in counts)
     grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij")).to(features.dtype)
     return grid.expand(features.shape[0], 2, height, width)
 

@@ -17,22 +17,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clearair.network.guidance import to_arrays, to_tensors
-from clearair.network.regions import membership
-from clearair.perception.compact.arrays import check_image, enlarged, far_view_of, near_crops_of, sample_of
-from clearair.perception.compact.clustering import cluster_regions
+from clearair.perception.compact.arrays import (
+    check_image,
+    enlarged,
+    evident_in,
+    far_view_of,
+    near_crops_of,
+    sample_of,
+)
 from clearair.perception.compact.config import EyesConfig
-from clearair.perception.compact.eyes import CompactEyes, Sight, picture_clues
+from clearair.perception.compact.eyes import CompactEyes, Sight
+from clearair.perception.compact.geometry import near_grid
+from clearair.perception.compact.judging import Findings, judged, map_size, pooled_by_region
 from clearair.perception.compact.recognition import Recognizer
-from clearair.perception.compact.views import far_size, near_grid
-from clearair.perception.compact.weights import load_perceiver, shipped_folder
+from clearair.perception.compact.stored import shipped_folder
+from clearair.perception.compact.weights import load_perceiver
 from clearair.perception.confidence import Caution
-from clearair.perception.evidence import BLOCK, PIXELS, evidence
 from clearair.perception.protocol import Identity, fingerprint
 from clearair.percepts import Floats, Guidance, Percepts
-
-_FLAT = 1 / 255
-_DAMAGE = 1.5
-"""Radii of a region that lie between a place that surely has a kind of damage and one that surely has not."""
 
 
 class CompactPerceiver:
@@ -47,7 +49,6 @@ class CompactPerceiver:
         if recognizer is not None:
             recognizer.eval().requires_grad_(False)
         self.caution = caution or Caution()
-        self._radius = eyes.region_radius  # asked once: of a graphics card it must be waited for
 
     @property
     def config(self) -> EyesConfig:
@@ -89,7 +90,8 @@ class CompactPerceiver:
         """RGB in [0, 1], (B, 3, H, W) of any size -> what a restorer is told about them."""
         size = (images.shape[2], images.shape[3])
         features = None if self.recognizer is None else self.recognizer.features(images)
-        guidance, _ = self._guidance(self.eyes(images), features, size)
+        sight = self.eyes(images)
+        guidance = self._guidance(sight, judged(self.eyes, self.recognizer, sight, features))
         if guidance.labels.shape[1:] == size:
             return guidance
         labels = F.interpolate(guidance.labels[:, None], size, mode="nearest-exact")[:, 0]
@@ -107,22 +109,17 @@ class CompactPerceiver:
     def percepts_of(self, image: NDArray[Any], sight: Sight) -> Percepts:
         """What is perceived in an image (H, W, 3) that was looked at."""
         features = None if self.recognizer is None else self.recognizer.features_of(image)
-        reduced = far_view_of(image, PIXELS, BLOCK)[0].permute(1, 2, 0).numpy()
-        sample = sample_of(image)[0].permute(1, 2, 0).numpy()
-        evident = torch.from_numpy(evidence(self.config.kinds, reduced, sample))  # (K,)
-        evident = evident.to(sight.degradation.device)
-        size = (image.shape[0], image.shape[1])
-        guidance, probabilities = self._guidance(sight, features, size, evident)
-        local = evident * self.eyes.kind_logits(guidance.local_degradation[0]).sigmoid()  # (N, K)
-        arrays = to_arrays(guidance)
+        evident = torch.from_numpy(evident_in(image, self.config.kinds)).to(sight.degradation.device)  # (K,)
+        found = judged(self.eyes, self.recognizer, sight, features, evident)
+        arrays = to_arrays(self._guidance(sight, found))
         labels = enlarged(arrays.labels[0], (image.shape[0], image.shape[1]))
         return Percepts(
             score=float(sight.score),
             levels=_array(sight.levels.softmax(dim=1)[0]),
             guidance=replace(arrays, labels=labels[None]),
             names=self.config.kinds,
-            probabilities=_array(probabilities[0]),
-            local_probabilities=_array(local),
+            probabilities=_array(found.probabilities[0]),
+            local_probabilities=_array(found.local_probabilities[0]),
         )
 
     @torch.no_grad()
@@ -174,14 +171,6 @@ class CompactPerceiver:
         values = torch.from_numpy(embeddings).to(next(self.eyes.parameters()).device)
         return _array(self.eyes.kind_logits(values).sigmoid())
 
-    def _parts(self, sight: Sight) -> Tensor:
-        """What regions are made of: what people see as one, and what is damaged alike, (B, E + K, 4h, 4w)."""
-        kinds = self.eyes.kind_logits(sight.dense_degradation.permute(0, 2, 3, 1)).sigmoid()
-        kinds = F.interpolate(
-            kinds.permute(0, 3, 1, 2), sight.regions.shape[2:], mode="bilinear", align_corners=False
-        )
-        return torch.cat([sight.regions, _DAMAGE * self._radius * kinds], dim=1)
-
     @torch.no_grad()
     def look(self, image: NDArray[Any]) -> Sight:
         """Look at one RGB image (H, W, 3), uint8, uint16 or float in [0, 1]. Raises ImageError.
@@ -191,72 +180,34 @@ class CompactPerceiver:
         check_image(image)
         config, device = self.config, next(self.eyes.parameters()).device
         grid = near_grid(image.shape[0], image.shape[1], config.near_crops, config.near_spacing)
-        far = far_view_of(image, config.far_pixels)
-        near = near_crops_of(image, config.near_side, grid)
-        return self.eyes.see(far.to(device), near.to(device), grid, sample_of(image).to(device))
+        far, near, sample = (
+            torch.from_numpy(view).to(device)
+            for view in (
+                far_view_of(image, config.far_pixels),
+                near_crops_of(image, config.near_side, grid),
+                sample_of(image),
+            )
+        )
+        return self.eyes.see(far, near, grid, sample)
 
-    def _guidance(
-        self,
-        sight: Sight,
-        features: Tensor | None,
-        image_size: tuple[int, int],
-        evident: Tensor | float = 1.0,
-    ) -> tuple[Guidance, Tensor]:
-        """With the probabilities (B, K) of the kinds; the label map is as large as the far view.
-
-        `features` are the recognizer's, None without one. `evident` (K,) in [0, 1] says how far each kind can
-        be told from its absence.
-        """
-        count = self.config.region_count
-        size = far_size(*image_size, self.config.far_pixels)
-        labels = cluster_regions(self._parts(sight), self._radius, count - 1, size)
-        # In a uniform image the network sees only its own borders.
-        labels = torch.where(sight.contrast[:, None, None] < _FLAT, torch.ones_like(labels), labels)
-        local = pooled_by_region(sight, labels, count)
-        degradation = sight.degradation
-        told = self.eyes.picture_kind_logits(sight).float()
-        probabilities = evident * told.sigmoid()
-        if self.recognizer is not None and features is not None:
-            clues = torch.cat([features, picture_clues(sight).float()], dim=1)
-            seen = evident * self.recognizer(clues, told).sigmoid()
-            missed = self.recognizer.steer * (seen - probabilities).clamp_min(0)
-            degradation, local = (self.recognizer.moved(own, missed) for own in (degradation, local))
-            probabilities = seen
-        shares = self.caution.shares(probabilities, self.config.kinds)
-        guidance = Guidance(
+    def _guidance(self, sight: Sight, found: Findings) -> Guidance:
+        """The label map is as large as the far view."""
+        shares = self.caution.shares(found.probabilities, self.config.kinds)
+        return Guidance(
             sight.quality.float(),
-            labels,
+            found.labels,
             sight.content,
-            degradation,
-            local,
+            found.degradation,
+            found.local_degradation,
             shares.tone,
             shares.change,
             shares.coarse,
         )
-        return guidance, probabilities
 
 
 def load_compact(folder: Path | None = None) -> CompactPerceiver:
     """The perceiver that ships with the package, or one saved in `folder`. Raises ModelError."""
     return CompactPerceiver(*load_perceiver(shipped_folder() if folder is None else folder))
-
-
-def map_size(sight: Sight) -> tuple[int, int]:
-    """Sides of the label map in which shares of a region are counted: 8 x 8 labels a position."""
-    return 8 * sight.dense_degradation.shape[2], 8 * sight.dense_degradation.shape[3]
-
-
-def pooled_by_region(sight: Sight, labels: Tensor, count: int) -> Tensor:
-    """Mean degradation embedding of each region, labels (B, H, W) -> (B, count, D_d), length one.
-
-    A region without pixels gets the embedding of the whole image.
-    """
-    dense = sight.dense_degradation
-    fine = F.interpolate(labels[:, None].float(), map_size(sight), mode="nearest-exact")[:, 0]
-    share = F.avg_pool2d(membership(fine.to(labels.dtype), count), 8)  # (B, N, h, w)
-    total = share.sum(dim=(2, 3))[:, :, None]  # (B, N, 1)
-    mean = torch.einsum("bnhw,bdhw->bnd", share, dense) / total.clamp_min(1e-6)
-    return F.normalize(torch.where(total > 0, mean, sight.degradation[:, None]), dim=2)
 
 
 def _array(values: Tensor) -> Floats:

@@ -12,20 +12,21 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from clearair.perception.compact.arrays import far_view_of, near_crops_of
-from clearair.perception.compact.backbone import FEATURES, STRIDE, Backbone
-from clearair.perception.compact.views import far_view, near_crops, near_grid
-
-FAR_PIXELS = 110_592
-"""The whole picture is seen in at most so many pixels (384 x 288)."""
-NEAR_SIDE = 224
-"""Side of a native crop, in pixels; of a smaller picture all of it."""
-NEAR_CROPS = 4
-"""At most so many native crops."""
+from clearair.perception.compact.backbone import FEATURES, Backbone
+from clearair.perception.compact.geometry import (
+    BACKBONE_STRIDE,
+    RECOGNIZER_CROPS,
+    RECOGNIZER_PIXELS,
+    RECOGNIZER_SIDE,
+    crop_size,
+    near_grid,
+)
+from clearair.perception.compact.steering import moved
+from clearair.perception.compact.views import far_view, near_crops
 
 OUTLIER = 8.0
 """Standard deviations beyond which a statistic tells no more: it is of a picture unlike any seen before."""
@@ -70,16 +71,19 @@ class Recognizer(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """RGB in [0, 1], (B, 3, H, W) -> (B, 2 F): statistics of the whole, and means of those of crops."""
         height, width = images.shape[2:]
-        size, grid = crop_size(height, width), near_grid(height, width, NEAR_CROPS, NEAR_SIDE)
-        return self.statistics(far_view(images, FAR_PIXELS, STRIDE), near_crops(images, size, grid))
+        size, grid = crop_size(height, width), near_grid(height, width, RECOGNIZER_CROPS, RECOGNIZER_SIDE)
+        return self.statistics(
+            far_view(images, RECOGNIZER_PIXELS, BACKBONE_STRIDE), near_crops(images, size, grid)
+        )
 
     def features_of(self, image: NDArray[Any]) -> Tensor:
         """The same of one image (H, W, 3), uint8, uint16 or float in [0, 1]: (1, 2 F)."""
         height, width = image.shape[:2]
-        size, grid = crop_size(height, width), near_grid(height, width, NEAR_CROPS, NEAR_SIDE)
+        size, grid = crop_size(height, width), near_grid(height, width, RECOGNIZER_CROPS, RECOGNIZER_SIDE)
         device = self.head.weight.device
-        far = far_view_of(image, FAR_PIXELS, STRIDE)
-        return self.statistics(far.to(device), near_crops_of(image, size, grid).to(device))
+        far = torch.from_numpy(far_view_of(image, RECOGNIZER_PIXELS, BACKBONE_STRIDE))
+        near = torch.from_numpy(near_crops_of(image, size, grid))
+        return self.statistics(far.to(device), near.to(device))
 
     def statistics(self, far: Tensor, near: Tensor) -> Tensor:
         """(B, 3, 32h, 32w) and (B, P, 3, 32r, 32c) -> (B, 2 F)."""
@@ -96,14 +100,5 @@ class Recognizer(nn.Module):
 
         The picture's own embedding keeps what no kind claims.
         """
-        total = shares.sum(dim=1, keepdim=True)
-        moved = (shares / total.clamp_min(1)) @ self.prototypes  # (B, D_d)
-        between = (1,) * (embeddings.dim() - 2)
-        own = (1 - total.clamp_max(1)).view(-1, *between, 1) * embeddings
-        return F.normalize(own + moved.view(len(moved), *between, -1), dim=-1)
-
-
-def crop_size(height: int, width: int) -> tuple[int, int]:
-    """Sides of the native crops of a picture: multiples of 32, no longer than the picture where it can be."""
-    rows, columns = (min(NEAR_SIDE, max(STRIDE, side // STRIDE * STRIDE)) for side in (height, width))
-    return rows, columns
+        values: Tensor = moved(embeddings, self.prototypes, shares)
+        return values

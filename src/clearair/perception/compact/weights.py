@@ -7,33 +7,21 @@ where there is one, of the recognizer.
 from __future__ import annotations
 
 import json
-from dataclasses import fields
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
-from clearair.errors import ConfigError, ModelError
 from clearair.image import write_atomically
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
+from clearair.perception.compact.geometry import EXPOSURE_DIM
 from clearair.perception.compact.recognition import Recognizer
-from clearair.perception.compact.views import EXPOSURE_DIM
+from clearair.perception.compact.stored import CONFIG, FORMAT_VERSION, WEIGHTS, read_perceiver
 from clearair.perception.confidence import Caution
 from clearair.weights import check_fit
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-FORMAT_VERSION = 2
 _PRECISE = tuple(f"recognizer.{name}" for name in ("head", "mean", "spread", "blend"))
-_ENTRIES = {"format", "eyes", "recognizer", "caution"}
-
-
-def shipped_folder() -> Path:
-    """Where the weights lie that come with the package."""
-    return Path(str(files("clearair"))) / "models" / "weights" / "perceivers"
 
 
 def new_recognizer(config: EyesConfig) -> Recognizer:
@@ -69,42 +57,15 @@ def load_perceiver(folder: Path) -> tuple[CompactEyes, Recognizer | None, Cautio
 
     Raises ModelError when a file is missing or damaged, or when weights and config do not fit exactly.
     """
-    path = folder / CONFIG
-    try:
-        values = json.loads(path.read_text())
-        config, has_recognizer, caution = _read_config(values)
-        weights = load_file(folder / WEIGHTS)
-    except FileNotFoundError as error:
-        raise ModelError(f"{folder}: {CONFIG} or {WEIGHTS} of the perceiver is missing.") from error
-    except (OSError, ValueError, TypeError, ConfigError) as error:
-        raise ModelError(f"{path}: not a config of the compact perceiver ({error}).") from error
-    except SafetensorError as error:
-        raise ModelError(f"{folder / WEIGHTS}: not a safetensors file ({error}).") from error
+    stored = read_perceiver(folder)
+    config = stored.config
+    weights = {name: torch.from_numpy(value) for name, value in stored.weights.items()}
     eyes = CompactEyes(config)
-    recognizer = new_recognizer(config) if has_recognizer else None
+    recognizer = new_recognizer(config) if stored.has_recognizer else None
     parts = torch.nn.ModuleDict({"eyes": eyes})
     if recognizer is not None:
         parts["recognizer"] = recognizer
     check_fit(weights, parts.state_dict(), folder / WEIGHTS, f"its {CONFIG}")
     parts.load_state_dict({name: value.float() for name, value in weights.items()})
     parts.float().eval().requires_grad_(False)  # float32, whatever torch.set_default_dtype says
-    return eyes, recognizer, caution
-
-
-def _read_config(values: Any) -> tuple[EyesConfig, bool, Caution]:
-    if not isinstance(values, dict):
-        raise ConfigError("it is not a JSON object")
-    if "format" not in values and "kinds" in values:
-        raise ConfigError("it is of an older version of clearair; use perceivers and models made together")
-    if values.get("format") != FORMAT_VERSION:
-        raise ConfigError(f"its format is {values.get('format')!r}; this version reads {FORMAT_VERSION}")
-    if unfit := sorted(set(values) ^ _ENTRIES):
-        raise ConfigError(f"missing or unknown entries: {', '.join(unfit)}")
-    if not isinstance(values["recognizer"], bool) or not isinstance(values["eyes"], dict):
-        raise ConfigError("eyes must be an object, recognizer true or false")
-    if missing := sorted({field.name for field in fields(EyesConfig)} - set(values["eyes"])):
-        raise ConfigError(f"eyes lacks {', '.join(missing)}")
-    eyes, caution = EyesConfig.from_dict(values["eyes"]), Caution.from_dict(values["caution"])
-    if unknown := sorted({*caution.tone, *caution.change} - set(eyes.kinds)):
-        raise ConfigError(f"caution has ramps of kinds that the eyes do not know: {', '.join(unknown)}")
-    return eyes, values["recognizer"], caution
+    return eyes, recognizer, stored.caution

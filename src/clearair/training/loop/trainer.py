@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from clearair.memory import keep_freed_memory
-from clearair.models.saved import check_folder
-from clearair.perception.protocol import Perceiver
+from clearair.models.stored import check_folder
+from clearair.perception.protocol import BatchPerceiver
 from clearair.training.loop.checkpoint import read_standing
 from clearair.training.loop.loop import RunOptions, ignore
 from clearair.training.loop.processes import ALONE, Processes
@@ -86,7 +86,7 @@ class Setup:
     machine: Machine = field(default_factory=Machine)
     validation: Validation = field(default_factory=Validation)
     saving: Saving = field(default_factory=Saving)
-    perceiver: Perceiver | None = None
+    perceiver: BatchPerceiver | None = None
     """What guides a restorer, unless it is the perceiver that ships."""
     pairs: Sequence[tuple[Path, Path]] = ()
     """(damaged, clean) files of the user's own."""

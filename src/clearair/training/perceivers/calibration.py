@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.perception.compact.eyes import SHARPNESS, CompactEyes, picture_clues
-from clearair.perception.compact.perceiver import pooled_by_region
+from clearair.perception.compact.judging import pooled_by_region
 from clearair.perception.confidence import ONLY_TONE
 
 RIDGE = 0.002

@@ -29,7 +29,8 @@ from clearair.kinds import REGISTRY, shares
 from clearair.perception.compact.backbone import FEATURES, from_published
 from clearair.perception.compact.eyes import SHARPNESS, CompactEyes
 from clearair.perception.compact.recognition import CERTAIN, OUTLIER, Recognizer
-from clearair.perception.compact.weights import load_perceiver, new_recognizer, save_perceiver, shipped_folder
+from clearair.perception.compact.stored import shipped_folder
+from clearair.perception.compact.weights import load_perceiver, new_recognizer, save_perceiver
 from clearair.perception.confidence import Caution, Ramp
 from clearair.perception.protocol import fingerprint
 from clearair.training.perceivers.calibration import regress

@@ -25,7 +25,8 @@ from clearair.data.styles import draw_style
 from clearair.errors import ConfigError
 from clearair.kinds import REGISTRY, listed
 from clearair.perception.compact.config import EyesConfig
-from clearair.perception.compact.views import far_view, near_crops, near_grid
+from clearair.perception.compact.geometry import near_grid
+from clearair.perception.compact.views import far_view, near_crops
 from clearair.similarity import luma, psnr_each, structural_similarity
 from clearair.training.loop.schedule import warmup_cosine
 from clearair.training.perceivers.lookalikes import is_dark, is_pale

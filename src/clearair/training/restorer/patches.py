@@ -18,7 +18,7 @@ from clearair.network import Guidance, NetworkConfig
 from clearair.network.overview import THUMBNAIL, Overview, survey
 from clearair.network.regions import drop_regions
 from clearair.perception.compact.perceiver import CompactPerceiver
-from clearair.perception.protocol import Perceiver
+from clearair.perception.protocol import BatchPerceiver
 from clearair.runtime.precision import learning_in
 from clearair.training.restorer.losses import StrongView
 from clearair.training.restorer.recipe import Recipe
@@ -94,7 +94,7 @@ class Batch:
 def draw_patches(
     recipe: Recipe,
     photos: TrainingPhotos,
-    perceiver: Perceiver | None,
+    perceiver: BatchPerceiver | None,
     step: int,
     generator: torch.Generator,
     device: str = "cpu",

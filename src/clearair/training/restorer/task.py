@@ -20,7 +20,7 @@ from clearair.finishing.tone import Tone
 from clearair.network import NetworkConfig
 from clearair.network.compiling import compile_parts
 from clearair.perception import load_compact
-from clearair.perception.protocol import Perceiver
+from clearair.perception.protocol import BatchPerceiver
 from clearair.runtime.precision import learning_in
 from clearair.similarity import psnr_each
 from clearair.training.loop.optimizer import make_optimizers
@@ -52,7 +52,7 @@ class RestorerTask:
         recipe: Recipe,
         data: Path,
         *,
-        perceiver: Perceiver | None = None,
+        perceiver: BatchPerceiver | None = None,
         device: str = "cpu",
         compiled: bool = False,
         photos: TrainingPhotos | None = None,
@@ -208,7 +208,7 @@ def _psnr(restored: Tensor, clean: Tensor) -> Tensor:
     return psnr_each(restored.detach().clamp(0, 1), clean, most=60).mean()
 
 
-def fitted(config: NetworkConfig, perceiver: Perceiver, *, follow: bool) -> NetworkConfig:
+def fitted(config: NetworkConfig, perceiver: BatchPerceiver, *, follow: bool) -> NetworkConfig:
     """A network with the sizes of what this perceiver says.
 
     Only where it may `follow` a perceiver that was chosen; else other sizes are a ConfigError.

@@ -12,8 +12,9 @@ from clearair.errors import ConfigError, ModelError, UsageError
 from clearair.evaluation.held_out import HeldOutViews
 from clearair.evaluation.summary import Summary
 from clearair.evaluation.validation import Score, mean_score
-from clearair.models.saved import holds_model, load_model, save_model
+from clearair.models.saved import load_model, save_model
 from clearair.models.stamp import PerceiverStamp
+from clearair.models.stored import holds_model
 from clearair.network import ClearAIR
 from clearair.training.loop.log import LOG, append
 from clearair.training.loop.loop import Interrupted, run

@@ -18,7 +18,7 @@ from clearair.data.validation import own_set, validation_sets
 from clearair.evaluation.held_out import HeldOutViews, Validated
 from clearair.evaluation.summary import by_kind, inputs
 from clearair.evaluation.validation import Score
-from clearair.perception.protocol import Perceiver
+from clearair.perception.protocol import BatchPerceiver
 from clearair.training.loop.log import LOG, append, read_log
 from clearair.training.loop.loop import ignore
 from clearair.training.restorer.samples import load_samples, save_samples
@@ -35,7 +35,7 @@ class ValidationWatcher:
         self,
         out: Path,
         data: Path,
-        perceiver: Perceiver,
+        perceiver: BatchPerceiver,
         *,
         views: int,
         minutes: float | None = None,

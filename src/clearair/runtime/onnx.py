@@ -1,0 +1,135 @@
+"""Run the network with ONNX Runtime on the CPU, without PyTorch: NumPy tiles in, NumPy tiles out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearair.errors import ModelError, OutputError
+from clearair.graphs import GraphFolder, Session, read_graphs, same_config
+from clearair.image import write_atomically
+from clearair.memory import is_shortage
+from clearair.models.catalogue import CATALOGUE
+from clearair.models.stamp import PerceiverStamp
+from clearair.models.stored import CONFIG, WEIGHTS, StoredModel, check_folder
+from clearair.perception.protocol import Perceiver
+from clearair.percepts import Percepts
+from clearair.runtime.survey import survey
+from clearair.tiling import Window
+
+Judgement = dict[str, NDArray[np.float32]]
+"""What holds for every window of a picture, by the names that the graphs have for it."""
+
+
+class OnnxRuntime:
+    """A stored network and its graphs. Raises ModelError when they do not fit each other."""
+
+    def __init__(self, stored: StoredModel, graphs: GraphFolder) -> None:
+        self.stored = stored
+        self._graphs = graphs
+        self._weights = {name: value.astype(np.float32) for name, value in stored.weights.items()}
+        self._sessions: dict[str, Session] = {}
+
+    @property
+    def device_type(self) -> str:
+        """Where it runs: "cpu"."""
+        return "cpu"
+
+    @property
+    def is_cautious(self) -> bool:
+        """Whether the network changes a picture only as far as its percepts allow."""
+        return self.stored.network.cautious
+
+    @property
+    def corrects_tone(self) -> bool:
+        """Whether the network has a tone stage."""
+        return self.stored.network.tone
+
+    def judge(self, pixels: NDArray[Any], percepts: Percepts) -> Judgement:
+        """What holds for every window of a picture (H, W, 3), uint8, uint16 or float in [0, 1].
+
+        The picture is read in strips, so that memory grows with its width alone.
+        """
+        guidance = percepts.guidance
+        told = {
+            name: np.asarray(getattr(guidance, name), np.float32)
+            for name in ("quality", "content", "degradation", "local_degradation")
+        }
+        seen = survey(pixels, percepts.labels, self.stored.network)
+        shares = {"share": guidance.tone, "change": guidance.change, "coarse": guidance.coarse}
+        return {
+            **self._session("judge").run({**told, **seen}),
+            **{name: np.asarray(value, np.float32) for name, value in shares.items()},
+            "size": np.array(pixels.shape[:2], np.float32),
+        }
+
+    def restore(
+        self,
+        pixels: NDArray[np.float32],
+        percepts: Percepts,
+        judgement: Judgement,
+        window: Window,
+        *,
+        keep_tone: bool = False,
+    ) -> NDArray[np.float32]:
+        """A window (h, w, 3) in [0, 1] of the judged picture -> (h, w, 3), not clipped."""
+        name = "keep_tone" if keep_tone and self.corrects_tone else "window"
+        inputs: dict[str, NDArray[Any]] = {
+            **judgement,
+            "window": np.ascontiguousarray(pixels.transpose(2, 0, 1))[None],
+            "labels": np.ascontiguousarray(percepts.labels[window.slices])[None],
+            "origin": np.array([window.top, window.left], np.float32),
+        }
+        restored: NDArray[np.float32] = self._session(name).run(inputs)["restored"]
+        values: NDArray[np.float32] = restored[0].transpose(1, 2, 0)
+        return values
+
+    @contextmanager
+    def memory_errors(self) -> Iterator[None]:
+        """Raise MemoryError where ONNX Runtime raises an error of its own for want of memory."""
+        try:
+            yield
+        except RuntimeError as error:
+            if is_shortage(error):
+                raise MemoryError("there is too little memory") from error
+            raise
+
+    def save(self, folder: Path | str, perceiver: Perceiver, *, overwrite: bool = False) -> None:
+        """Copy the model's files. Raises OutputError, and ModelError for other perceivers than its own."""
+        folder = Path(folder)
+        check_folder(folder, overwrite=overwrite)
+        self.stored.perceivers.check(PerceiverStamp.of(perceiver))
+        data = {name: (self.stored.folder / name).read_bytes() for name in (WEIGHTS, CONFIG)}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: the folder cannot be made: {error.strerror}.") from error
+        for name, content in data.items():
+            write_atomically(folder / name, content, overwrite=True)
+
+    def _session(self, name: str) -> Session:
+        if name not in self._sessions:
+            self._sessions[name] = self._graphs.open(name, self._weights)
+        return self._sessions[name]
+
+
+def graphs_for(stored: StoredModel) -> GraphFolder | None:
+    """The graphs beside a model, or else those of a model that ships and has the same configuration.
+
+    Raises ModelError for graphs beside it that are of another configuration.
+    """
+    own = read_graphs(stored.folder)
+    if own is not None:
+        if not same_config(own.config, stored.network.to_dict()):
+            raise ModelError(f"{own.path}: holds graphs of another model; run `clearair export` again.")
+        return own
+    for entry in CATALOGUE.values():
+        shipped = read_graphs(entry.folder)
+        if shipped is not None and same_config(shipped.config, stored.network.to_dict()):
+            return shipped
+    return None
