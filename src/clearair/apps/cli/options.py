@@ -22,7 +22,20 @@ MAX_PIXELS = 300_000_000
 def model_option(command: Command) -> Command:
     """--model."""
     return click.option(
-        "--model", default="compact", show_default=True, metavar="NAME|FOLDER", help="Which model to use."
+        "--model",
+        default="compact",
+        show_default=True,
+        metavar="NAME|FOLDER|FILE",
+        help="Which model to use; FILE is a checkpoint of another project.",
+    )(command)
+
+
+def cautious_option(command: Command) -> Command:
+    """--cautious."""
+    return click.option(
+        "--cautious",
+        is_flag=True,
+        help="Change photos only as far as damage is found, also with a model that does not hold back itself.",
     )(command)
 
 
