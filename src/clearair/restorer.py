@@ -140,8 +140,8 @@ class Restorer:
 
         `tile` is the side of tiles in pixels, or "off" for the picture as a whole. `perceiver` is what guides
         it, by default the one that ships. `cautious` holds back a model that does not do so itself: it
-        changes pictures only as far as damage is found in them. Raises ModelError when the model is unknown, damaged or was trained
-        with other perceivers, UsageError for a device that is not there.
+        changes pictures only as far as damage is found in them. Raises ModelError when the model is unknown,
+        damaged or was trained with other perceivers, UsageError for a device that is not there.
         """
         from clearair.runtime.loading import load_runtime  # PyTorch loads with the model, not before
 

@@ -8,19 +8,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from clearair.errors import ModelError
+from clearair.files.outputs import check_file
+from clearair.image import write_atomically
 from clearair.weights import NUMPY_NUMBERS, find_weights, read_weight_file
 
 _INSTALL = "pip install 'clearair[spandrel]'"
-_TRUST = "If you trust it, `clearair models convert FILE --trust-pickle` writes its weights to a file without code."
+_TRUST = "If you trust it: clearair models convert FILE --trust-pickle writes its weights without code."
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,20 +75,32 @@ def open_public(path: Path | str, *, trust_pickle: bool = False) -> PublicModel:
 
 
 def load_spandrel() -> ModuleType:
-    """The package spandrel. Raises ModelError of one line when it, or the torchvision it needs, does not load."""
+    """The package spandrel. Raises ModelError of one line when it does not load, nor what it needs."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torchvision, about readers of pictures that nobody asks for
-            import spandrel
+        return _quietly("spandrel")
     except ModuleNotFoundError as error:
         raise ModelError(f"Checkpoints of other projects need {error.name}: {_INSTALL}.") from error
     except Exception as error:  # a torchvision that does not fit can fail in many ways
         raise ModelError(
-            f"spandrel does not load: torchvision {_version('torchvision')} does not fit PyTorch "
-            f"{torch.__version__} ({_line(error)}). Install both from one index, such as "
-            f"pip install --force-reinstall torch torchvision --index-url https://download.pytorch.org/whl/cpu"
+            f"spandrel does not load: torchvision {version_of('torchvision')} does not fit PyTorch "
+            f"{torch.__version__} ({_line(error)}). Install both from one index: "
+            "https://pytorch.org/get-started/locally says how."
         ) from error
-    return spandrel
+
+
+def convert_public(
+    path: Path | str, target: Path, *, trust_pickle: bool = False, overwrite: bool = False
+) -> PublicModel:
+    """Write the weights of a checkpoint as safetensors, which holds no code; what they are.
+
+    Raises ModelError as `open_public` does, OutputError when the file cannot be written.
+    """
+    check_file(target, overwrite=overwrite, inputs=[find_weights(path)])
+    model = open_public(path, trust_pickle=trust_pickle)
+    assert isinstance(model.network, _Described)
+    weights = {name: value.clone() for name, value in model.network.network.state_dict().items()}
+    write_atomically(target, save(weights), overwrite=overwrite)
+    return model
 
 
 class _Described(nn.Module):
@@ -115,7 +131,8 @@ def _described(spandrel: ModuleType, read: Any, file: Path) -> Any:
         beside = file.name == "model.safetensors" and (file.parent / "config.json").exists()
         hint = f" For a model of clearair name its folder, {file.parent}." if beside else ""
         raise ModelError(
-            f"{file}: its network is none of the {len(registry)} that spandrel {_version('spandrel')} knows.{hint}"
+            f"{file}: its network is none of the {len(registry)} that spandrel {version_of('spandrel')} "
+            f"knows.{hint}"
         ) from None
     except Exception as error:  # whatever reading sizes from other names and shapes leads to
         raise ModelError(f"{file}: does not fit {found or 'any network'}: {_line(error)}") from error
@@ -126,10 +143,12 @@ def _registry(spandrel: ModuleType) -> Any:
     """The networks that spandrel knows, and those of its non-commercial package where it is installed."""
     registry = spandrel.MAIN_REGISTRY.copy()
     try:
-        from spandrel_extra_arches import EXTRA_REGISTRY
+        extra = _quietly("spandrel_extra_arches")
     except ModuleNotFoundError:
         return registry
-    registry.add(*EXTRA_REGISTRY, ignore_duplicates=True)
+    except Exception as error:
+        raise ModelError(f"spandrel_extra_arches does not load: {_line(error)}") from error
+    registry.add(*extra.EXTRA_REGISTRY, ignore_duplicates=True)
     return registry
 
 
@@ -155,7 +174,15 @@ def _check(spandrel: ModuleType, descriptor: Any, file: Path) -> None:
     raise ModelError(f"{file}: {name} {reason}.")
 
 
-def _version(package: str) -> str:
+def _quietly(package: str) -> ModuleType:
+    """Import it without what it, and the torchvision below it, have to say about old and missing things."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return import_module(package)
+
+
+def version_of(package: str) -> str:
+    """Of an installed package."""
     try:
         return version(package)
     except PackageNotFoundError:

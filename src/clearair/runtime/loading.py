@@ -19,9 +19,8 @@ def load_runtime(
 ) -> tuple[Runtime, Perceiver]:
     """A model by name or path, and what guides it: by default the perceivers that ship.
 
-    A checkpoint file of another project is run by spandrel's network, and guided by nothing. Raises ModelError
-    when the model is unknown, damaged or was trained with other perceivers, UsageError for a device that is
-    not there.
+    A file is a checkpoint of another project, which nothing guides. Raises ModelError when the model is
+    unknown, damaged or was trained with other perceivers, UsageError for a device that is not there.
     """
     checkpoint = find_checkpoint(name)
     if checkpoint is not None:

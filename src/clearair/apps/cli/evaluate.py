@@ -78,9 +78,11 @@ def evaluate(
 ) -> None:
     """Measure PSNR, SSIM and more on benchmark images.
 
-    MODEL is a name, a folder or a checkpoint of another project. Images are measured whole, in RGB, rounded to 8 bits, unless other options
-    say so. An image that cannot be measured is named and skipped, and the exit code is 1 then. Ctrl-C and
-    SIGTERM keep what was measured so far.
+    MODEL is a name, a folder or a file: a checkpoint of another project.
+
+    Images are measured whole, in RGB, rounded to 8 bits, unless other options say so. An image that cannot be
+    measured is named and skipped, and the exit code is 1 then. Ctrl-C and SIGTERM keep what was measured so
+    far.
     """
     asked = _Asked(**options)
     asked.check(model)

@@ -15,8 +15,10 @@ def info() -> None:
     import torch
 
     import clearair
+    from clearair.errors import ModelError
     from clearair.image.libvips import libvips
     from clearair.models.catalogue import CATALOGUE
+    from clearair.models.public import load_spandrel, version_of
     from clearair.runtime.precision import choose_precision
     from clearair.runtime.pytorch import choose_device
 
@@ -27,12 +29,17 @@ def info() -> None:
         if device.type == "cuda"
         else platform.processor() or platform.machine()
     )
+    try:
+        spandrel = f"{version_of('spandrel')}, knows {len(load_spandrel().MAIN_REGISTRY)} networks"
+    except ModelError as error:
+        spandrel = str(error)
     rows = {
         "clearair": clearair.__version__,
         "Python": f"{platform.python_version()} on {platform.platform()}",
         "PyTorch": torch.__version__,
         "NumPy": numpy.__version__,
         "libvips": ".".join(str(vips.version(part)) for part in range(3)),
+        "spandrel": spandrel,
         "device": f"{device.type} ({name}), computes in {choose_precision('auto', device)}",
         "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
         "models": ", ".join(f"{entry.name} in {entry.folder}" for entry in CATALOGUE.values()),

@@ -35,7 +35,7 @@ def cautious_option(command: Command) -> Command:
     return click.option(
         "--cautious",
         is_flag=True,
-        help="Change photos only as far as damage is found, also with a model that does not hold back itself.",
+        help="Change photos only as far as damage is found; some models do so anyway.",
     )(command)
 
 
