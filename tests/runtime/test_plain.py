@@ -208,7 +208,7 @@ def test_a_size_that_a_network_cannot_take_is_told_with_it(picture):
 
 @pytest.mark.parametrize("error", [None, MemoryError()])
 def test_too_little_memory_means_smaller_tiles(picture, error):
-    result = make(Fails(160 * 160, error))(picture)
+    result = make(Fails(130 * 130, error))(picture)
     np.testing.assert_array_equal(result.image, picture)
     assert "in tiles of" in result.photo.notes[0]
     restorer = make(Fails(64 * 64, error))

@@ -6,7 +6,8 @@ Shapes: C channels, h x w pixels.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -77,7 +78,8 @@ def open_public(path: Path | str, *, trust_pickle: bool = False) -> PublicModel:
 def load_spandrel() -> ModuleType:
     """The package spandrel. Raises ModelError of one line when it does not load, nor what it needs."""
     try:
-        return _quietly("spandrel")
+        with _quiet():
+            return import_module("spandrel")
     except ModuleNotFoundError as error:
         raise ModelError(f"Checkpoints of other projects need {error.name}: {_INSTALL}.") from error
     except Exception as error:  # a torchvision that does not fit can fail in many ways
@@ -126,7 +128,8 @@ def _described(spandrel: ModuleType, read: Any, file: Path) -> Any:
     try:
         weights = spandrel.canonicalize_state_dict(dict(read))
         found = next((each.architecture.name for each in registry if each.detect(weights)), "")
-        descriptor = registry.load(weights)
+        with _quiet():
+            return registry.load(weights)
     except spandrel.UnsupportedModelError:
         beside = file.name == "model.safetensors" and (file.parent / "config.json").exists()
         hint = f" For a model of clearair name its folder, {file.parent}." if beside else ""
@@ -136,14 +139,14 @@ def _described(spandrel: ModuleType, read: Any, file: Path) -> Any:
         ) from None
     except Exception as error:  # whatever reading sizes from other names and shapes leads to
         raise ModelError(f"{file}: does not fit {found or 'any network'}: {_line(error)}") from error
-    return descriptor
 
 
 def _registry(spandrel: ModuleType) -> Any:
     """The networks that spandrel knows, and those of its non-commercial package where it is installed."""
     registry = spandrel.MAIN_REGISTRY.copy()
     try:
-        extra = _quietly("spandrel_extra_arches")
+        with _quiet():
+            extra = import_module("spandrel_extra_arches")
     except ModuleNotFoundError:
         return registry
     except Exception as error:
@@ -174,11 +177,12 @@ def _check(spandrel: ModuleType, descriptor: Any, file: Path) -> None:
     raise ModelError(f"{file}: {name} {reason}.")
 
 
-def _quietly(package: str) -> ModuleType:
-    """Import it without what it, and the torchvision below it, have to say about old and missing things."""
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what libraries older than this PyTorch, and the torchvision below them, have to remark."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return import_module(package)
+        yield
 
 
 def version_of(package: str) -> str:
