@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def models() -> None:
-    """List models, and look into, convert or import public weights."""
+    """List models; show, convert or import public weights."""
 
 
 @models.command("list")
@@ -90,7 +90,7 @@ def show_model(file: Path) -> None:
 @click.option("--trust-pickle", is_flag=True, help="Open FILE even if it holds code, which then runs.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def convert_model(file: Path, output: Path | None, trust_pickle: bool, overwrite: bool) -> None:
-    """Write a checkpoint of another project as safetensors, which holds no code.
+    """Write a checkpoint as safetensors, which holds no code.
 
     `clearair restore --model` then opens it without --trust-pickle.
     """
