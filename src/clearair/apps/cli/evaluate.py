@@ -13,6 +13,7 @@ import click
 from clearair.apps.cli.lines import say
 from clearair.apps.cli.options import (
     cautious_option,
+    chosen_caution,
     chosen_perceiver,
     damage_option,
     device_option,
@@ -73,9 +74,7 @@ EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 @device_option
 @precision_option
 @click.pass_context
-def evaluate(
-    ctx: click.Context, /, model: str, device: Any, precision: Any, cautious: bool, **options: Any
-) -> None:
+def evaluate(ctx: click.Context, /, model: str, device: Any, precision: Any, **options: Any) -> None:
     """Measure PSNR, SSIM and more on benchmark images.
 
     MODEL is a name, a folder or a file: a checkpoint of another project.
@@ -101,7 +100,7 @@ def evaluate(
         perceiver=chosen_perceiver(),
         device=device,
         precision=precision,
-        cautious=cautious,
+        cautious=chosen_caution(),
         watcher=screen,
         keep=keep,
     )

@@ -30,13 +30,23 @@ def model_option(command: Command) -> Command:
     )(command)
 
 
+_CAUTIOUS = "clearair.cautious"
+
+
 def cautious_option(command: Command) -> Command:
-    """--cautious."""
+    """--cautious, read by `chosen_caution`."""
     return click.option(
         "--cautious",
         is_flag=True,
+        expose_value=False,
+        callback=lambda ctx, _, value: ctx.meta.update({_CAUTIOUS: value}),
         help="Change photos only as far as damage is found; some models do so anyway.",
     )(command)
+
+
+def chosen_caution() -> bool:
+    """Whether the running command is to hold its model back where no damage is found."""
+    return bool(click.get_current_context().meta.get(_CAUTIOUS, False))
 
 
 def device_option(command: Command) -> Command:

@@ -14,6 +14,7 @@ import click
 from clearair.apps.cli.names import read_names
 from clearair.apps.cli.options import (
     cautious_option,
+    chosen_caution,
     chosen_perceiver,
     chosen_quality,
     damage_option,
@@ -111,7 +112,6 @@ def restore(
     precision: Any,
     tile: Any,
     damage: tuple[str, ...],
-    cautious: bool,
     strength: float,
     keep_tone: bool,
     suffix: str,
@@ -131,7 +131,7 @@ def restore(
     photo.restored.jpg beside it, or photo.jpg at the same place below OUT. Inputs are never overwritten.
     """
     _check_paths(paths, files_from)
-    load = partial(_load, model, device, precision, tile, cautious)
+    load = partial(_load, model, device, precision, tile)
     wish: dict[str, Any] = {
         "damage": damage or "auto",
         "strength": strength,
@@ -199,7 +199,7 @@ def _restore_batch(load: Callable[[], Restorer], plan: Plan, wish: dict[str, Any
     return 1 if any(record.error for record in progress.records) else 0
 
 
-def _load(model: str, device: Any, precision: Any, tile: Any, cautious: bool) -> Restorer:
+def _load(model: str, device: Any, precision: Any, tile: Any) -> Restorer:
     # PyTorch's convolutions keep what they prepared for each of up to 1024 shapes, which over pictures of
     # many sizes only grows. The limit is read when PyTorch is loaded, here and not before.
     os.environ.setdefault("LRU_CACHE_CAPACITY", "1")
@@ -212,5 +212,5 @@ def _load(model: str, device: Any, precision: Any, tile: Any, cautious: bool) ->
         precision=precision,
         tile=tile,
         perceiver=chosen_perceiver(),
-        cautious=cautious,
+        cautious=chosen_caution(),
     )
