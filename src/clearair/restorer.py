@@ -39,7 +39,7 @@ from clearair.perception.telling import (
     tell,
 )
 from clearair.percepts import Percepts
-from clearair.runtime.protocol import Backend, Device, Precision, Runtime
+from clearair.runtime.protocol import Backend, Device, Precision, Runtime, SeesWhole
 from clearair.tiling import MIN_SIDE, Window, blend_tiles, plan_tiles
 
 TileSide = int | Literal["auto", "off"]
@@ -117,10 +117,13 @@ class Result:
 class Restorer:
     """Restores pictures of any size with a network and the perceivers it was trained with."""
 
-    def __init__(self, runtime: Runtime, perceiver: Perceiver, *, tile: TileSide = "auto") -> None:
+    def __init__(
+        self, runtime: Runtime, perceiver: Perceiver, *, tile: TileSide = "auto", cautious: bool = False
+    ) -> None:
         self.runtime = runtime
         self.perceiver = perceiver
-        self.side = _tile_side(tile, runtime.device_type)
+        self.cautious = cautious
+        self.side = _tile_side(tile, runtime)
 
     @classmethod
     def from_pretrained(
@@ -132,21 +135,23 @@ class Restorer:
         tile: TileSide = "auto",
         perceiver: Perceiver | None = None,
         backend: Backend = "auto",
+        cautious: bool = False,
     ) -> Restorer:
-        """Load a model by name or path.
+        """Load a model by name or path; also a checkpoint of another project, such as nafnet.pth.
 
         `tile` is the side of tiles in pixels, or "off" for the picture as a whole. `perceiver` is what guides
         it, by default the one that ships. `backend` is "onnx" (ONNX Runtime, on the CPU) or "torch"; "auto"
-        takes PyTorch where it is installed and faster, or asked for by `device` or `precision`. Raises
-        ModelError when the model is unknown, damaged or was trained with other perceivers, UsageError for a
-        device that is not there.
+        takes PyTorch where it is installed and faster, or asked for by `device` or `precision`. `cautious`
+        holds back a model that does not do so itself: it changes pictures only as far as damage is found in
+        them. Raises ModelError when the model is unknown, damaged or was trained with other perceivers,
+        UsageError for a device that is not there.
         """
         from clearair.runtime.loading import load_runtime  # the backend loads with the model, not before
 
         runtime, perceiver = load_runtime(
             name, perceiver, device=device, precision=precision, backend=backend
         )
-        return cls(runtime, perceiver, tile=tile)
+        return cls(runtime, perceiver, tile=tile, cautious=cautious)
 
     def save_pretrained(self, folder: Path | str, *, overwrite: bool = False) -> None:
         """Write `config.json` and `model.safetensors`; `from_pretrained` takes the folder.
@@ -228,9 +233,8 @@ class Restorer:
                     outcome = self._intended(percepts, believed, said, strength, keep_tone)
                     if outcome.share == 0:
                         return photo, percepts, replace(outcome, changed=False)
-                    pixels, changed = self._restore_pixels(
-                        photo, believed, side, strength, keep_tone, on_tile
-                    )
+                    amount = strength if self.runtime.is_cautious else outcome.share
+                    pixels, changed = self._restore_pixels(photo, believed, side, amount, keep_tone, on_tile)
                 if not changed:
                     return replace(photo, notes=notes), percepts, replace(outcome, changed=False)
                 restored = replace(photo.with_pixels(pixels), notes=notes)
@@ -259,7 +263,7 @@ class Restorer:
     ) -> Outcome:
         """What is found in a picture, and how much of it this model will change."""
         shares = believed.to_dict()
-        allowed = shares["change"] if self.runtime.is_cautious else 1.0
+        allowed = shares["change"] if self.runtime.is_cautious or self.cautious else 1.0
         share = 0.0 if said == () else float(strength) * allowed
         return Outcome(
             found=found_in(percepts, caution_of(self.perceiver)),
@@ -378,10 +382,12 @@ def is_neutral(pixels: NDArray[Any]) -> bool:
     return all(np.array_equal(strip, np.broadcast_to(strip[..., :1], strip.shape)) for strip in strips)
 
 
-def _tile_side(tile: TileSide, device: str) -> int | None:
+def _tile_side(tile: TileSide, runtime: Runtime) -> int | None:
     if tile == "off":
         return None
-    side = AUTO_SIDE[device] if tile == "auto" else tile
+    side = AUTO_SIDE[runtime.device_type] if tile == "auto" else tile
+    if tile == "auto" and isinstance(runtime, SeesWhole) and runtime.sees_whole:
+        side *= 2
     if isinstance(side, bool) or not isinstance(side, int):
         raise UsageError(f"The side of tiles is 'auto', 'off' or a number of pixels, got {tile!r}.")
     plan_tiles(1, 1, side)  # refuse a bad side now, not at the first picture

@@ -72,6 +72,16 @@ def test_a_photo_is_restored_beside_itself_and_reported(folder, model):
     assert record["percepts"]["degradations"]
 
 
+def test_a_model_that_restores_every_photo_can_be_held_back(tmp_path, model):
+    write_photo(Photo(skimage.data.chelsea()[:200, :200]), tmp_path / "photo.png")
+    command = ["restore", str(tmp_path / "photo.png"), "--model", str(model), "--overwrite"]
+    everything = CliRunner().invoke(cli, command)
+    assert "nothing found: restored all the same" in everything.stdout
+    held_back = CliRunner().invoke(cli, [*command, "--cautious"])
+    assert held_back.exit_code == 0, held_back.output
+    assert "nothing found: left as it is" in held_back.stdout
+
+
 def test_the_quality_is_that_asked_for_and_what_goes_is_said(folder, model):
     (folder / "photo.jpg").write_bytes((folder / "photo.jpg").read_bytes() * 2)
     options = ["--model", model, "--jpeg-quality", "40"]

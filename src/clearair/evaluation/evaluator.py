@@ -24,7 +24,7 @@ from clearair.evaluation.results import Result, csv_table, fingerprint, markdown
 from clearair.evaluation.shuffle import check_percepts, shuffle_table
 from clearair.evaluation.validation import named_sets
 from clearair.image import write_atomically
-from clearair.models import find_model
+from clearair.models.catalogue import find_files
 from clearair.perception import load_compact
 from clearair.perception.protocol import BatchPerceiver
 from clearair.perception.telling import Damage, check_kinds, known_kinds, parse_damage
@@ -119,20 +119,26 @@ class Evaluator:
         perceiver: BatchPerceiver | None = None,
         device: Device = "auto",
         precision: Precision = "auto",
+        cautious: bool = False,
         watcher: Watcher | None = None,
         keep: Callable[[Evaluation], None] = lambda evaluation: None,
     ) -> Evaluation:
         """Load a model, measure it and return what was found.
 
-        `perceiver` guides it, by default the one that ships. `keep` is called once with what was found, also
+        `perceiver` guides it, by default the one that ships; `cautious` holds it back where nothing is found.
+        `keep` is called once with what was found, also
         when KeyboardInterrupt or another exception ends the measurement early. Raises ModelError when the
         model cannot be loaded, UsageError for a kind of damage that the perceiver cannot be told.
         """
         watcher = watcher or Unwatched()
         guide = perceiver or load_compact()
         check_kinds(self._told or (), known_kinds(guide))
-        restorer = Restorer.from_pretrained(model, device=device, precision=precision, perceiver=guide)
+        restorer = Restorer.from_pretrained(
+            model, device=device, precision=precision, perceiver=guide, cautious=cautious
+        )
         about = self._about(model, perceiver)  # before anybody can change the weights or the code
+        if cautious:
+            about["cautious"] = True
         if self.shuffle:
             evaluation = self._shuffled(restorer, guide, about, watcher)
         elif self.harm:
@@ -191,7 +197,7 @@ class Evaluator:
         self, restorer: Restorer, guide: BatchPerceiver, about: dict[str, Any], watcher: Watcher
     ) -> Evaluation:
         if not isinstance(restorer.runtime, PyTorchRuntime):
-            raise UsageError("Shuffling needs a model that runs in PyTorch.")
+            raise UsageError("Shuffling needs a model of clearair that runs in PyTorch.")
         found = HeldOutViews(guide, self.views).contributions(
             restorer.runtime.network,
             self.shuffle,
@@ -203,7 +209,8 @@ class Evaluator:
         return lambda image: restorer(image, damage=self.damage).image
 
     def _about(self, model: str | Path, perceiver: BatchPerceiver | None) -> dict[str, Any]:
-        weights = fingerprint([find_model(model) / "model.safetensors"])
+        found = find_files(model)
+        weights = fingerprint([found if found.is_file() else found / "model.safetensors"])
         about: dict[str, Any] = {"model": str(model), "weights": weights, "every": self.every, **version()}
         if perceiver is not None:
             about["perceivers"] = {

@@ -36,6 +36,29 @@ CATALOGUE = {
 """Every published model by name."""
 
 
+CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
+
+
+def find_checkpoint(name_or_path: str | Path) -> Path | None:
+    """The file of another project's weights that is meant; None for the name or the folder of a model.
+
+    There need not be such a file.
+    """
+    path = Path(name_or_path).expanduser()
+    is_model = str(name_or_path) in CATALOGUE or path.is_dir()
+    return None if is_model or path.suffix.lower() not in CHECKPOINT_SUFFIXES else path
+
+
+def find_files(name_or_path: str | Path) -> Path:
+    """The folder of a model, or the file of a checkpoint of another project. Raises ModelError."""
+    checkpoint = find_checkpoint(name_or_path)
+    if checkpoint is None:
+        return find_model(name_or_path)
+    if not checkpoint.exists():
+        raise ModelError(f"{checkpoint}: there is no such file.")
+    return checkpoint
+
+
 def find_model(name_or_path: str | Path) -> Path:
     """The folder of a model given by name or by path; names come first.
 

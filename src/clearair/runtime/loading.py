@@ -7,6 +7,7 @@ from typing import get_args
 
 from clearair.errors import ModelError, UsageError
 from clearair.memory import require_pytorch_room
+from clearair.models.catalogue import find_checkpoint
 from clearair.models.stamp import PerceiverStamp
 from clearair.models.stored import read_model
 from clearair.optional import has_pytorch, pytorch_is_faster, require_pytorch
@@ -26,6 +27,8 @@ def load_runtime(
 ) -> tuple[Runtime, Perceiver]:
     """A model by name or path, and what guides it: by default the perceivers that ship.
 
+    A file is a checkpoint of another project, which nothing guides.
+
     `backend` "auto" takes PyTorch where it is installed and either asked for by `device` or `precision`, or
     faster: on a GPU, and on processors that multiply bfloat16. Else it takes ONNX Runtime. Raises ModelError
     when the model is unknown, damaged or was trained with other perceivers, or has no graphs for ONNX
@@ -33,6 +36,11 @@ def load_runtime(
     """
     if backend not in get_args(Backend):
         raise UsageError(f"There is no backend {backend!r}; use one of {', '.join(get_args(Backend))}.")
+    checkpoint = find_checkpoint(name)
+    if checkpoint is not None:
+        if backend == "onnx":
+            raise UsageError(f"{checkpoint}: checkpoints of other projects need the backend torch.")
+        return _load_public(checkpoint, perceiver, device, precision)
     needs_pytorch = device not in ("auto", "cpu") or precision not in ("auto", "fp32")
     if backend == "onnx" and needs_pytorch:
         raise UsageError("The backend onnx computes on the CPU in fp32; use the backend torch for others.")
@@ -95,3 +103,17 @@ def _check_perceivers(name: str | Path, stamp: PerceiverStamp, guide: Perceiver)
         stamp.check(PerceiverStamp.of(guide))
     except ModelError as error:
         raise ModelError(f"{name}: {error}.") from error
+
+
+def _load_public(
+    checkpoint: Path, perceiver: Perceiver | None, device: Device, precision: Precision
+) -> tuple[Runtime, Perceiver]:
+    """A checkpoint of another project, and perceivers that only report what they find."""
+    require_pytorch(str(checkpoint))
+    require_pytorch_room()
+    from clearair.models.public import open_public
+    from clearair.perception import load_compact
+    from clearair.runtime.plain import PlainRuntime
+
+    runtime = PlainRuntime(open_public(checkpoint), device=device, precision=precision)
+    return runtime, (perceiver or load_compact()).to(runtime.device)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,3 +55,12 @@ class Runtime(Protocol):
 
     def save(self, folder: Path | str, perceiver: Perceiver, *, overwrite: bool = False) -> None:
         """Write the network as a model. Raises OutputError, and ModelError where the two do not fit."""
+
+
+@runtime_checkable
+class SeesWhole(Protocol):
+    """What a runtime may offer besides."""
+
+    @property
+    def sees_whole(self) -> bool:
+        """Whether its network judges a picture by all of it, so that larger tiles suit it better."""

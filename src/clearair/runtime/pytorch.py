@@ -64,20 +64,9 @@ class PyTorchRuntime:
         """Write the network as a model. Raises OutputError, and ModelError where the two do not fit."""
         save_model(self.network, folder, perceivers=perceiver, overwrite=overwrite)
 
-    @contextmanager
-    def memory_errors(self) -> Iterator[None]:
+    def memory_errors(self) -> AbstractContextManager[None]:
         """Raise MemoryError where PyTorch raises an error of its own for want of memory."""
-        try:
-            with warnings.catch_warnings():
-                # Where oneDNN lacks memory PyTorch multiplies without it, and remarks on it across two lines.
-                warnings.filterwarnings("ignore", message="mkldnn_matmul failed")
-                yield
-        except torch.cuda.OutOfMemoryError as error:
-            raise MemoryError("the GPU has too little memory") from error
-        except RuntimeError as error:
-            if is_shortage(error):
-                raise MemoryError("there is too little memory") from error
-            raise
+        return pytorch_memory_errors()
 
     @torch.inference_mode()
     def judge(self, pixels: NDArray[Any], percepts: Percepts) -> FinishedJudgement:
@@ -124,6 +113,22 @@ class PyTorchRuntime:
 
     def _autocast(self) -> AbstractContextManager[object]:
         return computing_in(self.precision, self.device)
+
+
+@contextmanager
+def pytorch_memory_errors() -> Iterator[None]:
+    """Raise MemoryError where PyTorch raises an error of its own for want of memory."""
+    try:
+        with warnings.catch_warnings():
+            # Where oneDNN lacks memory PyTorch multiplies without it, and remarks on it across two lines.
+            warnings.filterwarnings("ignore", message="mkldnn_matmul failed")
+            yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise MemoryError("the GPU has too little memory") from error
+    except RuntimeError as error:
+        if is_shortage(error):
+            raise MemoryError("there is too little memory") from error
+        raise
 
 
 def choose_device(wish: str) -> torch.device:

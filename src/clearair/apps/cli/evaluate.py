@@ -12,7 +12,9 @@ import click
 
 from clearair.apps.cli.lines import say
 from clearair.apps.cli.options import (
+    cautious_option,
     chosen_batch_perceiver,
+    chosen_caution,
     damage_option,
     device_option,
     perceiver_options,
@@ -68,15 +70,18 @@ EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 @click.option("--csv", "csv_file", type=FILE, help="Write a row per image to this file.")
 @click.option("--overwrite", is_flag=True, help="Replace those files when they exist.")
 @perceiver_options
+@cautious_option
 @device_option
 @precision_option
 @click.pass_context
 def evaluate(ctx: click.Context, /, model: str, device: Any, precision: Any, **options: Any) -> None:
     """Measure PSNR, SSIM and more on benchmark images.
 
-    MODEL is a name or a folder. Images are measured whole, in RGB, rounded to 8 bits, unless other options
-    say so. An image that cannot be measured is named and skipped, and the exit code is 1 then. Ctrl-C and
-    SIGTERM keep what was measured so far.
+    MODEL is a name, a folder or a file: a checkpoint of another project.
+
+    Images are measured whole, in RGB, rounded to 8 bits, unless other options say so. An image that cannot be
+    measured is named and skipped, and the exit code is 1 then. Ctrl-C and SIGTERM keep what was measured so
+    far.
     """
     asked = _Asked(**options)
     asked.check(model)
@@ -95,6 +100,7 @@ def evaluate(ctx: click.Context, /, model: str, device: Any, precision: Any, **o
         perceiver=chosen_batch_perceiver(),
         device=device,
         precision=precision,
+        cautious=chosen_caution(),
         watcher=screen,
         keep=keep,
     )
@@ -126,7 +132,7 @@ class _Asked:
     def check(self, model: str) -> None:
         """Refuse options that exclude each other, a missing model and outputs that cannot be written."""
         from clearair.files.outputs import check_file, is_same_file
-        from clearair.models.catalogue import find_model
+        from clearair.models.catalogue import find_files
 
         if self.harm and self.shuffle is not None:
             raise click.UsageError("--harm and --shuffle are two measurements; ask for one.")
@@ -137,7 +143,7 @@ class _Asked:
             raise click.UsageError("Missing option '--data', the folder that holds the pictures.")
         if self.json_file and self.csv_file and is_same_file(self.json_file, self.csv_file):
             raise click.UsageError("--json and --csv name the same file; choose two.")
-        folder = find_model(model)
+        folder = find_files(model)
         for output in (self.json_file, self.csv_file):
             if output is not None:
                 read = [each for each in (self.data, folder, *(self.pairs or ())) if each is not None]
@@ -181,7 +187,7 @@ def _inputs(file: Path, folders: Sequence[Path]) -> list[Path]:
     """Return `file` itself where it lies in a folder that is read, which may be too large to list."""
     place = file.resolve()
     read = {folder.resolve() for folder in folders}
-    return [file] if place.exists() and read & set(place.parents) else []
+    return [file] if place.exists() and read & {place, *place.parents} else []
 
 
 class _Screen:

@@ -41,13 +41,20 @@ def info() -> None:
 def _of_pytorch() -> dict[str, str]:
     import torch
 
+    from clearair.errors import ModelError
+    from clearair.models.public import load_spandrel, version_of
     from clearair.runtime.precision import choose_precision
     from clearair.runtime.pytorch import choose_device
 
+    try:
+        spandrel = f"{version_of('spandrel')}, knows {len(load_spandrel().MAIN_REGISTRY)} networks"
+    except ModelError as error:
+        spandrel = str(error)
     device = choose_device("auto")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {
         "PyTorch": torch.__version__,
+        "spandrel": spandrel,
         "device": f"{device.type} ({name}), computes in {choose_precision('auto', device)}",
         "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
     }

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from clearair.models.public import PublicModel
 
 
 @click.group()
 def models() -> None:
-    """List models, and import public weights."""
+    """List models; show, convert or import public weights."""
 
 
 @models.command("list")
@@ -62,6 +66,54 @@ def import_model(file: Path, output: Path | None, blocks: str, trust_pickle: boo
     save_model(taken.network, folder, precision=torch.float32, overwrite=overwrite)
     click.echo(taken.report())
     say(f"model -> {folder}")
+
+
+@models.command("show")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def show_model(file: Path) -> None:
+    """Show which network a checkpoint of another project holds.
+
+    Needs spandrel: pip install 'clearair[spandrel]'.
+    """
+    from clearair.models.public import open_public
+
+    _tell(open_public(file))
+
+
+@models.command("convert")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; by default FILE with the suffix .safetensors.",
+)
+@click.option("--trust-pickle", is_flag=True, help="Open FILE even if it holds code, which then runs.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+def convert_model(file: Path, output: Path | None, trust_pickle: bool, overwrite: bool) -> None:
+    """Write a checkpoint as safetensors, which holds no code.
+
+    `clearair restore --model` then opens it without --trust-pickle.
+    """
+    from clearair.apps.cli.lines import say
+    from clearair.models.public import convert_public
+
+    target = output or file.with_suffix(".safetensors")
+    _tell(convert_public(file, target, trust_pickle=trust_pickle, overwrite=overwrite))
+    say(f"weights -> {target}")
+
+
+def _tell(model: PublicModel) -> None:
+    size = sum(each.numel() for each in model.network.parameters())
+    rows = {
+        "network": f"{model.architecture}, from {model.code}",
+        "parameters": f"{size / 1e6:.1f} million",
+        "channels": "3 (RGB)" if model.channels == 3 else "1 (grey)",
+        "precisions": ", ".join(model.precisions),
+        "tiles": "large ones suit it better" if model.sees_whole else "of any size",
+    }
+    for label, value in rows.items():
+        click.echo(f"{label:<10}  {value}")
 
 
 def _counts(blocks: str) -> tuple[int, ...]:

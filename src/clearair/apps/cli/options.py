@@ -23,8 +23,31 @@ MAX_PIXELS = 300_000_000
 def model_option(command: Command) -> Command:
     """--model."""
     return click.option(
-        "--model", default="compact", show_default=True, metavar="NAME|FOLDER", help="Which model to use."
+        "--model",
+        default="compact",
+        show_default=True,
+        metavar="NAME|FOLDER|FILE",
+        help="Which model to use; FILE is a checkpoint of another project.",
     )(command)
+
+
+_CAUTIOUS = "clearair.cautious"
+
+
+def cautious_option(command: Command) -> Command:
+    """--cautious, read by `chosen_caution`."""
+    return click.option(
+        "--cautious",
+        is_flag=True,
+        expose_value=False,
+        callback=lambda ctx, _, value: ctx.meta.update({_CAUTIOUS: value}),
+        help="Change photos only as far as damage is found; some models do so anyway.",
+    )(command)
+
+
+def chosen_caution() -> bool:
+    """Whether the running command is to hold its model back where no damage is found."""
+    return bool(click.get_current_context().meta.get(_CAUTIOUS, False))
 
 
 def device_option(command: Command) -> Command:

@@ -14,7 +14,9 @@ import click
 from clearair.apps.cli.names import read_names
 from clearair.apps.cli.options import (
     backend_option,
+    cautious_option,
     chosen_backend,
+    chosen_caution,
     chosen_perceiver,
     chosen_quality,
     damage_option,
@@ -73,6 +75,7 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
     help="Side of the tiles in pixels.",
 )
 @damage_option
+@cautious_option
 @click.option(
     "--strength",
     type=click.FloatRange(0, 1),
@@ -211,4 +214,5 @@ def _load(model: str, device: Any, precision: Any, tile: Any) -> Restorer:
         tile=tile,
         perceiver=chosen_perceiver(),
         backend=chosen_backend(),
+        cautious=chosen_caution(),
     )
