@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from clearair.errors import ExistsError, OutOfMemoryError, OutputError, UsageError
+from clearair.image.forking import using_libvips
 from clearair.image.formats import FORMATS, WRITABLE_SUFFIXES, format_of_suffix, output_format
 from clearair.image.libvips import explain, libvips, no_room, require_room
 from clearair.image.metadata import Metadata, avif, inventory, jpeg, png, tiff, webp
@@ -93,12 +94,13 @@ def encode_photo(
     refuse_unfit(photo, kind, name)
     asked = _quality_for(photo, kind, quality)
     try:
-        photo = _with_fitting_colours(photo, kind)
-        metadata = _metadata_for(photo, kind, strip_metadata)
-        orientation = metadata.orientation if kind in _TURNED_BY_TAG else 1
-        pixels = turn_stored(_bands_for(photo, kind), orientation)
-        require_room(_COPIES.get(kind, 3) * pixels.nbytes, name, "encode")
-        return _encode(pixels, photo, kind, metadata, asked)
+        with using_libvips():
+            photo = _with_fitting_colours(photo, kind)
+            metadata = _metadata_for(photo, kind, strip_metadata)
+            orientation = metadata.orientation if kind in _TURNED_BY_TAG else 1
+            pixels = turn_stored(_bands_for(photo, kind), orientation)
+            require_room(_COPIES.get(kind, 3) * pixels.nbytes, name, "encode")
+            return _encode(pixels, photo, kind, metadata, asked)
     except OutOfMemoryError:
         raise
     except MemoryError as error:
