@@ -21,7 +21,7 @@ from clearair.image.metadata import Metadata, avif, inventory, jpeg, png, tiff, 
 from clearair.image.metadata.colours import is_grey_profile
 from clearair.image.metadata.inventory import Inventory
 from clearair.image.photo import Photo, Pixels, to_depth, turn_stored
-from clearair.image.samples import Samples
+from clearair.image.samples import Samples, describe_scaled
 from clearair.memory import is_shortage
 
 QUALITY = {"jpeg": 95, "webp": 98, "avif": 90}
@@ -113,14 +113,7 @@ def encode_photo(
 
 def losses(photo: Photo, format: str, *, strip_metadata: bool = False) -> tuple[str, ...]:
     """Say what of `photo` a file of this format cannot hold, and what is converted for it."""
-    room = FORMATS[format].bits
-    notes: list[str] = []
-    if photo.bits > room or (photo.bits == 32 and format != "tiff"):
-        stored = photo.samples.stored if photo.samples else photo.pixels
-        source = "float" if stored.dtype == np.float32 else f"{photo.bits}-bit"
-        notes.append(f"{source} values were rounded to {min(room, 16)} bits, the most {format} holds")
-    if photo.samples and not _keeps_samples(photo.samples, format):
-        notes.append(f"{format} cannot hold its range of values or its mark of no data: they are scaled")
+    notes = _range_remarks(photo, format)
     notes += _colour_remarks(photo, format)
     if not strip_metadata:
         too_long = jpeg.unfit(photo.metadata) if format == "jpeg" else ()
@@ -298,6 +291,19 @@ def _lacks_steps(photo: Photo, kind: str) -> bool:
     return steep and kind != photo.format and FORMATS[kind].bits < 16
 
 
+def _range_remarks(photo: Photo, kind: str) -> list[str]:
+    depth = _depth_for(photo, kind)
+    bits = _avif_bits(photo, depth) if kind == "avif" else 8 * depth.itemsize
+    if photo.samples:
+        return (
+            [] if _keeps_samples(photo.samples, kind) else [*describe_scaled(photo.samples, (1 << bits) - 1)]
+        )
+    if photo.bits > bits or (photo.bits == 32 and kind != "tiff"):
+        source = "float" if photo.pixels.dtype == np.float32 else f"{photo.bits}-bit"
+        return [f"{source} values were rounded to {bits} bits, the most {kind} holds"]
+    return []
+
+
 def _colour_remarks(photo: Photo, kind: str) -> list[str]:
     if _lacks_grey_profile(photo, kind):
         return [f"grey was converted from its colour profile to sRGB, as {kind} holds profiles of RGB alone"]
@@ -425,7 +431,7 @@ def _encode_webp(image: Any, photo: Photo, metadata: Metadata, quality: int) -> 
 
 
 def _encode_avif(image: Any, photo: Photo, metadata: Metadata, quality: int) -> bytes:
-    bits = 8 if image.format == "uchar" else min(photo.bits, 12)
+    bits = _avif_bits(photo, np.dtype(np.uint8 if image.format == "uchar" else np.uint16))
     return bytes(
         _with_fields(image, metadata).heifsave_buffer(
             Q=quality,
@@ -437,6 +443,10 @@ def _encode_avif(image: Any, photo: Photo, metadata: Metadata, quality: int) -> 
             keep=_kept(metadata),
         )
     )
+
+
+def _avif_bits(photo: Photo, depth: np.dtype[Any]) -> int:
+    return 8 if depth == np.uint8 else min(photo.bits, FORMATS["avif"].bits)
 
 
 def _with_fields(image: Any, metadata: Metadata) -> Any:
