@@ -62,6 +62,8 @@ def write_photo(
     cannot be written, or its format cannot hold the photo.
     """
     target = Path(target)
+    if target == Path():
+        raise OutputError("The name of the file to write is empty or names a folder.")
     kind = format or format_of_suffix(target)
     if kind is None or not _is_writable(kind):
         suffixes = ", ".join(sorted(WRITABLE_SUFFIXES))
