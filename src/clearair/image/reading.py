@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from clearair.errors import ClearAirError, ImageError, OutOfMemoryError, UsageError
+from clearair.errors import ClearAirError, ImageError, OutOfMemoryError, UsageError, brief
 from clearair.image import bmp, extras, formats, unread
 from clearair.image.damage import jpeg as jpeg_damage
 from clearair.image.libvips import (
@@ -304,9 +304,9 @@ def _read_file(path: Path, name: str, max_pixels: int) -> bytes:
         what = "a link to a file that is not there" if path.is_symlink() else "no such file"
         if _ADDRESS.match(name):
             what = "an address, not a file on this machine; download it, or give its path"
-        raise ImageError(f"{name}: {what}.") from error
+        raise ImageError(f"{brief(name)}: {what}.") from error
     except OSError as error:
-        raise ImageError(f"{name}: cannot be read: {error.strerror or error}.") from error
+        raise ImageError(f"{brief(name)}: cannot be read: {error.strerror or error}.") from error
 
 
 def _recognise(data: bytes, name: str, path: Path | None) -> str:

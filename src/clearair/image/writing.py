@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from clearair.errors import ExistsError, OutOfMemoryError, OutputError, UsageError
+from clearair.errors import ExistsError, OutOfMemoryError, OutputError, UsageError, brief
 from clearair.image.forking import using_libvips
 from clearair.image.formats import FORMATS, WRITABLE_SUFFIXES, format_of_suffix, output_format
 from clearair.image.libvips import explain, libvips, no_room, require_room
@@ -175,7 +175,7 @@ def exists(target: Path) -> bool:
     try:
         return target.exists()
     except OSError as error:
-        raise OutputError(f"{target}: cannot be written: {_reason(error)}.") from error
+        raise OutputError(f"{brief(str(target))}: cannot be written: {_reason(error)}.") from error
 
 
 def check_target(photo: Photo, target: Path, *, overwrite: bool = False) -> None:
