@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from clearair.data.degradations import degrade as damage
+from clearair.data.naming import named
 from clearair.errors import UsageError
 from clearair.files.adapters import Picture, as_photo, from_photo
 from clearair.image import Photo, to_depth
@@ -23,8 +24,8 @@ def degrade(
     [0, 1]; None draws one for each kind from the seed. The same seed makes the same damage. Raises ImageError
     when the picture cannot be read, UsageError for an unknown kind, a strength outside [0, 1] or an odd seed.
     """
+    names = named(kinds)
     photo, layout = as_photo(picture)
-    names = [kinds] if isinstance(kinds, str) else list(kinds)
     return from_photo(degrade_photo(photo, names, strength=strength, seed=seed), layout)
 
 

@@ -66,3 +66,11 @@ class DataError(ClearAirError):
 
 class TrainingError(ClearAirError):
     """A training run cannot be started or resumed, or went wrong."""
+
+
+_LONG = 200
+
+
+def brief(name: str) -> str:
+    """A name as one line can hold it: what is far too long is no name, but perhaps a list of them."""
+    return name if len(name) <= _LONG else f"{name[: _LONG - 60]} ... {name[-50:]}"

@@ -95,21 +95,58 @@ def closed_file(path):
         return file
 
 
+def read_file(path):
+    file = path.open("rb")
+    file.read()
+    return file
+
+
+class Broken(io.RawIOBase):
+    def __init__(self, path):
+        super().__init__()
+
+    def read(self, size=-1):
+        raise RuntimeError("the line is dead.")
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
         (closed_image, "closed image"),
-        (closed_file, "closed file"),
-        (lambda path: io.StringIO("text"), "opened for bytes"),
+        (closed_file, r"turned\.\w+: its file is closed"),
+        (read_file, r"read to the end already; go back with seek\(0\)"),
+        (lambda path: io.StringIO("text"), "open as text"),
+        (lambda path: path.open(), r"turned\.\w+: is open as text"),
+        (lambda path: path.with_name("new").open("wb"), "not open for reading"),
+        (Broken, "cannot be read: the line is dead"),
+        (lambda path: PIL.Image.Image, "not type"),
+        (lambda path: PIL.Image.new("F", (4, 4)), "mode 'F'"),
+        (lambda path: "", "name of the picture is empty"),
+        (lambda path: "https://example.org/a.jpg", "an address"),
+        (lambda path: f"file://{path}", "an address"),
         (lambda path: b"", "empty"),
         (lambda path: b"not a picture", "not a picture"),
         (lambda path: np.ma.masked_less(colours(), 9), "filled"),
         (lambda path: np.zeros((4, 4), complex), "complex"),
         (lambda path: np.zeros((4, 4), object), "object"),
         (lambda path: 5, "not int"),
-        (lambda path: None, "not NoneType"),
+        (lambda path: None, "not None"),
+        (lambda path: np.full((4, 4), np.nan), "NaN or infinity; fill these first"),
+        (lambda path: np.full((4, 4), np.inf), "NaN or infinity; fill these first"),
+        (lambda path: np.full((4, 4), 200.0), "not 200 to 200; divide 8-bit values by 255"),
+        (lambda path: np.full((4, 4), -1.0), r"not -1 to -1\.$"),
+        (lambda path: np.zeros((3, 9, 9)), "np.moveaxis"),
     ],
 )
 def test_what_cannot_be_taken_is_an_image_error(turned: Path, make, said):
+    given = make(turned)
     with pytest.raises(ImageError, match=said):
-        as_photo(make(turned))
+        as_photo(given)
+    if hasattr(given, "close") and not isinstance(given, type):
+        given.close()
+
+
+def test_a_pil_image_and_an_open_file_know_the_file_they_come_from(turned):
+    with PIL.Image.open(turned) as image, turned.open("rb") as file:
+        assert [as_photo(each)[0].path for each in (image, file)] == [turned] * 2
+        assert as_photo(image.copy())[0].path is None

@@ -140,6 +140,21 @@ def test_a_list_of_names_is_parted_by_lines_or_nul_bytes():
     assert read_list(b"a.jpg\r\nb c.jpg\n\n") == [Path("a.jpg"), Path("b c.jpg")]
     assert read_list(b"two\nlines.jpg\0b.jpg\0", null=True) == [Path("two\nlines.jpg"), Path("b.jpg")]
     assert read_list(b"") == []
+    assert read_list(b"\xef\xbb\xbfa.jpg\r\n") == [Path("a.jpg")]
+    assert read_list(b"a.jpg", null=True) == [Path("a.jpg")]
+
+
+@pytest.mark.parametrize(
+    ("data", "null", "said"),
+    [
+        (b"a.jpg\nb.jpg\n", True, "leave out -0"),
+        (b"a.jpg\0b.jpg\0", False, "add -0"),
+        ("a.jpg\nb.jpg\n".encode("utf-16"), False, "UTF-8"),
+    ],
+)
+def test_a_list_with_another_separator_is_refused(data, null, said):
+    with pytest.raises(UsageError, match=said):
+        read_list(data, null=null)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names there are Unicode")

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from clearair.errors import ExistsError, OutputError, UsageError
+from clearair.files.adapters import as_photo
 from clearair.files.saving import save, save_to
 from clearair.image import Photo, read_photo, write_photo
 
@@ -136,9 +138,46 @@ def test_an_open_file_takes_the_copy_or_another_format(photo):
     np.testing.assert_array_equal(read_photo(file.getvalue()).pixels, photo.pixels)
 
 
-@pytest.mark.parametrize("file", [io.StringIO(), 5, open(os.devnull, "rb")])  # noqa: PTH123, SIM115
-def test_what_takes_no_bytes_is_refused(photo, file):
-    with pytest.raises(UsageError, match="binary file"):
+def closed_file(path):
+    with path.open("wb") as file:
+        return file
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: io.StringIO(), "binary file: open it"),
+        (lambda path: path.open("w"), "binary file: open it"),
+        (lambda path: path.open("rb"), "not open for writing"),
+        (closed_file, "is closed"),
+        (lambda path: 5, "not to int"),
+        (lambda path: None, "not to None"),
+    ],
+)
+def test_what_takes_no_bytes_is_refused(photo, tmp_path, make, said):
+    (tmp_path / "out").touch()
+    file = make(tmp_path / "out")
+    with pytest.raises(UsageError, match=said):
         save_to(photo, file)
     if hasattr(file, "close"):
         file.close()
+
+
+def test_no_input_is_overwritten_whatever_it_came_as(tmp_path):
+    path = tmp_path / "own.png"
+    PIL.Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path)
+    before = path.read_bytes()
+    with PIL.Image.open(path) as image, path.open("rb") as file:
+        for picture in (image, file):
+            photo, _ = as_photo(picture)
+            with pytest.raises(OutputError, match="input itself"):
+                save(photo, path, overwrite=True)
+    with path.open("r+b") as file, pytest.raises(OutputError, match="input itself"):
+        save_to(as_photo(file)[0], file)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("target", ["", "."])
+def test_a_file_without_a_name_is_refused(photo, target):
+    with pytest.raises(OutputError, match="empty"):
+        write_photo(photo, target, format="png")

@@ -84,7 +84,7 @@ def test_unused_bits_are_known_by_the_top_value(bits):
     top = (1 << bits) - 1
     photo = read_photo(tiff_of(np.rint(GREY * top).astype(np.uint16)))
     assert (photo.pixels.dtype, photo.bits) == (np.uint16, bits)
-    assert photo.notes == (f"its 16-bit values fit {bits} bits, and keep that range",)
+    assert photo.notes == (f"its 16-bit values fit {bits} bits",)
     assert photo.pixels.max() == 65535
 
 
@@ -165,10 +165,21 @@ def test_photographs_with_a_mark_of_no_data_keep_it(depth, mark):
 
 def test_a_format_that_cannot_hold_the_range_says_so():
     photo = read_photo(tiff_of(STORED["small int32"]))
-    assert any("range of values" in note for note in losses(photo, "png"))
-    assert losses(photo, "png")[0].startswith("32-bit values were rounded to 16 bits")
+    assert losses(photo, "png") == ("values from -97 to 100 become 0 to 65535",)
+    assert losses(photo, "jpeg") == ("values from -97 to 100 become 0 to 255",)
+    assert losses(photo, "tiff") == ()
     shown = read_photo(encode_photo(photo, "png")).pixels[..., 0]
     assert np.abs(shown / 65535.0 - GREY).max() < 0.02
+
+
+def test_no_remark_on_a_format_that_has_room_and_one_on_lost_marks_of_no_data():
+    narrow = read_photo(tiff_of(np.rint(GREY * 1023).astype(np.uint16)))
+    assert losses(narrow, "avif") == ()
+    assert losses(narrow, "jpeg") == ("values from 0 to 1023 become 0 to 255",)
+    with_holes = read_photo(tiff_of(with_border(GREY, np.nan)))
+    assert losses(with_holes, "tiff") == ()
+    scaled = ("values from 0 to 1 become 0 to 65535", "samples without data become black")
+    assert losses(with_holes, "png")[:2] == scaled
 
 
 @pytest.mark.parametrize(("value", "nodata"), [(np.nan, None), (np.inf, None), (5.0, "5")])

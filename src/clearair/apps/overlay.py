@@ -13,6 +13,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from clearair.image import Photo, to_depth
+from clearair.image.forking import using_libvips
 from clearair.percepts import LEVELS, Percepts
 
 _OPACITY = 0.5
@@ -101,7 +102,8 @@ def _panel(lines: list[Line], width: int, size: int) -> Pixels:
 
 def _write(panel: Pixels, words: str, size: int) -> None:
     """Put words at the upper left of a view, as much of them as there is room for."""
-    image = pyvips.Image.text(words, font="sans 10", dpi=size * 6)
-    cover = np.asarray(image.numpy(), np.float32)[: panel.shape[0], : panel.shape[1], None] / 255
+    with using_libvips():
+        drawn = pyvips.Image.text(words, font="sans 10", dpi=size * 6).numpy()
+    cover = np.asarray(drawn, np.float32)[: panel.shape[0], : panel.shape[1], None] / 255
     under = panel[: cover.shape[0], : cover.shape[1]]
     under[:] = (under + (_FRONT - under.astype(np.float32)) * cover).round().astype(np.uint8)

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 def draw_mixture(generator: torch.Generator) -> tuple[str, ...]:
     """Two or more kinds: one with noise or JPEG on top, any two, or one of MIXTURES with or without such."""
-    roll = float(torch.rand((), generator=generator))
+    roll = float(torch.rand((), generator=generator, dtype=torch.float32))
     if roll < 0.3:
         return (_one_of(BELOW, generator), _one_of(ON_TOP, generator))
     if roll < 0.45:

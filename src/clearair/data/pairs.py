@@ -252,12 +252,13 @@ def _draw_other_part(mix: Mix, generator: torch.Generator) -> tuple[str, ...] | 
     if _uniform(generator) < 0.5:
         return ()
     names = list(mix.single)
-    return (names[int(torch.multinomial(torch.tensor([*mix.single.values()]), 1, generator=generator))],)
+    shares = torch.tensor([*mix.single.values()], dtype=torch.float32)
+    return (names[int(torch.multinomial(shares, 1, generator=generator))],)
 
 
 def _draw_kinds(mix: Mix, generator: torch.Generator) -> tuple[str, ...]:
     names = list(mix.single)
-    shares = torch.tensor([*mix.single.values(), mix.clean, mix.mixture])
+    shares = torch.tensor([*mix.single.values(), mix.clean, mix.mixture], dtype=torch.float32)
     drawn = int(torch.multinomial(shares, 1, generator=generator))
     if drawn < len(names):
         return (names[drawn],)
@@ -308,4 +309,4 @@ def _index(limit: int, generator: torch.Generator) -> int:
 
 
 def _uniform(generator: torch.Generator) -> float:
-    return float(torch.rand((), generator=generator))
+    return float(torch.rand((), generator=generator, dtype=torch.float32))

@@ -116,8 +116,9 @@ def load_training_photos(
     Raises DataError when there are no clean photographs, when the halves of a pair differ in size, and when
     more than 1 % of the pictures cannot be read.
     """
+    found = find_clean(data)
     apart = held_out(data)
-    clean, _ = apart.split(find_clean(data), "clean")
+    clean, _ = apart.split(found, "clean")
     published, absent = find_published(data, sets, tell)
     files = {kind: apart.split(find_pairs(data, kind), kind)[0] for kind in PAIRED}
     depths = find_scenes(data)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from clearair.data.pixels import has_libvips, load_pixels
 from clearair.errors import DataError
+from clearair.image.forking import using_libvips
 from clearair.image.libvips import libvips
 
 FARTHEST = 0.99
@@ -70,7 +71,8 @@ def load_scene(photo: Path, depth: Path) -> Scene:
 def measured_depth(path: Path) -> NDArray[np.float64]:
     """(H, W) of a file: distance in its own unit, 0 where it is not known."""
     if has_libvips():
-        values = libvips().Image.new_from_file(str(path))[0].numpy()
+        with using_libvips():
+            values = libvips().Image.new_from_file(str(path))[0].numpy()
     else:
         from PIL import Image
 

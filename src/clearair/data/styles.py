@@ -88,7 +88,7 @@ class Style:
 def draw_style(clean: Tensor, generator: torch.Generator, share: float = 0.5) -> Style:
     """Draw a style for each of (B, 3, H, W); all but about `share` of them keep their own."""
     like = clean[:, 0, 0, 0]  # (B,)
-    altered, blurring = torch.rand(2, len(like), generator=on_processor(generator))
+    altered, blurring = torch.rand(2, len(like), generator=on_processor(generator), dtype=torch.float32)
     changed = (altered < share).to(like.dtype).to(like.device, non_blocking=True)
 
     def draw(low: float, high: float, neutral: float, often: float) -> Tensor:

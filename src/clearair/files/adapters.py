@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import math
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Union
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 Picture = Union[Path, str, bytes, BinaryIO, Photo, NDArray[Any], "Image"]
 """A path, the bytes of a file, a binary file, what `read_photo` gives, an array or a PIL image."""
 
+_NAMELESS = "the picture"
 _TOLERANCE = 1e-3  # resizing leaves floats a little outside [0, 1]
 
 
@@ -48,18 +52,20 @@ def as_photo(
     if isinstance(picture, Photo):
         return picture, Layout()
     if isinstance(picture, str | os.PathLike):
-        return read_photo(Path(picture), max_pixels=max_pixels, salvage=salvage), Layout()
-    if isinstance(picture, bytes | bytearray | memoryview) or hasattr(picture, "read"):
-        data, name = _content_of(picture)
-        return read_photo(data, max_pixels=max_pixels, salvage=salvage, name=name), Layout()
+        return read_photo(picture, max_pixels=max_pixels, salvage=salvage), Layout()
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return read_photo(bytes(picture), max_pixels=max_pixels, salvage=salvage, name=_NAMELESS), Layout()
+    if hasattr(picture, "read") and not isinstance(picture, type):
+        return _from_file(picture, max_pixels, salvage)
     if isinstance(picture, np.ma.MaskedArray):
         raise ImageError("A masked array cannot keep its mask: fill it first, as with array.filled(0).")
     if isinstance(picture, np.ndarray):
         return _photo_of(picture), Layout(picture.dtype, picture.ndim == 3)
-    if hasattr(picture, "convert") and hasattr(picture, "getbands"):
+    if hasattr(picture, "convert") and hasattr(picture, "getbands") and not isinstance(picture, type):
         return _from_pil(picture, max_pixels)
     kinds = "a path, the bytes of a file, a binary file, a PIL image or a NumPy array"
-    raise ImageError(f"A picture is {kinds}, not {type(picture).__name__}.")
+    what = "None" if picture is None else type(picture).__name__
+    raise ImageError(f"A picture is {kinds}, not {what}.")
 
 
 def from_photo(photo: Photo, layout: Layout) -> Any:
@@ -73,18 +79,41 @@ def from_photo(photo: Photo, layout: Layout) -> Any:
     return np.ascontiguousarray(bands if layout.dtype is None else bands.astype(layout.dtype, copy=False))
 
 
-def _content_of(source: Any) -> tuple[bytes, str]:
-    """What is in a buffer or left in a binary file, and what messages call it."""
-    if isinstance(source, bytes | bytearray | memoryview):
-        return bytes(source), "the picture"
-    name = getattr(source, "name", None)
+def _from_file(file: Any, max_pixels: int, salvage: bool) -> tuple[Photo, Layout]:
+    name = getattr(file, "name", None)
+    name = name if name and isinstance(name, str) else _NAMELESS
+    photo = read_photo(_content_of(file, name), max_pixels=max_pixels, salvage=salvage, name=name)
+    return replace(photo, path=_path_of(file)), Layout()
+
+
+def _path_of(picture: Any) -> Path | None:
+    """The file that an open file or a PIL image comes from; None where there is none of that name."""
+    name = getattr(picture, "filename", None) or getattr(picture, "name", None)
+    if not isinstance(name, str | os.PathLike):
+        return None
+    with suppress(OSError, ValueError):  # ValueError: a NUL in it
+        return Path(name) if Path(name).is_file() else None
+    return None
+
+
+def _content_of(file: Any, name: str) -> bytes:
+    """What is left in a binary file, which messages call `name`."""
+    if isinstance(file, io.TextIOBase):
+        raise ImageError(f"{name}: is open as text; open it for bytes, as with open(path, 'rb').")
+    if getattr(file, "closed", False):
+        raise ImageError(f"{name}: its file is closed; read it while it is open.")
     try:
-        data = source.read()
-    except (OSError, ValueError, TypeError) as error:
-        raise ImageError(f"The file of the picture cannot be read: {error}.") from error
+        data = file.read()
+        at_end = not data and file.seekable() and file.tell() > 0
+    except io.UnsupportedOperation as error:
+        raise ImageError(f"{name}: is not open for reading; open it as with open(path, 'rb').") from error
+    except Exception as error:  # whatever the class of a caller's file raises
+        raise ImageError(f"{name}: cannot be read: {str(error).rstrip('.')}.") from error
     if not isinstance(data, bytes | bytearray | memoryview):
-        raise ImageError("The file of a picture is opened for bytes, as with open(path, 'rb').")
-    return bytes(data), name if isinstance(name, str) else "the picture"
+        raise ImageError(f"{name}: its file gives no bytes; open it as with open(path, 'rb').")
+    if at_end:
+        raise ImageError(f"{name}: its file is read to the end already; go back with seek(0).")
+    return bytes(data)
 
 
 def _from_pil(image: Image, max_pixels: int) -> tuple[Photo, Layout]:
@@ -96,9 +125,11 @@ def _from_pil(image: Image, max_pixels: int) -> tuple[Photo, Layout]:
         array = turn_upright(np.asarray(plain), metadata.orientation)
     except (OSError, SyntaxError, EOFError, ValueError, AttributeError) as error:
         # What PIL raises when it decodes damaged files, or works on an image that was closed.
-        raise ImageError(f"The PIL image cannot be decoded: {error}.") from error
+        raise ImageError(f"The PIL image cannot be decoded: {str(error).rstrip('.')}.") from error
     colour = plain.info.get("icc_profile")  # a conversion may have brought another one, or none
-    photo = replace(_photo_of(array), format=pil.format_of(image), metadata=replace(metadata, icc=colour))
+    photo = _photo_of(array)
+    metadata = replace(metadata, icc=colour)
+    photo = replace(photo, format=pil.format_of(image), metadata=metadata, path=_path_of(image))
     return photo, Layout(pil=plain)
 
 
@@ -110,7 +141,11 @@ def _refuse_large(size: tuple[int, int], max_pixels: int) -> None:
 def _photo_of(array: NDArray[Any]) -> Photo:
     bands = array[..., None] if array.ndim == 2 else array
     if bands.ndim != 3 or not 1 <= bands.shape[2] <= 4 or bands.size == 0:
-        raise ImageError(f"An array must be (H, W) or (H, W, 1 to 4) with pixels; got shape {array.shape}.")
+        first = array.ndim == 3 and 1 <= array.shape[0] <= 4
+        hint = " Put its channels last, as with np.moveaxis(array, 0, -1)." if first else ""
+        raise ImageError(
+            f"An array must be (H, W) or (H, W, 1 to 4) with pixels; got shape {array.shape}.{hint}"
+        )
     bands = _in_photo_type(bands)
     has_alpha, grey = bands.shape[2] in (2, 4), bands.shape[2] < 3
     colour = bands[..., :1] if grey else bands[..., :3]
@@ -128,6 +163,9 @@ def _in_photo_type(bands: NDArray[Any]) -> NDArray[Any]:
     if not np.issubdtype(bands.dtype, np.floating):
         raise ImageError(f"An array must be uint8, uint16 or float in [0, 1]; got {bands.dtype}.")
     low, high = float(bands.min()), float(bands.max())
-    if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):  # false for NaN too
-        raise ImageError(f"Floats must lie in [0, 1], not {low:g} to {high:g}; divide 8-bit values by 255.")
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ImageError("The array holds NaN or infinity; fill these first, as with np.nan_to_num(array).")
+    if low < -_TOLERANCE or high > 1 + _TOLERANCE:
+        eight = "; divide 8-bit values by 255" if low >= 0 and 1.5 < high <= 255 else ""
+        raise ImageError(f"Floats must lie in [0, 1], not {low:g} to {high:g}{eight}.")
     return to_depth(bands, np.dtype(np.float32))

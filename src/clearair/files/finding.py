@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import itertools
 import os
@@ -108,7 +109,17 @@ def find_images(
 
 
 def read_list(data: bytes, *, null: bool = False) -> list[Path]:
-    """The paths in a list, one a line, or with `null` each ended by a NUL byte; empty ones are left out."""
+    """The paths in a list, one a line, or with `null` each ended by a NUL byte; empty ones are left out.
+
+    Raises UsageError for a list whose names are parted otherwise.
+    """
+    if data.startswith(codecs.BOM_UTF16_LE) or data.startswith(codecs.BOM_UTF16_BE):
+        raise UsageError("is written as UTF-16; save it as UTF-8.")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if null and b"\0" not in data and b"\n" in data:
+        raise UsageError("holds one name a line and no NUL bytes; leave out -0.")
+    if not null and b"\0" in data:
+        raise UsageError("holds names that NUL bytes end; add -0.")
     names = data.split(b"\0") if null else [line.removesuffix(b"\r") for line in data.split(b"\n")]
     return [Path(os.fsdecode(name)) for name in names if name]
 
@@ -124,6 +135,10 @@ def as_paths(paths: Paths) -> list[Path | str]:
     for path in several:
         if not isinstance(path, str | os.PathLike):
             raise UsageError(f"A path is a str or a Path, not {type(path).__name__}.")
+        if path == "":
+            raise UsageError(
+                "A picture's name is empty, as a shell's variable may be; `.` names this folder."
+            )
         if "\0" in os.fspath(path):
             raise UsageError(f"{os.fspath(path)!r}: a path cannot hold a NUL character.")
     return several

@@ -7,6 +7,7 @@ is found out before the work begins.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from clearair.image import (
     output_format,
 )
 from clearair.image.formats import FOREIGN_SUFFIXES, HEAD_BYTES, sniff
+
+_ODD_SUFFIX = re.compile(r"\.[a-zA-Z][a-zA-Z0-9]{1,4}")
+"""What looks like the suffix of a file; names of folders end in numbers or words."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +90,15 @@ def plan_outputs(
     *,
     suffix: str = ".restored",
     format: str | None = None,
+    into_folder: bool = False,
 ) -> list[Job]:
     """Give every picture its own output file.
 
     `photo.jpg` becomes `photo.restored.jpg` beside it, or `photo.jpg` at the same relative place below `out`;
-    `out` with a picture's suffix is the file for a single picture. `format` is a format or a suffix ("jpeg",
-    "jpg"). Of two pictures with one output, the one whose name it is has it, else the first; the other job
-    carries its problem, as does one whose output is itself an input, and as do places that could not be
-    searched. Raises UsageError when nothing is left to do.
+    `out` with a picture's suffix is the file for a single picture, unless `into_folder`. `format` is a format
+    or a suffix ("jpeg", "jpg"). Of two pictures with one output, the one whose name it is has it, else the
+    first; the other job carries its problem, as does one whose output is itself an input, and as do places
+    that could not be searched. Raises UsageError when nothing is left to do.
     """
     sources, problems = (found.sources, found.problems) if isinstance(found, Finding) else (found, ())
     kind = None if format is None else format_named(format)
@@ -101,7 +106,7 @@ def plan_outputs(
         raise UsageError(f"suffix={suffix!r}: a suffix is part of a file name, it names no folder.")
     if out is not None and "\0" in str(out):
         raise UsageError(f"{str(out)!r}: a path cannot hold a NUL character.")
-    if out is not None and names_picture(out):
+    if out is not None and names_picture(out) and not into_folder:
         jobs = [_single_job(sources, out, kind)]
     else:
         jobs = [Job(source.path, _target(source, out, suffix, kind)) for source in sources]
@@ -125,6 +130,15 @@ def check_suffix(out: Path) -> None:
     """Raise UsageError when the suffix of `out` is not that of a format that can be written."""
     if out.suffix.lower() not in WRITABLE_SUFFIXES:
         raise UsageError(f"{out}: this format cannot be written; use {', '.join(sorted(WRITABLE_SUFFIXES))}.")
+
+
+def refuse_odd_suffix(out: Path) -> None:
+    """Raise UsageError where `out`, for one picture, ends like a file of a kind that is unknown."""
+    if _ODD_SUFFIX.fullmatch(out.suffix) and not names_picture(out) and not out.is_dir():
+        known = ", ".join(sorted(WRITABLE_SUFFIXES))
+        raise UsageError(
+            f"{out}: {out.suffix} is no format that can be written; use {known}, or {out}/ for a folder."
+        )
 
 
 def names_picture(path: Path) -> bool:

@@ -102,7 +102,8 @@ def in_plain_mode(image: Image) -> Image:
         return image.convert("RGBA" if image.mode == "PA" else "RGB")
     if image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX"):
         return _in_srgb(image) if image.mode in ("CMYK", "LAB") else image.convert("RGB")
-    raise ImageError(f"PIL mode {image.mode!r} cannot be restored; convert it to RGB or L first.")
+    ways = "give the path of its file, or convert it to RGB or L first"
+    raise ImageError(f"PIL mode {image.mode!r} cannot be restored; {ways}.")
 
 
 def _in_srgb(image: Image) -> Image:

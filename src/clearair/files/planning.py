@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clearair.errors import UsageError
-from clearair.files.finding import Paths, find_images
+from clearair.files.finding import Paths, Source, as_paths, find_images
 from clearair.files.history import USUAL_SUFFIX
-from clearair.files.outputs import Job, names_picture, plan_outputs
+from clearair.files.outputs import Job, names_picture, plan_outputs, refuse_odd_suffix
 from clearair.files.report import Report
+
+_SEPARATORS = (os.sep, os.altsep or os.sep)
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ def plan_batch(
 
     `listed` are files that keep their relative path below `out`, as from a list of names. An output that
     exists is an error, with `overwrite` replaced, with `resume` skipped; so is `report`, which a resumed run
-    updates. Raises UsageError when there is nothing to do or the options contradict each other, OutputError
-    when the report cannot be written.
+    updates. `out` that ends in a slash is a folder. Raises UsageError when there is nothing to do or the
+    options contradict each other, OutputError when the report cannot be written.
     """
     if overwrite and resume:
         raise UsageError(
@@ -59,13 +61,18 @@ def plan_batch(
     for place in (out, report):
         if place is not None and not isinstance(place, str | os.PathLike):
             raise UsageError(f"A folder or a file is a str or a Path, not {type(place).__name__}.")
+        if place == "":
+            raise UsageError("A name for results is empty, as a shell's variable may be; `.` is this folder.")
     target = None if out is None else Path(out)
+    into_folder = isinstance(out, str) and out.endswith(_SEPARATORS)
     found = find_images(paths, suffix=suffix, out=target, listed=listed)
-    jobs = plan_outputs(found, target, suffix=suffix, format=format)
+    if target is not None and not into_folder and _is_one_file(found.sources, as_paths(paths), listed):
+        refuse_odd_suffix(target)
+    jobs = plan_outputs(found, target, suffix=suffix, format=format, into_folder=into_folder)
     written = None if report is None else Report(Path(report), overwrite=overwrite, resume=resume)
     if written is not None:
         written.check(jobs, target)
-    is_folder = target is not None and not names_picture(target)
+    is_folder = target is not None and (into_folder or not names_picture(target))
     return Plan(
         tuple(jobs),
         overwrite=overwrite,
@@ -76,3 +83,9 @@ def plan_batch(
         suffix="" if target is not None else suffix,
         found_again=found.holds_out,
     )
+
+
+def _is_one_file(sources: Sequence[Source], paths: Sequence[Path | str], listed: Sequence[Path]) -> bool:
+    """Whether one picture was named itself, rather than found in a folder."""
+    named = {Path(path) for path in (*paths, *listed)}
+    return len(sources) == 1 and sources[0].path in named

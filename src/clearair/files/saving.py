@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from clearair.errors import OutputError, UsageError
 from clearair.image import (
@@ -64,15 +66,18 @@ def save_to(
 ) -> tuple[str, ...]:
     """Write `photo` to an open binary file, as `save` does, by default in the format it came in.
 
-    Raises OutputError when the format cannot hold it, UsageError when the file takes no bytes.
+    Raises OutputError when the format cannot hold it or the file is the photo's own, UsageError when the file
+    takes no bytes.
     """
+    _check_file(photo, file)
     kind = format or output_format(photo.format)
     own = None if changed or strip_metadata else own_bytes(photo, kind)
     data = own or encode_photo(photo, kind, strip_metadata=strip_metadata, quality=quality)
     try:
         file.write(data)
-    except (AttributeError, TypeError, ValueError) as error:  # no file, a text file, a closed one
-        raise UsageError(f"A picture is written to a binary file that is open for it: {error}.") from error
+    except (AttributeError, TypeError, ValueError) as error:  # not open for writing, or no real file
+        reason = "it is not open for writing" if str(error) == "write" else str(error).rstrip(".")
+        raise UsageError(f"A result is saved to a binary file that is open for it: {reason}.") from error
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -80,6 +85,20 @@ def save_to(
             f"{photo.name}: the result cannot be written: {error.strerror or error}."
         ) from error
     return () if own is not None else (*photo.notes, *losses(photo, kind, strip_metadata=strip_metadata))
+
+
+def _check_file(photo: Photo, file: Any) -> None:
+    """Refuse what takes no bytes before the picture is encoded, and the file that it came from."""
+    if not hasattr(file, "write") or isinstance(file, type):
+        what = "None" if file is None else type(file).__name__
+        raise UsageError(f"A result is saved to a path or to a binary file that is open, not to {what}.")
+    if isinstance(file, io.TextIOBase):
+        raise UsageError("A result is saved to a binary file: open it as with open(path, 'wb').")
+    if getattr(file, "closed", False):
+        raise UsageError("The file for the result is closed: a binary file must be open while it is written.")
+    name = getattr(file, "name", None)
+    if photo.path is not None and isinstance(name, str | os.PathLike):
+        check_target(photo, Path(name), overwrite=True)
 
 
 def own_bytes(photo: Photo, format: str | None) -> bytes | None:

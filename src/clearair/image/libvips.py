@@ -10,6 +10,7 @@ from functools import cache, partial
 from typing import Any
 
 from clearair.errors import OutOfMemoryError
+from clearair.image.forking import using_libvips
 from clearair.memory import has_room, is_shortage, keep_to_limit
 
 _PLENTY = 1 << 30
@@ -105,7 +106,7 @@ def alone() -> Iterator[None]:
 
     libvips keeps one list of remarks for the whole process: those on one file would be held against another.
     """
-    with _listening:
+    with _listening, using_libvips():
         yield
 
 

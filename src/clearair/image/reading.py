@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from clearair.errors import ClearAirError, ImageError, OutOfMemoryError, UsageError
+from clearair.errors import ClearAirError, ImageError, OutOfMemoryError, UsageError, brief
 from clearair.image import bmp, extras, formats, unread
 from clearair.image.damage import jpeg as jpeg_damage
 from clearair.image.libvips import (
@@ -47,6 +48,8 @@ _DTYPES: dict[str, Any] = {
     "uchar": np.uint8, "ushort": np.uint16, "float": np.float32,
     "char": np.int8, "short": np.int16, "uint": np.uint32, "int": np.int32,
 }  # fmt: skip
+_ADDRESS = re.compile(r"[a-z][a-z0-9+]+:/+")
+"""How an address such as https://host/photo.jpg begins, whose slashes a path may have lost."""
 _COPIES = 3
 """So many pictures are in memory while one is decoded: with its codec, and as rows and columns change."""
 _BYTES_A_PIXEL = 16  # RGBA float, the most that is read
@@ -71,6 +74,8 @@ def read_photo(
     if not isinstance(source, bytes | str | os.PathLike):
         raise UsageError(f"A picture file is a path or bytes, not {type(source).__name__}.")
     path = None if isinstance(source, bytes) else Path(source)
+    if source == "":
+        raise ImageError("The name of the picture is empty.")
     if path is not None and "\0" in str(path):
         raise ImageError(f"{str(path)!r}: a path cannot hold a NUL character.")
     name = name or (str(path) if path else "standard input")
@@ -297,9 +302,11 @@ def _read_file(path: Path, name: str, max_pixels: int) -> bytes:
             return file.read()
     except FileNotFoundError as error:
         what = "a link to a file that is not there" if path.is_symlink() else "no such file"
-        raise ImageError(f"{name}: {what}.") from error
+        if _ADDRESS.match(name):
+            what = "an address, not a file on this machine; download it, or give its path"
+        raise ImageError(f"{brief(name)}: {what}.") from error
     except OSError as error:
-        raise ImageError(f"{name}: cannot be read: {error.strerror or error}.") from error
+        raise ImageError(f"{brief(name)}: cannot be read: {error.strerror or error}.") from error
 
 
 def _recognise(data: bytes, name: str, path: Path | None) -> str:

@@ -96,13 +96,22 @@ def describe(samples: Samples) -> tuple[str, ...]:
     notes = []
     kind = samples.stored.dtype
     if kind.name not in _PHOTO_TYPES and (samples.low, samples.high) != (0.0, 1.0):
-        span = f"values from {samples.low:g} to {samples.high:g}"
-        notes.append(f"{span} are restored as 0 to 1 and written back in their own range")
+        notes.append(f"holds values from {samples.low:g} to {samples.high:g}")
     if kind == np.uint16 and samples.high < 65535:
-        notes.append(f"its 16-bit values fit {samples.bits} bits, and keep that range")
+        notes.append(f"its 16-bit values fit {samples.bits} bits")
     if samples.holes is not None:
         share = 100 * float(samples.holes.mean())
-        notes.append(f"{share:.2g} % of its samples hold no data and stay as they are")
+        notes.append(f"{share:.2g} % of its samples hold no data")
+    return tuple(notes)
+
+
+def describe_scaled(samples: Samples, top: int) -> tuple[str, ...]:
+    """Say what becomes of the numbers in a file that holds 0 to `top` alone."""
+    notes = []
+    if (samples.low, samples.high) != (0.0, float(top)):
+        notes.append(f"values from {samples.low:g} to {samples.high:g} become 0 to {top}")
+    if samples.holes is not None:
+        notes.append("samples without data become black")
     return tuple(notes)
 
 

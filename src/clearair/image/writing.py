@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from clearair.errors import ExistsError, OutOfMemoryError, OutputError, UsageError
+from clearair.errors import ExistsError, OutOfMemoryError, OutputError, UsageError, brief
+from clearair.image.forking import using_libvips
 from clearair.image.formats import FORMATS, WRITABLE_SUFFIXES, format_of_suffix, output_format
 from clearair.image.libvips import explain, libvips, no_room, require_room
 from clearair.image.metadata import Metadata, avif, inventory, jpeg, png, tiff, webp
 from clearair.image.metadata.colours import is_grey_profile
 from clearair.image.metadata.inventory import Inventory
 from clearair.image.photo import Photo, Pixels, to_depth, turn_stored
-from clearair.image.samples import Samples
+from clearair.image.samples import Samples, describe_scaled
 from clearair.memory import is_shortage
 
 QUALITY = {"jpeg": 95, "webp": 98, "avif": 90}
@@ -61,6 +62,8 @@ def write_photo(
     cannot be written, or its format cannot hold the photo.
     """
     target = Path(target)
+    if target == Path():
+        raise OutputError("The name of the file to write is empty or names a folder.")
     kind = format or format_of_suffix(target)
     if kind is None or not _is_writable(kind):
         suffixes = ", ".join(sorted(WRITABLE_SUFFIXES))
@@ -93,12 +96,13 @@ def encode_photo(
     refuse_unfit(photo, kind, name)
     asked = _quality_for(photo, kind, quality)
     try:
-        photo = _with_fitting_colours(photo, kind)
-        metadata = _metadata_for(photo, kind, strip_metadata)
-        orientation = metadata.orientation if kind in _TURNED_BY_TAG else 1
-        pixels = turn_stored(_bands_for(photo, kind), orientation)
-        require_room(_COPIES.get(kind, 3) * pixels.nbytes, name, "encode")
-        return _encode(pixels, photo, kind, metadata, asked)
+        with using_libvips():
+            photo = _with_fitting_colours(photo, kind)
+            metadata = _metadata_for(photo, kind, strip_metadata)
+            orientation = metadata.orientation if kind in _TURNED_BY_TAG else 1
+            pixels = turn_stored(_bands_for(photo, kind), orientation)
+            require_room(_COPIES.get(kind, 3) * pixels.nbytes, name, "encode")
+            return _encode(pixels, photo, kind, metadata, asked)
     except OutOfMemoryError:
         raise
     except MemoryError as error:
@@ -111,14 +115,7 @@ def encode_photo(
 
 def losses(photo: Photo, format: str, *, strip_metadata: bool = False) -> tuple[str, ...]:
     """Say what of `photo` a file of this format cannot hold, and what is converted for it."""
-    room = FORMATS[format].bits
-    notes: list[str] = []
-    if photo.bits > room or (photo.bits == 32 and format != "tiff"):
-        stored = photo.samples.stored if photo.samples else photo.pixels
-        source = "float" if stored.dtype == np.float32 else f"{photo.bits}-bit"
-        notes.append(f"{source} values were rounded to {min(room, 16)} bits, the most {format} holds")
-    if photo.samples and not _keeps_samples(photo.samples, format):
-        notes.append(f"{format} cannot hold its range of values or its mark of no data: they are scaled")
+    notes = _range_remarks(photo, format)
     notes += _colour_remarks(photo, format)
     if not strip_metadata:
         too_long = jpeg.unfit(photo.metadata) if format == "jpeg" else ()
@@ -178,7 +175,7 @@ def exists(target: Path) -> bool:
     try:
         return target.exists()
     except OSError as error:
-        raise OutputError(f"{target}: cannot be written: {_reason(error)}.") from error
+        raise OutputError(f"{brief(str(target))}: cannot be written: {_reason(error)}.") from error
 
 
 def check_target(photo: Photo, target: Path, *, overwrite: bool = False) -> None:
@@ -294,6 +291,19 @@ def _lacks_steps(photo: Photo, kind: str) -> bool:
     colours = photo.metadata.colours
     steep = colours is not None and colours.is_steep and not (colours.unsayable or photo.metadata.icc)
     return steep and kind != photo.format and FORMATS[kind].bits < 16
+
+
+def _range_remarks(photo: Photo, kind: str) -> list[str]:
+    depth = _depth_for(photo, kind)
+    bits = _avif_bits(photo, depth) if kind == "avif" else 8 * depth.itemsize
+    if photo.samples:
+        return (
+            [] if _keeps_samples(photo.samples, kind) else [*describe_scaled(photo.samples, (1 << bits) - 1)]
+        )
+    if photo.bits > bits or (photo.bits == 32 and kind != "tiff"):
+        source = "float" if photo.pixels.dtype == np.float32 else f"{photo.bits}-bit"
+        return [f"{source} values were rounded to {bits} bits, the most {kind} holds"]
+    return []
 
 
 def _colour_remarks(photo: Photo, kind: str) -> list[str]:
@@ -423,7 +433,7 @@ def _encode_webp(image: Any, photo: Photo, metadata: Metadata, quality: int) -> 
 
 
 def _encode_avif(image: Any, photo: Photo, metadata: Metadata, quality: int) -> bytes:
-    bits = 8 if image.format == "uchar" else min(photo.bits, 12)
+    bits = _avif_bits(photo, np.dtype(np.uint8 if image.format == "uchar" else np.uint16))
     return bytes(
         _with_fields(image, metadata).heifsave_buffer(
             Q=quality,
@@ -435,6 +445,10 @@ def _encode_avif(image: Any, photo: Photo, metadata: Metadata, quality: int) -> 
             keep=_kept(metadata),
         )
     )
+
+
+def _avif_bits(photo: Photo, depth: np.dtype[Any]) -> int:
+    return 8 if depth == np.uint8 else min(photo.bits, FORMATS["avif"].bits)
 
 
 def _with_fields(image: Any, metadata: Metadata) -> Any:

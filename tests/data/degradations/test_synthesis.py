@@ -29,6 +29,25 @@ def test_the_same_seed_gives_the_same_bits(photos, kind):
     assert not torch.equal(first, other)
 
 
+@pytest.fixture
+def doubles_by_default():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("strength", [None, 1.0])
+def test_a_default_of_double_precision_changes_nothing(photos, kind, strength, request):
+    kinds = [(kind,), (kind, "haze"), (kind, "jpeg")]
+    usual = [degrade(photos, kinds, seeded(seed), strength).image for seed in range(3)]
+    request.getfixturevalue("doubles_by_default")
+    for seed, expected in enumerate(usual):
+        image = degrade(photos, kinds, seeded(seed), strength).image
+        assert image.dtype == torch.float32
+        assert torch.equal(image, expected)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_severity_grows_with_strength_on_average(photos, kind):
     many = photos.repeat(4, 1, 1, 1)

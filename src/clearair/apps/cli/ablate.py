@@ -15,6 +15,7 @@ from clearair.apps.cli.options import (
     chosen_batch_perceiver,
     name_and_changes,
     perceiver_options,
+    require_data,
     training_device_option,
 )
 
@@ -38,10 +39,12 @@ class Options:
     threads: int | None
 
     def __post_init__(self) -> None:
-        """Raises UsageError for what is missing."""
+        """Raises UsageError for what is missing, DataError for a data folder that is not there."""
         for option, value in (("--budget", self.budget), ("--data", self.data), ("--out", self.out)):
             if value is None:
                 raise click.UsageError(f"Missing option '{option}'.")
+        if self.data is not None:
+            require_data(self.data)
 
 
 @click.command()

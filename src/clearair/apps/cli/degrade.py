@@ -31,14 +31,16 @@ def degrade(
     image: Path, output: Path, kinds: str, strength: float | None, seed: int, overwrite: bool, max_pixels: int
 ) -> None:
     """Add realistic, reproducible damage to a clean photo."""
-    from clearair.degrading import degrade_photo
+    from clearair.data.naming import named
     from clearair.files.outputs import check_file, check_suffix
     from clearair.image import read_photo, write_photo
 
+    names = named(kinds)
     check_suffix(output)
     check_file(output, inputs=[image], overwrite=overwrite)
-    names = [name.strip() for name in kinds.split(",") if name.strip()]
     photo = read_photo(image, max_pixels=max_pixels)
+    from clearair.degrading import degrade_photo  # PyTorch loads when all else is well
+
     damaged = degrade_photo(photo, names, strength=strength, seed=seed)
     write_photo(damaged, output, overwrite=overwrite)
     say(f"{image} -> {output}")

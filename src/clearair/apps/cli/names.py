@@ -22,7 +22,10 @@ def read_names(name: str | None, null: bool) -> list[Path]:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except (OSError, ValueError) as error:
         raise UsageError(f"--files-from {name}: cannot be read: {error}.") from error
-    listed = read_list(data, null=null)
+    try:
+        listed = read_list(data, null=null)
+    except UsageError as error:
+        raise UsageError(f"--files-from {name}: {error}") from error
     if not listed:
         raise UsageError(f"--files-from {name}: names no files.")
     return listed

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from clearair.errors import DataError
 from clearair.kinds import listed
 from clearair.optional import require_pytorch
 
@@ -112,6 +113,12 @@ def damage_option(command: Command) -> Command:
         metavar="KIND,...",
         help=f"Say what is wrong: {listed()}; none leaves photos as they are.  [default: auto]",
     )(command)
+
+
+def require_data(folder: Path) -> None:
+    """Raise DataError for a data folder that is not there, before anything is loaded for it."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such data folder.")
 
 
 def max_pixels_option(command: Command) -> Command:

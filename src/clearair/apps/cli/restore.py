@@ -58,7 +58,6 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path),
     metavar="OUT",
     help="Folder for the results, or a file; - is standard output.",
 )
@@ -108,7 +107,7 @@ def restore(
     paths: tuple[str, ...],
     files_from: str | None,
     null: bool,
-    output: Path | None,
+    output: str | None,
     model: str,
     device: Any,
     precision: Any,
@@ -143,9 +142,9 @@ def restore(
         "max_pixels": max_pixels,
         "salvage": salvage,
     }
-    if STREAM in (*paths, str(output)):
+    if STREAM in (*paths, output):
         from_files = STREAM not in paths
-        alone = from_files or (len(paths) == 1 and not files_from and str(output) in ("None", STREAM))
+        alone = from_files or (len(paths) == 1 and not files_from and output in (None, STREAM))
         _check_stream(alone and report is None and not (overwrite or resume or preserve_times))
         source = single_picture(paths, read_names(files_from, null)) if from_files else None
         restore_to_output(load, source, format=format_, quiet=quiet, **wish)

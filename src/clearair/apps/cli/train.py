@@ -15,6 +15,7 @@ from clearair.apps.cli.options import (
     chosen_batch_perceiver,
     name_and_changes,
     perceiver_options,
+    require_data,
     training_device_option,
 )
 
@@ -47,9 +48,10 @@ class Options:
     overwrite: bool
 
     def __post_init__(self) -> None:
-        """Raises UsageError for what is missing."""
+        """Raises UsageError for what is missing, DataError for a data folder that is not there."""
         if self.data is None or self.out is None:
             raise click.UsageError(f"Missing option '{'--data' if self.data is None else '--out'}'.")
+        require_data(self.data)
         if self.save_if_better and (self.save is None or not self.views):
             raise click.UsageError("--save-if-better compares restorers: it needs --save and some --views.")
 

@@ -55,8 +55,8 @@ def find_sky(clean: Tensor) -> Tensor:
 def _ground_and_sky(size: tuple[int, int], generator: torch.Generator, *, like: Tensor) -> Tensor:
     """Depth (B, 1, h, w) of a tilted ground plane below a random horizon, and of a far sky above it."""
     height, width = size
-    rows = torch.linspace(0, 1, height, device=like.device)[:, None]
-    columns = torch.linspace(-0.5, 0.5, width, device=like.device)[None, :]
+    rows = torch.linspace(0, 1, height, device=like.device, dtype=like.dtype)[:, None]
+    columns = torch.linspace(-0.5, 0.5, width, device=like.device, dtype=like.dtype)[None, :]
     horizon = per_sample(uniform(generator, len(like), like=like, low=-0.3, high=0.6))
     tilt = per_sample(uniform(generator, len(like), like=like, low=-0.4, high=0.4))
     below = (rows + tilt * columns - horizon).clamp_min(0)

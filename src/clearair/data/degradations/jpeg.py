@@ -92,7 +92,7 @@ def draw_jpeg(strength: Tensor, generator: torch.Generator) -> Jpeg:
     quality = torch.exp(math.log(low) + (math.log(high) - math.log(low)) * strength)
     offset = (0, 0)
     choices = on_processor(generator)
-    if float(torch.rand((), generator=choices)) < 0.5:
+    if float(torch.rand((), generator=choices, dtype=torch.float32)) < 0.5:
         down, right = torch.randint(BLOCK, (2,), generator=choices).tolist()
         offset = (down, right)
     return Jpeg(

@@ -125,8 +125,8 @@ def _draw_light(size: tuple[int, int], generator: torch.Generator, *, like: Tens
     """
     height, width = size
     centre = uniform(generator, len(like), 2, like=like, low=-0.7, high=0.7)[:, :, None, None, None]
-    rows = torch.linspace(-0.5, 0.5, height, device=like.device)[:, None]
-    columns = torch.linspace(-0.5, 0.5, width, device=like.device)[None, :]
+    rows = torch.linspace(-0.5, 0.5, height, device=like.device, dtype=like.dtype)[:, None]
+    columns = torch.linspace(-0.5, 0.5, width, device=like.device, dtype=like.dtype)[None, :]
     reach = per_sample(torch.exp(uniform(generator, len(like), like=like, low=math.log(0.4), high=0.2)))
     away = ((rows - centre[:, 0]) ** 2 + (columns - centre[:, 1]) ** 2) / reach**2  # (B, 1, H, W)
     even = per_sample(uniform(generator, len(like), like=like, low=0.05, high=0.4))

@@ -119,7 +119,8 @@ def draw_rain(
     tint = torch.cat([-tint, torch.zeros_like(tint), tint], 1)
     misty = uniform(generator, batch, like=strength) * chance(generator, 0.6, like=strength)
     flat = 0.5 * misty * (strength - 0.3).clamp_min(0) / 0.7 * (1 - alone) * (1 - grain) * (1 - falling)
-    opacity = torch.where(alone + grain + mist > 0, 0.3, 1.0) * uniform(generator, batch, like=strength)
+    opacity = torch.where(alone + grain + mist > 0, 0.3, torch.ones_like(sort))
+    opacity = opacity * uniform(generator, batch, like=strength)
     return Rain(
         streaks=_draw_streaks(strength, size, generator, sort),
         colour=(grey + tint).clamp(0, 1),
@@ -156,7 +157,7 @@ def _draw_streaks(
     batch, scale = len(strength), feature_scale(size)
     # From specks to long lines: equally likely in each octave of length.
     low, high = (
-        torch.where(alone > 0, math.log(one), math.log(other))[:, None]
+        torch.where(alone > 0, math.log(one), torch.full_like(alone, math.log(other)))[:, None]
         for one, other in zip(ALONE, LENGTH, strict=True)
     )
     length = torch.exp(low + (high - low) * uniform(generator, batch, LAYERS, like=strength))
@@ -250,8 +251,8 @@ def _draw_upright(
 def _smear(impulses: Tensor, widths: Tensor) -> Tensor:
     """(1, N, h, w), (N,) -> the same with every point drawn out to an upright streak of that width."""
     count = impulses.shape[1]
-    profile = torch.hann_window(TAPS + 2, periodic=False, device=widths.device)[1:-1].sqrt()
-    fall = profile.to(widths).expand(count, TAPS)[:, None, :, None]
+    profile = torch.hann_window(TAPS + 2, False, dtype=widths.dtype, device=widths.device)[1:-1].sqrt()
+    fall = profile.expand(count, TAPS)[:, None, :, None]
     across = torch.arange(-REACH, REACH + 1, device=widths.device)
     thickness = torch.exp(-0.5 * (across / widths[:, None]) ** 2)[:, None, None, :]
     falling = F.conv2d(impulses, fall, padding=(TAPS // 2, 0), groups=count)

@@ -100,8 +100,8 @@ class Raindrop:
         """What is seen through the water, upside down in each drop."""
         height, width = scene.shape[-2:]
         shift = slope * per_sample(self.refraction) * 2 / constant([width, height], like=slope)[:, None, None]
-        rows = torch.linspace(-1 + 1 / height, 1 - 1 / height, height, device=scene.device)
-        columns = torch.linspace(-1 + 1 / width, 1 - 1 / width, width, device=scene.device)
+        rows = torch.linspace(-1 + 1 / height, 1 - 1 / height, height, device=scene.device, dtype=scene.dtype)
+        columns = torch.linspace(-1 + 1 / width, 1 - 1 / width, width, device=scene.device, dtype=scene.dtype)
         grid = torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)], dim=2)
         grid = grid + shift.permute(0, 2, 3, 1)
         return F.grid_sample(scene, grid, padding_mode="reflection", align_corners=False)
@@ -218,7 +218,7 @@ def _add_drops(
     column = torch.where(pitch > 0, hanging.clamp(0, width - 1), column)
     row, column = (first * height).long()[:, None, None], column.long()[:, None, None]
     radius = (radii[0] + (radii[1] - radii[0]) * third**2)[:, None, None]
-    angle = torch.atan2(down, right).to(water)
+    angle = torch.atan2(down.to(water), right.to(water))
     # Three waves round the outline, each of random size and phase: a cos(n t + p) as a sum of two products.
     waves, sizes = [], []
     for (lobes, most), amount, phase in zip(LOBES, wobble[:3], wobble[3:], strict=True):

@@ -115,8 +115,8 @@ def _half_plane(clean: Tensor, generator: torch.Generator) -> Tensor:
     """Grows evenly in one direction."""
     height, width = clean.shape[-2:]
     angle = per_sample(uniform(generator, len(clean), like=clean, high=2 * math.pi))
-    rows = torch.linspace(-0.5, 0.5, height, device=clean.device)[:, None]
-    columns = torch.linspace(-0.5, 0.5, width, device=clean.device)[None, :]
+    rows = torch.linspace(-0.5, 0.5, height, device=clean.device, dtype=clean.dtype)[:, None]
+    columns = torch.linspace(-0.5, 0.5, width, device=clean.device, dtype=clean.dtype)[None, :]
     return angle.sin() * rows + angle.cos() * columns
 
 

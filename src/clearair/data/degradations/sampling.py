@@ -20,13 +20,14 @@ def uniform(
     generator: torch.Generator, *shape: int, like: Tensor, low: float = 0.0, high: float = 1.0
 ) -> Tensor:
     """Numbers in [low, high) of the given shape, on the device and in the type of `like`."""
-    numbers = torch.rand(shape, generator=generator, device=generator.device)
+    numbers = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float32)
     return _moved(low + (high - low) * numbers, like)
 
 
 def normal(generator: torch.Generator, *shape: int, like: Tensor) -> Tensor:
     """Standard normal numbers of the given shape, on the device and in the type of `like`."""
-    return _moved(torch.randn(shape, generator=generator, device=generator.device), like)
+    numbers = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float32)
+    return _moved(numbers, like)
 
 
 def on_processor(generator: torch.Generator) -> torch.Generator:
@@ -45,7 +46,7 @@ def as_indices(chosen: Sequence[int] | Tensor, *, like: Tensor) -> Tensor:
 
 def random_indices(generator: torch.Generator, probability: float, *, like: Tensor) -> Tensor:
     """Return indices (n,) of random samples of `like` (B, ...), each chosen with this probability."""
-    numbers = torch.rand(len(like), generator=on_processor(generator))
+    numbers = torch.rand(len(like), generator=on_processor(generator), dtype=torch.float32)
     return as_indices((numbers < probability).nonzero()[:, 0], like=like)
 
 

@@ -147,8 +147,8 @@ def _in_motion(layer: Tensor, path: Tensor, bend: Tensor) -> Tensor:
     In frequencies, where a path of any direction is one factor; that of a Gaussian does not ring.
     """
     height, width = layer.shape[-2:]
-    down = torch.fft.fftfreq(height, device=layer.device).to(layer)[:, None]
-    right = torch.fft.rfftfreq(width, device=layer.device).to(layer)
+    down = torch.fft.fftfreq(height, dtype=layer.dtype, device=layer.device)[:, None]
+    right = torch.fft.rfftfreq(width, dtype=layer.dtype, device=layer.device)
     along = per_sample(bend.cos()) * down + per_sample(bend.sin()) * right
     factor = torch.exp(-(math.pi**2 / 6) * (per_sample(path) * along).square())  # deviation: path / sqrt(12)
     moved: Tensor = torch.fft.irfft2(torch.fft.rfft2(layer) * factor, s=(height, width))

@@ -117,7 +117,7 @@ def _strengths(
     """(B, K) strengths, 0 where a kind is absent."""
     if strength is None:
         # Each part of a mixture is drawn weaker, or too little of the scene would be left to restore.
-        others = (present.sum(1, keepdim=True) - 1).clamp_min(0)
+        others = (present.sum(1, keepdim=True).to(clean.dtype) - 1).clamp_min(0)
         amount = uniform(generator, *present.shape, like=clean) / (1 + 0.3 * others)
     else:
         amount = torch.as_tensor(strength, dtype=clean.dtype, device=clean.device)

@@ -1,0 +1,30 @@
+"""Kinds of damage as users name them. Loads no PyTorch, so that a misspelt name is refused at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from clearair.errors import UsageError
+from clearair.kinds import NAMES, listed
+
+
+def named(kinds: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the kinds in a text such as "haze, Rain", or in several, each once.
+
+    Raises UsageError for one that there is not, with the nearest that there is.
+    """
+    texts = [kinds] if isinstance(kinds, str) else kinds
+    if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
+        raise UsageError(f"Kinds of damage are names, such as haze or haze,rain; got {kinds!r}.")
+    words = dict.fromkeys(word.strip().lower() for text in texts for word in text.split(","))
+    for word in words:
+        if not word:
+            raise UsageError("Damage needs a kind in every place, such as haze or haze,rain.")
+        if word not in NAMES:
+            if any(mark in word for mark in " ;+/|"):
+                raise UsageError(f"Kinds of damage are separated by commas, as in haze,rain; got {word!r}.")
+            near = difflib.get_close_matches(word, NAMES, 1)
+            meant = f"; did you mean {near[0]!r}?" if near else "."
+            raise UsageError(f"There is no damage {word!r}{meant} Kinds: {listed()}.")
+    return tuple(words)
