@@ -135,10 +135,17 @@ def test_a_model_without_graphs_runs_on_pytorch_and_says_so(tmp_path):
         load_runtime(tmp_path / "small", backend="onnx")
 
 
-def test_the_backend_can_be_chosen(light, heavy):
+def test_the_backend_can_be_chosen(light, heavy, monkeypatch):
     assert isinstance(light.runtime, OnnxRuntime)
     assert isinstance(heavy.runtime, PyTorchRuntime)
     with pytest.raises(UsageError, match="computes on the CPU in fp32"):
         load_runtime("compact", backend="onnx", precision="bf16")
-    with pytest.raises(UsageError, match="no backend 'tflite'"):
+    monkeypatch.setenv("CLEARAIR_BACKEND", "onnx")
+    assert isinstance(load_runtime("compact")[0], OnnxRuntime)
+    monkeypatch.setenv("CLEARAIR_BACKEND", "tpu")
+    with pytest.raises(
+        UsageError, match="CLEARAIR_BACKEND=tpu: there is no such backend; use auto, onnx, torch"
+    ):
+        load_runtime("compact")
+    with pytest.raises(UsageError, match="backend=tflite: there is no such backend"):
         load_runtime("compact", backend="tflite")

@@ -134,7 +134,12 @@ class Evaluator:
         guide = perceiver or load_compact()
         check_kinds(self._told or (), known_kinds(guide))
         restorer = Restorer.from_pretrained(
-            model, device=device, precision=precision, perceiver=guide, cautious=cautious
+            model,
+            device=device,
+            precision=precision,
+            perceiver=guide,
+            cautious=cautious,
+            backend="torch" if self.shuffle else "auto",
         )
         about = self._about(model, perceiver)  # before anybody can change the weights or the code
         if cautious:

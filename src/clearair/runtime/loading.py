@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from clearair.errors import ModelError, UsageError
 from clearair.memory import require_pytorch_room
@@ -15,6 +16,9 @@ from clearair.perception.compact.graph_perceiver import load_graph_perceiver
 from clearair.perception.protocol import Perceiver
 from clearair.runtime.onnx import OnnxRuntime, graphs_for
 from clearair.runtime.protocol import Backend, Device, Precision, Runtime
+
+VARIABLE = "CLEARAIR_BACKEND"
+"""Environment variable that says what "auto" stands for."""
 
 
 def load_runtime(
@@ -30,29 +34,46 @@ def load_runtime(
     A file is a checkpoint of another project, which nothing guides.
 
     `backend` "auto" takes PyTorch where it is installed and either asked for by `device` or `precision`, or
-    faster: on a GPU, and on processors that multiply bfloat16. Else it takes ONNX Runtime. Raises ModelError
-    when the model is unknown, damaged or was trained with other perceivers, or has no graphs for ONNX
-    Runtime; UsageError for a device that is not there and for choices that contradict each other.
+    faster: on a GPU, and on processors that multiply bfloat16. Else it takes ONNX Runtime. The environment
+    variable CLEARAIR_BACKEND says what "auto" stands for. Raises ModelError when the model is unknown,
+    damaged or was trained with other perceivers, or has no graphs for ONNX Runtime; UsageError for a device
+    that is not there and for choices that contradict each other.
     """
-    if backend not in get_args(Backend):
-        raise UsageError(f"There is no backend {backend!r}; use one of {', '.join(get_args(Backend))}.")
     checkpoint = find_checkpoint(name)
-    if checkpoint is not None:
-        if backend == "onnx":
-            raise UsageError(f"{checkpoint}: checkpoints of other projects need the backend torch.")
-        return _load_public(checkpoint, perceiver, device, precision)
     needs_pytorch = device not in ("auto", "cpu") or precision not in ("auto", "fp32")
-    if backend == "onnx" and needs_pytorch:
-        raise UsageError("The backend onnx computes on the CPU in fp32; use the backend torch for others.")
-    if backend == "auto":
-        wanted = needs_pytorch or pytorch_is_faster()
-        backend = "torch" if wanted else "onnx"
-        if backend == "onnx" and has_pytorch() and not _has_graphs(name):
-            backend = "torch"
-    if backend == "onnx":
+    chosen = _chosen(name, backend, needs_pytorch or checkpoint is not None)
+    if chosen == "onnx":
         return _on_onnx(name, perceiver)
-    require_pytorch(f"device={device}, precision={precision}" if needs_pytorch else "The backend torch")
+    if needs_pytorch:
+        require_pytorch(f"device={device}, precision={precision}")
+    require_pytorch(f"{name}, a checkpoint of another project," if checkpoint else "The backend torch")
+    if checkpoint is not None:
+        return _load_public(checkpoint, perceiver, device, precision)
     return _on_pytorch(name, perceiver, device, precision)
+
+
+def _chosen(name: str | Path, backend: Backend, needs_pytorch: bool) -> Literal["onnx", "torch"]:
+    """What is to compute; the caller knows whether only PyTorch can."""
+    for source, word in (("backend", backend), (VARIABLE, os.environ.get(VARIABLE, "auto"))):
+        if word not in get_args(Backend):
+            raise UsageError(
+                f"{source}={word}: there is no such backend; use {', '.join(get_args(Backend))}."
+            )
+    if backend == "onnx" and needs_pytorch:
+        raise UsageError(
+            "The backend onnx computes on the CPU in fp32, and runs no checkpoints of other projects; use the "
+            "backend torch."
+        )
+    if backend != "auto":
+        return backend
+    if needs_pytorch:
+        return "torch"
+    preferred = os.environ.get(VARIABLE, "auto")
+    if preferred in ("onnx", "torch"):
+        return preferred  # type: ignore[return-value]
+    if pytorch_is_faster():
+        return "torch"
+    return "onnx" if not has_pytorch() or graphs_for(read_model(name)) is not None else "torch"
 
 
 def load_perceiver() -> Perceiver:
@@ -64,10 +85,6 @@ def load_perceiver() -> Perceiver:
     from clearair.perception import load_compact
 
     return load_compact()
-
-
-def _has_graphs(name: str | Path) -> bool:
-    return graphs_for(read_model(name)) is not None
 
 
 def _on_onnx(name: str | Path, perceiver: Perceiver | None) -> tuple[Runtime, Perceiver]:

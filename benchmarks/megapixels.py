@@ -1,0 +1,78 @@
+"""Time and memory of `clearair restore` against the size of the picture, and a plot of both.
+
+    python benchmarks/megapixels.py --sizes 1 2 6 12 24 50 --plot docs/images/megapixels.png
+
+Each size is restored by a command of its own, a noisy JPEG made of scikit-image's astronaut. Memory is the
+command's peak resident size. Takes about four seconds a megapixel on two cores; reads rusage, so it runs on
+Linux.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image
+from speed import damaged, processor
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sizes", type=float, nargs="+", default=[1, 2, 6, 12, 24, 50], metavar="MEGAPIXELS")
+    parser.add_argument("--backend", default="onnx")
+    parser.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="more for the command; last")
+    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    found = []
+    print(f"{processor()['processor']}\n")
+    print("| megapixels | seconds | seconds a megapixel | peak MB |\n|---|---|---|---|")
+    for size in options.sizes:
+        seconds, peak = restored(size, ["--backend", options.backend, *options.options])
+        found.append({"megapixels": size, "seconds": seconds, "megabytes": peak})
+        print(f"| {size:g} | {seconds:.1f} | {seconds / size:.2f} | {peak:.0f} |", flush=True)
+    if options.json:
+        options.json.write_text(json.dumps({**processor(), "sizes": found}, indent=1) + "\n")
+    if options.plot:
+        draw(found, options.plot)
+
+
+def restored(megapixels: float, options: list[str]) -> tuple[float, float]:
+    """Seconds and peak resident megabytes of one command."""
+    height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "photo.jpg"
+        Image.fromarray(damaged(height, round(height * 4 / 3))).save(source, quality=92)
+        command = ["-m", "clearair", "restore", str(source), "-o", f"{folder}/out", "--quiet", *options]
+        began = time.perf_counter()
+        child = os.posix_spawn(sys.executable, [sys.executable, *command], os.environ)
+        _, status, usage = os.wait4(child, 0)
+        seconds = time.perf_counter() - began
+    if status:
+        sys.exit(f"clearair restore failed on {megapixels:g} megapixels")
+    assert isinstance(usage, resource.struct_rusage)
+    return seconds, usage.ru_maxrss * 1024 / 1e6
+
+
+def draw(found: list[dict[str, float]], path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    sizes = [each["megapixels"] for each in found]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+    for axes, key, label in ((left, "seconds", "seconds"), (right, "megabytes", "peak memory in MB")):
+        axes.plot(sizes, [each[key] for each in found], "o-")
+        axes.set(xlabel="megapixels", ylabel=label, xlim=0, ylim=0)
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()
