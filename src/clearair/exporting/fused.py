@@ -25,7 +25,7 @@ from clearair.network.blocks import ConvBlock, GatedConvBlock
 from clearair.network.config import NetworkConfig
 from clearair.network.degradation import DegradationGuidance
 from clearair.network.layers import LayerNorm
-from clearair.network.model import GuidanceModules
+from clearair.network.model import Downsample, GuidanceModules, Upsample
 from clearair.network.regions import RegionAttention
 
 AT_ONCE = 2
@@ -99,8 +99,8 @@ class FusedNetwork(nn.Module):
     ) -> Tensor:
         """(B, 3, H, W) and its labels (B, H, W) -> (B, 3, H, W), not clamped.
 
-        The rest is the fields of a `FinishedJudgement`, with the window's `origin` (2,) down and right and the
-        `size` (2,) of the whole picture as float32.
+        The rest is the fields of a `FinishedJudgement`, with the window's `origin` (2,), down and right, and
+        the `size` (2,) of the whole picture as float32.
         """
         toned, gain = self._toned(window, grid, origin, size)
         share, change, coarse = (value[:, None, None, None] for value in (share, change, coarse))
@@ -124,18 +124,13 @@ class FusedNetwork(nn.Module):
         """
         cells = torch.arange(CELLS, dtype=torch.float32)
         down, across = (
-            _hats(
-                (origin[axis] + torch.arange(window.shape[2 + axis]) + 0.5) * (CELLS / size[axis]) - 0.5,
-                cells,
-            )
-            for axis in (0, 1)
+            _hats((start + torch.arange(length) + 0.5) * (CELLS / whole) - 0.5, cells)
+            for start, length, whole in zip(origin.unbind(), window.shape[2:], size.unbind(), strict=True)
         )  # (H, G), (W, G)
         guide = (self.network.tone._guide(window) * CELLS - 0.5).clamp(0, CELLS - 1)  # (B, H, W)
         batch, _, height, width = window.shape
-        # Rows of the picture's grid: (B, H, 4 * 3, G along the guide, G across), the 4 factors outermost.
-        table = grid.reshape(batch, 3, 4, CELLS, CELLS, CELLS).permute(
-            0, 4, 3, 2, 1, 5
-        )  # (B, down, guide, 4, 3, across)
+        # The grid at each row: (B, H, G along the guide, 4 x 3, G across); the 4 factors come first.
+        table = grid.reshape(batch, 3, 4, CELLS, CELLS, CELLS).permute(0, 4, 3, 2, 1, 5)
         rows = (down @ table.reshape(batch, CELLS, -1)).reshape(batch, height, CELLS, 12, CELLS)
         affine = None
         for first in range(0, CELLS, AT_ONCE):
@@ -166,18 +161,20 @@ class FusedNetwork(nn.Module):
         cells = [_to_cells(F.pad(image, pad, mode="replicate"), *sizes[0], stem) for image in (window, toned)]
         both = F.pad(torch.cat(cells, dim=1), (1, 1, 1, 1), mode="replicate")
         weight = torch.cat([network.extraction.weight, network.toned_extraction.weight], dim=1)
-        x = _pixels(F.conv2d(both, weight, network.extraction.bias + network.toned_extraction.bias))
+        biases = network.extraction.bias, network.toned_extraction.bias
+        assert biases[0] is not None
+        assert biases[1] is not None
+        x = _pixels(F.conv2d(both, weight, biases[0] + biases[1]))
         skips: list[Tensor] = []
         for i, (guide, blocks) in enumerate(zip(network.encoder_guidance, network.encoder, strict=True)):
             if i:
                 skips.append(x)
-                x = _pixels(network.down[i - 1].body(_maps(x, *sizes[i - 1])))
+                x = _pixels(_inner(network.down[i - 1])(_maps(x, *sizes[i - 1])))
             x = _blocks(blocks, _guided(guide, x, told, scales[i]), scales[i])
         for i in reversed(range(levels - 1)):
             x = self._joined(i, x, skips[i], sizes[i + 1])
-            x = _guided(
-                network.decoder_guidance[i], _blocks(network.decoder[i], x, scales[i]), told, scales[i]
-            )
+            x = _blocks(network.decoder[i], x, scales[i])
+            x = _guided(network.decoder_guidance[i], x, told, scales[i])
         x = _blocks(network.refinement, x, scales[0])
         last = network.reconstruction
         added = F.conv2d(_bordered(x, scales[0]), last.weight, last.bias)
@@ -192,12 +189,20 @@ class FusedNetwork(nn.Module):
 
         Interpolation and 1x1 convolutions commute, so both of those that follow each other are one below.
         """
-        reduce, up = self.network.reduce[level], self.network.up[level].body[0]
+        reduce, up = self.network.reduce[level], _inner(self.network.up[level])[0]
+        assert isinstance(reduce, nn.Conv2d)
+        assert isinstance(up, nn.Conv2d)
         channels = skip.shape[2]
         weight = reduce.weight[:, :, 0, 0]
         low = F.linear(low, weight[:, :channels] @ up.weight[:, :, 0, 0])
         low = F.interpolate(_maps(low, *size), scale_factor=2.0, mode="bilinear", align_corners=False)
         return _pixels(low) + F.linear(skip, weight[:, channels:], reduce.bias)
+
+
+def _inner(resampling: nn.Module) -> nn.Sequential:
+    """The layers of a `Downsample` or an `Upsample`."""
+    assert isinstance(resampling, Downsample | Upsample)
+    return resampling.body
 
 
 def _hats(places: Tensor, cells: Tensor) -> Tensor:
@@ -240,12 +245,10 @@ def _members(labels: Tensor, config: NetworkConfig, sizes: list[tuple[int, int]]
     stem, count, batch = config.stem, config.region_count, labels.shape[0]
     parts = labels.reshape(batch, height, stem, width, stem).long()
     table = torch.eye(count) / stem**2
-    member = sum(
-        table.index_select(0, parts[:, :, down, :, right].flatten())
-        for down in range(stem)
-        for right in range(stem)
-    )
-    assert isinstance(member, Tensor)
+    places = [parts[:, :, down, :, right].flatten() for down in range(stem) for right in range(stem)]
+    member = table.index_select(0, places[0])
+    for place in places[1:]:
+        member = member + table.index_select(0, place)
     members = [member.reshape(batch, -1, count)]
     for height, width in sizes[1:]:
         pairs = members[-1].reshape(batch, height, 2, width * 2 * count)
@@ -312,13 +315,8 @@ def _guided(guide: nn.Module, x: Tensor, told: _Told, level: _Level) -> Tensor:
 
 def _where(guide: RegionAttention, x: Tensor, told: _Told) -> Tensor:
     features = guide.norm(told.features)
-    attended = _Attention(
-        guide.to_query,
-        guide.to_key(features),
-        guide.to_value(features),
-        guide.project_out.weight,
-        guide.heads,
-    )
+    key, value = guide.to_key(features), guide.to_value(features)
+    attended = _Attention(guide.to_query, key, value, guide.project_out.weight, guide.heads)
     shares = attended.shares(_norm(guide.norm_query, x), told.areas.log())
     assert guide.project_out.bias is not None
     return x + shares @ (attended.values + guide.project_out.bias / guide.heads)
@@ -329,13 +327,8 @@ def _what(guide: DegradationGuidance, x: Tensor, told: _Told, level: _Level) -> 
     hidden = F.linear(normed, guide.project_in.weight[:, :, 0, 0], guide.project_in.bias)
     inner = hidden.shape[2]
     out = guide.project_out.weight
-    attended = _Attention(
-        guide.project_in,
-        guide.to_key(told.content),
-        guide.to_value(told.content),
-        out[:, :inner],
-        guide.heads,
-    )
+    key, value = guide.to_key(told.content), guide.to_value(told.content)
+    attended = _Attention(guide.project_in, key, value, out[:, :inner], guide.heads)
     shares = attended.shares(normed)
     scale = 1 + guide.to_scale(told.prompts)  # (B, N, D)
     to_mask = guide.to_mask.weight[:, :, 0, 0]
@@ -373,7 +366,8 @@ class _Attention:
         """(B, P, C) -> (B, P, heads * T), which sum to one over each head's T."""
         bias = self.bias if logit_bias is None else self.bias + logit_bias[:, None]
         logits = x @ self.keys.transpose(1, 2) + bias.flatten(1)[:, None]
-        return logits.unflatten(2, (self.heads, -1)).softmax(dim=3).flatten(2)
+        shares: Tensor = logits.unflatten(2, (self.heads, -1)).softmax(dim=3).flatten(2)
+        return shares
 
 
 def _twice_mean(x: Tensor) -> Tensor:
@@ -418,7 +412,7 @@ def _tonal_part(x: Tensor, picture: Tensor) -> Tensor:
 
 
 def _axes(rows: Tensor, columns: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Two axes of a matrix that is to be multiplied from the left (side 0), or its transpose from the right."""
+    """The axes of a matrix that multiplies from the left (side 0), or of its transpose from the right."""
     return (rows[:, None], columns) if side == 0 else (rows, columns[:, None])
 
 

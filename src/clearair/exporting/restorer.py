@@ -93,6 +93,14 @@ def judge_graph(network: FinishedNetwork) -> Traced:
 
 def window_graph(network: FinishedNetwork, *, keep_tone: bool = False) -> Traced:
     """One window of a judged picture, of any height and width."""
+    axes: dict[str, Axes] = {"window": {2: "height", 3: "width"}, "labels": {1: "height", 2: "width"}}
+    kind = FusedNetwork if is_supported(network.config) else _Window
+    module = kind(network, keep_tone=keep_tone)
+    return trace(module, window_inputs(network, WINDOW), ["restored"], axes, prefix=PREFIX)
+
+
+def window_inputs(network: FinishedNetwork, size: tuple[int, int]) -> dict[str, Tensor]:
+    """Random examples of what the graph of a window takes, which is the whole picture."""
     config, generator = network.config, torch.Generator().manual_seed(0)
 
     def example(*shape: int) -> Tensor:
@@ -101,8 +109,8 @@ def window_graph(network: FinishedNetwork, *, keep_tone: bool = False) -> Traced
     regions = config.region_count
     prompts = regions if config.local_degradation and config.regions == "perceived" else 1
     inputs = {
-        "window": example(1, 3, *WINDOW),
-        "labels": torch.randint(0, regions, (1, *WINDOW), generator=generator, dtype=torch.uint8),
+        "window": example(1, 3, *size),
+        "labels": torch.randint(0, regions, (1, *size), generator=generator, dtype=torch.uint8),
         "features_of_quality": example(1, config.prompt_dim),
         "tokens": example(1, regions, config.channels[0]),
         "sizes": 100 * example(1, regions),
@@ -114,7 +122,5 @@ def window_graph(network: FinishedNetwork, *, keep_tone: bool = False) -> Traced
     if config.cautious:
         inputs |= {"change": example(1), "coarse": example(1)}
     if config.tone:
-        inputs |= {"origin": torch.zeros(2), "size": torch.tensor(WINDOW, dtype=torch.float32)}
-    axes: dict[str, Axes] = {"window": {2: "height", 3: "width"}, "labels": {1: "height", 2: "width"}}
-    kind = FusedNetwork if is_supported(config) else _Window
-    return trace(kind(network, keep_tone=keep_tone), inputs, ["restored"], axes, prefix=PREFIX)
+        inputs |= {"origin": torch.zeros(2), "size": torch.tensor(size, dtype=torch.float32)}
+    return inputs

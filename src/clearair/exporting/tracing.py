@@ -104,7 +104,12 @@ def _strip(onnx: Any, model: Any, weights: Mapping[str, Tensor], taken: Sequence
         tensor.data_location = onnx.TensorProto.EXTERNAL
         place = tensor.external_data.add()
         place.key, place.value = "location", "model.safetensors"
+    # Where ONNX Runtime knows that two shapes are equal it keeps the memory of the first for the second, of
+    # every level at once. It has to know only which maps of convolutions it may multiply as they lie.
+    maps = {node.output[0] for node in graph.node if node.op_type == "Conv"}
+    shapes = [entry for entry in graph.value_info if entry.name in maps]
     del graph.value_info[:]
+    graph.value_info.extend(shapes)
     del graph.metadata_props[:]
     del model.metadata_props[:]
     graph.name, graph.doc_string = "clearair", ""
@@ -112,7 +117,7 @@ def _strip(onnx: Any, model: Any, weights: Mapping[str, Tensor], taken: Sequence
     for node in graph.node:
         del node.metadata_props[:]
         node.doc_string = node.name = ""
-    for entry in (*graph.input, *graph.output, *graph.initializer):
+    for entry in (*graph.input, *graph.output, *graph.initializer, *graph.value_info):
         del entry.metadata_props[:]
 
 
