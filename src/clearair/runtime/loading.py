@@ -61,8 +61,8 @@ def _chosen(name: str | Path, backend: Backend, needs_pytorch: bool) -> Literal[
             )
     if backend == "onnx" and needs_pytorch:
         raise UsageError(
-            "The backend onnx computes on the CPU in fp32, and runs no checkpoints of other projects; use the "
-            "backend torch."
+            "The backend onnx computes on the CPU in fp32, and runs no checkpoints of other projects; use "
+            "the backend torch."
         )
     if backend != "auto":
         return backend
