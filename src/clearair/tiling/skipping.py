@@ -24,7 +24,7 @@ MARGIN = 8
 """Pixels at a probe's sides that are not judged, since the network saw nothing beyond them."""
 SPACING = 2 * PROBE
 """Pixels from one probe to the next: one is restored of every four places."""
-SMALLEST = (2 * SPACING) ** 2
+SMALLEST = 3 * SPACING**2
 """Pixels of the smallest tiles that are probed; of smaller ones, probes would take too large a part."""
 
 
