@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,13 +31,37 @@ from clearair.data.splits import held_out
 from clearair.evaluation.benchmarks import BENCHMARKS, available
 from clearair.evaluation.metrics import psnr
 from clearair.image import Photo, to_depth
+from clearair.runtime.protocol import Runtime
 from clearair.similarity import changes_visibly
+from clearair.tiling import Window
+from clearair.tiling.skipping import PROBE
 
 Pixels = NDArray[np.uint8]
 
 PLACE = 64
+"""Side in pixels of the places in which results are compared."""
 LEAST = 480
 """Shorter side in pixels of photographs that are damaged in parts; smaller ones are left out."""
+
+
+class Timed:
+    """A runtime that adds up what its probes take."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.probing = 0.0
+        """In seconds of the processor."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.runtime, name)
+
+    def restore(self, pixels: Any, percepts: Any, judgement: Any, window: Window, **options: Any) -> Any:
+        """Restore a window; what is no higher than a probe is one."""
+        began = time.process_time()
+        restored = self.runtime.restore(pixels, percepts, judgement, window, **options)
+        if window.height <= PROBE:
+            self.probing += time.process_time() - began
+        return restored
 
 
 @dataclass
@@ -51,8 +76,8 @@ class Row:
     seconds: list[tuple[float, float]] = field(default_factory=list)
     places: int = 0
     spoilt: int = 0
-    idle: list[float] = field(default_factory=list)
-    """Time with skipping by that without, where nothing was skipped."""
+    probing: list[tuple[float, float]] = field(default_factory=list)
+    """Seconds of probes, and in all, where no tile was left."""
 
     def add(self, restorer: Restorer, damaged: Pixels, clean: Pixels, first: bool) -> None:
         """Restore a picture both ways; `first` says which comes first."""
@@ -62,16 +87,16 @@ class Row:
             began = time.process_time()
             restored, _, outcome = restorer.restore_photo(Photo(damaged), skip_tiles=skips)
             took[skips], results[skips] = time.process_time() - began, restored.pixels
+            if outcome.tiles == 0:
+                return  # nothing was to be done
             if skips:
                 self.tiles += outcome.tiles
                 self.left += outcome.tiles_left
-                left = outcome.tiles_left
-        if outcome.tiles == 0:
-            return  # nothing was to be done
+                if outcome.tiles_left == 0:
+                    self.probing.append((restorer.runtime.probing, took[skips]))
+            restorer.runtime.probing = 0.0
         self.psnr.append((psnr(results[False], clean), psnr(results[True], clean)))
         self.seconds.append((took[False], took[True]))
-        if left == 0:
-            self.idle.append(took[True] / took[False])
         whole, spared = (to_depth(results[skips], np.dtype(np.float32)) for skips in (False, True))
         for top in range(0, len(whole), PLACE):
             for side in range(0, whole.shape[1], PLACE):
@@ -85,11 +110,11 @@ class Row:
         without, skipping = np.mean(self.psnr, axis=0)
         lost = [before - after for before, after in self.psnr]
         before, after = np.sum(self.seconds, axis=0)
-        idle = f"{np.median(self.idle) - 1:+.1%}" if self.idle else ""
+        probing, in_all = np.sum(self.probing, axis=0) if self.probing else (0, 1)
         left, spoilt = f"{self.left} of {self.tiles}", f"{self.spoilt / self.places:.2%}"
         quality = f"{without:.2f} | {skipping:.2f} | {without - skipping:.4f} | {max(lost):.3f}"
-        saved = f"{1 - after / before:.1%}"
-        return f"| {self.name} | {len(lost)} | {left} | {quality} | {spoilt} | {saved} | {idle} |"
+        spent = f"{1 - after / before:.1%} | {probing / in_all:.1%}"
+        return f"| {self.name} | {len(lost)} | {left} | {quality} | {spoilt} | {spent} |"
 
 
 COLUMNS = (
@@ -102,7 +127,7 @@ COLUMNS = (
     "most of one",
     "places spoilt",
     "time saved",
-    "where nothing was left",
+    "probes where no tile was left",
 )
 
 
@@ -121,6 +146,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     restorer = Restorer.from_pretrained(options.model, device="cpu", tile=options.tile or "auto")
+    restorer.runtime = Timed(restorer.runtime)
     restorer(np.zeros((PLACE, PLACE, 3), np.uint8), damage="noise")  # what is made once is not timed
     print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}", flush=True)
     total = Row("all")
@@ -136,7 +162,7 @@ def main() -> None:
         for index, (damaged, clean) in enumerate(pictures):
             row.add(restorer, damaged, clean, first=index % 2 == 0)
         print(row, flush=True)
-        for part in ("psnr", "seconds", "idle", "tiles", "left", "places", "spoilt"):
+        for part in ("psnr", "seconds", "probing", "tiles", "left", "places", "spoilt"):
             setattr(total, part, getattr(total, part) + getattr(row, part))
     print(total)
 

@@ -1,17 +1,18 @@
 """Tiles that can stay as they are, since restoring them would change nothing that can be seen.
 
-Before a tile is restored, small windows of it are: probes. What is made of them stands for the tile. Damage
-ends somewhere, so they lie everywhere in it, `SPACING` apart; changes show first where there is texture, so
-each takes the most textured place around, and the most textured of them is the first. In a picture that is
-damaged all over, the first probe of the first tile decides, and what is made of a tile speaks for the next
-ones, which overlap with it.
+Before a tile is restored, small windows of it are: probes. What is made of them stands for the tile. Changes
+show first where there is texture, so the first probe is the most textured place, and tiles that need to be
+restored rarely cost more. Where it shows nothing, strips across the tile follow, since damage ends somewhere.
+What is made of a tile speaks for the next ones, which overlap with it: a picture that is damaged all over
+costs about one probe.
 
 Shapes: H x W pixels of a picture, h x w of a tile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,12 @@ from numpy.typing import NDArray
 from clearair.tiling.tiles import ALIGNMENT, DISCARDED, MAX_OVERLAP, Floats, Tiling, Window
 
 PROBE = 64
-"""Side of a probe in pixels."""
+"""Side of the first probe in pixels, and height of strips."""
 MARGIN = 8
 """Pixels at a probe's sides that are not judged, since the network saw nothing beyond them."""
-SPACING = 2 * PROBE
-"""Pixels from one probe to the next: one is restored of every four places."""
-SMALLEST = 3 * SPACING**2
+SPACING = 192
+"""Pixels, about, from one strip to the next. Strips cost less than as many pixels in squares."""
+SMALLEST = 12 * PROBE**2
 """Pixels of the smallest tiles that are probed; of smaller ones, probes would take too large a part."""
 
 
@@ -69,30 +70,39 @@ class Skipper:
 
     def _shows(self, window: Window, place: Window, pixels: Floats) -> bool:
         added = self._change(place.moved(window.top, window.left), pixels)
-        rows, columns = (slice(MARGIN, max(length - MARGIN, MARGIN + 1)) for length in added.shape[:2])
-        return self._is_visible(pixels[rows, columns], added[rows, columns])
+        inner = Window(MARGIN, MARGIN, *(max(1, length - 2 * MARGIN) for length in added.shape[:2]))
+        return any(self._is_visible(pixels[part.slices], added[part.slices]) for part in _pieces(inner))
 
 
 def probes(pixels: Floats) -> list[Window]:
-    """Places of a tile (h, w, 3) that stand for it, the most textured first."""
-    rows, columns = (_starts(length) for length in pixels.shape[:2])
+    """Places of a tile (h, w, 3) that stand for it: the most textured one, then strips from side to side."""
+    texture = _texture(pixels)
+    height, width = texture.shape
+    squares = [
+        Window(top, left, min(PROBE, height), min(PROBE, width))
+        for top in range(0, max(1, height - PROBE + 1), PROBE)
+        for left in range(0, max(1, width - PROBE + 1), PROBE)
+    ]
+    strips = []
+    count = max(1, round(height / SPACING))
+    bounds = [height * index // count // ALIGNMENT * ALIGNMENT for index in range(count)] + [height]
+    for top, bottom in itertools.pairwise(bounds):
+        tops = range(top, max(top + 1, bottom - PROBE + 1), ALIGNMENT)
+        strips.append(_most(texture, [Window(each, 0, min(PROBE, height), width) for each in tops]))
+    return [_most(texture, squares), *strips]
+
+
+def _texture(pixels: Floats) -> Floats:
+    """How much each pixel's light (h, w) differs from that of the ones above and to the left."""
     light = pixels.mean(axis=2)
-    groups: dict[tuple[int, int], tuple[float, Window]] = {}
-    for down, top in enumerate(rows):
-        for across, left in enumerate(columns):
-            place = Window(top, left, min(PROBE, len(light)), min(PROBE, light.shape[1]))
-            texture = float(light[place.slices].std())
-            group = (down * PROBE // SPACING, across * PROBE // SPACING)
-            if group not in groups or texture > groups[group][0]:
-                groups[group] = (texture, place)
-    return [place for _, place in sorted(groups.values(), key=lambda found: -found[0])]
+    texture: Floats = np.abs(np.diff(light, axis=0, prepend=light[:1]))
+    texture += np.abs(np.diff(light, axis=1, prepend=light[:, :1]))
+    return texture
 
 
-def _starts(length: int) -> list[int]:
-    """Where places begin that cover a side; at multiples of `ALIGNMENT`, as tiles do."""
-    count = -(-length // PROBE)
-    last = max(0, length - PROBE)
-    return [last * index // max(1, count - 1) // ALIGNMENT * ALIGNMENT for index in range(count)]
+def _most(texture: Floats, places: Sequence[Window]) -> Window:
+    """The most textured of places of one size."""
+    return max(places, key=lambda place: float(texture[place.slices].sum()))
 
 
 def _shared(window: Window, whole: Window) -> Iterator[Window]:
@@ -105,11 +115,13 @@ def _shared(window: Window, whole: Window) -> Iterator[Window]:
         yield Window(0, window.width - MAX_OVERLAP, window.height, deep)
 
 
-def _pieces(strip: Window) -> Iterator[Window]:
-    for top in range(0, strip.height, PROBE):
-        for left in range(0, strip.width, PROBE):
-            height, width = min(PROBE, strip.height - top), min(PROBE, strip.width - left)
-            yield Window(strip.top + top, strip.left + left, height, width)
+def _pieces(area: Window) -> Iterator[Window]:
+    """Parts of a window that are judged by themselves, about as large as the first probe."""
+    rows, columns = (max(1, round(length / PROBE)) for length in (area.height, area.width))
+    for row, column in itertools.product(range(rows), range(columns)):
+        top, left = area.height * row // rows, area.width * column // columns
+        bottom, right = area.height * (row + 1) // rows, area.width * (column + 1) // columns
+        yield Window(area.top + top, area.left + left, bottom - top, right - left)
 
 
 def _cells(window: Window) -> tuple[slice, slice]:
