@@ -84,7 +84,7 @@ class Row:
         results: dict[bool, Pixels] = {}
         took: dict[bool, float] = {}
         for skips in (first, not first):
-            began = time.process_time()
+            restorer.runtime.probing, began = 0.0, time.process_time()
             restored, _, outcome = restorer.restore_photo(Photo(damaged), skip_tiles=skips)
             took[skips], results[skips] = time.process_time() - began, restored.pixels
             if outcome.tiles == 0:
@@ -94,7 +94,6 @@ class Row:
                 self.left += outcome.tiles_left
                 if outcome.tiles_left == 0:
                     self.probing.append((restorer.runtime.probing, took[skips]))
-            restorer.runtime.probing = 0.0
         self.psnr.append((psnr(results[False], clean), psnr(results[True], clean)))
         self.seconds.append((took[False], took[True]))
         whole, spared = (to_depth(results[skips], np.dtype(np.float32)) for skips in (False, True))
