@@ -243,6 +243,17 @@ def test_a_picture_in_which_no_change_would_be_seen_is_left_as_it_is(brightens, 
     assert statuses == ["left", "restored"]
 
 
+def test_what_judges_a_picture_by_all_of_it_is_not_judged_by_probes(brightens):
+    class SeesAll(Brightens):
+        sees_whole = True
+
+    large = np.random.default_rng(0).integers(0, 180, (500, 900, 3), np.uint8)
+    brightens.runtime = SeesAll(brightens.runtime.network, device="cpu", precision="fp32")
+    outcome = brightens(large).outcome
+    assert (outcome.changed, outcome.tiles_left) == (True, 0)
+    assert outcome.tiles > 1
+
+
 def test_damage_that_the_user_names_is_looked_for_in_the_same_way(brightens):
     large = np.random.default_rng(0).integers(0, 180, (500, 900, 3), np.uint8)
     outcome = brightens(large, damage="blur").outcome
