@@ -30,6 +30,23 @@ from clearair.outcome import Outcome, by_share, percent
             "nothing found: restored all the same, as this model restores every photo",
         ),
         (Outcome(wordless=True, changed=True), "restored"),
+        (
+            Outcome({"rain": 0.92}, changed=True, tiles=4000, tiles_left=1200),
+            "rain 92 %: restored, 1,200 of 4,000 tiles needed nothing",
+        ),
+        (
+            Outcome({"rain": 0.92}, keep_tone=True, changed=True, tiles=4, tiles_left=1),
+            "rain 92 %: restored, exposure and colour kept, 1 of 4 tiles needed nothing",
+        ),
+        (Outcome({"rain": 0.92}, changed=True, tiles=4), "rain 92 %: restored"),
+        (
+            Outcome({"rain": 0.92}, changed=False, tiles=4, tiles_left=4),
+            "rain 92 %: left as it is, since no change would be seen",
+        ),
+        (
+            Outcome({"rain": 0.92}, changed=False, tiles=4, tiles_left=1),
+            "rain 92 %: left as it is, since the change is too small to alter a pixel",
+        ),
         (Outcome({"rain": 0.92}), "rain 92 %: will be restored"),
         (Outcome({"rain": 0.29}, share=0.3), "rain 29 %: will be restored at 30 %"),
         (Outcome(share=0.0), "nothing found: will be left as it is"),
@@ -82,8 +99,9 @@ def test_shares_are_not_rounded_to_nothing_or_everything():
 
 @pytest.mark.parametrize(("told", "word"), [(None, "auto"), ((), "none"), (("haze",), ["haze"])])
 def test_a_report_has_the_word_that_the_option_takes(told, word):
-    outcome = Outcome({"rain": 0.91234}, told=told, changed=True)
+    outcome = Outcome({"rain": 0.91234}, told=told, changed=True, tiles=9, tiles_left=2)
     values = json.loads(json.dumps(outcome.to_dict()))
     assert values["damage"] == word
     assert (values["found"], values["share"], values["changed"]) == ({"rain": 0.912}, 1.0, True)
+    assert (values["tiles"], values["tiles_left"]) == (9, 2)
     assert values["text"] == str(outcome)

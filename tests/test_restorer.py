@@ -192,6 +192,75 @@ def test_too_little_memory_means_smaller_tiles_and_then_one_line(identity, pictu
         restorer(picture)
 
 
+class Brightens(PyTorchRuntime):
+    """Adds light left of a column, and nothing elsewhere."""
+
+    until = 300
+
+    def restore(self, pixels, percepts, judgement, window, **options):
+        columns = np.arange(window.left, window.left + window.width)
+        return pixels + np.where(columns < self.until, np.float32(0.2), np.float32(0))[None, :, None]
+
+
+@pytest.fixture
+def brightens():
+    """A restorer that changes only the left of a picture, in tiles of 256 px."""
+    restorer = make_restorer(tile=256)
+    restorer.runtime = Brightens(restorer.runtime.network, device="cpu", precision="fp32")
+    return restorer
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_tiles_that_need_nothing_stay_bit_for_bit(brightens, dtype):
+    scale = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
+    large = (np.random.default_rng(0).random((500, 900, 3)) * 0.7 * scale).astype(dtype)
+    told = []
+    photo, _, outcome = brightens.restore_photo(Photo(large), on_tile=lambda *state: told.append(state))
+    whole, _, all_restored = brightens.restore_photo(Photo(large), skip_tiles=False)
+    assert told == [(done, outcome.tiles) for done in range(1, outcome.tiles + 1)]
+    assert 0 < outcome.tiles_left < outcome.tiles
+    assert (all_restored.tiles, all_restored.tiles_left) == (outcome.tiles, 0)
+    np.testing.assert_array_equal(photo.pixels[:, 300:], large[:, 300:])
+    np.testing.assert_allclose(photo.pixels / scale, whole.pixels / scale, rtol=0, atol=1.01 / 255)
+    assert (photo.pixels[:, :290] > large[:, :290]).all()
+    assert str(outcome).endswith(f", {outcome.tiles_left} of {outcome.tiles} tiles needed nothing")
+
+
+def test_a_picture_in_which_no_change_would_be_seen_is_left_as_it_is(brightens, tmp_path):
+    large = np.random.default_rng(0).integers(0, 180, (500, 900, 3), np.uint8)
+    result = brightens(large, strength=0.002)
+    np.testing.assert_array_equal(result.image, large)
+    assert (result.outcome.changed, result.outcome.tiles_left) == (False, result.outcome.tiles)
+    assert result.done == "left as it is, since no change would be seen"
+    brightens.runtime.until = 900
+    write_photo(Photo(large), tmp_path / "photo.png")
+    statuses = []
+    for number, skips in enumerate((True, False)):
+        (record,) = brightens.restore_many(
+            tmp_path / "photo.png", tmp_path / str(number), strength=0.02, skip_tiles=skips
+        )
+        statuses.append(record.status)
+    assert statuses == ["left", "restored"]
+
+
+def test_what_judges_a_picture_by_all_of_it_is_not_judged_by_probes(brightens):
+    class SeesAll(Brightens):
+        sees_whole = True
+
+    large = np.random.default_rng(0).integers(0, 180, (500, 900, 3), np.uint8)
+    brightens.runtime = SeesAll(brightens.runtime.network, device="cpu", precision="fp32")
+    outcome = brightens(large).outcome
+    assert (outcome.changed, outcome.tiles_left) == (True, 0)
+    assert outcome.tiles > 1
+
+
+def test_damage_that_the_user_names_is_looked_for_in_the_same_way(brightens):
+    large = np.random.default_rng(0).integers(0, 180, (500, 900, 3), np.uint8)
+    outcome = brightens(large, damage="blur").outcome
+    assert outcome.told == ("blur",)
+    assert 0 < outcome.tiles_left < outcome.tiles
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_stays_flat_over_pictures_of_many_sizes():

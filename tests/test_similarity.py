@@ -4,7 +4,14 @@ import skimage.data
 import torch
 
 from clearair.evaluation import metrics
-from clearair.similarity import decibels, luma, psnr_each, structural_similarity
+from clearair.similarity import (
+    changes_visibly,
+    decibels,
+    just_noticeable,
+    luma,
+    psnr_each,
+    structural_similarity,
+)
 
 
 def photos():
@@ -48,3 +55,40 @@ def test_an_image_resembles_itself_fully_and_a_brighter_one_less():
 
     assert structural_similarity(clean, clean, window).min() == pytest.approx(1)
     assert structural_similarity(damaged, clean, window).mean() < 0.998
+
+
+def flat(level, size=(40, 40)):
+    return np.full((*size, 3), level / 255, np.float32)
+
+
+@pytest.mark.parametrize(("level", "least"), [(0, 20), (127, 3), (255, 6)])
+def test_what_is_just_noticeable_on_a_flat_ground_follows_its_light(level, least):
+    np.testing.assert_allclose(just_noticeable(flat(level)) * 255, least, atol=1e-4)
+
+
+def test_an_edge_hides_more_than_a_flat_ground():
+    image = flat(100)
+    image[:, 20:] = 200 / 255
+    least = just_noticeable(image) * 255
+    assert least[20, 19] > 100 * 0.115
+    assert least[20, 19] == pytest.approx(least[20, 20], rel=0.02)
+    np.testing.assert_allclose(just_noticeable(image.swapaxes(0, 1)) * 255, least.T, atol=1e-4)
+    np.testing.assert_allclose(just_noticeable(image[:, ::-1]) * 255, least[:, ::-1], atol=1e-4)
+    np.testing.assert_allclose(least[:, :17], just_noticeable(flat(100))[0, 0] * 255, atol=1e-4)
+
+
+def test_a_change_is_visible_that_is_strong_somewhere_or_faint_everywhere():
+    image, spot = flat(127), flat(0)
+    assert not changes_visibly(image, spot)
+    assert not changes_visibly(image, flat(0.5))
+    assert changes_visibly(image, flat(1))
+    spot[20, 20, 1] = 3.5 / 255
+    assert not changes_visibly(image, spot)  # one pixel in 1,600
+    spot[20, 21, 1] = -3.5 / 255
+    assert changes_visibly(image, spot)
+
+
+def test_texture_hides_a_change_that_is_visible_on_a_flat_ground():
+    noise = np.random.default_rng(0).normal(0, 80 / 255, (40, 40, 1)).astype(np.float32)
+    assert changes_visibly(flat(127), flat(1))
+    assert not changes_visibly((flat(127) + noise).clip(0, 1), flat(1))

@@ -27,6 +27,10 @@ class Outcome:
     """Whether the user asked to keep exposure and colour."""
     wordless: bool = False
     """Whether the perceivers have no names for kinds of damage, so that nothing could be found."""
+    tiles: int = 0
+    """How many tiles it was restored in; 0 while nothing has been done, or when nothing was to be done."""
+    tiles_left: int = 0
+    """How many of them stayed bit for bit, since no visible change was expected there."""
 
     @property
     def restored(self) -> bool:
@@ -49,11 +53,17 @@ class Outcome:
         if self.share == 0:
             return f"{tense}left as it is"
         if self.changed is False:
-            return "left as it is, since the change is too small to alter a pixel"
+            unseen = self.tiles_left and self.tiles_left == self.tiles
+            why = "no change would be seen" if unseen else "the change is too small to alter a pixel"
+            return f"left as it is, since {why}"
         words = f"{tense}restored{by_share(self.share)}"
         if self.told is None and not self.found and not self.wordless:
             words += " all the same, as this model restores every photo"
-        return f"{words}, exposure and colour kept" if self.keep_tone else words
+        if self.keep_tone:
+            words += ", exposure and colour kept"
+        if self.tiles_left:
+            words += f", {self.tiles_left:,} of {self.tiles:,} tiles needed nothing"
+        return words
 
     @property
     def done_to_tone(self) -> str:
@@ -79,6 +89,8 @@ class Outcome:
             "found": {name: round(value, 3) for name, value in self.found.items()},
             "share": round(self.share, 3),
             "changed": self.changed,
+            "tiles": self.tiles,
+            "tiles_left": self.tiles_left,
             "text": str(self),
         }
 

@@ -40,7 +40,8 @@ from clearair.perception.telling import (
 )
 from clearair.percepts import Percepts
 from clearair.runtime.protocol import Backend, Device, Precision, Runtime, SeesWhole
-from clearair.tiling import MIN_SIDE, Window, blend_tiles, plan_tiles
+from clearair.similarity import changes_visibly
+from clearair.tiling import MIN_SIDE, Skipper, Window, blend_tiles, plan_tiles
 
 TileSide = int | Literal["auto", "off"]
 OnTile = Callable[[int, int], None]
@@ -182,6 +183,7 @@ class Restorer:
         damage: Damage = "auto",
         strength: float = 1.0,
         keep_tone: bool = False,
+        skip_tiles: bool = True,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         salvage: bool = False,
     ) -> Result:
@@ -190,8 +192,9 @@ class Restorer:
         A file is its path, its bytes, or a binary file that is open. Of arrays, two and four channels end in
         alpha, which is left alone. `damage` names all that is wrong, such as "haze" or ["haze", "rain"];
         "none" leaves the picture as it is, "auto" trusts the perceivers. `strength` in [0, 1] blends with the
-        input; `keep_tone` leaves exposure and colour as they are. A file of more than `max_pixels` is refused
-        before it is decoded; `salvage` takes what can be decoded of a damaged one.
+        input; `keep_tone` leaves exposure and colour as they are. With `skip_tiles` a tile stays bit for bit
+        when no visible change is expected in it. A file of more than `max_pixels` is refused before it is
+        decoded; `salvage` takes what can be decoded of a damaged one.
         Raises ImageError when it cannot be read or is no picture, OutputError when the network returns NaN,
         OutOfMemoryError when even small tiles do not fit, UsageError for an option that makes no sense.
         """
@@ -199,7 +202,7 @@ class Restorer:
         self.check_damage(damage)
         photo, layout = as_photo(picture, max_pixels=max_pixels, salvage=salvage)
         restored, percepts, outcome = self.restore_photo(
-            photo, damage=damage, strength=strength, keep_tone=keep_tone
+            photo, damage=damage, strength=strength, keep_tone=keep_tone, skip_tiles=skip_tiles
         )
         return Result(from_photo(restored, layout), percepts, restored, outcome)
 
@@ -214,6 +217,7 @@ class Restorer:
         damage: Damage = "auto",
         strength: float = 1.0,
         keep_tone: bool = False,
+        skip_tiles: bool = True,
         on_tile: OnTile | None = None,
     ) -> tuple[Photo, Percepts, Outcome]:
         """Restore the pixels of a photo; everything else about it stays. Raises as a call does.
@@ -234,11 +238,13 @@ class Restorer:
                     if outcome.share == 0:
                         return photo, percepts, replace(outcome, changed=False)
                     amount = strength if self.runtime.is_cautious else outcome.share
-                    pixels, changed = self._restore_pixels(photo, believed, side, amount, keep_tone, on_tile)
-                if not changed:
-                    return replace(photo, notes=notes), percepts, replace(outcome, changed=False)
-                restored = replace(photo.with_pixels(pixels), notes=notes)
-                return restored, percepts, replace(outcome, changed=True)
+                    pixels, done = self._restore_pixels(
+                        photo, believed, side, amount, keep_tone, skip_tiles, on_tile
+                    )
+                outcome = replace(outcome, **done)
+                if not outcome.changed:
+                    return replace(photo, notes=notes), percepts, outcome
+                return replace(photo.with_pixels(pixels), notes=notes), percepts, outcome
             except MemoryError as error:
                 smaller = _smaller_side(side, photo.size)
                 if smaller is None:
@@ -281,36 +287,53 @@ class Restorer:
         side: int | None,
         strength: float,
         keep_tone: bool,
+        skip_tiles: bool,
         on_tile: OnTile | None,
-    ) -> tuple[NDArray[Any], bool]:
-        """(H, W, 3) of the photo's type, restored in tiles of `side`, and whether any value differs."""
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        """(H, W, 3) of the photo's type, restored in tiles of `side`, and what its outcome says of that."""
         pixels = photo.pixels
         width, height = photo.size
         neutral = is_neutral(pixels)
         judgement = self.runtime.judge(pixels, percepts)
         tiling = plan_tiles(height, width, side)
-        done = 0
+        done = left = 0
 
-        def restore(window: Window) -> NDArray[np.float32]:
-            nonlocal done
-            damaged = to_depth(pixels[window.slices], np.dtype(np.float32))
+        def change(window: Window, damaged: NDArray[np.float32]) -> NDArray[np.float32]:
+            """What is added to a window (h, w, 3)."""
             restored = self.runtime.restore(damaged, percepts, judgement, window, keep_tone=keep_tone)
             if not np.isfinite(restored).all():
                 raise OutputError(f"{photo.name}: the network returned NaN or infinity; nothing is written.")
             if neutral:  # a network draws faint colours, which a picture without any must not get
                 restored = restored.mean(axis=2, keepdims=True)
+            return np.float32(strength) * (restored.clip(0, 1) - damaged)
+
+        # What judges a picture by all that it sees makes something else of a probe than of a tile.
+        sees_whole = isinstance(self.runtime, SeesWhole) and self.runtime.sees_whole
+        skipper = Skipper(tiling, change, changes_visibly) if skip_tiles and not sees_whole else None
+
+        def restore(window: Window) -> NDArray[np.float32]:
+            nonlocal done, left
+            damaged = to_depth(pixels[window.slices], np.dtype(np.float32))
+            if skipper and skipper.needs_nothing(window, damaged):
+                added = np.zeros_like(damaged)
+                left += 1
+            else:
+                added = change(window, damaged)
+                if skipper:
+                    skipper.learn(window, damaged, added)
             done += 1
             if on_tile:
                 on_tile(done, len(tiling))
-            return damaged + np.float32(strength) * (restored.clip(0, 1) - damaged)
+            return added
 
         output = np.empty_like(pixels)
         changed = False
         for top, rows in blend_tiles(tiling, restore):
             strip = slice(top, top + len(rows))
+            rows += to_depth(pixels[strip], np.dtype(np.float32))  # last, so that what is left stays exact
             output[strip] = to_depth(rows, output.dtype)
             changed = changed or not np.array_equal(output[strip], pixels[strip])
-        return output, changed
+        return output, {"changed": changed, "tiles": len(tiling), "tiles_left": left}
 
     def restore_many(
         self,
@@ -320,6 +343,7 @@ class Restorer:
         damage: Damage = "auto",
         strength: float = 1.0,
         keep_tone: bool = False,
+        skip_tiles: bool = True,
         suffix: str = USUAL_SUFFIX,
         format: str | None = None,
         overwrite: bool = False,
@@ -357,7 +381,13 @@ class Restorer:
                 report=report,
             )
         told = watcher or Watcher()
-        wish = {"damage": damage, "strength": strength, "keep_tone": keep_tone, "on_tile": told.tile}
+        wish = {
+            "damage": damage,
+            "strength": strength,
+            "keep_tone": keep_tone,
+            "skip_tiles": skip_tiles,
+            "on_tile": told.tile,
+        }
         return run_plan(
             plan,
             partial(self._restore_and_describe, wish),

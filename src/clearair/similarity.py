@@ -1,4 +1,4 @@
-"""How alike two images are: PSNR, SSIM, and the luma of BT.601, as every part of clearair uses them.
+"""How alike two images are: PSNR, SSIM, what the eye can tell, and the luma of BT.601, one way everywhere.
 
 Shapes: B images, C channels, H x W pixels. PyTorch is not imported here: tensors bring their own methods.
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +22,23 @@ BT601 = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in luma."""
 IDENTICAL = 100.0
 """PSNR in dB that two equal images count as, so that means stay finite."""
+
+MOST_NOTICED = 0.001
+"""Share of pixels that may change by more than is just noticeable, where no change is visible."""
+MOST_FAINT = 0.25
+"""Root mean square of a change, by what is just noticeable, from which it is visible. What nobody sees at any
+one pixel adds up over an area, in what is seen and in what is measured."""
+
+_AROUND = np.array(
+    [[1, 1, 1, 1, 1], [1, 2, 2, 2, 1], [1, 2, 0, 2, 1], [1, 2, 2, 2, 1], [1, 1, 1, 1, 1]], np.float32
+)
+_ACROSS = np.array(
+    [[0, 0, 0, 0, 0], [1, 3, 8, 3, 1], [0, 0, 0, 0, 0], [-1, -3, -8, -3, -1], [0, 0, 0, 0, 0]], np.float32
+)
+_ASLANT = np.array(
+    [[0, 0, 1, 0, 0], [0, 8, 3, 0, 0], [1, 3, 0, -3, -1], [0, 0, -3, -8, 0], [0, 0, -1, 0, 0]], np.float32
+)
+_EDGES = (_ACROSS, _ACROSS.T, _ASLANT, _ASLANT[:, ::-1])
 
 
 def decibels(squared_error: float, *, peak: float = 1.0, most: float = IDENTICAL) -> float:
@@ -56,3 +76,38 @@ def luma(rgb: Tensor) -> Tensor:
     """Return luma with the scale of its input: (..., 3, H, W) -> (..., 1, H, W)."""
     red, green, blue = rgb[..., 0:1, :, :], rgb[..., 1:2, :, :], rgb[..., 2:3, :, :]
     return BT601[0] * red + BT601[1] * green + BT601[2] * blue
+
+
+def just_noticeable(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The least change of luma that can be seen at each pixel: (H, W, 3) in [0, 1] -> (H, W), 3/255 or more.
+
+    What is around a pixel hides a change by its contrast, and by being dark or bright: the greater of both
+    (Chou & Li, "A perceptually tuned subband image coder based on the measure of just-noticeable-distortion
+    profile", IEEE Trans. Circuits and Systems for Video Technology 5(6), 1995). Their constants.
+    """
+    light = np.pad(255 * (image @ np.array(BT601, np.float32)), 2, mode="edge")
+    background = _correlated(light, _AROUND) / 32
+    contrast = np.maximum.reduce([np.abs(_correlated(light, edge)) for edge in _EDGES]) / 16
+    masked = contrast * (0.0001 * background + 0.115) + 0.5 - 0.01 * background
+    dark = 17 * (1 - np.sqrt(background.clip(0, 127) / 127)) + 3
+    adapted = np.where(background <= 127, dark, 3 / 128 * (background - 127) + 3)
+    threshold: NDArray[np.float32] = np.maximum(masked, adapted) / 255
+    return threshold
+
+
+def changes_visibly(image: NDArray[np.float32], added: NDArray[np.float32]) -> bool:
+    """Whether it can be seen that something is added to an image, both (H, W, 3); the image in [0, 1].
+
+    The channel that changes most counts as a change of luma of that size, which is stricter than the eye is.
+    """
+    change = np.abs(added).max(axis=2) / just_noticeable(image)
+    return bool((change > 1).mean() > MOST_NOTICED or np.square(change).mean() > MOST_FAINT**2)
+
+
+def _correlated(padded: NDArray[np.float32], kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(H + 4, W + 4), (5, 5) -> (H, W)."""
+    height, width = padded.shape[0] - 4, padded.shape[1] - 4
+    total = np.zeros((height, width), np.float32)
+    for down, right in np.argwhere(kernel):
+        total += kernel[down, right] * padded[down : down + height, right : right + width]
+    return total

@@ -117,6 +117,21 @@ def test_wrong_usage_is_one_line_in_the_words_of_the_command(shell, line, said):
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_tiles_that_need_nothing_are_counted_and_restored_all_the_same_on_demand(folder, shell):
+    write_photo(Photo(noisy(430, 430)), folder / "large.png")
+    options = "large.png --tile 256 --strength 0.001"
+    done = shell(
+        f"restore {options} -o a --report a.json && restore {options} -o b --report b.json --no-skip"
+    )
+    assert done.returncode == 0, done.stderr
+    skipping, without = (json.loads((folder / name).read_text())[0] for name in ("a.json", "b.json"))
+    assert skipping["status"] == "left"
+    assert skipping["outcome"]["text"].endswith("left as it is, since no change would be seen")
+    tiles = skipping["outcome"]["tiles"]
+    assert skipping["outcome"]["tiles_left"] == tiles > 1
+    assert (without["outcome"]["tiles"], without["outcome"]["tiles_left"]) == (tiles, 0)
+
+
 def test_a_run_with_a_report_is_resumed_night_after_night(folder, shell):
     first = shell("restore ph/a.png -o out --report r.json")
     assert first.returncode == 0, first.stderr

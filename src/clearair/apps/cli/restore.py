@@ -83,6 +83,7 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
     help="Blend with the input: 0 is the input, 1 the restoration.",
 )
 @click.option("--keep-tone", is_flag=True, help="Leave exposure and colour as they are.")
+@click.option("--no-skip", is_flag=True, help="Restore tiles in which no visible change is expected, too.")
 @click.option(
     "--suffix", default=".restored", show_default=True, help="Added to names of results beside inputs."
 )
@@ -115,6 +116,7 @@ def restore(
     damage: tuple[str, ...],
     strength: float,
     keep_tone: bool,
+    no_skip: bool,
     suffix: str,
     format_: str | None,
     overwrite: bool,
@@ -137,6 +139,7 @@ def restore(
         "damage": damage or "auto",
         "strength": strength,
         "keep_tone": keep_tone,
+        "skip_tiles": not no_skip,
         "strip_metadata": strip_metadata,
         "quality": chosen_quality(),
         "max_pixels": max_pixels,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearair.errors import UsageError
-from clearair.tiling import ALIGNMENT, DISCARDED, MAX_OVERLAP, Window, blend_tiles, plan_tiles
+from clearair.tiling.tiles import ALIGNMENT, DISCARDED, MAX_OVERLAP, Window, blend_tiles, plan_tiles
 
 LENGTHS = st.integers(1, 700)
 SIDES = st.one_of(st.none(), st.integers(64, 300))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,10 @@ class Window:
         """Index of the rectangle in an array (H, W, ...)."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
+    def moved(self, down: int, right: int) -> Window:
+        """The same rectangle, so many pixels farther down and to the right."""
+        return replace(self, top=self.top + down, left=self.left + right)
+
 
 @dataclass(frozen=True, eq=False)
 class Span:
@@ -61,6 +65,11 @@ class Tiling:
 
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns)
+
+    @property
+    def height(self) -> int:
+        """H of the picture."""
+        return self.rows[-1].stop
 
     @property
     def width(self) -> int:
