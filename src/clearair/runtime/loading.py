@@ -76,9 +76,13 @@ def _chosen(name: str | Path, backend: Backend, needs_pytorch: bool) -> Literal[
     return "onnx" if not has_pytorch() or graphs_for(read_model(name)) is not None else "torch"
 
 
-def load_perceiver() -> Perceiver:
-    """The perceivers that ship, on ONNX Runtime where there are graphs of them. Raises ModelError."""
-    found = load_graph_perceiver()
+def load_perceiver(folder: Path | str | None = None) -> Perceiver:
+    """The perceivers that ship, or those saved in `folder`, on ONNX Runtime where there are graphs of them.
+
+    Raises ModelError when files are missing or damaged, MissingExtraError when it needs PyTorch.
+    """
+    folder = None if folder is None else Path(folder).expanduser()
+    found = load_graph_perceiver(folder)
     if found is not None:
         return found
     require_pytorch("A perceiver without graphs")
