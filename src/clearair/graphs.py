@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,20 @@ GRAPHS = "graphs.json"
 FORMAT_VERSION = 1
 
 Arrays = Mapping[str, NDArray[Any]]
+
+
+class Runs(Protocol):
+    """A graph with its weights, ready to run."""
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """All outputs by name."""
+
+
+class Opens(Protocol):
+    """The graphs of one model, wherever they are and whatever runs them."""
+
+    def open(self, name: str, weights: Arrays) -> Runs:
+        """The graph with this name, ready to run."""
 
 
 @dataclass(frozen=True)

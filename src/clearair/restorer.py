@@ -137,6 +137,7 @@ class Restorer:
         perceiver: Perceiver | None = None,
         backend: Backend = "auto",
         cautious: bool = False,
+        compile: bool = False,
     ) -> Restorer:
         """Load a model by name or path; also a checkpoint of another project, such as nafnet.pth.
 
@@ -144,13 +145,14 @@ class Restorer:
         it, by default the one that ships. `backend` is "onnx" (ONNX Runtime, on the CPU) or "torch"; "auto"
         takes PyTorch where it is installed and faster, or asked for by `device` or `precision`. `cautious`
         holds back a model that does not do so itself: it changes pictures only as far as damage is found in
-        them. Raises ModelError when the model is unknown, damaged or was trained with other perceivers,
-        UsageError for a device that is not there.
+        them. `compile` lets PyTorch compile the network with the first picture, which takes a minute or more
+        and pays on a GPU and for many pictures. Raises ModelError when the model is unknown, damaged or was
+        trained with other perceivers, UsageError for a device that is not there.
         """
         from clearair.runtime.loading import load_runtime  # the backend loads with the model, not before
 
         runtime, perceiver = load_runtime(
-            name, perceiver, device=device, precision=precision, backend=backend
+            name, perceiver, device=device, precision=precision, backend=backend, compile=compile
         )
         return cls(runtime, perceiver, tile=tile, cautious=cautious)
 

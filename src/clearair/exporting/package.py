@@ -1,46 +1,153 @@
-"""Write the graphs of a model or of perceivers beside their weights."""
+"""Write a model in another form into a folder, once it is sure that it answers as PyTorch does."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Literal, get_args
 
-from clearair.errors import OutputError
-from clearair.exporting.perceivers import perceiver_graphs
-from clearair.exporting.restorer import judge_graph, window_graph
-from clearair.exporting.tracing import Traced
-from clearair.finishing import FinishedNetwork
-from clearair.graphs import GRAPHS, describe_graphs
-from clearair.image import write_atomically
-from clearair.perception.compact.perceiver import CompactPerceiver
+from clearair.errors import MissingExtraError, OutputError, UsageError
+from clearair.exporting.openvino import convert
+from clearair.exporting.parity import Difference, differences
+from clearair.exporting.sources import Source, find_source
+from clearair.graphs import GRAPHS, GraphFolder, describe_graphs, read_graphs
+from clearair.models.stored import CONFIG, WEIGHTS
+from clearair.optional import require_pytorch
 
+Format = Literal["onnx", "openvino"]
+OnStep = Callable[[str], None]
+"""Told what is done next."""
 
-def restorer_graphs(network: FinishedNetwork) -> dict[str, Traced]:
-    """All graphs that ONNX Runtime needs of a restorer; takes minutes."""
-    graphs = {"judge": judge_graph(network), "window": window_graph(network)}
-    if network.config.tone:
-        graphs["keep_tone"] = window_graph(network, keep_tone=True)
-    return graphs
+ONNXSCRIPT = (0, 7, 2)
+"""Earlier ones put the channels of PixelUnshuffle in another order."""
 
 
-def write_restorer_graphs(network: FinishedNetwork, folder: Path) -> None:
-    """Put the graphs of a network into the folder of its model. Raises OutputError and ModelError."""
-    _write(network.config.to_dict(), restorer_graphs(network), folder)
+def export_model(
+    name: str | Path,
+    folder: Path | str,
+    *,
+    format: Format = "onnx",
+    overwrite: bool = False,
+    on_step: OnStep = lambda step: None,
+) -> list[Difference]:
+    """Write a restorer or perceivers, and return how far they lie apart from PyTorch on a few pictures.
+
+    "onnx" writes a model with graphs of its own, which needs no PyTorch; takes minutes. "openvino" writes
+    files of OpenVINO. Raises UsageError for another format, MissingExtraError where a package is not
+    installed, ModelError as `find_source` does, OutputError when the folder is not empty and `overwrite` is
+    false, when it cannot be written, or when the answers differ too much; then nothing is written.
+    """
+    folder = Path(folder).expanduser()
+    if format not in get_args(Format):
+        raise UsageError(f"There is no format {format!r}; use one of {', '.join(get_args(Format))}.")
+    require_packages(format)
+    source = find_source(name)
+    with _staged(folder, overwrite=overwrite) as part:
+        on_step("what PyTorch answers")
+        expected = source.expected()
+        if format == "onnx":
+            _copy(source, part, CONFIG, WEIGHTS)
+            graphs = _trace(source, part, on_step)
+            on_step("what ONNX Runtime answers")
+            found = differences(expected, source.answers(graphs))
+        else:
+            _copy(source, part, CONFIG)
+            on_step("OpenVINO, in a process of its own")
+            with _graphs_of(source, part, on_step) as graphs:
+                found = differences(expected, convert(source, graphs, part))
+        if bad := [str(each) for each in found if not each.holds]:
+            raise OutputError(
+                f"{name}: the {format} answers differ from PyTorch's, {bad[0]}; nothing is written."
+            )
+        _publish(part, folder)
+    return found
 
 
-def write_perceiver_graphs(perceiver: CompactPerceiver, folder: Path) -> None:
-    """Put the graphs of a perceiver into its folder. Raises OutputError and ModelError."""
-    _write(perceiver.config.to_dict(), perceiver_graphs(perceiver), folder)
+def require_packages(format: Format) -> None:
+    """Raise MissingExtraError, which says what to install, where exporting cannot work."""
+    require_pytorch("clearair export")
+    needed = ["onnx", "onnxscript"] + (["openvino"] if format == "openvino" else [])
+    extra = "export" if format == "onnx" else "openvino"
+    for package in needed:
+        if find_spec(package) is None:
+            raise MissingExtraError(f"Exporting to {format} needs {package}: pip install 'clearair[{extra}]'")
+    version = metadata.version("onnxscript")
+    if tuple(int(part) for part in version.split(".")[:3] if part.isdecimal()) < ONNXSCRIPT:
+        wanted = ".".join(map(str, ONNXSCRIPT))
+        raise MissingExtraError(
+            f"onnxscript {version} is too old to export with: pip install --upgrade 'onnxscript>={wanted}'"
+        )
 
 
-def _write(config: Mapping[str, Any], graphs: Mapping[str, Traced], folder: Path) -> None:
+def _trace(source: Source, folder: Path, on_step: OnStep) -> GraphFolder:
+    """Put fresh graphs of a model into a folder."""
+    on_step("graphs; this takes minutes")
+    graphs = {}
+    for name, traced in source.traced():
+        on_step(f"{name}.onnx, {len(traced.data) / 1e6:.1f} MB")
+        (folder / f"{name}.onnx").write_bytes(traced.data)
+        graphs[name] = (traced.data, traced.weights)
+    (folder / GRAPHS).write_bytes(describe_graphs(source.config, graphs))
+    written = read_graphs(folder)
+    assert written is not None
+    return written
+
+
+@contextmanager
+def _graphs_of(source: Source, part: Path, on_step: OnStep) -> Iterator[GraphFolder]:
+    """The graphs that there are of a model, or else fresh ones, which are gone afterwards."""
+    found = source.graphs()
+    if found is not None:
+        yield found
+        return
+    folder = part / "graphs"
+    folder.mkdir()
+    yield _trace(source, folder, on_step)
+    shutil.rmtree(folder)
+
+
+def _copy(source: Source, folder: Path, *names: str) -> None:
+    for name in names:
+        shutil.copyfile(source.folder / name, folder / name)
+
+
+@contextmanager
+def _staged(folder: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A folder beside another one, which is gone afterwards; what it holds can be moved there at once.
+
+    Raises OutputError when the other one is not empty and `overwrite` is false, or nothing can be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: is a file; name a folder.")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not overwrite and folder.exists() and any(folder.iterdir()):
+            raise OutputError(
+                f"{folder}: is not empty; choose another folder, or replace its files with overwrite=True."
+            )
+        there = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
+        part = there / f".{secrets.token_hex(8)}.part"
+        part.mkdir()
+        try:
+            yield part
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
-        raise OutputError(f"{folder}: the folder cannot be made: {error.strerror}.") from error
-    for name, traced in graphs.items():
-        write_atomically(folder / f"{name}.onnx", traced.data, overwrite=True)
-    # Last, so that a list never names what is not there.
-    listed = describe_graphs(config, {name: (traced.data, traced.weights) for name, traced in graphs.items()})
-    write_atomically(folder / GRAPHS, listed, overwrite=True)
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}.") from error
+
+
+def _publish(part: Path, folder: Path) -> None:
+    """Move all files of `part` into `folder`, the list of graphs last; drop graphs of an earlier export."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = sorted(part.iterdir(), key=lambda file: file.name == GRAPHS)
+    stale = {*folder.glob("*.onnx")} - {folder / file.name for file in files}
+    for file in files:
+        file.replace(folder / file.name)
+    if any(file.name == GRAPHS for file in files):
+        for file in stale:
+            with suppress(FileNotFoundError):
+                file.unlink()

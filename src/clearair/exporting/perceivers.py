@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -66,8 +68,8 @@ class _Look(nn.Module):
         )
 
 
-def perceiver_graphs(perceiver: CompactPerceiver) -> dict[str, Traced]:
-    """Export a perceiver that has a recognizer. Raises ModelError for one without."""
+def perceiver_graphs(perceiver: CompactPerceiver) -> Iterator[tuple[str, Traced]]:
+    """All graphs of a perceiver that has a recognizer, by name. Raises ModelError for one without."""
     eyes, recognizer = perceiver.eyes, perceiver.recognizer
     if recognizer is None:
         raise ModelError("Perceivers without a recognizer run on PyTorch alone.")
@@ -90,7 +92,5 @@ def perceiver_graphs(perceiver: CompactPerceiver) -> dict[str, Traced]:
         "sample": {2: "sample height", 3: "sample width"},
     }
     image, sides = {"image": example(1, 3, 160, 192)}, {"image": {2: "height", 3: "width"}}
-    return {
-        "backbone": trace(_Backbone(recognizer), image, ["statistics"], sides),
-        "look": trace(_Look(eyes, recognizer), views, OUTPUTS, axes),
-    }
+    yield "backbone", trace(_Backbone(recognizer), image, ["statistics"], sides)
+    yield "look", trace(_Look(eyes, recognizer), views, OUTPUTS, axes)

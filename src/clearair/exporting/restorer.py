@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -70,6 +71,14 @@ class _Window(nn.Module):
             quality, RegionTokens(features, areas), content, prompts, tone=tone, change=change, coarse=coarse
         )
         return self.network.restore(window, labels, judgement, origin, keep_tone=self.keep_tone)
+
+
+def restorer_graphs(network: FinishedNetwork) -> Iterator[tuple[str, Traced]]:
+    """All graphs that a restorer consists of, by name; takes minutes."""
+    yield "judge", judge_graph(network)
+    yield "window", window_graph(network)
+    if network.config.tone:
+        yield "keep_tone", window_graph(network, keep_tone=True)
 
 
 def judge_graph(network: FinishedNetwork) -> Traced:

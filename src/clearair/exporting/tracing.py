@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clearair.errors import ModelError
+from clearair.errors import MissingExtraError
 
 OPSET = 20
 
@@ -58,14 +58,14 @@ def trace(
     """Export a module that takes these inputs, in this order, and returns a tensor or a tuple of them.
 
     `inputs` are examples. `axes` says which of theirs may have any length. Weights get the names of the
-    module's state dict, without `prefix`. Takes seconds to minutes. Raises ModelError when onnx or onnxscript
-    is not there.
+    module's state dict, without `prefix`. Takes seconds to minutes. Raises MissingExtraError when onnx or
+    onnxscript is not there.
     """
     try:
         import onnx
         import onnxscript  # noqa: F401  the exporter's own dependency
     except ImportError as error:
-        raise ModelError(f"Exporting needs {error.name}: pip install 'clearair[export]'") from error
+        raise MissingExtraError(f"Exporting needs {error.name}: pip install 'clearair[export]'") from error
     module = module.eval()
     state = module.state_dict()
     called = _Called(module, list(state), len(inputs))

@@ -15,11 +15,12 @@ from torch import Tensor
 
 from clearair.finishing.coarse import coarse_part, tonal_part
 from clearair.finishing.lattice import without_lattice
-from clearair.finishing.tone import Tone, ToneStage
+from clearair.finishing.tone import Origin, Tone, ToneStage
 from clearair.network.config import NetworkConfig
 from clearair.network.layers import at_least_float32
 from clearair.network.model import ClearAIR, Judgement
 from clearair.network.overview import Overview, survey
+from clearair.network.regions import RegionTokens
 from clearair.percepts import Guidance
 
 
@@ -33,6 +34,23 @@ class FinishedJudgement(Judgement):
     """(B,) in [0, 1] how much of all change is made; None for a network that is not cautious."""
     coarse: Tensor | None
     """(B,) in [0, 1] how much of it may be coarse, besides the tone; None as with `change`."""
+
+    def repeated(self, count: int) -> FinishedJudgement:
+        """The judgement of one picture for `count` windows of it. Nothing is copied."""
+
+        def each(value: Tensor) -> Tensor:
+            return value.expand(count, *value.shape[1:])
+
+        tone = self.tone
+        return FinishedJudgement(
+            each(self.quality),
+            RegionTokens(each(self.tokens.features), each(self.tokens.areas)),
+            each(self.content),
+            each(self.prompts),
+            tone=None if tone is None else Tone(each(tone.grid), each(tone.share), tone.size),
+            change=None if self.change is None else each(self.change),
+            coarse=None if self.coarse is None else each(self.coarse),
+        )
 
 
 class FinishedNetwork(ClearAIR):
@@ -77,11 +95,11 @@ class FinishedNetwork(ClearAIR):
         window: Tensor,
         labels: Tensor,
         judgement: FinishedJudgement,
-        origin: tuple[int, int] = (0, 0),
+        origin: Origin = (0, 0),
         *,
         keep_tone: bool = False,
     ) -> Tensor:
-        """Restore a window (B, 3, h, w) of judged pictures, whose corner lies at `origin` (down, right).
+        """Restore windows (B, 3, h, w) of judged pictures, whose corners lie at `origin` (down, right).
 
         `labels` (B, h, w) are the window's own. With `keep_tone` the input's exposure and colour stay: what
         the detail network changed is laid on the input, as much weaker as the tone would have amplified it.

@@ -24,6 +24,10 @@ WIDTHS = (16, 32, 64, 96)
 """Channels at strides 2, 4, 8 and 16 of the thumbnail of 128 pixels; the last has the grid's 8 x 8 cells."""
 
 
+Origin = tuple[int, int] | tuple[Tensor, Tensor]
+"""How far down and right the corner of windows lies in their pictures; one for all, or (B, 1) each."""
+
+
 @dataclass(frozen=True)
 class Tone:
     """A change of tone, decided for a whole picture, that any window of it can be given."""
@@ -79,7 +83,7 @@ class ToneStage(nn.Module):
         grid = self.to_grid(features).unflatten(1, (12, CELLS))
         return Tone(grid, share, size)
 
-    def forward(self, window: Tensor, tone: Tone, origin: tuple[int, int] = (0, 0)) -> Tensor:
+    def forward(self, window: Tensor, tone: Tone, origin: Origin = (0, 0)) -> Tensor:
         """(B, 3, h, w) in [0, 1], whose corner lies at `origin` of the whole picture -> the same, toned.
 
         What a pixel becomes depends on its colour and its place in the picture, not on the window.
@@ -89,19 +93,21 @@ class ToneStage(nn.Module):
         toned = (affine * homogeneous[:, None]).sum(dim=2)
         return window + tone.share[:, None, None, None] * (toned - window)
 
-    def gain(self, window: Tensor, tone: Tone, origin: tuple[int, int] = (0, 0)) -> Tensor:
+    def gain(self, window: Tensor, tone: Tone, origin: Origin = (0, 0)) -> Tensor:
         """How many times larger a grey difference is than before: (B, 3, h, w) -> (B, 1, h, w)."""
         affine = self._sliced(window, tone, origin)
         slope = affine[:, :, :3].sum(dim=(1, 2))[:, None] / 3
         return 1 + tone.share[:, None, None, None] * (slope - 1)
 
-    def _sliced(self, window: Tensor, tone: Tone, origin: tuple[int, int]) -> Tensor:
+    def _sliced(self, window: Tensor, tone: Tone, origin: Origin) -> Tensor:
         """The grid at each pixel's place and guide: affine transforms (B, 3, 4, h, w)."""
-        axes = [
-            (start + torch.arange(length, dtype=torch.float32, device=window.device) + 0.5) * (2 / whole) - 1
-            for start, length, whole in zip(origin, window.shape[2:], tone.size, strict=True)
-        ]
-        down, across = torch.meshgrid(*axes, indexing="ij")
+        down, across = (
+            (origin[axis] + torch.arange(length, dtype=torch.float32, device=window.device) + 0.5)
+            * (2 / tone.size[axis])
+            - 1
+            for axis, length in enumerate(window.shape[2:])
+        )
+        down, across = down[..., :, None], across[..., None, :]
         guide = 2 * self._guide(window) - 1  # (B, h, w)
         places = torch.stack([across.expand_as(guide), down.expand_as(guide), guide], dim=3)[:, None]
         sliced = F.grid_sample(tone.grid, places, padding_mode="border", align_corners=False)

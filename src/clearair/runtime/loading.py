@@ -28,6 +28,7 @@ def load_runtime(
     device: Device = "auto",
     precision: Precision = "auto",
     backend: Backend = "auto",
+    compile: bool = False,
 ) -> tuple[Runtime, Perceiver]:
     """A model by name or path, and what guides it: by default the perceivers that ship.
 
@@ -35,21 +36,23 @@ def load_runtime(
 
     `backend` "auto" takes PyTorch where it is installed and either asked for by `device` or `precision`, or
     faster: on a GPU, and on processors that multiply bfloat16. Else it takes ONNX Runtime. The environment
-    variable CLEARAIR_BACKEND says what "auto" stands for. Raises ModelError when the model is unknown,
-    damaged or was trained with other perceivers, or has no graphs for ONNX Runtime; UsageError for a device
-    that is not there and for choices that contradict each other.
+    variable CLEARAIR_BACKEND says what "auto" stands for. `compile` lets PyTorch compile the network. Raises
+    ModelError when the model is unknown, damaged or was trained with other perceivers, or has no graphs for
+    ONNX Runtime; UsageError for a device that is not there and for choices that contradict each other.
     """
     checkpoint = find_checkpoint(name)
-    needs_pytorch = device not in ("auto", "cpu") or precision not in ("auto", "fp32")
+    needs_pytorch = compile or device not in ("auto", "cpu") or precision not in ("auto", "fp32")
     chosen = _chosen(name, backend, needs_pytorch or checkpoint is not None)
     if chosen == "onnx":
         return _on_onnx(name, perceiver)
     if needs_pytorch:
-        require_pytorch(f"device={device}, precision={precision}")
+        require_pytorch(f"device={device}, precision={precision}, compile={compile}")
     require_pytorch(f"{name}, a checkpoint of another project," if checkpoint else "The backend torch")
-    if checkpoint is not None:
-        return _load_public(checkpoint, perceiver, device, precision)
-    return _on_pytorch(name, perceiver, device, precision)
+    if checkpoint is None:
+        return _on_pytorch(name, perceiver, device, precision, compile)
+    if compile:
+        raise UsageError(f"{checkpoint}: checkpoints of other projects are not compiled; leave out compile.")
+    return _load_public(checkpoint, perceiver, device, precision)
 
 
 def _chosen(name: str | Path, backend: Backend, needs_pytorch: bool) -> Literal["onnx", "torch"]:
@@ -76,9 +79,13 @@ def _chosen(name: str | Path, backend: Backend, needs_pytorch: bool) -> Literal[
     return "onnx" if not has_pytorch() or graphs_for(read_model(name)) is not None else "torch"
 
 
-def load_perceiver() -> Perceiver:
-    """The perceivers that ship, on ONNX Runtime where there are graphs of them. Raises ModelError."""
-    found = load_graph_perceiver()
+def load_perceiver(folder: Path | str | None = None) -> Perceiver:
+    """The perceivers that ship, or those saved in `folder`, on ONNX Runtime where there are graphs of them.
+
+    Raises ModelError when files are missing or damaged, MissingExtraError when it needs PyTorch.
+    """
+    folder = None if folder is None else Path(folder).expanduser()
+    found = load_graph_perceiver(folder)
     if found is not None:
         return found
     require_pytorch("A perceiver without graphs")
@@ -101,7 +108,7 @@ def _on_onnx(name: str | Path, perceiver: Perceiver | None) -> tuple[Runtime, Pe
 
 
 def _on_pytorch(
-    name: str | Path, perceiver: Perceiver | None, device: Device, precision: Precision
+    name: str | Path, perceiver: Perceiver | None, device: Device, precision: Precision, compile: bool
 ) -> tuple[Runtime, Perceiver]:
     require_pytorch_room()
     from clearair.models import load_model
@@ -111,7 +118,7 @@ def _on_pytorch(
     saved = load_model(name)
     guide = perceiver or load_compact()
     _check_perceivers(name, saved.perceivers, guide)
-    runtime = PyTorchRuntime(saved.build(), device=device, precision=precision)
+    runtime = PyTorchRuntime(saved.build(), device=device, precision=precision, compile=compile)
     return runtime, guide.to(runtime.device)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearair.errors import ModelError, OutputError
-from clearair.graphs import GraphFolder, Session, read_graphs, same_config
+from clearair.graphs import GraphFolder, Opens, Runs, read_graphs, same_config
 from clearair.image import write_atomically
 from clearair.memory import is_shortage
 from clearair.models.catalogue import CATALOGUE
@@ -29,11 +29,11 @@ Judgement = dict[str, NDArray[np.float32]]
 class OnnxRuntime:
     """A stored network and its graphs. Raises ModelError when they do not fit each other."""
 
-    def __init__(self, stored: StoredModel, graphs: GraphFolder) -> None:
+    def __init__(self, stored: StoredModel, graphs: Opens) -> None:
         self.stored = stored
         self._graphs = graphs
         self._weights = {name: value.astype(np.float32) for name, value in stored.weights.items()}
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, Runs] = {}
 
     @property
     def device_type(self) -> str:
@@ -112,7 +112,7 @@ class OnnxRuntime:
         for name, content in data.items():
             write_atomically(folder / name, content, overwrite=True)
 
-    def _session(self, name: str) -> Session:
+    def _session(self, name: str) -> Runs:
         if name not in self._sessions:
             self._sessions[name] = self._graphs.open(name, self._weights)
         return self._sessions[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, get_args
@@ -16,9 +16,11 @@ from torch import Tensor
 
 from clearair.errors import UsageError
 from clearair.finishing import FinishedJudgement, FinishedNetwork
+from clearair.finishing.tone import Origin
 from clearair.image import to_depth
 from clearair.memory import is_shortage
 from clearair.models import save_model
+from clearair.network.compiling import compile_parts, require_compiler
 from clearair.network.guidance import to_tensors
 from clearair.network.overview import survey_rows
 from clearair.perception.protocol import Perceiver
@@ -33,10 +35,19 @@ if hasattr(os, "register_at_fork"):
 
 
 class PyTorchRuntime:
-    """A network on its device. Raises UsageError when the device is not there."""
+    """A network on its device. Raises UsageError when the device is not there, or cannot be compiled for.
+
+    With `compile` the network is compiled when it first restores, which takes a minute or more, and PyTorch
+    keeps the result for other processes. That pays on a GPU and for many pictures.
+    """
 
     def __init__(
-        self, network: FinishedNetwork, *, device: Device = "auto", precision: Precision = "auto"
+        self,
+        network: FinishedNetwork,
+        *,
+        device: Device = "auto",
+        precision: Precision = "auto",
+        compile: bool = False,
     ) -> None:
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
@@ -44,6 +55,9 @@ class PyTorchRuntime:
         self.network = network.eval().requires_grad_(False).to(self.device, torch.float32)
         # Convolutions run up to twice as fast with the channels innermost.
         self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if compile:
+            require_compiler(self.device.type)
+            compile_parts(self.network, any_size=True)
 
     @property
     def device_type(self) -> str:
@@ -98,18 +112,40 @@ class PyTorchRuntime:
         """A window (h, w, 3) in [0, 1] of the judged picture -> (h, w, 3), not clipped.
 
         The input and what the network adds to it are summed in float32, whatever the precision."""
-        image = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2).to(self.device)
-        labels = torch.from_numpy(np.ascontiguousarray(percepts.labels[window.slices]))[None].to(self.device)
+        restored: NDArray[np.float32] = self.restore_batch(
+            pixels[None], percepts, judgement, [window], keep_tone=keep_tone
+        )[0]
+        return restored
+
+    @torch.inference_mode()
+    def restore_batch(
+        self,
+        pixels: NDArray[np.float32],
+        percepts: Percepts,
+        judgement: FinishedJudgement,
+        windows: Sequence[Window],
+        *,
+        keep_tone: bool = False,
+    ) -> NDArray[np.float32]:
+        """Several windows (B, h, w, 3) of one size and one judged picture, at once: what `restore` gives."""
+        image = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self.device)
+        labels = torch.from_numpy(np.stack([percepts.labels[window.slices] for window in windows]))
         with self._autocast():
             restored = self.network.restore(
                 image.contiguous(memory_format=torch.channels_last),
-                labels,
-                judgement,
-                (window.top, window.left),
+                labels.to(self.device),
+                judgement if len(windows) == 1 else judgement.repeated(len(windows)),
+                self._origin(windows),
                 keep_tone=keep_tone,
             )
-        values: NDArray[np.float32] = restored[0].float().permute(1, 2, 0).cpu().numpy()
+        values: NDArray[np.float32] = restored.float().permute(0, 2, 3, 1).cpu().numpy()
         return values
+
+    def _origin(self, windows: Sequence[Window]) -> Origin:
+        if len(windows) == 1:
+            return windows[0].top, windows[0].left
+        corners = torch.tensor([(window.top, window.left) for window in windows], device=self.device)
+        return corners[:, :1], corners[:, 1:]
 
     def _autocast(self) -> AbstractContextManager[object]:
         return computing_in(self.precision, self.device)

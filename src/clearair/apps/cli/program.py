@@ -14,6 +14,7 @@ from clearair.apps.cli.ablate import ablate
 from clearair.apps.cli.data import data
 from clearair.apps.cli.degrade import degrade
 from clearair.apps.cli.evaluate import evaluate
+from clearair.apps.cli.export import export
 from clearair.apps.cli.info import info
 from clearair.apps.cli.inspect import inspect
 from clearair.apps.cli.lines import forget_output, say, say_error
@@ -43,7 +44,7 @@ def cli() -> None:
     """Restore noisy, hazy, rainy, snowy, blurred or dark photos. The damage is detected automatically."""
 
 
-for command in (restore, inspect, degrade, train, ablate, plot, evaluate, report, data, models, info):
+for command in (restore, inspect, degrade, train, ablate, plot, evaluate, report, data, models, export, info):
     cli.add_command(command)
 
 

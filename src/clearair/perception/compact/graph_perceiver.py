@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearair.errors import ModelError, UsageError
-from clearair.graphs import GraphFolder, Session, read_graphs, same_config
+from clearair.graphs import GraphFolder, Opens, Runs, read_graphs, same_config
 from clearair.perception.compact.arrays import (
     check_image,
     enlarged,
@@ -45,15 +45,15 @@ class GraphPerceiver:
     """How good, where, and what is wrong, in one look. Frozen; the same image gives the same answer."""
 
     def __init__(
-        self, config: EyesConfig, caution: Caution, weights: dict[str, NDArray[Any]], graphs: GraphFolder
+        self, config: EyesConfig, caution: Caution, weights: dict[str, NDArray[Any]], graphs: Opens
     ) -> None:
         """`weights` are float32, by name. Raises ModelError when the graphs do not take them."""
         self.config = config
         self.caution = caution
         self._prototypes = weights[f"{_STORED}prototypes"]  # (K, D_d)
         self._trust = weights[f"{_STORED}trust"]  # (K,)
-        self._backbone: Session = graphs.open("backbone", weights)
-        self._look: Session = graphs.open("look", weights)
+        self._backbone: Runs = graphs.open("backbone", weights)
+        self._look: Runs = graphs.open("look", weights)
         self._fingerprint = fingerprint_of(weights)
 
     @property
