@@ -6,6 +6,7 @@ Shapes: H x W pixels.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -15,9 +16,10 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clearair.errors import OutOfMemoryError, OutputError, UsageError
+from clearair.budget import Budget
+from clearair.errors import ImageError, OutOfMemoryError, OutputError, UsageError
 from clearair.files.adapters import Picture, as_photo, from_photo
-from clearair.files.batch import run_plan
+from clearair.files.batch import StoppedError, Together, run_plan
 from clearair.files.finding import Paths
 from clearair.files.history import USUAL_SUFFIX
 from clearair.files.outputs import format_named
@@ -25,6 +27,7 @@ from clearair.files.planning import Plan, plan_batch
 from clearair.files.record import Record
 from clearair.files.saving import save, save_to
 from clearair.files.watcher import Watcher
+from clearair.graphs import usable_cores
 from clearair.image import DEFAULT_MAX_PIXELS, Photo, Quality, check_quality, to_depth
 from clearair.memory import give_back
 from clearair.outcome import Outcome
@@ -39,7 +42,14 @@ from clearair.perception.telling import (
     tell,
 )
 from clearair.percepts import Percepts
-from clearair.runtime.protocol import Backend, Device, Precision, Runtime, SeesWhole
+from clearair.runtime.protocol import (
+    Backend,
+    CountsMemory,
+    Device,
+    Precision,
+    Runtime,
+    SeesWhole,
+)
 from clearair.tiling import MIN_SIDE, Window, blend_tiles, plan_tiles
 
 TileSide = int | Literal["auto", "off"]
@@ -48,6 +58,9 @@ OnTile = Callable[[int, int], None]
 
 AUTO_SIDE = {"cpu": 512, "mps": 768, "cuda": 1024}
 """Sides of tiles in pixels that keep each kind of device busy without filling its memory."""
+
+USUAL_PIXEL_BYTES = 3000
+"""Bytes a pixel of a tile takes in a network that does not say."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,12 +131,21 @@ class Restorer:
     """Restores pictures of any size with a network and the perceivers it was trained with."""
 
     def __init__(
-        self, runtime: Runtime, perceiver: Perceiver, *, tile: TileSide = "auto", cautious: bool = False
+        self,
+        runtime: Runtime,
+        perceiver: Perceiver,
+        *,
+        tile: TileSide = "auto",
+        cautious: bool = False,
+        memory_budget: int | str | None = None,
     ) -> None:
         self.runtime = runtime
         self.perceiver = perceiver
         self.cautious = cautious
         self.side = _tile_side(tile, runtime)
+        known = runtime.tile_pixel_bytes if isinstance(runtime, CountsMemory) else USUAL_PIXEL_BYTES
+        self.budget = Budget.of(memory_budget, known)
+        self._bounded = tile == "auto" or memory_budget is not None
 
     @classmethod
     def from_pretrained(
@@ -136,6 +158,7 @@ class Restorer:
         perceiver: Perceiver | None = None,
         backend: Backend = "auto",
         cautious: bool = False,
+        memory_budget: int | str | None = None,
     ) -> Restorer:
         """Load a model by name or path; also a checkpoint of another project, such as nafnet.pth.
 
@@ -143,15 +166,16 @@ class Restorer:
         it, by default the one that ships. `backend` is "onnx" (ONNX Runtime, on the CPU) or "torch"; "auto"
         takes PyTorch where it is installed and faster, or asked for by `device` or `precision`. `cautious`
         holds back a model that does not do so itself: it changes pictures only as far as damage is found in
-        them. Raises ModelError when the model is unknown, damaged or was trained with other perceivers,
-        UsageError for a device that is not there.
+        them. `memory_budget`, in bytes or such as "1GB", bounds what the process takes; by default it is what
+        is free. Raises ModelError when the model is unknown, damaged or was trained with other perceivers,
+        UsageError for a device that is not there and a budget that is too small for any picture.
         """
         from clearair.runtime.loading import load_runtime  # the backend loads with the model, not before
 
         runtime, perceiver = load_runtime(
             name, perceiver, device=device, precision=precision, backend=backend
         )
-        return cls(runtime, perceiver, tile=tile, cautious=cautious)
+        return cls(runtime, perceiver, tile=tile, cautious=cautious, memory_budget=memory_budget)
 
     def save_pretrained(self, folder: Path | str, *, overwrite: bool = False) -> None:
         """Write `config.json` and `model.safetensors`; `from_pretrained` takes the folder.
@@ -197,11 +221,32 @@ class Restorer:
         """
         _check_strength(strength)
         self.check_damage(damage)
-        photo, layout = as_photo(picture, max_pixels=max_pixels, salvage=salvage)
+        photo, layout = as_photo(picture, max_pixels=max_pixels, salvage=salvage, check_size=self.check_size)
         restored, percepts, outcome = self.restore_photo(
             photo, damage=damage, strength=strength, keep_tone=keep_tone
         )
         return Result(from_photo(restored, layout), percepts, restored, outcome)
+
+    def cost(self, width: int, height: int, pixel_bytes: int) -> int:
+        """Bytes that a picture of this size takes at most, with so many bytes a pixel.
+
+        Raises ImageError, without the picture's name, when the budget has no room for it.
+        """
+        return self.budget.cost((width, height), pixel_bytes, self.side)
+
+    def check_size(self, width: int, height: int, pixel_bytes: int) -> None:
+        """Raise ImageError as `cost` does, for a picture that is not decoded yet."""
+        try:
+            self.cost(width, height, pixel_bytes)
+        except ImageError as error:
+            raise ImageError(f"The picture is too large: {error}") from error
+
+    def _side_for(self, photo: Photo) -> int | None:
+        """The side of tiles that the budget allows for a photo."""
+        if not self._bounded:
+            return self.side
+        pixel_bytes = photo.pixels.itemsize * (3 if photo.alpha is None else 4)
+        return self.budget.side_for(photo.size, pixel_bytes, self.side)
 
     def perceive(self, photo: Photo) -> Percepts:
         """How good the photo is, where its regions are, and what is wrong with them."""
@@ -222,7 +267,7 @@ class Restorer:
         """
         _check_strength(strength)
         said = self.check_damage(damage)
-        side = self.side
+        side = self._side_for(photo)
         notes = photo.notes
         percepts: Percepts | None = None
         while True:
@@ -331,6 +376,7 @@ class Restorer:
         salvage: bool = False,
         report: Path | str | None = None,
         watcher: Watcher | None = None,
+        jobs: int | None = None,
     ) -> Generator[Record, None, None]:
         """Restore files, folders and patterns, and yield a record of each; a bad file does not stop the rest.
 
@@ -339,7 +385,9 @@ class Restorer:
         an error, unless `salvage` takes what can be decoded of it. `quality`, 1 to 100, is that of lossy
         files, one for all or by format, such as {"jpeg": 85}. Other options are those of a call and of
         `Result.save`. `report` is a JSON file for the records. `paths` may be a plan made by `plan_batch`,
-        which has `out_dir`, `suffix`, `format`, `overwrite`, `resume` and `report` already. Raises
+        which has `out_dir`, `suffix`, `format`, `overwrite`, `resume` and `report` already. `jobs` pictures
+        are restored at once, as far as the memory budget allows; unless said, as many as the backend makes
+        good use of. Records come in the order of the pictures all the same. Raises
         UsageError when there is nothing to do, at once and not at the first record.
         """
         _check_strength(strength)
@@ -357,7 +405,16 @@ class Restorer:
                 report=report,
             )
         told = watcher or Watcher()
-        wish = {"damage": damage, "strength": strength, "keep_tone": keep_tone, "on_tile": told.tile}
+        at_once = min(self._jobs(jobs), max(1, len(plan.jobs)))
+        stop = threading.Event()
+
+        def on_tile(done: int, total: int) -> None:
+            if stop.is_set():
+                raise StoppedError
+            if at_once == 1:
+                told.tile(done, total)
+
+        wish = {"damage": damage, "strength": strength, "keep_tone": keep_tone, "on_tile": on_tile}
         return run_plan(
             plan,
             partial(self._restore_and_describe, wish),
@@ -367,7 +424,16 @@ class Restorer:
             preserve_times=preserve_times,
             max_pixels=max_pixels,
             salvage=salvage,
+            together=Together(at_once, self.cost, self.budget.room, stop),
         )
+
+    def _jobs(self, asked: int | None) -> int:
+        if asked is None:
+            side_by_side = isinstance(self.runtime, CountsMemory) and self.runtime.runs_side_by_side
+            return usable_cores() if side_by_side else 1
+        if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
+            raise UsageError(f"jobs is a number of at least 1, got {asked!r}.")
+        return asked
 
     def _restore_and_describe(
         self, wish: dict[str, Any], photo: Photo

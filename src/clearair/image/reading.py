@@ -50,6 +50,9 @@ _DTYPES: dict[str, Any] = {
 }  # fmt: skip
 _ADDRESS = re.compile(r"[a-z][a-z0-9+]+:/+")
 """How an address such as https://host/photo.jpg begins, whose slashes a path may have lost."""
+CheckSize = Callable[[int, int, int], None]
+"""Is told width, height and bytes a pixel of a picture before it is decoded, and raises to refuse it."""
+
 _COPIES = 3
 """So many pictures are in memory while one is decoded: with its codec, and as rows and columns change."""
 _BYTES_A_PIXEL = 16  # RGBA float, the most that is read
@@ -62,13 +65,14 @@ def read_photo(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     name: str | None = None,
     salvage: bool = False,
+    check_size: CheckSize | None = None,
 ) -> Photo:
     """Read and check the whole picture in `source`, a path or a file's content.
 
     `name` is what messages call it (default: the path). The decode is complete when this returns: a damaged
     file raises instead of giving grey pixels, unless `salvage` asks for what can be decoded of it, with a
-    note. Raises ImageError naming the file, what is wrong and what to do, and OutOfMemoryError where memory
-    is too short for it.
+    note. `check_size` may refuse a picture before it is decoded. Raises ImageError naming the file, what is
+    wrong and what to do, and OutOfMemoryError where memory is too short for it.
     """
     _check_limit(max_pixels)
     if not isinstance(source, bytes | str | os.PathLike):
@@ -81,7 +85,7 @@ def read_photo(
     name = name or (str(path) if path else "standard input")
     stat = _stat(path)
     try:
-        photo = _read_source(source, path, name, max_pixels, salvage)
+        photo = _read_source(source, _Origin(path, name, check_size), max_pixels, salvage)
         return replace(photo, stat=stat, content=source if isinstance(source, bytes) else None)
     except OutOfMemoryError:
         raise
@@ -96,12 +100,20 @@ def _stat(path: Path | None) -> os.stat_result | None:
         return None  # reading it will say why
 
 
-def _read_source(
-    source: Path | str | bytes, path: Path | None, name: str, max_pixels: int, salvage: bool
-) -> Photo:
+@dataclass(frozen=True)
+class _Origin:
+    """Where a picture comes from, and who is asked whether it is decoded."""
+
+    path: Path | None
+    name: str
+    check_size: CheckSize | None
+
+
+def _read_source(source: Path | str | bytes, origin: _Origin, max_pixels: int, salvage: bool) -> Photo:
+    name = origin.name
     data = source if isinstance(source, bytes) else _read_file(Path(source), name, max_pixels)
-    kind = _recognise(data, name, path)
-    file = _Content(data, kind, name, path)
+    kind = _recognise(data, name, origin.path)
+    file = _Content(data, kind, name, origin.path, origin.check_size)
     require_room(0, name, "decode")
     with alone():
         return _read_or_salvage(file, max_pixels, salvage)
@@ -136,6 +148,12 @@ class _Content:
     kind: str
     name: str
     path: Path | None
+    check_size: CheckSize | None = None
+
+    def check(self, width: int, height: int, bands: int, sample_bytes: int) -> None:
+        """Ask whether a picture of this size is to be decoded; grey ones get three channels."""
+        if self.check_size is not None:
+            self.check_size(width, height, sample_bytes * (4 if bands in (2, 4) else 3))
 
 
 class _DamageError(ImageError):
@@ -219,6 +237,7 @@ def _read_bmp(file: _Content, max_pixels: int) -> Photo:
     if header is None:
         raise _DamageError(f"{file.name}: the BMP file is damaged or ends early")
     _refuse_large(header.width, header.height, file.name, max_pixels)
+    file.check(header.width, header.height, 4, 1)
     bands = bmp.decode(file.data, header)
     if bands is None:
         raise _DamageError(f"{file.name}: the BMP file is damaged or ends early")
@@ -238,6 +257,7 @@ def _read_extra(file: _Content, max_pixels: int, fail_on: str) -> Photo:
 
     def check_size(width: int, height: int) -> None:
         _refuse_large(width, height, file.name, max_pixels)
+        file.check(width, height, 3, 2)
         require_room(_COPIES * _BYTES_A_PIXEL // 2 * width * height, file.name, "decode")
 
     try:
@@ -347,7 +367,9 @@ def _open(file: _Content, max_pixels: int, fail_on: str, page: int | None = None
     except vips.Error as error:
         raise _broken(file, error.detail) from error
     _refuse_large(image.width, image.height, name, max_pixels)
-    size = image.width * image.height * image.bands * np.dtype(_DTYPES.get(image.format, np.float64)).itemsize
+    sample_bytes = np.dtype(_DTYPES.get(image.format, np.float64)).itemsize
+    file.check(image.width, image.height, image.bands, sample_bytes)
+    size = image.width * image.height * image.bands * sample_bytes
     require_room(_COPIES * size, name, "decode")
     primary = _field(image, "heif-primary", 0)
     if page is None and primary:
