@@ -27,7 +27,7 @@ from clearair.files.planning import Plan, plan_batch
 from clearair.files.record import Record
 from clearair.files.saving import save, save_to
 from clearair.files.watcher import Watcher
-from clearair.graphs import usable_cores
+from clearair.graphs import Crowd, usable_cores
 from clearair.image import DEFAULT_MAX_PIXELS, Photo, Quality, check_quality, to_depth
 from clearair.memory import give_back
 from clearair.outcome import Outcome
@@ -406,18 +406,19 @@ class Restorer:
             )
         told = watcher or Watcher()
         at_once = min(self._jobs(jobs), max(1, len(plan.jobs)))
-        stop = threading.Event()
+        stop, crowd = threading.Event(), Crowd()
 
         def on_tile(done: int, total: int) -> None:
             if stop.is_set():
                 raise StoppedError
+            crowd.share()
             if at_once == 1:
                 told.tile(done, total)
 
         wish = {"damage": damage, "strength": strength, "keep_tone": keep_tone, "on_tile": on_tile}
         return run_plan(
             plan,
-            partial(self._restore_and_describe, wish),
+            partial(self._restore_and_describe, crowd, wish),
             watcher=told,
             strip_metadata=strip_metadata,
             quality=quality,
@@ -436,9 +437,10 @@ class Restorer:
         return asked
 
     def _restore_and_describe(
-        self, wish: dict[str, Any], photo: Photo
+        self, crowd: Crowd, wish: dict[str, Any], photo: Photo
     ) -> tuple[Photo, dict[str, Any], Outcome]:
-        restored, percepts, outcome = self.restore_photo(photo, **wish)
+        with crowd:
+            restored, percepts, outcome = self.restore_photo(photo, **wish)
         return restored, percepts.to_dict(), outcome
 
 
