@@ -22,6 +22,8 @@ _WORK = 60 << 20
 """Bytes that perceivers, libvips and its codecs take at their first picture."""
 _TABLES = 12 << 20
 """Bytes that a tile takes whatever its size."""
+_GOOD_SIDE = 256
+"""Of tiles, of which little is overlap."""
 _SHARE = 0.9
 """Of the memory that is free, which others use as well."""
 
@@ -46,13 +48,15 @@ class Budget:
     """Bytes for pictures; None = nobody knows, so nothing is refused."""
     tile_pixel: int
     """Bytes that a network takes for a pixel of a tile."""
+    may_overwrite: bool = False
+    """Whether a network needs of a picture only the window that it restores, once it has judged it."""
     total: int | None = None
     """What was asked for, of the process as a whole; None = what is free."""
     addresses: int | None = None
     """Bytes of addresses left; what finds none is tried again, so this bounds tiles and refuses nothing."""
 
     @classmethod
-    def of(cls, said: int | str | None, tile_pixel: int) -> Budget:
+    def of(cls, said: int | str | None, tile_pixel: int, *, may_overwrite: bool = False) -> Budget:
         """A budget for this process as it is now, with its model loaded. None takes what is free.
 
         Raises UsageError for one that is too small for any picture.
@@ -61,7 +65,7 @@ class Budget:
         if said is None:
             free = free_memory()
             room = None if free is None else max(0, int(_SHARE * free) - _WORK)
-            return cls(room, tile_pixel, addresses=_left_for_tiles(free_addresses()))
+            return cls(room, tile_pixel, may_overwrite, addresses=_left_for_tiles(free_addresses()))
         total = parse_size(said)
         least = used + _tile_bytes(MIN_SIDE, MIN_SIDE, tile_pixel)
         if total < least:
@@ -69,7 +73,22 @@ class Budget:
                 f"memory budget {said}: too small for any picture; "
                 f"the least that works is {in_megabytes(least)}."
             )
-        return cls(total - used, tile_pixel, total, _left_for_tiles(free_addresses()))
+        return cls(total - used, tile_pixel, may_overwrite, total, _left_for_tiles(free_addresses()))
+
+    def overwrites(self, size: tuple[int, int], pixel_bytes: int) -> bool:
+        """Whether there is room for a picture (width, height) only if what is restored replaces what came in.
+
+        A tile of a good size has to fit, too.
+        """
+        if self.room is None or not self.may_overwrite:
+            return False
+        tile = _tile_bytes(_used(size, _GOOD_SIDE), size[0], self.tile_pixel)
+        return size[0] * size[1] * (2 * pixel_bytes + 1) + tile > self.room
+
+    def _picture_bytes(self, size: tuple[int, int], pixel_bytes: int) -> int:
+        """What comes in, what goes out, and a label for each pixel."""
+        copies = 1 if self.overwrites(size, pixel_bytes) else 2
+        return size[0] * size[1] * (copies * pixel_bytes + 1)
 
     def side_for(self, size: tuple[int, int], pixel_bytes: int, side: int | None) -> int | None:
         """The side of tiles, at most `side`, that fits beside a picture (width, height) with so many bytes a
@@ -80,7 +99,7 @@ class Budget:
         rooms = [room for room in (self.room, self.addresses) if room is not None]
         if not rooms:
             return side
-        left = min(rooms) - _picture_bytes(size, pixel_bytes)
+        left = min(rooms) - self._picture_bytes(size, pixel_bytes)
         fitting = side
         while _tile_bytes(_used(size, fitting), size[0], self.tile_pixel) > left:
             smaller = _used(size, fitting) * 3 // 4 // ALIGNMENT * ALIGNMENT
@@ -94,7 +113,7 @@ class Budget:
 
         Raises ImageError, without the picture's name, when even small tiles do not fit.
         """
-        picture = _picture_bytes(size, pixel_bytes)
+        picture = self._picture_bytes(size, pixel_bytes)
         least = picture + _tile_bytes(_used(size, MIN_SIDE), size[0], self.tile_pixel)
         if self.room is not None and least > self.room:
             needed = in_megabytes(least if self.total is None else least + self.total - self.room)
@@ -167,11 +186,6 @@ def _left_for_tiles(addresses: int | None) -> int | None:
 def _used(size: tuple[int, int], side: int | None) -> int:
     """The side of tiles in a picture (width, height) that may be smaller than they."""
     return max(size) if side is None else min(max(size), side)
-
-
-def _picture_bytes(size: tuple[int, int], pixel_bytes: int) -> int:
-    """What comes in, what goes out, and a label for each pixel."""
-    return size[0] * size[1] * (2 * pixel_bytes + 1)
 
 
 def _tile_bytes(side: int, width: int, tile_pixel: int) -> int:

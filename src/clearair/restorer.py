@@ -29,7 +29,7 @@ from clearair.files.saving import save, save_to
 from clearair.files.watcher import Watcher
 from clearair.graphs import Crowd, usable_cores
 from clearair.image import DEFAULT_MAX_PIXELS, Photo, Quality, check_quality, to_depth
-from clearair.memory import give_back
+from clearair.memory import give_back, is_shortage
 from clearair.outcome import Outcome
 from clearair.perception.protocol import Perceiver
 from clearair.perception.telling import (
@@ -143,8 +143,9 @@ class Restorer:
         self.perceiver = perceiver
         self.cautious = cautious
         self.side = _tile_side(tile, runtime)
-        known = runtime.tile_pixel_bytes if isinstance(runtime, CountsMemory) else USUAL_PIXEL_BYTES
-        self.budget = Budget.of(memory_budget, known)
+        counts = isinstance(runtime, CountsMemory)
+        tile_pixel = runtime.tile_pixel_bytes if isinstance(runtime, CountsMemory) else USUAL_PIXEL_BYTES
+        self.budget = Budget.of(memory_budget, tile_pixel, may_overwrite=counts)
         self._bounded = tile == "auto" or memory_budget is not None
 
     @classmethod
@@ -222,8 +223,9 @@ class Restorer:
         _check_strength(strength)
         self.check_damage(damage)
         photo, layout = as_photo(picture, max_pixels=max_pixels, salvage=salvage, check_size=self.check_size)
+        own = isinstance(picture, str | os.PathLike)  # what came in is in its file still
         restored, percepts, outcome = self.restore_photo(
-            photo, damage=damage, strength=strength, keep_tone=keep_tone
+            photo, damage=damage, strength=strength, keep_tone=keep_tone, own=own
         )
         return Result(from_photo(restored, layout), percepts, restored, outcome)
 
@@ -245,8 +247,11 @@ class Restorer:
         """The side of tiles that the budget allows for a photo."""
         if not self._bounded:
             return self.side
-        pixel_bytes = photo.pixels.itemsize * (3 if photo.alpha is None else 4)
-        return self.budget.side_for(photo.size, pixel_bytes, self.side)
+        return self.budget.side_for(photo.size, _pixel_bytes(photo), self.side)
+
+    def _overwrites(self, photo: Photo) -> bool:
+        """Whether the result has to replace the pixels that came in, and can."""
+        return photo.pixels.flags.writeable and self.budget.overwrites(photo.size, _pixel_bytes(photo))
 
     def perceive(self, photo: Photo) -> Percepts:
         """How good the photo is, where its regions are, and what is wrong with them."""
@@ -260,14 +265,17 @@ class Restorer:
         strength: float = 1.0,
         keep_tone: bool = False,
         on_tile: OnTile | None = None,
+        own: bool = False,
     ) -> tuple[Photo, Percepts, Outcome]:
         """Restore the pixels of a photo; everything else about it stays. Raises as a call does.
 
+        `own` says that nobody else needs the photo: its pixels may be overwritten where memory is short.
         Returns it with what is perceived in it, whatever `damage` says, and what was done.
         """
         _check_strength(strength)
         said = self.check_damage(damage)
         side = self._side_for(photo)
+        output = photo.pixels if own and self._overwrites(photo) else None
         notes = photo.notes
         percepts: Percepts | None = None
         while True:
@@ -279,7 +287,9 @@ class Restorer:
                     if outcome.share == 0:
                         return photo, percepts, replace(outcome, changed=False)
                     amount = strength if self.runtime.is_cautious else outcome.share
-                    pixels, changed = self._restore_pixels(photo, believed, side, amount, keep_tone, on_tile)
+                    pixels, changed = self._restore_pixels(
+                        photo, believed, side, amount, keep_tone, on_tile, output
+                    )
                 if not changed:
                     return replace(photo, notes=notes), percepts, replace(outcome, changed=False)
                 restored = replace(photo.with_pixels(pixels), notes=notes)
@@ -327,8 +337,12 @@ class Restorer:
         strength: float,
         keep_tone: bool,
         on_tile: OnTile | None,
+        output: NDArray[Any] | None = None,
     ) -> tuple[NDArray[Any], bool]:
-        """(H, W, 3) of the photo's type, restored in tiles of `side`, and whether any value differs."""
+        """(H, W, 3) of the photo's type, restored in tiles of `side`, and whether any value differs.
+
+        `output` is the array for it, which may be that of the photo: rows that are finished are read no more.
+        """
         pixels = photo.pixels
         width, height = photo.size
         neutral = is_neutral(pixels)
@@ -349,12 +363,23 @@ class Restorer:
                 on_tile(done, len(tiling))
             return damaged + np.float32(strength) * (restored.clip(0, 1) - damaged)
 
-        output = np.empty_like(pixels)
-        changed = False
-        for top, rows in blend_tiles(tiling, restore):
-            strip = slice(top, top + len(rows))
-            output[strip] = to_depth(rows, output.dtype)
-            changed = changed or not np.array_equal(output[strip], pixels[strip])
+        if output is None:
+            output = np.empty_like(pixels)
+        changed, written = False, 0
+        try:
+            for top, rows in blend_tiles(tiling, restore):
+                strip = slice(top, top + len(rows))
+                finished = to_depth(rows, output.dtype)
+                changed = changed or not np.array_equal(finished, pixels[strip])
+                output[strip] = finished
+                written = strip.stop
+        except Exception as error:
+            if written and output is pixels and is_shortage(error):
+                raise OutputError(
+                    f"{photo.name}: memory ran out while it was restored. Raise the memory budget or close "
+                    "other programs."
+                ) from error
+            raise
         return output, changed
 
     def restore_many(
@@ -440,7 +465,7 @@ class Restorer:
         self, crowd: Crowd, wish: dict[str, Any], photo: Photo
     ) -> tuple[Photo, dict[str, Any], Outcome]:
         with crowd:
-            restored, percepts, outcome = self.restore_photo(photo, **wish)
+            restored, percepts, outcome = self.restore_photo(photo, own=True, **wish)
         return restored, percepts.to_dict(), outcome
 
 
@@ -448,6 +473,10 @@ def is_neutral(pixels: NDArray[Any]) -> bool:
     """Whether all pixels (H, W, 3) are grey, whatever the file calls itself; read in strips."""
     strips = (pixels[top : top + 256] for top in range(0, len(pixels), 256))
     return all(np.array_equal(strip, np.broadcast_to(strip[..., :1], strip.shape)) for strip in strips)
+
+
+def _pixel_bytes(photo: Photo) -> int:
+    return photo.pixels.itemsize * (3 if photo.alpha is None else 4)
 
 
 def _tile_side(tile: TileSide, runtime: Runtime) -> int | None:

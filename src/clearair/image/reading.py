@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from clearair.image.libvips import (
     remarks,
     require_room,
 )
-from clearair.image.metadata import Metadata, avif, inventory, jpeg, png, tiff, webp
+from clearair.image.metadata import Metadata, avif, directories, inventory, jpeg, png, tiff, webp
 from clearair.image.photo import Photo, Pixels, turn_upright
 from clearair.image.samples import Samples, UnfitError, samples_of
 from clearair.image.samples import describe as describe_samples
@@ -53,6 +53,8 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+]+:/+")
 CheckSize = Callable[[int, int, int], None]
 """Is told width, height and bytes a pixel of a picture before it is decoded, and raises to refuse it."""
 
+_LARGE = 64 << 20
+"""A TIFF file of more bytes is read piece by piece: it may be as large as its pixels."""
 _COPIES = 3
 """So many pictures are in memory while one is decoded: with its codec, and as rows and columns change."""
 _BYTES_A_PIXEL = 16  # RGBA float, the most that is read
@@ -318,6 +320,8 @@ def _read_file(path: Path, name: str, max_pixels: int) -> bytes:
                     f"{name}: {size / 1e9:.1f} GB are more than a picture of {max_pixels:,} pixels can take; "
                     "raise the limit with max_pixels=N."
                 )
+            if size > _LARGE and formats.sniff(head) == "tiff":
+                return cast(bytes, directories.FileBytes(path.open("rb")))  # nothing takes it as a whole
             file.seek(0)
             return file.read()
     except FileNotFoundError as error:
@@ -360,9 +364,12 @@ def _open(file: _Content, max_pixels: int, fail_on: str, page: int | None = None
         # GLib would print its own complaint about an absurd size; for other formats libvips looks first.
         _refuse_large(*avif.announced_size(data), name, max_pixels)
     vips = libvips()
-    load = getattr(vips.Image, f"{_LOADERS[kind]}load_buffer")
     options: dict[str, Any] = {} if page is None else {"page": page}
     try:
+        if isinstance(data, directories.FileBytes):
+            load, data = vips.Image.tiffload_source, vips.Source.new_from_descriptor(data.file.fileno())
+        else:
+            load = getattr(vips.Image, f"{_LOADERS[kind]}load_buffer")
         image = load(data, access="sequential", fail_on=fail_on, **options)
     except vips.Error as error:
         raise _broken(file, error.detail) from error
