@@ -414,7 +414,10 @@ def _encode(pixels: Pixels, photo: Photo, kind: str, metadata: Metadata, quality
     if kind == "jpeg":
         # Full-resolution chroma even where the source had less: what the network restored at colour edges
         # would be averaged away again: 2 to 3 dB at this quality, for a file a quarter smaller.
-        data = image.jpegsave_buffer(Q=quality, subsample_mode="off", optimize_coding=True, keep="none")
+        # Codes that fit the picture make a file a little smaller, for which libjpeg holds all of it: 6 bytes a
+        # pixel, which a large picture has not.
+        optimize = pixels.nbytes <= _LARGE * 4
+        data = image.jpegsave_buffer(Q=quality, subsample_mode="off", optimize_coding=optimize, keep="none")
         return jpeg.with_metadata(data, metadata)
     if kind == "png":
         return png.with_metadata(image.pngsave_buffer(filter="paeth", keep="none"), metadata)
