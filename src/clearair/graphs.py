@@ -11,6 +11,7 @@ import ctypes
 import hashlib
 import json
 import os
+import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -119,8 +120,8 @@ def same_config(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 class Session:
     """One graph with its weights, ready to run; it is built again in a forked process.
 
-    `threads` None takes all cores that the process may use. Raises ModelError when the file is missing,
-    damaged, or does not take these weights.
+    `threads` None takes all cores that the process may use, or this thread's part of them in a `Crowd`.
+    Raises ModelError when the file is missing, damaged, or does not take these weights.
     """
 
     def __init__(self, graph: Graph, weights: Arrays, threads: int | None = None) -> None:
@@ -132,30 +133,42 @@ class Session:
                 f"{graph.path}: needs {len(missing)} weights that the model has not, such as {missing[0]}; "
                 "it is the graph of another model."
             )
-        self._session = self._opened()
+        self._opening = threading.Lock()
         self._process = os.getpid()
+        count = self._threads or _threads_here()
+        self._sessions = {count: self._opened(count)}
         _opened.add(self)
 
     def keep(self) -> None:
-        """Never close the session: closing it would wait for threads that a forked process has not."""
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
+        """Never close a session: closing it would wait for threads that a forked process has not."""
+        self._opening = threading.Lock()
+        for session in self._sessions.values():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """All outputs by name. Raises MemoryError when there is too little memory."""
-        if os.getpid() != self._process:
-            # A forked process has none of the threads that the session waits for.
-            self._session, self._process = self._opened(), os.getpid()
-        names = [output.name for output in self._session.get_outputs()]
-        wanted = {entry.name for entry in self._session.get_inputs()}
+        session = self._for_this_thread()
+        names = [output.name for output in session.get_outputs()]
+        wanted = {entry.name for entry in session.get_inputs()}
         try:
-            values = self._session.run(names, {name: inputs[name] for name in wanted})
+            values = session.run(names, {name: inputs[name] for name in wanted})
         except Exception as error:  # ONNX Runtime's errors share no base class but this
             if is_shortage(error):
                 raise MemoryError("there is too little memory") from error
             raise
         return dict(zip(names, values, strict=True))
 
-    def _opened(self) -> Any:
+    def _for_this_thread(self) -> Any:
+        count = self._threads or _threads_here()
+        with self._opening:
+            if os.getpid() != self._process:
+                # A forked process has none of the threads that the sessions wait for.
+                self._sessions, self._process = {}, os.getpid()
+            if count not in self._sessions:
+                self._sessions[count] = self._opened(count)
+            return self._sessions[count]
+
+    def _opened(self, threads: int) -> Any:
         runtime = onnx_runtime()
         path = self._graph.path
         try:
@@ -167,10 +180,11 @@ class Session:
         if hashlib.sha256(data).hexdigest() != self._graph.sha256:
             raise ModelError(f"{path}: is damaged, or not the graph that {GRAPHS} lists.")
         options = runtime.SessionOptions()
-        options.intra_op_num_threads = self._threads or usable_cores()
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # The arena keeps the most memory that was ever needed.
-        options.enable_cpu_mem_arena = False
+        # Planned blocks of memory take half as much again as what is alive at once. The arena keeps what it
+        # got, which for windows of one size at most is little; without it every tensor is new pages.
+        options.enable_mem_pattern = False
         options.log_severity_level = 4  # what goes wrong is raised
         values = [
             runtime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(self._weights[name], np.float32))
@@ -197,6 +211,36 @@ def _keep_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_keep_all)
+
+
+class Crowd:
+    """Threads that run graphs at the same time, and share the cores instead of waiting for each other."""
+
+    def __init__(self) -> None:
+        self._counting = threading.Lock()
+        self._count = 0
+
+    def __enter__(self) -> Crowd:
+        with self._counting:
+            self._count += 1
+        self.share()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._counting:
+            self._count -= 1
+        _here.threads = None
+
+    def share(self) -> None:
+        """Take as many cores from now on as are this thread's part of them."""
+        _here.threads = max(1, usable_cores() // self._count)
+
+
+_here = threading.local()
+
+
+def _threads_here() -> int:
+    return getattr(_here, "threads", None) or usable_cores()
 
 
 def usable_cores() -> int:

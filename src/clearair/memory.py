@@ -1,11 +1,14 @@
-"""Memory that is short: how to know it beforehand, and by what is said afterwards. Needs no PyTorch."""
+"""Memory: how much there is, whether it is short, and by what is said where it was. Needs no PyTorch."""
 
 from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import sys
+from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from clearair.errors import OutOfMemoryError
@@ -32,6 +35,9 @@ libraries, by Python and GLib where a thread finds no room for its stack, by lib
 _PYTORCH = 700 << 20
 """Bytes of addresses that PyTorch takes with its first convolution (2.13 on Linux), and a few more."""
 
+_PROC_SELF = Path("/proc/self")
+_CGROUPS = Path("/sys/fs/cgroup")
+
 NOT_TO_BEGIN_WITH = (
     "there is not enough memory to begin with: PyTorch alone takes 0.7 GB. "
     "Close other programs or raise the limit (ulimit -v)."
@@ -55,6 +61,78 @@ def has_room(size: int) -> bool:
     except (OSError, OverflowError):
         return False
     return True
+
+
+def resident() -> int:
+    """Bytes of memory that this process has; 0 where that cannot be told."""
+    if sys.platform == "linux":
+        return int(_PROC_SELF.joinpath("statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def free_memory() -> int | None:
+    """Bytes that this process can have besides its own: of the machine, and of the cgroups that it is in.
+
+    None where that cannot be told.
+    """
+    if sys.platform != "linux":
+        return None
+    rooms = [*_cgroup_rooms(_PROC_SELF / "cgroup", _CGROUPS)]
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            rooms.append(int(line.split()[1]) << 10)
+    return max(0, min(rooms)) if rooms else None
+
+
+def free_addresses() -> int | None:
+    """Bytes of addresses left below the limit of this process (`ulimit -v`); None where there is no limit."""
+    if sys.platform != "linux":
+        return None
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return None
+    used = int(_PROC_SELF.joinpath("statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    return max(0, limit - used)
+
+
+def _cgroup_rooms(memberships: Path, root: Path) -> Iterator[int]:
+    """What is left below the limit of each memory cgroup, of version 1 or 2, that a process is in."""
+    try:
+        lines = memberships.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        if number == "0" and not controllers:
+            top, limit, usage, stat = root, "memory.max", "memory.current", "inactive_file"
+        elif "memory" in controllers.split(","):
+            top, limit, usage = root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+            stat = "total_inactive_file"
+        else:
+            continue
+        # A container sees its own cgroup as the top one, whatever its path is called outside.
+        own = top / path.lstrip("/")
+        for folder in (own, *own.parents) if own.is_dir() else (top,):
+            if not folder.is_relative_to(top):
+                break
+            yield from _room_in(folder, limit, usage, stat)
+
+
+def _room_in(folder: Path, limit: str, usage: str, stat: str) -> Iterator[int]:
+    try:
+        most = int((folder / limit).read_text())
+        used = int((folder / usage).read_text())
+        details = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # "max", or a file that this kernel has not
+        return
+    yield most - used + int(details.get(stat, 0))  # files that are cached give way
 
 
 def require_pytorch_room() -> None:

@@ -6,18 +6,19 @@ Shapes: H x W pixels.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+import threading
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from clearair.errors import OutOfMemoryError, OutputError, UsageError
+from clearair.budget import Budget
+from clearair.errors import ImageError, OutOfMemoryError, UsageError
 from clearair.files.adapters import Picture, as_photo, from_photo
-from clearair.files.batch import run_plan
+from clearair.files.batch import StoppedError, Together, run_plan
 from clearair.files.finding import Paths
 from clearair.files.history import USUAL_SUFFIX
 from clearair.files.outputs import format_named
@@ -25,7 +26,8 @@ from clearair.files.planning import Plan, plan_batch
 from clearair.files.record import Record
 from clearair.files.saving import save, save_to
 from clearair.files.watcher import Watcher
-from clearair.image import DEFAULT_MAX_PIXELS, Photo, Quality, check_quality, to_depth
+from clearair.graphs import Crowd, usable_cores
+from clearair.image import DEFAULT_MAX_PIXELS, Photo, Quality, check_quality
 from clearair.memory import give_back
 from clearair.outcome import Outcome
 from clearair.perception.protocol import Perceiver
@@ -39,16 +41,24 @@ from clearair.perception.telling import (
     tell,
 )
 from clearair.percepts import Percepts
-from clearair.runtime.protocol import Backend, Device, Precision, Runtime, SeesWhole
-from clearair.similarity import changes_visibly
-from clearair.tiling import MIN_SIDE, Skipper, Window, blend_tiles, plan_tiles
+from clearair.restoring import OnTile, TileRun
+from clearair.runtime.protocol import (
+    Backend,
+    CountsMemory,
+    Device,
+    Precision,
+    Runtime,
+    SeesWhole,
+)
+from clearair.tiling import MIN_SIDE, plan_tiles
 
 TileSide = int | Literal["auto", "off"]
-OnTile = Callable[[int, int], None]
-"""Told after each tile: tiles done, tiles in all."""
 
 AUTO_SIDE = {"cpu": 512, "mps": 768, "cuda": 1024}
 """Sides of tiles in pixels that keep each kind of device busy without filling its memory."""
+
+USUAL_PIXEL_BYTES = 3000
+"""Bytes a pixel of a tile takes in a network that does not say."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,12 +129,22 @@ class Restorer:
     """Restores pictures of any size with a network and the perceivers it was trained with."""
 
     def __init__(
-        self, runtime: Runtime, perceiver: Perceiver, *, tile: TileSide = "auto", cautious: bool = False
+        self,
+        runtime: Runtime,
+        perceiver: Perceiver,
+        *,
+        tile: TileSide = "auto",
+        cautious: bool = False,
+        memory_budget: int | str | None = None,
     ) -> None:
         self.runtime = runtime
         self.perceiver = perceiver
         self.cautious = cautious
         self.side = _tile_side(tile, runtime)
+        counts = isinstance(runtime, CountsMemory)
+        tile_pixel = runtime.tile_pixel_bytes if isinstance(runtime, CountsMemory) else USUAL_PIXEL_BYTES
+        self.budget = Budget.of(memory_budget, tile_pixel, may_overwrite=counts)
+        self._bounded = tile == "auto" or memory_budget is not None
 
     @classmethod
     def from_pretrained(
@@ -138,6 +158,7 @@ class Restorer:
         backend: Backend = "auto",
         cautious: bool = False,
         compile: bool = False,
+        memory_budget: int | str | None = None,
     ) -> Restorer:
         """Load a model by name or path; also a checkpoint of another project, such as nafnet.pth.
 
@@ -146,15 +167,17 @@ class Restorer:
         takes PyTorch where it is installed and faster, or asked for by `device` or `precision`. `cautious`
         holds back a model that does not do so itself: it changes pictures only as far as damage is found in
         them. `compile` lets PyTorch compile the network with the first picture, which takes a minute or more
-        and pays on a GPU and for many pictures. Raises ModelError when the model is unknown, damaged or was
-        trained with other perceivers, UsageError for a device that is not there.
+        and pays on a GPU and for many pictures. `memory_budget`, in bytes or such as "1GB", bounds what the
+        process takes; by default it is what is free. Raises ModelError when the model is unknown, damaged or
+        was trained with other perceivers, UsageError for a device that is not there and a budget that is too
+        small for any picture.
         """
         from clearair.runtime.loading import load_runtime  # the backend loads with the model, not before
 
         runtime, perceiver = load_runtime(
             name, perceiver, device=device, precision=precision, backend=backend, compile=compile
         )
-        return cls(runtime, perceiver, tile=tile, cautious=cautious)
+        return cls(runtime, perceiver, tile=tile, cautious=cautious, memory_budget=memory_budget)
 
     def save_pretrained(self, folder: Path | str, *, overwrite: bool = False) -> None:
         """Write `config.json` and `model.safetensors`; `from_pretrained` takes the folder.
@@ -202,11 +225,36 @@ class Restorer:
         """
         _check_strength(strength)
         self.check_damage(damage)
-        photo, layout = as_photo(picture, max_pixels=max_pixels, salvage=salvage)
+        photo, layout = as_photo(picture, max_pixels=max_pixels, salvage=salvage, check_size=self.check_size)
+        own = isinstance(picture, str | os.PathLike)  # what came in is in its file still
         restored, percepts, outcome = self.restore_photo(
-            photo, damage=damage, strength=strength, keep_tone=keep_tone, skip_tiles=skip_tiles
+            photo, damage=damage, strength=strength, keep_tone=keep_tone, skip_tiles=skip_tiles, own=own
         )
         return Result(from_photo(restored, layout), percepts, restored, outcome)
+
+    def cost(self, width: int, height: int, pixel_bytes: int) -> int:
+        """Bytes that a picture of this size takes at most, with so many bytes a pixel.
+
+        Raises ImageError, without the picture's name, when the budget has no room for it.
+        """
+        return self.budget.cost((width, height), pixel_bytes, self.side)
+
+    def check_size(self, width: int, height: int, pixel_bytes: int) -> None:
+        """Raise ImageError as `cost` does, for a picture that is not decoded yet."""
+        try:
+            self.cost(width, height, pixel_bytes)
+        except ImageError as error:
+            raise ImageError(f"The picture is too large: {error}") from error
+
+    def _side_for(self, photo: Photo) -> int | None:
+        """The side of tiles that the budget allows for a photo."""
+        if not self._bounded:
+            return self.side
+        return self.budget.side_for(photo.size, _pixel_bytes(photo), self.side)
+
+    def _overwrites(self, photo: Photo) -> bool:
+        """Whether the result has to replace the pixels that came in, and can."""
+        return photo.pixels.flags.writeable and self.budget.overwrites(photo.size, _pixel_bytes(photo))
 
     def perceive(self, photo: Photo) -> Percepts:
         """How good the photo is, where its regions are, and what is wrong with them."""
@@ -221,14 +269,17 @@ class Restorer:
         keep_tone: bool = False,
         skip_tiles: bool = True,
         on_tile: OnTile | None = None,
+        own: bool = False,
     ) -> tuple[Photo, Percepts, Outcome]:
         """Restore the pixels of a photo; everything else about it stays. Raises as a call does.
 
+        `own` says that nobody else needs the photo: its pixels may be overwritten where memory is short.
         Returns it with what is perceived in it, whatever `damage` says, and what was done.
         """
         _check_strength(strength)
         said = self.check_damage(damage)
-        side = self.side
+        side = self._side_for(photo)
+        output = photo.pixels if own and self._overwrites(photo) else None
         notes = photo.notes
         percepts: Percepts | None = None
         while True:
@@ -240,9 +291,17 @@ class Restorer:
                     if outcome.share == 0:
                         return photo, percepts, replace(outcome, changed=False)
                     amount = strength if self.runtime.is_cautious else outcome.share
-                    pixels, done = self._restore_pixels(
-                        photo, believed, side, amount, keep_tone, skip_tiles, on_tile
+                    work = TileRun(
+                        self.runtime,
+                        photo,
+                        believed,
+                        side,
+                        strength=amount,
+                        keep_tone=keep_tone,
+                        skip_tiles=skip_tiles,
+                        on_tile=on_tile,
                     )
+                    pixels, done = work.run(output)
                 outcome = replace(outcome, **done)
                 if not outcome.changed:
                     return replace(photo, notes=notes), percepts, outcome
@@ -282,61 +341,6 @@ class Restorer:
             wordless=not percepts.names,
         )
 
-    def _restore_pixels(
-        self,
-        photo: Photo,
-        percepts: Percepts,
-        side: int | None,
-        strength: float,
-        keep_tone: bool,
-        skip_tiles: bool,
-        on_tile: OnTile | None,
-    ) -> tuple[NDArray[Any], dict[str, Any]]:
-        """(H, W, 3) of the photo's type, restored in tiles of `side`, and what its outcome says of that."""
-        pixels = photo.pixels
-        width, height = photo.size
-        neutral = is_neutral(pixels)
-        judgement = self.runtime.judge(pixels, percepts)
-        tiling = plan_tiles(height, width, side)
-        done = left = 0
-
-        def change(window: Window, damaged: NDArray[np.float32]) -> NDArray[np.float32]:
-            """What is added to a window (h, w, 3)."""
-            restored = self.runtime.restore(damaged, percepts, judgement, window, keep_tone=keep_tone)
-            if not np.isfinite(restored).all():
-                raise OutputError(f"{photo.name}: the network returned NaN or infinity; nothing is written.")
-            if neutral:  # a network draws faint colours, which a picture without any must not get
-                restored = restored.mean(axis=2, keepdims=True)
-            return np.float32(strength) * (restored.clip(0, 1) - damaged)
-
-        # What judges a picture by all that it sees makes something else of a probe than of a tile.
-        sees_whole = isinstance(self.runtime, SeesWhole) and self.runtime.sees_whole
-        skipper = Skipper(tiling, change, changes_visibly) if skip_tiles and not sees_whole else None
-
-        def restore(window: Window) -> NDArray[np.float32]:
-            nonlocal done, left
-            damaged = to_depth(pixels[window.slices], np.dtype(np.float32))
-            if skipper and skipper.needs_nothing(window, damaged):
-                added = np.zeros_like(damaged)
-                left += 1
-            else:
-                added = change(window, damaged)
-                if skipper:
-                    skipper.learn(window, damaged, added)
-            done += 1
-            if on_tile:
-                on_tile(done, len(tiling))
-            return added
-
-        output = np.empty_like(pixels)
-        changed = False
-        for top, rows in blend_tiles(tiling, restore):
-            strip = slice(top, top + len(rows))
-            rows += to_depth(pixels[strip], np.dtype(np.float32))  # last, so that what is left stays exact
-            output[strip] = to_depth(rows, output.dtype)
-            changed = changed or not np.array_equal(output[strip], pixels[strip])
-        return output, {"changed": changed, "tiles": len(tiling), "tiles_left": left}
-
     def restore_many(
         self,
         paths: Paths | Plan,
@@ -357,6 +361,7 @@ class Restorer:
         salvage: bool = False,
         report: Path | str | None = None,
         watcher: Watcher | None = None,
+        jobs: int | None = None,
     ) -> Generator[Record, None, None]:
         """Restore files, folders and patterns, and yield a record of each; a bad file does not stop the rest.
 
@@ -365,8 +370,10 @@ class Restorer:
         an error, unless `salvage` takes what can be decoded of it. `quality`, 1 to 100, is that of lossy
         files, one for all or by format, such as {"jpeg": 85}. Other options are those of a call and of
         `Result.save`. `report` is a JSON file for the records. `paths` may be a plan made by `plan_batch`,
-        which has `out_dir`, `suffix`, `format`, `overwrite`, `resume` and `report` already. Raises
-        UsageError when there is nothing to do, at once and not at the first record.
+        which has `out_dir`, `suffix`, `format`, `overwrite`, `resume` and `report` already. `jobs` pictures
+        are restored at once, as far as the memory budget allows; unless said, as many as the backend makes
+        good use of. Records keep the order of the pictures. Raises UsageError when there is nothing to do, at
+        once and not at the first record.
         """
         _check_strength(strength)
         check_quality(quality)
@@ -383,35 +390,53 @@ class Restorer:
                 report=report,
             )
         told = watcher or Watcher()
-        wish = {
-            "damage": damage,
-            "strength": strength,
-            "keep_tone": keep_tone,
-            "skip_tiles": skip_tiles,
-            "on_tile": told.tile,
-        }
+        at_once = min(self._jobs(jobs), max(1, len(plan.jobs)))
+        stop, crowd = threading.Event(), Crowd()
+        on_tile = _between_tiles(stop, crowd, told.tile if at_once == 1 else None)
+        wish = {"damage": damage, "strength": strength, "keep_tone": keep_tone, "skip_tiles": skip_tiles}
         return run_plan(
             plan,
-            partial(self._restore_and_describe, wish),
+            partial(self._restore_and_describe, crowd, {**wish, "on_tile": on_tile}),
             watcher=told,
             strip_metadata=strip_metadata,
             quality=quality,
             preserve_times=preserve_times,
             max_pixels=max_pixels,
             salvage=salvage,
+            together=Together(at_once, self.cost, self.budget.room, stop),
         )
 
+    def _jobs(self, asked: int | None) -> int:
+        if asked is None:
+            side_by_side = isinstance(self.runtime, CountsMemory) and self.runtime.runs_side_by_side
+            return usable_cores() if side_by_side else 1
+        if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
+            raise UsageError(f"jobs is a number of at least 1, got {asked!r}.")
+        return asked
+
     def _restore_and_describe(
-        self, wish: dict[str, Any], photo: Photo
+        self, crowd: Crowd, wish: dict[str, Any], photo: Photo
     ) -> tuple[Photo, dict[str, Any], Outcome]:
-        restored, percepts, outcome = self.restore_photo(photo, **wish)
+        with crowd:
+            restored, percepts, outcome = self.restore_photo(photo, own=True, **wish)
         return restored, percepts.to_dict(), outcome
 
 
-def is_neutral(pixels: NDArray[Any]) -> bool:
-    """Whether all pixels (H, W, 3) are grey, whatever the file calls itself; read in strips."""
-    strips = (pixels[top : top + 256] for top in range(0, len(pixels), 256))
-    return all(np.array_equal(strip, np.broadcast_to(strip[..., :1], strip.shape)) for strip in strips)
+def _pixel_bytes(photo: Photo) -> int:
+    return photo.pixels.itemsize * (3 if photo.alpha is None else 4)
+
+
+def _between_tiles(stop: threading.Event, crowd: Crowd, tell: OnTile | None) -> OnTile:
+    """What every picture of a batch does after each tile: end if it is to stop, share the cores, and tell."""
+
+    def on_tile(done: int, total: int) -> None:
+        if stop.is_set():
+            raise StoppedError
+        crowd.share()
+        if tell:
+            tell(done, total)
+
+    return on_tile
 
 
 def _tile_side(tile: TileSide, runtime: Runtime) -> int | None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from clearair.errors import ImageError
 from clearair.files import pil
-from clearair.image import DEFAULT_MAX_PIXELS, Photo, read_photo, to_depth
+from clearair.image import DEFAULT_MAX_PIXELS, CheckSize, Photo, read_photo, to_depth
 from clearair.image.photo import turn_stored, turn_upright
 
 if TYPE_CHECKING:
@@ -41,22 +41,28 @@ class Layout:
 
 
 def as_photo(
-    picture: Picture, *, max_pixels: int = DEFAULT_MAX_PIXELS, salvage: bool = False
+    picture: Picture,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    salvage: bool = False,
+    check_size: CheckSize | None = None,
 ) -> tuple[Photo, Layout]:
     """Read a picture, whatever it is given as, and say how to give it back.
 
     `picture` is a path, the bytes of a file, a binary file that is open for reading, a photo, a PIL image, or
     an array (H, W[, 1 to 4]). Raises ImageError when it is none of these, cannot be decoded, or has more than
-    `max_pixels` (which are not counted in arrays, as these are in memory already).
+    `max_pixels` (which are not counted in arrays, as these are in memory already). `check_size` may refuse a
+    file before it is decoded.
     """
+    reading: dict[str, Any] = {"max_pixels": max_pixels, "salvage": salvage, "check_size": check_size}
     if isinstance(picture, Photo):
         return picture, Layout()
     if isinstance(picture, str | os.PathLike):
-        return read_photo(picture, max_pixels=max_pixels, salvage=salvage), Layout()
+        return read_photo(picture, **reading), Layout()
     if isinstance(picture, bytes | bytearray | memoryview):
-        return read_photo(bytes(picture), max_pixels=max_pixels, salvage=salvage, name=_NAMELESS), Layout()
+        return read_photo(bytes(picture), name=_NAMELESS, **reading), Layout()
     if hasattr(picture, "read") and not isinstance(picture, type):
-        return _from_file(picture, max_pixels, salvage)
+        return _from_file(picture, reading)
     if isinstance(picture, np.ma.MaskedArray):
         raise ImageError("A masked array cannot keep its mask: fill it first, as with array.filled(0).")
     if isinstance(picture, np.ndarray):
@@ -79,10 +85,10 @@ def from_photo(photo: Photo, layout: Layout) -> Any:
     return np.ascontiguousarray(bands if layout.dtype is None else bands.astype(layout.dtype, copy=False))
 
 
-def _from_file(file: Any, max_pixels: int, salvage: bool) -> tuple[Photo, Layout]:
+def _from_file(file: Any, reading: dict[str, Any]) -> tuple[Photo, Layout]:
     name = getattr(file, "name", None)
     name = name if name and isinstance(name, str) else _NAMELESS
-    photo = read_photo(_content_of(file, name), max_pixels=max_pixels, salvage=salvage, name=name)
+    photo = read_photo(_content_of(file, name), name=name, **reading)
     return replace(photo, path=_path_of(file)), Layout()
 
 

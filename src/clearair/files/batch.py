@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import logging
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
 
-from clearair.errors import ClearAirError, ExistsError, UsageError
+from clearair.budget import ClosedError, Gate
+from clearair.errors import ClearAirError, ExistsError, ImageError, UsageError
 from clearair.files.history import note_results, note_suffix
 from clearair.files.outputs import Job, check_file, make_folder
 from clearair.files.planning import Plan
@@ -47,6 +50,30 @@ class Writing(TypedDict, total=False):
     """Give results the time of modification of their inputs; what is left alone has it in any case."""
 
 
+Cost = Callable[[int, int, int], int]
+"""Bytes that a picture of this width, height and bytes a pixel takes; raises ImageError for too many."""
+
+
+class StoppedError(BaseException):
+    """A run was broken off; whoever still restores a picture of it raises this to leave it."""
+
+
+@dataclass(frozen=True)
+class Together:
+    """How many pictures are worked on at once, side by together."""
+
+    jobs: int = 1
+    """So many are restored at once; one in the caller's thread."""
+    cost: Cost | None = None
+    room: int | None = None
+    """Bytes for all pictures; None = without limit. One that is alone is always let in."""
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set when the run is broken off."""
+
+
+Item = TypeVar("Item")
+Done = TypeVar("Done")
+
 _log = logging.getLogger(__name__)
 
 
@@ -57,6 +84,7 @@ def run_plan(
     watcher: Watcher | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     salvage: bool = False,
+    together: Together | None = None,
     **writing: Unpack[Writing],
 ) -> Generator[Record, None, None]:
     """Restore what was planned, as `run` does, and write its report, also when it is broken off."""
@@ -79,6 +107,7 @@ def run_plan(
         salvage=salvage,
         on_start=watcher.start,
         on_done=finish,
+        together=together,
         **writing,
     )
     try:
@@ -112,6 +141,7 @@ def run(
     salvage: bool = False,
     on_start: Callable[[Job], None] | None = None,
     on_done: Callable[[Record], None] | None = None,
+    together: Together | None = None,
     **writing: Unpack[Writing],
 ) -> Generator[Record, None, None]:
     """Restore every job in order and yield its record; a failing file is recorded and the rest go on.
@@ -119,7 +149,8 @@ def run(
     An output that exists is an error, with `overwrite` replaced, with `resume` skipped, also when another run
     writes it meanwhile. A damaged file is an error, unless `salvage` takes what can be decoded of it. While
     `process` works in the caller's thread, one thread reads the next picture and one writes the last, so
-    three are in memory at most.
+    three are in memory at most. With more `together.jobs`, `process` and `on_start` are called from as many
+    threads. A picture is decoded once there is room for it in memory.
 
     A record is yielded once its file is written, which is after the next one was restored; `on_done` gets it
     at once, from the thread that wrote. `on_start` is called before `process`. When the iteration is broken
@@ -131,15 +162,25 @@ def run(
             "overwrite=True and resume=True contradict each other: redo what is there, or skip it?"
         )
 
+    together = together or Together()
+    gate = Gate(together.room)
+
     def read(job: Job) -> _Step:
-        return _guarded(_Step(job), lambda step: _read(step, overwrite, resume, max_pixels, salvage))
+        door = _Door(gate, together.cost, job)
+        step = _guarded(_Step(job), lambda step: _read(step, door, overwrite, resume, max_pixels, salvage))
+        return _leaving(step)
+
+    def _leaving(step: _Step) -> _Step:
+        if step.photo is None or step.short_of_memory:
+            gate.leave(step.job)
+        return step
 
     def write(step: _Step, *, alone: bool = False) -> _Step:
         if step.error is None:
             step = _guarded(step, lambda step: _write(step, overwrite, resume, writing))
         if on_done and (alone or not step.short_of_memory):
             on_done(step.record())
-        return step
+        return _leaving(step)
 
     def restore(step: _Step) -> _Step:
         if step.photo is not None:
@@ -148,7 +189,7 @@ def run(
             step = _guarded(step, lambda step: _restore(step, process, resume))
         if step.error is not None:  # reading had its second try, restoring has tried smaller tiles
             step.photo, step.short_of_memory = None, False
-        return step
+        return _leaving(step)
 
     def finish(leaving: Future[_Step]) -> Record:
         step = leaving.result()
@@ -157,7 +198,65 @@ def run(
             step = write(step, alone=True)
         return step.record()
 
-    return _pipeline(jobs, read, restore, write, finish)
+    def stop() -> None:
+        together.stop.set()
+        gate.close()
+
+    stages = _Stages(read, restore, write, finish, stop)
+    at_once = min(together.jobs, len(jobs))
+    return _pipeline(jobs, stages) if at_once < 2 else _side_by_side(jobs, stages, at_once)
+
+
+@dataclass(frozen=True)
+class _Stages:
+    """What is done to a picture, and to all of them at the end."""
+
+    read: Callable[[Job], _Step]
+    restore: Callable[[_Step], _Step]
+    write: Callable[..., _Step]
+    finish: Callable[[Future[_Step]], Record]
+    stop: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class _Door:
+    """Where one picture waits until there is room for it."""
+
+    gate: Gate
+    cost: Cost | None
+    job: Job
+
+    def read(self, max_pixels: int, salvage: bool) -> Photo:
+        """Read its photo; what does not fit yet is read again once it does."""
+
+        def check(width: int, height: int, pixel_bytes: int) -> None:
+            if self.cost is None:
+                return
+            try:
+                cost = self.cost(width, height, pixel_bytes)
+            except ImageError as error:
+                raise ImageError(f"{self.job.source}: {error}") from error
+            if not self.gate.try_enter(self.job, cost):
+                raise _FullError(cost)
+
+        source = self.job.source
+        try:
+            return read_photo(source, max_pixels=max_pixels, salvage=salvage, check_size=check)
+        except _FullError as full:
+            cost = full.cost
+        try:
+            self.gate.enter(self.job, cost)  # outside the decoder's lock, which others need
+        except ClosedError as error:
+            raise StoppedError from error
+        return read_photo(source, max_pixels=max_pixels, salvage=salvage)
+
+
+class _FullError(Exception):
+    """There is no room for a picture yet."""
+
+    def __init__(self, cost: int) -> None:
+        super().__init__(cost)
+        self.cost = cost
 
 
 @dataclass
@@ -201,13 +300,8 @@ class _Step:
         )
 
 
-def _pipeline(
-    jobs: Sequence[Job],
-    read: Callable[[Job], _Step],
-    restore: Callable[[_Step], _Step],
-    write: Callable[[_Step], _Step],
-    finish: Callable[[Future[_Step]], Record],
-) -> Generator[Record, None, None]:
+def _pipeline(jobs: Sequence[Job], stages: _Stages) -> Generator[Record, None, None]:
+    read, finish = stages.read, stages.finish
     reader, writer = _Worker("clearair-read"), _Worker("clearair-write")
     try:
         coming = reader.submit(read, jobs[0]) if jobs else None
@@ -222,33 +316,77 @@ def _pipeline(
                     leaving = None
                 step = read(job)
             coming = reader.submit(read, following) if following else None
-            step = restore(step)
+            step = stages.restore(step)
             if leaving is not None:
                 yield finish(leaving)
-            leaving = writer.submit(write, step)
+            leaving = writer.submit(stages.write, step)
             del step  # the writer has it; a second reference would keep its pixels until the next one comes
         if leaving is not None:
             yield finish(leaving)
     finally:
+        stages.stop()
         reader.shutdown(give_up=True)
         writer.shutdown()
 
 
-class _Worker:
-    """A thread that works for its owner; where memory is too short for a thread, the owner works himself."""
+def _side_by_side(jobs: Sequence[Job], stages: _Stages, at_once: int) -> Generator[Record, None, None]:
+    """Restore several at once, each in a thread, and yield records in the order of the jobs."""
+    reader, writer = _Worker("clearair-read"), _Worker("clearair-write")
+    restorers = _Worker("clearair-restore", at_once)
+    flying: deque[Future[Future[_Step]]] = deque()
 
-    def __init__(self, name: str) -> None:
-        self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(1, name)
+    def restore_and_write(coming: Future[_Step]) -> Future[_Step]:
+        step = coming.result()
+        if step.short_of_memory:
+            return coming
+        return writer.submit(stages.write, stages.restore(step))
+
+    def land() -> Record:
+        leaving = flying.popleft().result()
+        step = leaving.result()
+        if step.short_of_memory:
+            for other in flying:
+                wait([other.result()])
+            if step.photo is None:
+                step = stages.restore(stages.read(step.job))
+                return stages.write(step, alone=True).record()
+        return stages.finish(leaving)
+
+    try:
+        for job in jobs:
+            coming = reader.submit(stages.read, job)
+            flying.append(restorers.submit(restore_and_write, coming))
+            if len(flying) > at_once + 1:
+                yield land()
+        while flying:
+            yield land()
+    finally:
+        stages.stop()
+        reader.shutdown(give_up=True)
+        restorers.shutdown(give_up=True)
+        writer.shutdown()
+
+
+class _Worker:
+    """Threads that work for their owner; where memory is too short for threads, the owner works himself."""
+
+    def __init__(self, name: str, threads: int = 1) -> None:
+        self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(threads, name)
+        begun = threading.Barrier(threads + 1)
         try:
-            self._pool.submit(int)  # starts the thread
+            for _ in range(threads):
+                self._pool.submit(begun.wait)  # each starts a thread, as none is idle
         except RuntimeError:
+            begun.abort()
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
+        else:
+            begun.wait()
 
-    def submit(self, work: Callable[[Any], _Step], item: Any) -> Future[_Step]:
+    def submit(self, work: Callable[[Item], Done], item: Item) -> Future[Done]:
         if self._pool is not None:
             return self._pool.submit(work, item)
-        done: Future[_Step] = Future()
+        done: Future[Done] = Future()
         done.set_result(work(item))
         return done
 
@@ -280,7 +418,7 @@ def _guarded(step: _Step, stage: Callable[[_Step], None]) -> _Step:
     return step
 
 
-def _read(step: _Step, overwrite: bool, resume: bool, max_pixels: int, salvage: bool) -> None:
+def _read(step: _Step, door: _Door, overwrite: bool, resume: bool, max_pixels: int, salvage: bool) -> None:
     target = step.job.target
     if step.job.problem is not None:
         step.error = step.job.problem
@@ -291,7 +429,7 @@ def _read(step: _Step, overwrite: bool, resume: bool, max_pixels: int, salvage: 
         step.skip()
         return
     check_file(target, inputs=[step.job.source], overwrite=overwrite, make_folder=True)
-    photo = read_photo(step.job.source, max_pixels=max_pixels, salvage=salvage)
+    photo = door.read(max_pixels, salvage)
     step.size, step.notes = photo.size, photo.notes
     refuse_unfit(photo, format_of_suffix(target) or photo.format, str(target))
     step.photo = photo

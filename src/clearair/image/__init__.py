@@ -16,7 +16,7 @@ from clearair.image.formats import (
 from clearair.image.metadata import Metadata
 from clearair.image.metadata.inventory import Inventory
 from clearair.image.photo import Photo, to_depth
-from clearair.image.reading import DEFAULT_MAX_PIXELS, read_photo
+from clearair.image.reading import DEFAULT_MAX_PIXELS, CheckSize, read_photo
 from clearair.image.writing import (
     Quality,
     check_quality,
@@ -35,6 +35,7 @@ __all__ = [
     "FORMATS",
     "SUFFIXES",
     "WRITABLE_SUFFIXES",
+    "CheckSize",
     "Format",
     "Inventory",
     "Metadata",

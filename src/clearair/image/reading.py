@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from clearair.image.libvips import (
     remarks,
     require_room,
 )
-from clearair.image.metadata import Metadata, avif, inventory, jpeg, png, tiff, webp
+from clearair.image.metadata import Metadata, avif, directories, inventory, jpeg, png, tiff, webp
 from clearair.image.photo import Photo, Pixels, turn_upright
 from clearair.image.samples import Samples, UnfitError, samples_of
 from clearair.image.samples import describe as describe_samples
@@ -50,6 +50,11 @@ _DTYPES: dict[str, Any] = {
 }  # fmt: skip
 _ADDRESS = re.compile(r"[a-z][a-z0-9+]+:/+")
 """How an address such as https://host/photo.jpg begins, whose slashes a path may have lost."""
+CheckSize = Callable[[int, int, int], None]
+"""Is told width, height and bytes a pixel of a picture before it is decoded, and raises to refuse it."""
+
+_LARGE = 64 << 20
+"""A TIFF file of more bytes is read piece by piece: it may be as large as its pixels."""
 _COPIES = 3
 """So many pictures are in memory while one is decoded: with its codec, and as rows and columns change."""
 _BYTES_A_PIXEL = 16  # RGBA float, the most that is read
@@ -62,13 +67,14 @@ def read_photo(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     name: str | None = None,
     salvage: bool = False,
+    check_size: CheckSize | None = None,
 ) -> Photo:
     """Read and check the whole picture in `source`, a path or a file's content.
 
     `name` is what messages call it (default: the path). The decode is complete when this returns: a damaged
     file raises instead of giving grey pixels, unless `salvage` asks for what can be decoded of it, with a
-    note. Raises ImageError naming the file, what is wrong and what to do, and OutOfMemoryError where memory
-    is too short for it.
+    note. `check_size` may refuse a picture before it is decoded. Raises ImageError naming the file, what is
+    wrong and what to do, and OutOfMemoryError where memory is too short for it.
     """
     _check_limit(max_pixels)
     if not isinstance(source, bytes | str | os.PathLike):
@@ -81,7 +87,7 @@ def read_photo(
     name = name or (str(path) if path else "standard input")
     stat = _stat(path)
     try:
-        photo = _read_source(source, path, name, max_pixels, salvage)
+        photo = _read_source(source, _Origin(path, name, check_size), max_pixels, salvage)
         return replace(photo, stat=stat, content=source if isinstance(source, bytes) else None)
     except OutOfMemoryError:
         raise
@@ -96,12 +102,20 @@ def _stat(path: Path | None) -> os.stat_result | None:
         return None  # reading it will say why
 
 
-def _read_source(
-    source: Path | str | bytes, path: Path | None, name: str, max_pixels: int, salvage: bool
-) -> Photo:
+@dataclass(frozen=True)
+class _Origin:
+    """Where a picture comes from, and who is asked whether it is decoded."""
+
+    path: Path | None
+    name: str
+    check_size: CheckSize | None
+
+
+def _read_source(source: Path | str | bytes, origin: _Origin, max_pixels: int, salvage: bool) -> Photo:
+    name = origin.name
     data = source if isinstance(source, bytes) else _read_file(Path(source), name, max_pixels)
-    kind = _recognise(data, name, path)
-    file = _Content(data, kind, name, path)
+    kind = _recognise(data, name, origin.path)
+    file = _Content(data, kind, name, origin.path, origin.check_size)
     require_room(0, name, "decode")
     with alone():
         return _read_or_salvage(file, max_pixels, salvage)
@@ -136,6 +150,12 @@ class _Content:
     kind: str
     name: str
     path: Path | None
+    check_size: CheckSize | None = None
+
+    def check(self, width: int, height: int, bands: int, sample_bytes: int) -> None:
+        """Ask whether a picture of this size is to be decoded; grey ones get three channels."""
+        if self.check_size is not None:
+            self.check_size(width, height, sample_bytes * (4 if bands in (2, 4) else 3))
 
 
 class _DamageError(ImageError):
@@ -219,6 +239,7 @@ def _read_bmp(file: _Content, max_pixels: int) -> Photo:
     if header is None:
         raise _DamageError(f"{file.name}: the BMP file is damaged or ends early")
     _refuse_large(header.width, header.height, file.name, max_pixels)
+    file.check(header.width, header.height, 4, 1)
     bands = bmp.decode(file.data, header)
     if bands is None:
         raise _DamageError(f"{file.name}: the BMP file is damaged or ends early")
@@ -238,6 +259,7 @@ def _read_extra(file: _Content, max_pixels: int, fail_on: str) -> Photo:
 
     def check_size(width: int, height: int) -> None:
         _refuse_large(width, height, file.name, max_pixels)
+        file.check(width, height, 3, 2)
         require_room(_COPIES * _BYTES_A_PIXEL // 2 * width * height, file.name, "decode")
 
     try:
@@ -298,6 +320,8 @@ def _read_file(path: Path, name: str, max_pixels: int) -> bytes:
                     f"{name}: {size / 1e9:.1f} GB are more than a picture of {max_pixels:,} pixels can take; "
                     "raise the limit with max_pixels=N."
                 )
+            if size > _LARGE and formats.sniff(head) == "tiff":
+                return cast(bytes, directories.FileBytes(path.open("rb")))  # nothing takes it as a whole
             file.seek(0)
             return file.read()
     except FileNotFoundError as error:
@@ -340,14 +364,19 @@ def _open(file: _Content, max_pixels: int, fail_on: str, page: int | None = None
         # GLib would print its own complaint about an absurd size; for other formats libvips looks first.
         _refuse_large(*avif.announced_size(data), name, max_pixels)
     vips = libvips()
-    load = getattr(vips.Image, f"{_LOADERS[kind]}load_buffer")
     options: dict[str, Any] = {} if page is None else {"page": page}
     try:
+        if isinstance(data, directories.FileBytes):
+            load, data = vips.Image.tiffload_source, vips.Source.new_from_descriptor(data.file.fileno())
+        else:
+            load = getattr(vips.Image, f"{_LOADERS[kind]}load_buffer")
         image = load(data, access="sequential", fail_on=fail_on, **options)
     except vips.Error as error:
         raise _broken(file, error.detail) from error
     _refuse_large(image.width, image.height, name, max_pixels)
-    size = image.width * image.height * image.bands * np.dtype(_DTYPES.get(image.format, np.float64)).itemsize
+    sample_bytes = np.dtype(_DTYPES.get(image.format, np.float64)).itemsize
+    file.check(image.width, image.height, image.bands, sample_bytes)
+    size = image.width * image.height * image.bands * sample_bytes
     require_room(_COPIES * size, name, "decode")
     primary = _field(image, "heif-primary", 0)
     if page is None and primary:

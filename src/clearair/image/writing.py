@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ _WITH_GREY = ("jpeg", "png", "tiff")
 _WITH_CICP = ("png", "avif")
 _COPIES = {"avif": 20}
 """So many pictures codecs hold while they encode one; where not said, 3."""
+_LARGE = 64 << 20
+"""A TIFF file of pictures of more bytes is written row by row."""
 _VIPS_TYPES = {
     "uint8": "uchar", "uint16": "ushort", "float32": "float",
     "int8": "char", "int16": "short", "int32": "int", "uint32": "uint",
@@ -69,7 +72,11 @@ def write_photo(
         suffixes = ", ".join(sorted(WRITABLE_SUFFIXES))
         raise OutputError(f"{target}: not a format that can be written; use {suffixes}.")
     check_target(photo, target, overwrite=overwrite)
-    data = encode_photo(photo, kind, strip_metadata=strip_metadata, quality=quality, name=str(target))
+    data: bytes | Callable[[Path], None]
+    if kind == "tiff" and photo.pixels.nbytes > _LARGE:
+        data = partial(_write_tiff, photo, strip_metadata=strip_metadata, name=str(target))
+    else:
+        data = encode_photo(photo, kind, strip_metadata=strip_metadata, quality=quality, name=str(target))
     write_atomically(target, data, overwrite=overwrite, like=photo.stat, preserve_times=preserve_times)
     return losses(photo, kind, strip_metadata=strip_metadata)
 
@@ -95,14 +102,37 @@ def encode_photo(
     name = name or photo.name
     refuse_unfit(photo, kind, name)
     asked = _quality_for(photo, kind, quality)
+    with _encoding(kind, name):
+        fitting, pixels, metadata = _stored(photo, kind, strip_metadata)
+        require_room(_COPIES.get(kind, 3) * pixels.nbytes, name, "encode")
+        return _encode(pixels, fitting, kind, metadata, asked)
+
+
+def _write_tiff(photo: Photo, path: Path, *, strip_metadata: bool, name: str) -> None:
+    """Write a TIFF file row by row: as a whole it may be as large as the picture."""
+    refuse_unfit(photo, "tiff", name)
+    with _encoding("tiff", name):
+        fitting, pixels, metadata = _stored(photo, "tiff", strip_metadata)
+        image, options = _for_tiff(_as_image(pixels), fitting, metadata)
+        image.tiffsave(str(path), **options)
+    with path.open("r+b") as file:
+        tiff.add_metadata(file, metadata)
+
+
+def _stored(photo: Photo, kind: str, strip_metadata: bool) -> tuple[Photo, Pixels, Metadata]:
+    """The photo in colours that fit a format, its pixels as the file stores them, and its metadata."""
+    photo = _with_fitting_colours(photo, kind)
+    metadata = _metadata_for(photo, kind, strip_metadata)
+    orientation = metadata.orientation if kind in _TURNED_BY_TAG else 1
+    return photo, turn_stored(_bands_for(photo, kind), orientation), metadata
+
+
+@contextmanager
+def _encoding(kind: str, name: str) -> Iterator[None]:
+    """Raise errors of this library where libvips fails."""
     try:
         with using_libvips():
-            photo = _with_fitting_colours(photo, kind)
-            metadata = _metadata_for(photo, kind, strip_metadata)
-            orientation = metadata.orientation if kind in _TURNED_BY_TAG else 1
-            pixels = turn_stored(_bands_for(photo, kind), orientation)
-            require_room(_COPIES.get(kind, 3) * pixels.nbytes, name, "encode")
-            return _encode(pixels, photo, kind, metadata, asked)
+            yield
     except OutOfMemoryError:
         raise
     except MemoryError as error:
@@ -194,13 +224,13 @@ def check_target(photo: Photo, target: Path, *, overwrite: bool = False) -> None
 
 def write_atomically(
     target: Path,
-    data: bytes,
+    data: bytes | Callable[[Path], None],
     *,
     overwrite: bool,
     like: os.stat_result | None = None,
     preserve_times: bool = False,
 ) -> None:
-    """Put `data` into the file `target`, so that at no time a part of it stands under that name.
+    """Put `data`, or what it writes to a path, into `target`, where at no time a part of it stands.
 
     `like` gives it the mode of another file, less what the umask withholds, from its first byte on, and with
     `preserve_times` that file's times. Without `overwrite`, a file that appeared meanwhile is left alone.
@@ -211,8 +241,11 @@ def write_atomically(
     try:
         try:
             with open(part, "xb", opener=lambda path, flags: os.open(path, flags, mode)) as file:
-                file.write(data)
-                file.flush()
+                if isinstance(data, bytes | bytearray | memoryview):
+                    file.write(data)
+                    file.flush()
+                else:
+                    data(part)
                 os.fsync(file.fileno())  # some disks report that they are full only here
             if like is not None and preserve_times:
                 os.utime(part, ns=(like.st_atime_ns, like.st_mtime_ns))
@@ -381,7 +414,10 @@ def _encode(pixels: Pixels, photo: Photo, kind: str, metadata: Metadata, quality
     if kind == "jpeg":
         # Full-resolution chroma even where the source had less: what the network restored at colour edges
         # would be averaged away again: 2 to 3 dB at this quality, for a file a quarter smaller.
-        data = image.jpegsave_buffer(Q=quality, subsample_mode="off", optimize_coding=True, keep="none")
+        # Codes that fit the picture make a file a little smaller, for which libjpeg holds all of it, 6 bytes
+        # a pixel: too much of a large picture.
+        optimize = pixels.nbytes <= _LARGE * 4
+        data = image.jpegsave_buffer(Q=quality, subsample_mode="off", optimize_coding=optimize, keep="none")
         return jpeg.with_metadata(data, metadata)
     if kind == "png":
         return png.with_metadata(image.pngsave_buffer(filter="paeth", keep="none"), metadata)
@@ -410,12 +446,18 @@ def _as_image(pixels: Pixels) -> Any:
     return image.copy(interpretation=colours[0] if bands < 3 else colours[1])
 
 
-def _encode_tiff(image: Any, photo: Photo, metadata: Metadata) -> bytes:
+def _for_tiff(image: Any, photo: Photo, metadata: Metadata) -> tuple[Any, dict[str, Any]]:
+    """A libvips image with what it is to write, and how."""
     packing = (photo.compression if photo.format == "tiff" else "") or "deflate"
     # Differences of neighbours pack better, but only for integers.
     predictor = "none" if image.format == "float" or packing == "none" else "horizontal"
-    image = _with_fields(image, metadata)
-    return bytes(image.tiffsave_buffer(compression=packing, predictor=predictor, keep="xmp"))
+    options = {"compression": packing, "predictor": predictor, "keep": "xmp"}
+    return _with_fields(image, metadata), options
+
+
+def _encode_tiff(image: Any, photo: Photo, metadata: Metadata) -> bytes:
+    image, options = _for_tiff(image, photo, metadata)
+    return bytes(image.tiffsave_buffer(**options))
 
 
 def _encode_webp(image: Any, photo: Photo, metadata: Metadata, quality: int) -> bytes:

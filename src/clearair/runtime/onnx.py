@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ class OnnxRuntime:
         self._graphs = graphs
         self._weights = {name: value.astype(np.float32) for name, value in stored.weights.items()}
         self._sessions: dict[str, Runs] = {}
+        self._opening = threading.Lock()
 
     @property
     def device_type(self) -> str:
@@ -49,6 +51,16 @@ class OnnxRuntime:
     def corrects_tone(self) -> bool:
         """Whether the network has a tone stage."""
         return self.stored.network.tone
+
+    @property
+    def tile_pixel_bytes(self) -> int:
+        """Bytes that it takes for a pixel of a tile, as `benchmarks/memory.py --tiles` measures it."""
+        return 1450
+
+    @property
+    def runs_side_by_side(self) -> bool:
+        """Whether several threads restore more pictures than one: it holds no lock while it computes."""
+        return True
 
     def judge(self, pixels: NDArray[Any], percepts: Percepts) -> Judgement:
         """What holds for every window of a picture (H, W, 3), uint8, uint16 or float in [0, 1].
@@ -113,9 +125,10 @@ class OnnxRuntime:
             write_atomically(folder / name, content, overwrite=True)
 
     def _session(self, name: str) -> Runs:
-        if name not in self._sessions:
-            self._sessions[name] = self._graphs.open(name, self._weights)
-        return self._sessions[name]
+        with self._opening:
+            if name not in self._sessions:
+                self._sessions[name] = self._graphs.open(name, self._weights)
+            return self._sessions[name]
 
 
 def graphs_for(stored: StoredModel) -> GraphFolder | None:

@@ -64,3 +64,16 @@ class SeesWhole(Protocol):
     @property
     def sees_whole(self) -> bool:
         """Whether its network judges a picture by all of it, so that larger tiles suit it better."""
+
+
+@runtime_checkable
+class CountsMemory(Protocol):
+    """What a runtime may offer besides."""
+
+    @property
+    def tile_pixel_bytes(self) -> int:
+        """Bytes of the computer's memory that it takes for a pixel of a tile at most."""
+
+    @property
+    def runs_side_by_side(self) -> bool:
+        """Whether several threads restore more pictures in the same time than one that has all cores."""

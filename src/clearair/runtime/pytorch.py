@@ -74,6 +74,16 @@ class PyTorchRuntime:
         """Whether the network has a tone stage."""
         return self.network.config.tone
 
+    @property
+    def tile_pixel_bytes(self) -> int:
+        """Bytes of the computer's memory, not of a GPU's, that it takes for a pixel of a tile."""
+        return 1450 if self.device.type == "cpu" else 64
+
+    @property
+    def runs_side_by_side(self) -> bool:
+        """No: each thread would bring as many threads of its own as there are cores."""
+        return False
+
     def save(self, folder: Path | str, perceiver: Perceiver, *, overwrite: bool = False) -> None:
         """Write the network as a model. Raises OutputError, and ModelError where the two do not fit."""
         save_model(self.network, folder, perceivers=perceiver, overwrite=overwrite)

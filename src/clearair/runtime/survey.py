@@ -37,9 +37,11 @@ def survey(pixels: NDArray[Any], labels: NDArray[np.uint8], config: NetworkConfi
         above, below = max(top - stem, 0), min(bottom + stem, height)
         strip = to_depth(pixels[above:below], np.dtype(np.float32))
         cells = _cells(strip, top - above, below - bottom, (height, width), config)
-        members = _members(labels[top:bottom], count, stem)
-        areas += members.sum(axis=(1, 2), dtype=np.float64)
-        sums += _neighbourhood_sums(cells, members)
+        # A strip meets few of the regions.
+        present = np.flatnonzero(np.bincount(labels[top:bottom].ravel(), minlength=count))
+        members = _members(labels[top:bottom], present, stem)
+        areas[present] += members.sum(axis=(1, 2), dtype=np.float64)
+        sums[present] += _neighbourhood_sums(cells, members)
     means = sums / areas.clip(1e-6)[:, None, None, None]
     thumbnail = averaged(pixels, (THUMBNAIL, THUMBNAIL)).transpose(2, 0, 1)
     return {
@@ -49,17 +51,16 @@ def survey(pixels: NDArray[Any], labels: NDArray[np.uint8], config: NetworkConfi
     }
 
 
-def _members(labels: NDArray[np.uint8], count: int, stem: int) -> Floats:
-    """(h, W) -> (N, h / s, W / s): how much of each cell belongs to each region."""
+def _members(labels: NDArray[np.uint8], present: NDArray[np.intp], stem: int) -> Floats:
+    """(h, W) -> (n, h / s, W / s): how much of each cell belongs to each of n regions."""
     height, width = labels.shape
     padded = np.pad(labels, ((0, -height % stem), (0, -width % stem)), mode="edge")
-    members = np.zeros((count, padded.shape[0] // stem, padded.shape[1] // stem), np.float32)
-    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=count))
+    members = np.zeros((len(present), padded.shape[0] // stem, padded.shape[1] // stem), np.float32)
     for down in range(stem):
         for right in range(stem):
             part = padded[down::stem, right::stem]
-            for label in present:
-                members[label] += part == label
+            for member, label in zip(members, present, strict=True):
+                member += part == label
     members /= np.float32(stem**2)
     return members
 
@@ -92,7 +93,7 @@ def _ends_before(side: int, config: NetworkConfig) -> bool:
 
 
 def _neighbourhood_sums(cells: Floats, members: Floats) -> NDArray[np.float64]:
-    """(h' + 2, w' + 2, D), (N, h', w') -> (N, D, 3, 3)."""
+    """(h' + 2, w' + 2, D), (n, h', w') -> (n, D, 3, 3)."""
     height, width, depth = cells.shape
     # Rows as wide as those of the cells, of which a part of the whole is then any shift, without a copy.
     wide = np.pad(members, ((0, 0), (0, 0), (0, 2))).reshape(len(members), -1)[:, :-2]

@@ -105,6 +105,50 @@ def chosen_backend() -> Any:
     return click.get_current_context().meta.get(_BACKEND, "auto")
 
 
+_RESOURCES = "clearair.resources"
+
+
+def resource_options(command: Command) -> Command:
+    """--memory-budget and --jobs, read by `chosen_budget` and `chosen_jobs`."""
+    budget = click.option(
+        "--memory-budget",
+        metavar="SIZE",
+        expose_value=False,
+        callback=_remember_resource,
+        help="Memory to keep to, such as 700MB, 1.5GB or 1GiB.  [default: what is free]",
+    )
+    jobs = click.option(
+        "--jobs",
+        "-j",
+        type=click.IntRange(min=1),
+        metavar="N",
+        expose_value=False,
+        callback=_remember_resource,
+        help="Photos restored at once, as far as memory allows.  [default: one a core; 1 on PyTorch]",
+    )
+    return budget(jobs(command))
+
+
+def _remember_resource(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if param.name == "memory_budget" and value is not None:
+        from clearair.budget import parse_size
+
+        parse_size(value)  # a size that makes no sense is refused before anything is loaded
+    ctx.meta.setdefault(_RESOURCES, {})[param.name] = value
+
+
+def chosen_budget() -> str | None:
+    """How much memory the running command may take, as the user says it; None takes what is free."""
+    budget: str | None = click.get_current_context().meta.get(_RESOURCES, {}).get("memory_budget")
+    return budget
+
+
+def chosen_jobs() -> int | None:
+    """How many photos the running command is to restore at once; None leaves it to the restorer."""
+    jobs: int | None = click.get_current_context().meta.get(_RESOURCES, {}).get("jobs")
+    return jobs
+
+
 def damage_option(command: Command) -> Command:
     """--damage."""
     return click.option(

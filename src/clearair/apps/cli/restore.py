@@ -16,7 +16,9 @@ from clearair.apps.cli.options import (
     backend_option,
     cautious_option,
     chosen_backend,
+    chosen_budget,
     chosen_caution,
+    chosen_jobs,
     chosen_perceiver,
     chosen_quality,
     damage_option,
@@ -26,6 +28,7 @@ from clearair.apps.cli.options import (
     perceiver_options,
     precision_option,
     quality_options,
+    resource_options,
     salvage_option,
 )
 from clearair.apps.cli.records import remark, sum_up, tell, tell_how_to_go_on
@@ -73,6 +76,7 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
     show_default=True,
     help="Side of the tiles in pixels.",
 )
+@resource_options
 @damage_option
 @cautious_option
 @click.option(
@@ -164,7 +168,9 @@ def restore(
         resume=resume,
         report=report,
     )
-    ctx.exit(_restore_batch(load, plan, {**wish, "preserve_times": preserve_times}, quiet))
+    ctx.exit(
+        _restore_batch(load, plan, {**wish, "preserve_times": preserve_times, "jobs": chosen_jobs()}, quiet)
+    )
 
 
 def _check_paths(paths: Sequence[str], files_from: str | None) -> None:
@@ -217,4 +223,5 @@ def _load(model: str, device: Any, precision: Any, tile: Any) -> Restorer:
         perceiver=chosen_perceiver(),
         backend=chosen_backend(),
         cautious=chosen_caution(),
+        memory_budget=chosen_budget(),
     )

@@ -53,7 +53,7 @@ def restore_to_output(
     restorer = load()
     restorer.check_damage(wish["damage"])
     given = _read_standard_input() if source is None else source
-    photo = read_photo(given, max_pixels=max_pixels, salvage=salvage)
+    photo = read_photo(given, max_pixels=max_pixels, salvage=salvage, check_size=restorer.check_size)
     refuse_unfit(photo, kind or output_format(photo.format), photo.name)
     result = restorer(photo, **wish)
     encoded = io.BytesIO()

@@ -7,9 +7,11 @@ changes.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import BinaryIO, Protocol
 
 ORIENTATION = 274
 EXIF_IFD = 34665
@@ -20,6 +22,30 @@ SUB_IFDS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 _TYPE_SIZE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8}
 _SWAP_UNIT = {**_TYPE_SIZE, 5: 4, 10: 4}  # a rational is two 4-byte numbers
 _MAX_ENTRIES = 4096
+
+
+class Bytes(Protocol):
+    """Bytes in memory, or those of a file."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+
+class FileBytes:
+    """The bytes of an open file, each read when it is looked at."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self._size = os.fstat(file.fileno()).st_size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        start, stop, _ = part.indices(self._size)
+        self.file.seek(start)
+        return self.file.read(max(0, stop - start))
 
 
 @dataclass(frozen=True)
@@ -62,7 +88,7 @@ class Directory:
     """By the tag that points there: EXIF, GPS, interoperability."""
 
 
-def read_directory(data: bytes) -> Directory:
+def read_directory(data: Bytes) -> Directory:
     """Read the first directory of a TIFF file or EXIF block; what is damaged is left out."""
     try:
         layout = _Layout.of(data)
@@ -83,14 +109,29 @@ def replace_first_directory(tiff: bytes, directory: Directory) -> bytes:
 
     The pixels stay where they are, so the strip offsets among the tags remain true.
     """
+    at, appended = _appendix(tiff, directory)
+    body = bytearray(tiff)
+    struct.pack_into("<I", body, 4, at)
+    return bytes(body + appended)
+
+
+def replace_first_directory_of(file: BinaryIO, directory: Directory) -> None:
+    """Do the same to an open file, without reading its pixels."""
+    at, appended = _appendix(FileBytes(file), directory)
+    file.seek(0, os.SEEK_END)
+    file.write(appended)
+    file.seek(4)
+    file.write(struct.pack("<I", at))
+
+
+def _appendix(tiff: Bytes, directory: Directory) -> tuple[int, bytes]:
+    """Where the directory will begin, and what is to be appended to the file."""
     if tiff[:4] != b"II*\x00":
         raise ValueError("expected a little-endian classic TIFF")
-    body = bytearray(tiff)
-    if len(body) % 2:
-        body.append(0)  # directories start at even offsets
-    struct.pack_into("<I", body, 4, len(body))
-    _append(body, directory)
-    return bytes(body)
+    body = bytearray(len(tiff) % 2)  # directories start at even offsets
+    at = len(tiff) + len(body)
+    _append(body, directory, len(tiff))
+    return at, bytes(body)
 
 
 def read_orientation(block: bytes) -> int:
@@ -130,7 +171,7 @@ def without_thumbnail(block: bytes) -> bytes:
         if layout.big:
             return block
         start = layout.first(block)
-        (count,) = struct.unpack_from(layout.order + "H", block, start)
+        (count,) = _unpack(layout.order + "H", block, start)
         edited = bytearray(block)
         struct.pack_into(layout.order + "I", edited, start + 2 + 12 * count, 0)
         return bytes(edited)
@@ -146,11 +187,11 @@ class _Layout:
     big: bool
 
     @classmethod
-    def of(cls, data: bytes) -> _Layout:
+    def of(cls, data: Bytes) -> _Layout:
         order = {b"II": "<", b"MM": ">"}.get(data[:2])
         if order is None:
             raise ValueError("no byte order mark")
-        (magic,) = struct.unpack_from(order + "H", data, 2)
+        (magic,) = _unpack(order + "H", data, 2)
         if magic not in (42, 43):
             raise ValueError("not a TIFF structure")
         return cls(order, big=magic == 43)
@@ -163,26 +204,31 @@ class _Layout:
     def word(self) -> str:
         return self.order + ("Q" if self.big else "I")
 
-    def first(self, data: bytes) -> int:
-        return int(struct.unpack_from(self.word, data, 8 if self.big else 4)[0])
+    def first(self, data: Bytes) -> int:
+        return int(_unpack(self.word, data, 8 if self.big else 4)[0])
 
 
-def _entries(data: bytes, layout: _Layout, start: int) -> Iterable[tuple[int, int, int, int]]:
+def _unpack(layout: str, data: Bytes, at: int) -> tuple[int, ...]:
+    """What `struct` reads there; raises struct.error where the bytes end before."""
+    return struct.unpack(layout, data[at : at + struct.calcsize(layout)])
+
+
+def _entries(data: Bytes, layout: _Layout, start: int) -> Iterable[tuple[int, int, int, int]]:
     """(offset, tag number, type, count) of every entry of the directory at `start`."""
     if start > len(data):
         raise ValueError("directory beyond the end")
     head, size = ("Q", 20) if layout.big else ("H", 12)
-    (entries,) = struct.unpack_from(layout.order + head, data, start)
+    (entries,) = _unpack(layout.order + head, data, start)
     if entries > _MAX_ENTRIES:
         raise ValueError("implausibly long directory")
     for index in range(entries):
         at = start + struct.calcsize(layout.order + head) + size * index
-        number, kind = struct.unpack_from(layout.order + "HH", data, at)
-        (count,) = struct.unpack_from(layout.word, data, at + 4)
+        number, kind = _unpack(layout.order + "HH", data, at)
+        (count,) = _unpack(layout.word, data, at + 4)
         yield at, number, kind, count
 
 
-def _read(data: bytes, layout: _Layout, start: int, pointers: tuple[int, ...], depth: int) -> Directory:
+def _read(data: Bytes, layout: _Layout, start: int, pointers: tuple[int, ...], depth: int) -> Directory:
     tags: dict[int, Tag] = {}
     children: dict[int, Directory] = {}
     room = len(data)  # honest values do not overlap; this bounds what a forged directory can cost
@@ -191,7 +237,7 @@ def _read(data: bytes, layout: _Layout, start: int, pointers: tuple[int, ...], d
         inline_at = at + 4 + layout.count_size
         value_at = inline_at
         if size > layout.count_size:
-            (value_at,) = struct.unpack_from(layout.word, data, inline_at)
+            (value_at,) = _unpack(layout.word, data, inline_at)
         raw = data[value_at : value_at + size] if size <= room else b""
         if not raw or len(raw) < size or number in children:
             continue
@@ -213,27 +259,30 @@ def _to_little_endian(raw: bytes, unit: int) -> bytes:
     return b"".join(raw[at : at + unit][::-1] for at in range(0, len(raw), unit))
 
 
-def _append(body: bytearray, directory: Directory) -> None:
-    """Append a directory, then its long values, then the directories it points to."""
+def _append(body: bytearray, directory: Directory, before: int = 0) -> None:
+    """Append a directory, then its long values, then the directories it points to.
+
+    `before` are the bytes of the file that `body` follows.
+    """
     numbers = sorted({*directory.tags, *directory.children})
     start = len(body)
     body += struct.pack("<H", len(numbers)) + bytes(12 * len(numbers) + 4)
     for index, number in enumerate(numbers):
         if number in directory.children:
-            _pad(body)
-            kind, count, value = 4, 1, struct.pack("<I", len(body))
-            _append(body, directory.children[number])
+            _pad(body, before)
+            kind, count, value = 4, 1, struct.pack("<I", before + len(body))
+            _append(body, directory.children[number], before)
         else:
             tag = directory.tags[number]
             kind, count, value = tag.kind, tag.count, tag.data
             if len(value) > 4:
-                _pad(body)
-                offset = len(body)
+                _pad(body, before)
+                offset = before + len(body)
                 body += value
                 value = struct.pack("<I", offset)
         struct.pack_into("<HHI4s", body, start + 2 + 12 * index, number, kind, count, value.ljust(4, b"\0"))
 
 
-def _pad(body: bytearray) -> None:
-    if len(body) % 2:
+def _pad(body: bytearray, before: int) -> None:
+    if (before + len(body)) % 2:
         body.append(0)

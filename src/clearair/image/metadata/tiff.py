@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import BinaryIO
 
 from clearair.image.metadata import directories, photoshop
-from clearair.image.metadata.directories import Directory, Tag
+from clearair.image.metadata.directories import Bytes, Directory, FileBytes, Tag
 from clearair.image.metadata.kept import Metadata
 
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
@@ -45,7 +46,7 @@ _GROUPS = (
 _LOSSLESS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 50000: "zstd"}
 
 
-def completed(metadata: Metadata, data: bytes) -> Metadata:
+def completed(metadata: Metadata, data: Bytes) -> Metadata:
     """Put into what libvips read from the TIFF file `data`, classic or BigTIFF, what it passes over.
 
     Tags that no other container has are one piece of `extras`, as a block of their own.
@@ -65,7 +66,7 @@ def completed(metadata: Metadata, data: bytes) -> Metadata:
     )
 
 
-def unkept(data: bytes) -> tuple[str, ...]:
+def unkept(data: Bytes) -> tuple[str, ...]:
     """Name what the file holds that does not outlive a change of its pixels."""
     names: list[str] = []
     for number, tag in directories.read_directory(data).tags.items():
@@ -91,13 +92,13 @@ def called(name: str, body: bytes) -> tuple[str, ...]:
     return (*names, *(f"tag {number}" for number in rest))
 
 
-def compression(data: bytes) -> str:
+def compression(data: Bytes) -> str:
     """Name a lossless compression for the restored file: the source's own, else deflate."""
     tag = directories.read_directory(data).tags.get(_COMPRESSION)
     return _LOSSLESS.get(next(iter(tag.integers()), 0) if tag else 0, "deflate")
 
 
-def nodata(data: bytes) -> float | None:
+def nodata(data: Bytes) -> float | None:
     """Return the number that marks samples without data (GDAL's tag 42113), or None."""
     tag = directories.read_directory(data).tags.get(_NODATA)
     try:
@@ -106,14 +107,14 @@ def nodata(data: bytes) -> float | None:
         return None
 
 
-def is_camera_raw(data: bytes) -> bool:
+def is_camera_raw(data: Bytes) -> bool:
     """Whether the file is a digital negative, or starts with a reduced picture as camera raw files do."""
     tags = directories.read_directory(data).tags
     kind = tags[_SUBFILE_TYPE].integers() if _SUBFILE_TYPE in tags else ()
     return _DNG_VERSION in tags or bool(kind and kind[0] & 1)
 
 
-def unsupported(data: bytes, *, lacks_codec: bool) -> str | None:
+def unsupported(data: Bytes, *, lacks_codec: bool) -> str | None:
     """Say what kind of TIFF this is when it is a valid one of a kind that libvips does not read, or None.
 
     `lacks_codec` is whether libvips complained of a compression that it was built without.
@@ -143,6 +144,16 @@ def unsupported(data: bytes, *, lacks_codec: bool) -> str | None:
 
 def with_metadata(data: bytes, metadata: Metadata) -> bytes:
     """Return the one-page, little-endian classic TIFF file `data`, which has the XMP, with all `metadata`."""
+    return directories.replace_first_directory(data, _described(data, metadata))
+
+
+def add_metadata(file: BinaryIO, metadata: Metadata) -> None:
+    """Do the same to a file that is open for reading and writing, whose pixels stay where they are."""
+    directories.replace_first_directory_of(file, _described(FileBytes(file), metadata))
+
+
+def _described(data: Bytes, metadata: Metadata) -> Directory:
+    """The first directory of a TIFF file, with all `metadata`."""
     pixels = directories.read_directory(data)
     described = directories.read_directory(metadata.exif) if metadata.exif else Directory()
     tags = {**pixels.tags}
@@ -167,7 +178,7 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
         tags[_IPTC] = Tag.opaque(iptc)
     if metadata.photoshop:
         tags[_PHOTOSHOP] = Tag.opaque(metadata.photoshop)
-    return directories.replace_first_directory(data, replace(described, tags=tags))
+    return replace(described, tags=tags)
 
 
 def _is_kept(number: int, tag: Tag) -> bool:

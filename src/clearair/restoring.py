@@ -1,0 +1,119 @@
+"""One pass over the tiles of a photo that has been perceived.
+
+Shapes: H x W pixels of the photo, h x w of a tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearair.errors import OutputError
+from clearair.image import Photo, to_depth
+from clearair.memory import is_shortage
+from clearair.percepts import Percepts
+from clearair.runtime.protocol import Runtime, SeesWhole
+from clearair.similarity import changes_visibly
+from clearair.tiling import Skipper, Window, blend_tiles, plan_tiles
+
+OnTile = Callable[[int, int], None]
+"""Told after each tile: tiles done, tiles in all."""
+
+Floats = NDArray[np.float32]
+
+
+class TileRun:
+    """Restores a photo tile by tile, and counts what was done."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        photo: Photo,
+        percepts: Percepts,
+        side: int | None,
+        *,
+        strength: float,
+        keep_tone: bool,
+        skip_tiles: bool,
+        on_tile: OnTile | None,
+    ) -> None:
+        """`side` of the tiles in pixels, None for the photo as one; other options as in `Restorer`."""
+        self.runtime = runtime
+        self.photo = photo
+        self.percepts = percepts
+        self.strength = np.float32(strength)
+        self.keep_tone = keep_tone
+        self.on_tile = on_tile
+        width, height = photo.size
+        self.tiling = plan_tiles(height, width, side)
+        self.done = self.left = 0
+        self._neutral = is_neutral(photo.pixels)
+        self._judgement = runtime.judge(photo.pixels, percepts)
+        # What judges a picture by all that it sees makes something else of a probe than of a tile.
+        sees_whole = isinstance(runtime, SeesWhole) and runtime.sees_whole
+        skips = skip_tiles and not sees_whole
+        self._skipper = Skipper(self.tiling, self._change, changes_visibly) if skips else None
+
+    def run(self, output: NDArray[Any] | None = None) -> tuple[NDArray[Any], dict[str, Any]]:
+        """(H, W, 3) of the photo's type, and what an `Outcome` says of it: changed, tiles, tiles_left.
+
+        `output` is the array for it, which may be that of the photo: rows that are finished are read no more.
+        Raises OutputError when the network returns NaN, and when memory runs out after rows of the photo
+        itself were overwritten; MemoryError when it runs out otherwise.
+        """
+        pixels = self.photo.pixels
+        if output is None:
+            output = np.empty_like(pixels)
+        changed, written = False, 0
+        try:
+            for top, rows in blend_tiles(self.tiling, self._restore):
+                strip = slice(top, top + len(rows))
+                # Last, so that what is left alone stays exact.
+                rows += to_depth(pixels[strip], np.dtype(np.float32))
+                finished = to_depth(rows, output.dtype)
+                changed = changed or not np.array_equal(finished, pixels[strip])
+                output[strip] = finished
+                written = strip.stop
+        except Exception as error:
+            if written and output is pixels and is_shortage(error):
+                raise OutputError(
+                    f"{self.photo.name}: memory ran out while it was restored. Raise the memory budget or "
+                    "close other programs."
+                ) from error
+            raise
+        return output, {"changed": changed, "tiles": len(self.tiling), "tiles_left": self.left}
+
+    def _change(self, window: Window, damaged: Floats) -> Floats:
+        """What is added to a window (h, w, 3)."""
+        restored = self.runtime.restore(
+            damaged, self.percepts, self._judgement, window, keep_tone=self.keep_tone
+        )
+        if not np.isfinite(restored).all():
+            raise OutputError(f"{self.photo.name}: the network returned NaN or infinity; nothing is written.")
+        if self._neutral:  # a network draws faint colours, which a picture without any must not get
+            restored = restored.mean(axis=2, keepdims=True)
+        added: Floats = self.strength * (restored.clip(0, 1) - damaged)
+        return added
+
+    def _restore(self, window: Window) -> Floats:
+        damaged = to_depth(self.photo.pixels[window.slices], np.dtype(np.float32))
+        if self._skipper and self._skipper.needs_nothing(window, damaged):
+            added = np.zeros_like(damaged)
+            self.left += 1
+        else:
+            added = self._change(window, damaged)
+            if self._skipper:
+                self._skipper.learn(window, damaged, added)
+        self.done += 1
+        if self.on_tile:
+            self.on_tile(self.done, len(self.tiling))
+        return added
+
+
+def is_neutral(pixels: NDArray[Any]) -> bool:
+    """Whether all pixels (H, W, 3) are grey, whatever the file calls itself; read in strips."""
+    strips = (pixels[top : top + 256] for top in range(0, len(pixels), 256))
+    return all(np.array_equal(strip, np.broadcast_to(strip[..., :1], strip.shape)) for strip in strips)
