@@ -380,15 +380,8 @@ class Restorer:
         self.check_damage(damage)
         plan = paths
         if not isinstance(plan, Plan):
-            plan = plan_batch(
-                plan,
-                out_dir,
-                suffix=suffix,
-                format=format,
-                overwrite=overwrite,
-                resume=resume,
-                report=report,
-            )
+            naming: dict[str, Any] = {"suffix": suffix, "format": format, "report": report}
+            plan = plan_batch(plan, out_dir, overwrite=overwrite, resume=resume, **naming)
         told = watcher or Watcher()
         at_once = min(self._jobs(jobs), max(1, len(plan.jobs)))
         stop, crowd = threading.Event(), Crowd()

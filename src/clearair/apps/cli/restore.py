@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,52 +109,27 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
 @click.pass_context
 def restore(
     ctx: click.Context,
+    /,
     paths: tuple[str, ...],
     files_from: str | None,
     null: bool,
     output: str | None,
-    model: str,
-    device: Any,
-    precision: Any,
-    tile: Any,
-    damage: tuple[str, ...],
-    strength: float,
-    keep_tone: bool,
-    no_skip: bool,
-    suffix: str,
-    format_: str | None,
-    overwrite: bool,
-    resume: bool,
-    preserve_times: bool,
-    strip_metadata: bool,
-    max_pixels: int,
-    salvage: bool,
-    report: Path | None,
-    quiet: bool,
+    **options: Any,
 ) -> None:
     """Restore photos: files, folders, patterns or standard input.
 
     `-` reads a photo from standard input and writes it to standard output. photo.jpg becomes
     photo.restored.jpg beside it, or photo.jpg at the same place below OUT. Inputs are never overwritten.
     """
+    asked = _Asked(**options)
     _check_paths(paths, files_from)
-    load = partial(_load, model, device, precision, tile)
-    wish: dict[str, Any] = {
-        "damage": damage or "auto",
-        "strength": strength,
-        "keep_tone": keep_tone,
-        "skip_tiles": not no_skip,
-        "strip_metadata": strip_metadata,
-        "quality": chosen_quality(),
-        "max_pixels": max_pixels,
-        "salvage": salvage,
-    }
+    wish = asked.wish()
     if STREAM in (*paths, output):
         from_files = STREAM not in paths
         alone = from_files or (len(paths) == 1 and not files_from and output in (None, STREAM))
-        _check_stream(alone and report is None and not (overwrite or resume or preserve_times))
+        _check_stream(alone and asked.suits_a_stream)
         source = single_picture(paths, read_names(files_from, null)) if from_files else None
-        restore_to_output(load, source, format=format_, quiet=quiet, **wish)
+        restore_to_output(asked.load, source, format=asked.format_, quiet=asked.quiet, **wish)
         return
     from clearair.files.planning import plan_batch
 
@@ -162,15 +137,60 @@ def restore(
         paths,
         output,
         listed=read_names(files_from, null),
-        suffix=suffix,
-        format=format_,
-        overwrite=overwrite,
-        resume=resume,
-        report=report,
+        suffix=asked.suffix,
+        format=asked.format_,
+        overwrite=asked.overwrite,
+        resume=asked.resume,
+        report=asked.report,
     )
-    ctx.exit(
-        _restore_batch(load, plan, {**wish, "preserve_times": preserve_times, "jobs": chosen_jobs()}, quiet)
-    )
+    wish |= {"preserve_times": asked.preserve_times, "jobs": chosen_jobs()}
+    ctx.exit(_restore_batch(asked.load, plan, wish, asked.quiet))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the options say, by the names that click gives them."""
+
+    model: str
+    device: Any
+    precision: Any
+    tile: Any
+    damage: tuple[str, ...]
+    strength: float
+    keep_tone: bool
+    no_skip: bool
+    suffix: str
+    format_: str | None
+    overwrite: bool
+    resume: bool
+    preserve_times: bool
+    strip_metadata: bool
+    max_pixels: int
+    salvage: bool
+    report: Path | None
+    quiet: bool
+
+    @property
+    def suits_a_stream(self) -> bool:
+        """Whether no option is about files."""
+        return self.report is None and not (self.overwrite or self.resume or self.preserve_times)
+
+    def wish(self) -> dict[str, Any]:
+        """How each picture is to be restored and written."""
+        return {
+            "damage": self.damage or "auto",
+            "strength": self.strength,
+            "keep_tone": self.keep_tone,
+            "skip_tiles": not self.no_skip,
+            "strip_metadata": self.strip_metadata,
+            "quality": chosen_quality(),
+            "max_pixels": self.max_pixels,
+            "salvage": self.salvage,
+        }
+
+    def load(self) -> Restorer:
+        """The model, ready to run."""
+        return _load(self.model, self.device, self.precision, self.tile)
 
 
 def _check_paths(paths: Sequence[str], files_from: str | None) -> None:
