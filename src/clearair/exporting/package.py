@@ -62,7 +62,7 @@ def export_model(
                 found = differences(expected, convert(source, graphs, part))
         if bad := [str(each) for each in found if not each.holds]:
             raise OutputError(
-                f"{name}: the {format} answers differ from PyTorch's, {bad[0]}; nothing is written."
+                f"{name}: as {format} it does not answer as PyTorch does ({bad[0]}); nothing is written."
             )
         _publish(part, folder)
     return found
@@ -122,14 +122,14 @@ def _staged(folder: Path, *, overwrite: bool) -> Iterator[Path]:
 
     Raises OutputError when the other one is not empty and `overwrite` is false, or nothing can be written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder}: is a file; name a folder.")
     try:
+        there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+        if not there.is_dir():
+            raise OutputError(f"{there}: is a file, not a folder.")
         if not overwrite and folder.exists() and any(folder.iterdir()):
             raise OutputError(
                 f"{folder}: is not empty; choose another folder, or replace its files with overwrite=True."
             )
-        there = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
         part = there / f".{secrets.token_hex(8)}.part"
         part.mkdir()
         try:
