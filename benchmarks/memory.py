@@ -1,9 +1,12 @@
 """Measure whether memory stays flat over a batch of pictures of many sizes.
 
     python benchmarks/memory.py --pictures 1000
+    python benchmarks/memory.py --pictures 1000 --backend onnx
+    python benchmarks/memory.py --tiles 64 128 256 512
 
-Restores pictures of random sizes with an untrained small network, prints the resident memory every 50, and
-ends with 1 when after the first 50 it ever grows by more than 10 %. Reads /proc, so it runs on Linux.
+Restores pictures of random sizes, prints the resident memory every 50, and ends with 1 when after the first
+50 it ever grows by more than 10 %. `torch` is an untrained small network, `onnx` the model that ships. With
+`--tiles` it prints instead what a tile of each side takes in `onnx`. Reads /proc, so it runs on Linux.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,11 +26,13 @@ import torch
 
 from clearair.finishing import FinishedNetwork
 from clearair.image import Photo
+from clearair.memory import give_back
 from clearair.models.stamp import PerceiverStamp
 from clearair.network import TINY
 from clearair.perception import load_compact
 from clearair.restorer import Restorer
 from clearair.runtime.pytorch import PyTorchRuntime
+from clearair.tiling import Window
 
 STEP = 50
 """Pictures between two measurements, and until memory has to be flat."""
@@ -41,9 +47,14 @@ def main() -> None:
     parser.add_argument("--least", type=int, default=33, help="shortest side in pixels")
     parser.add_argument("--most", type=int, default=200, help="longest side in pixels")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--backend", default="torch", choices=["onnx", "torch"])
+    parser.add_argument("--tiles", type=int, nargs="+", metavar="SIDE", help="measure tiles of these sides")
     options = parser.parse_args()
+    if options.tiles:
+        measure_tiles(options.tiles)
+        return
     torch.set_num_threads(options.threads)
-    restorer = make_restorer()
+    restorer = make_restorer() if options.backend == "torch" else Restorer.from_pretrained(backend="onnx")
     drawn = np.random.default_rng(0)
     measured: list[float] = []
     began = time.perf_counter()
@@ -78,10 +89,33 @@ def make_restorer() -> Restorer:
     return Restorer(PyTorchRuntime(network, device="cpu", precision="fp32"), perceiver)
 
 
+def measure_tiles(sides: Sequence[int]) -> None:
+    """Print the most memory that a tile of each side takes."""
+    restorer = Restorer.from_pretrained(backend="onnx")
+    side = max(sides)
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    percepts = restorer.perceiver.perceive_image(pixels)
+    judgement = restorer.runtime.judge(pixels, percepts)
+    for side in (min(sides), *sides):  # the first one opens the graph
+        tile = np.ascontiguousarray(pixels[:side, :side]).astype(np.float32) / 255
+        give_back()
+        before = resident()
+        Path("/proc/self/clear_refs").write_text("5")  # forget the peak
+        restorer.runtime.restore(tile, percepts, judgement, Window(0, 0, side, side))
+        taken = peak() - before
+        print(f"{side:5d} px  {taken:6.0f} MB  {1e6 * taken / side**2:6.0f} bytes a pixel", flush=True)
+
+
 def resident() -> float:
     """Resident memory of this process in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def peak() -> float:
+    """The most resident memory of this process in MB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
 
 
 if __name__ == "__main__":

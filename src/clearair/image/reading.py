@@ -114,11 +114,15 @@ class _Origin:
 def _read_source(source: Path | str | bytes, origin: _Origin, max_pixels: int, salvage: bool) -> Photo:
     name = origin.name
     data = source if isinstance(source, bytes) else _read_file(Path(source), name, max_pixels)
-    kind = _recognise(data, name, origin.path)
-    file = _Content(data, kind, name, origin.path, origin.check_size)
-    require_room(0, name, "decode")
-    with alone():
-        return _read_or_salvage(file, max_pixels, salvage)
+    try:
+        kind = _recognise(data, name, origin.path)
+        file = _Content(data, kind, name, origin.path, origin.check_size)
+        require_room(0, name, "decode")
+        with alone():
+            return _read_or_salvage(file, max_pixels, salvage)
+    finally:
+        if isinstance(data, directories.FileBytes):
+            data.file.close()
 
 
 def _read_or_salvage(file: _Content, max_pixels: int, salvage: bool) -> Photo:
