@@ -163,59 +163,89 @@ def run(
         )
 
     together = together or Together()
-    gate = Gate(together.room)
-
-    def read(job: Job) -> _Step:
-        door = _Door(gate, together.cost, job)
-        step = _guarded(_Step(job), lambda step: _read(step, door, overwrite, resume, max_pixels, salvage))
-        return _leaving(step)
-
-    def _leaving(step: _Step) -> _Step:
-        if step.photo is None or step.short_of_memory:
-            gate.leave(step.job)
-        return step
-
-    def write(step: _Step, *, alone: bool = False) -> _Step:
-        if step.error is None:
-            step = _guarded(step, lambda step: _write(step, overwrite, resume, writing))
-        if on_done and (alone or not step.short_of_memory):
-            on_done(step.record())
-        return _leaving(step)
-
-    def restore(step: _Step) -> _Step:
-        if step.photo is not None:
-            if on_start:
-                on_start(step.job)
-            step = _guarded(step, lambda step: _restore(step, process, resume))
-        if step.error is not None:  # reading had its second try, restoring has tried smaller tiles
-            step.photo, step.short_of_memory = None, False
-        return _leaving(step)
-
-    def finish(leaving: Future[_Step]) -> Record:
-        step = leaving.result()
-        if step.short_of_memory:
-            step.error = None
-            step = write(step, alone=True)
-        return step.record()
-
-    def stop() -> None:
-        together.stop.set()
-        gate.close()
-
-    stages = _Stages(read, restore, write, finish, stop)
+    choices = _Choices(overwrite, resume, max_pixels, salvage, writing)
+    stages = _Stages(process, choices, together, on_start, on_done)
     at_once = min(together.jobs, len(jobs))
     return _pipeline(jobs, stages) if at_once < 2 else _side_by_side(jobs, stages, at_once)
 
 
 @dataclass(frozen=True)
+class _Choices:
+    """How pictures of a run are read and written."""
+
+    overwrite: bool
+    resume: bool
+    max_pixels: int
+    salvage: bool
+    writing: Writing
+
+
 class _Stages:
     """What is done to a picture, and to all of them at the end."""
 
-    read: Callable[[Job], _Step]
-    restore: Callable[[_Step], _Step]
-    write: Callable[..., _Step]
-    finish: Callable[[Future[_Step]], Record]
-    stop: Callable[[], None]
+    def __init__(
+        self,
+        process: Process,
+        choices: _Choices,
+        together: Together,
+        on_start: Callable[[Job], None] | None,
+        on_done: Callable[[Record], None] | None,
+    ) -> None:
+        self._process = process
+        self._choices = choices
+        self._together = together
+        self._on_start = on_start
+        self._on_done = on_done
+        self._gate = Gate(together.room)
+
+    def read(self, job: Job) -> _Step:
+        """Decode it once there is room for it."""
+        chosen, door = self._choices, _Door(self._gate, self._together.cost, job)
+        return self._leaving(
+            _guarded(
+                _Step(job),
+                lambda step: _read(
+                    step, door, chosen.overwrite, chosen.resume, chosen.max_pixels, chosen.salvage
+                ),
+            )
+        )
+
+    def restore(self, step: _Step) -> _Step:
+        """Restore what was decoded."""
+        if step.photo is not None:
+            if self._on_start:
+                self._on_start(step.job)
+            step = _guarded(step, lambda step: _restore(step, self._process, self._choices.resume))
+        if step.error is not None:  # reading had its second try, restoring has tried smaller tiles
+            step.photo, step.short_of_memory = None, False
+        return self._leaving(step)
+
+    def write(self, step: _Step, *, alone: bool = False) -> _Step:
+        """Write what was restored; `alone` when nothing else is under way."""
+        chosen = self._choices
+        if step.error is None:
+            step = _guarded(step, lambda step: _write(step, chosen.overwrite, chosen.resume, chosen.writing))
+        if self._on_done and (alone or not step.short_of_memory):
+            self._on_done(step.record())
+        return self._leaving(step)
+
+    def finish(self, leaving: Future[_Step]) -> Record:
+        """The record of what was written; what found no memory is written once more."""
+        step = leaving.result()
+        if step.short_of_memory:
+            step.error = None
+            step = self.write(step, alone=True)
+        return step.record()
+
+    def stop(self) -> None:
+        """Let nothing in any more, and what is under way leave."""
+        self._together.stop.set()
+        self._gate.close()
+
+    def _leaving(self, step: _Step) -> _Step:
+        if step.photo is None or step.short_of_memory:
+            self._gate.leave(step.job)
+        return step
 
 
 @dataclass(frozen=True)

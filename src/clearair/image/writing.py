@@ -417,9 +417,7 @@ def _encode(pixels: Pixels, photo: Photo, kind: str, metadata: Metadata, quality
         # Codes that fit the picture make a file a little smaller, for which libjpeg holds all of it, 6 bytes
         # a pixel: too much of a large picture.
         optimize = pixels.nbytes <= _LARGE * 4
-        data = image.jpegsave_buffer(
-            Q=quality, subsample_mode="off", optimize_coding=optimize, keep="none"
-        )
+        data = image.jpegsave_buffer(Q=quality, subsample_mode="off", optimize_coding=optimize, keep="none")
         return jpeg.with_metadata(data, metadata)
     if kind == "png":
         return png.with_metadata(image.pngsave_buffer(filter="paeth", keep="none"), metadata)
