@@ -18,7 +18,7 @@ from clearair.runtime.onnx import OnnxRuntime, graphs_for
 from clearair.runtime.protocol import Backend, Device, Precision, Runtime
 
 VARIABLE = "CLEARAIR_BACKEND"
-"""Environment variable that says what "auto" stands for."""
+"""Environment variable that says which backend "auto" prefers."""
 
 
 def load_runtime(
@@ -36,9 +36,10 @@ def load_runtime(
 
     `backend` "auto" takes PyTorch where it is installed and either asked for by `device` or `precision`, or
     faster: on a GPU, and on processors that multiply bfloat16. Else it takes ONNX Runtime. The environment
-    variable CLEARAIR_BACKEND says what "auto" stands for. `compile` lets PyTorch compile the network. Raises
-    ModelError when the model is unknown, damaged or was trained with other perceivers, or has no graphs for
-    ONNX Runtime; UsageError for a device that is not there and for choices that contradict each other.
+    variable CLEARAIR_BACKEND says which of the two "auto" prefers. `compile` lets PyTorch compile the
+    network. Raises ModelError when the model is unknown, damaged or was trained with other perceivers, or has
+    no graphs for ONNX Runtime; UsageError for a device that is not there and for choices that contradict each
+    other.
     """
     checkpoint = find_checkpoint(name)
     needs_pytorch = compile or device not in ("auto", "cpu") or precision not in ("auto", "fp32")
@@ -72,9 +73,7 @@ def _chosen(name: str | Path, backend: Backend, needs_pytorch: bool) -> Literal[
     if needs_pytorch:
         return "torch"
     preferred = os.environ.get(VARIABLE, "auto")
-    if preferred in ("onnx", "torch"):
-        return preferred  # type: ignore[return-value]
-    if pytorch_is_faster():
+    if preferred == "torch" or (preferred == "auto" and pytorch_is_faster()):
         return "torch"
     return "onnx" if not has_pytorch() or graphs_for(read_model(name)) is not None else "torch"
 
