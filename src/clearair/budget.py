@@ -11,15 +11,17 @@ import threading
 from dataclasses import dataclass
 
 from clearair.errors import ImageError, UsageError
-from clearair.memory import free_addresses, free_memory, resident
+from clearair.memory import JPEG_LIMIT, JPEG_PIXEL_BYTES, free_addresses, free_memory, resident
 from clearair.tiling.tiles import ALIGNMENT, MIN_SIDE
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _BINARY = {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
 
-_WORK = 60 << 20
-"""Bytes that perceivers, libvips and its codecs take at their first picture."""
+_WORK = 100 << 20
+"""Bytes that perceivers, graphs for another number of threads, libvips and its codecs take once they work."""
+_A_JOB = 400 << 20
+"""Bytes of room for each picture that is restored at once, before another one is worth its memory."""
 _TABLES = 12 << 20
 """Bytes that a tile takes whatever its size."""
 _GOOD_SIDE = 256
@@ -75,6 +77,10 @@ class Budget:
             )
         return cls(total - used, tile_pixel, may_overwrite, total, _left_for_tiles(free_addresses()))
 
+    def jobs(self, most: int) -> int:
+        """How many pictures, at most `most`, are best restored at once."""
+        return most if self.room is None else max(1, min(most, self.room // _A_JOB))
+
     def overwrites(self, size: tuple[int, int], pixel_bytes: int) -> bool:
         """Whether there is room for a picture (width, height) only if what is restored replaces what came in.
 
@@ -115,6 +121,8 @@ class Budget:
         """
         picture = self._picture_bytes(size, pixel_bytes)
         least = picture + _tile_bytes(_used(size, MIN_SIDE), size[0], self.tile_pixel)
+        encoding = 0 if self.total is None else _encoding_bytes(size, pixel_bytes)
+        least = max(least, encoding)
         if self.room is not None and least > self.room:
             needed = in_megabytes(least if self.total is None else least + self.total - self.room)
             has = (
@@ -126,7 +134,7 @@ class Budget:
                 f"{size[0]} x {size[1]} px need {needed} of memory, and {has} make the picture smaller first."
             )
         used = _used(size, self.side_for(size, pixel_bytes, side))
-        return picture + _tile_bytes(used, size[0], self.tile_pixel)
+        return max(encoding, picture + _tile_bytes(used, size[0], self.tile_pixel))
 
 
 class Gate:
@@ -186,6 +194,12 @@ def _left_for_tiles(addresses: int | None) -> int | None:
 def _used(size: tuple[int, int], side: int | None) -> int:
     """The side of tiles in a picture (width, height) that may be smaller than they."""
     return max(size) if side is None else min(max(size), side)
+
+
+def _encoding_bytes(size: tuple[int, int], pixel_bytes: int) -> int:
+    """What the JPEG encoder needs, where it looks for the codes that fit a picture best."""
+    pixels = size[0] * size[1]
+    return pixels * (pixel_bytes + JPEG_PIXEL_BYTES) if pixels * pixel_bytes <= JPEG_LIMIT else 0
 
 
 def _tile_bytes(side: int, width: int, tile_pixel: int) -> int:

@@ -35,6 +35,11 @@ libraries, by Python and GLib where a thread finds no room for its stack, by lib
 _PYTORCH = 700 << 20
 """Bytes of addresses that PyTorch takes with its first convolution (2.13 on Linux), and a few more."""
 
+JPEG_LIMIT = 256 << 20
+"""Larger pictures, in bytes, are written as JPEG without a search for the codes that fit them best."""
+JPEG_PIXEL_BYTES = 10
+"""Bytes a pixel that this search takes, with the file that comes of it."""
+
 _PROC_SELF = Path("/proc/self")
 _CGROUPS = Path("/sys/fs/cgroup")
 

@@ -402,7 +402,7 @@ class Restorer:
     def _jobs(self, asked: int | None) -> int:
         if asked is None:
             side_by_side = isinstance(self.runtime, CountsMemory) and self.runtime.runs_side_by_side
-            return usable_cores() if side_by_side else 1
+            return self.budget.jobs(usable_cores()) if side_by_side else 1
         if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
             raise UsageError(f"jobs is a number of at least 1, got {asked!r}.")
         return asked

@@ -23,7 +23,7 @@ from clearair.image.metadata.colours import is_grey_profile
 from clearair.image.metadata.inventory import Inventory
 from clearair.image.photo import Photo, Pixels, to_depth, turn_stored
 from clearair.image.samples import Samples, describe_scaled
-from clearair.memory import is_shortage
+from clearair.memory import JPEG_LIMIT, JPEG_PIXEL_BYTES, free_memory, is_shortage
 
 QUALITY = {"jpeg": 95, "webp": 98, "avif": 90}
 """Default quality of the lossy formats, 1 to 100: a second compression must not show."""
@@ -414,9 +414,10 @@ def _encode(pixels: Pixels, photo: Photo, kind: str, metadata: Metadata, quality
     if kind == "jpeg":
         # Full-resolution chroma even where the source had less: what the network restored at colour edges
         # would be averaged away again: 2 to 3 dB at this quality, for a file a quarter smaller.
-        # Codes that fit the picture make a file a little smaller, for which libjpeg holds all of it, 6 bytes
-        # a pixel: too much of a large picture.
-        optimize = pixels.nbytes <= _LARGE * 4
+        # Codes that fit the picture make a file a little smaller, for which libjpeg holds all of it.
+        free = free_memory()
+        needed = JPEG_PIXEL_BYTES * image.width * image.height
+        optimize = pixels.nbytes <= JPEG_LIMIT and (free is None or free > 2 * needed)
         data = image.jpegsave_buffer(Q=quality, subsample_mode="off", optimize_coding=optimize, keep="none")
         return jpeg.with_metadata(data, metadata)
     if kind == "png":

@@ -31,7 +31,8 @@ class Progress(Watcher):
     def start(self, job: Job) -> None:
         """The next picture."""
         self.number, self.name = self.number + 1, one_line(job.source.name)
-        self._draw(f"[{self.number}/{self.pictures}] {self.name}")
+        left = self._left(len(self.records)) if self.records else ""
+        self._draw(f"[{self.number}/{self.pictures}] {self.name}  {left}".rstrip())
 
     def tile(self, done: int, total: int) -> None:
         """So many tiles of the picture are done."""
