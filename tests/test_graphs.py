@@ -142,3 +142,14 @@ def test_restoring_opens_no_socket_and_leaves_the_home_folder_alone(tmp_path):
         command = [unshare, "-rn", *command]  # without routes
     subprocess.run(command, check=True, env=environment, cwd=tmp_path, timeout=120)
     assert not list(home.rglob("*"))
+
+
+def test_an_old_onnx_runtime_is_refused_with_what_to_do(monkeypatch):
+    import onnxruntime
+
+    from clearair.graphs import onnx_runtime
+
+    assert onnx_runtime() is onnxruntime
+    monkeypatch.setattr(onnxruntime, "__version__", "1.9.0")
+    with pytest.raises(ModelError, match=r"1\.9\.0 is too old, 1\.22 is needed: pip install --upgrade"):
+        onnx_runtime()

@@ -11,6 +11,7 @@ import ctypes
 import hashlib
 import json
 import os
+import re
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,8 @@ from clearair.memory import is_shortage
 
 GRAPHS = "graphs.json"
 FORMAT_VERSION = 1
+LEAST = (1, 22)
+"""The oldest ONNX Runtime that is known to run the graphs."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -258,8 +261,11 @@ def onnx_runtime() -> Any:
         import onnxruntime
     except ImportError as error:
         raise ModelError(f"ONNX Runtime cannot be loaded ({error}): pip install onnxruntime") from error
-    if not hasattr(onnxruntime.SessionOptions, "add_external_initializers"):
+    found = re.match(r"(\d+)\.(\d+)", onnxruntime.__version__)
+    if found is not None and (int(found[1]), int(found[2])) < LEAST:
+        least = ".".join(map(str, LEAST))
         raise ModelError(
-            f"ONNX Runtime {onnxruntime.__version__} is too old: pip install --upgrade onnxruntime"
+            f"ONNX Runtime {onnxruntime.__version__} is too old, {least} is needed: "
+            "pip install --upgrade onnxruntime"
         )
     return onnxruntime
