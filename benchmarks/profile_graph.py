@@ -1,6 +1,7 @@
-"""Where ONNX Runtime spends the time of one window of `compact`, by kind of operator.
+"""Where ONNX Runtime spends the time of one window, by kind of operator.
 
     python benchmarks/profile_graph.py --threads 1
+    python benchmarks/profile_graph.py --threads 1 --model base-onnx --side 256
 
 Prints a Markdown table of milliseconds a run, from ONNX Runtime's own profiler. Takes 20 seconds; with
 `--plain`, which profiles the network exported as it is, some minutes.
@@ -32,14 +33,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--model", default="compact")
+    parser.add_argument("--model", default="compact", help="a model with graphs (default: compact)")
+    parser.add_argument("--side", type=int, default=SIDE, help="of the window, in pixels")
     parser.add_argument("--plain", action="store_true")
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     stored = read_model(options.model)
     graphs = graphs_for(stored)
     assert graphs is not None
-    inputs = window_inputs(OnnxRuntime(stored, graphs))
+    inputs = window_inputs(OnnxRuntime(stored, graphs), options.side)
     weights = {name: value.astype(np.float32) for name, value in stored.weights.items()}
     graph = graphs.graphs["window"]
     data, names = graph.path.read_bytes(), graph.weights
@@ -53,9 +55,9 @@ def main() -> None:
     print(f"| all | {total:.1f} | | |")
 
 
-def window_inputs(runtime: OnnxRuntime) -> dict[str, np.ndarray]:
+def window_inputs(runtime: OnnxRuntime, side: int) -> dict[str, np.ndarray]:
     """What the graph of a window takes, for the corner of a noisy picture."""
-    picture = damaged(SIDE, SIDE)
+    picture = damaged(side, side)
     percepts = load_perceiver().perceive_image(picture)
     judgement = runtime.judge(picture, percepts)
     seen: dict[str, np.ndarray] = {}
@@ -67,7 +69,7 @@ def window_inputs(runtime: OnnxRuntime) -> dict[str, np.ndarray]:
         return run(inputs)
 
     session.run = watched  # type: ignore[assignment]
-    runtime.restore(picture.astype(np.float32) / 255, percepts, judgement, Window(0, 0, SIDE, SIDE))
+    runtime.restore(picture.astype(np.float32) / 255, percepts, judgement, Window(0, 0, side, side))
     return seen
 
 
@@ -76,7 +78,7 @@ def plain_graph(model: str) -> tuple[bytes, tuple[str, ...]]:
     from clearair.exporting import restorer
     from clearair.models import load_model
 
-    restorer.is_supported = lambda config: False  # type: ignore[assignment]
+    restorer.form_of = lambda config: restorer._Window  # type: ignore[assignment]
     traced = restorer.window_graph(load_model(model).build())
     return traced.data, traced.weights
 
@@ -92,7 +94,7 @@ def profile(
     runtime = onnx_runtime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False  # as `clearair.graphs` opens them
     options.enable_profiling = True
     values = [runtime.OrtValue.ortvalue_from_numpy(weights[name]) for name in names]
     options.add_external_initializers(list(names), values)

@@ -1,12 +1,20 @@
 """How fast pictures are restored, as ratios inside one run: against a matrix product, and against PyTorch.
 
     python benchmarks/speed.py --threads 2 --rounds 7 --json speed.json
+    python benchmarks/speed.py --base-model base-onnx
 
 Prints a Markdown table of medians over interleaved rounds: a 512 x 512 window of `compact` in ONNX Runtime
 and in PyTorch (fp32, and bf16 where the processor multiplies it), a window of `base`, the perceivers beside
 `compact` on a whole picture of 1 megapixel, and the command from its start to its end. A share is the
 arithmetic of the convolutions and linear layers in a second, over that of a large matrix product in the same
 round. Takes about five minutes on two cores.
+
+`--base-model` adds a window of `base` in ONNX Runtime. It needs a folder that `clearair export` wrote, of a
+model of that configuration; random weights do. Exporting it takes about ten minutes of one core:
+
+    python -c "from clearair.finishing import FinishedNetwork; from clearair.models import save_model
+    from clearair.network import BASE; save_model(FinishedNetwork(BASE), 'base')"
+    clearair export base -o base-onnx
 """
 
 from __future__ import annotations
@@ -29,11 +37,14 @@ import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from clearair import Restorer
+from clearair import ClearAirError, ModelError, Restorer
 from clearair.finishing import FinishedNetwork
+from clearair.models.stored import read_model
 from clearair.network import BASE
 from clearair.network.guidance import to_tensors
+from clearair.runtime.onnx import OnnxRuntime, graphs_for
 from clearair.runtime.precision import cpu_computes_bf16
+from clearair.runtime.protocol import Runtime
 from clearair.runtime.pytorch import PyTorchRuntime
 from clearair.tiling import Window
 
@@ -50,11 +61,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--skip-base", action="store_true")
+    parser.add_argument("--base-model", type=Path, help="an exported folder of base's configuration")
     parser.add_argument("--json", type=Path, help="write the figures")
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     torch.set_num_threads(options.threads)
-    work = windows(base=not options.skip_base)
+    try:
+        exported = options.base_model and exported_base(options.base_model)
+    except ClearAirError as error:
+        parser.error(str(error))
+    work = windows(base=not options.skip_base, exported=exported)
     figures = measure(work, options.rounds)
     figures |= {
         "command": command(options.rounds),
@@ -73,7 +89,16 @@ class Work:
         self.label, self.run, self.operations = label, run, operations
 
 
-def windows(*, base: bool) -> list[Work]:
+def exported_base(folder: Path) -> OnnxRuntime:
+    """The graphs of a model of `base`'s configuration. Raises ModelError for another folder."""
+    stored = read_model(folder)
+    graphs = graphs_for(stored)
+    if graphs is None or stored.network != BASE:
+        raise ModelError(f"{folder}: is no model of base's configuration that `clearair export` wrote.")
+    return OnnxRuntime(stored, graphs)
+
+
+def windows(*, base: bool, exported: OnnxRuntime | None) -> list[Work]:
     """Everything that is timed in rounds; the first one is the matrix product."""
     first, second = torch.rand(MATRIX, MATRIX), torch.rand(MATRIX, MATRIX)
 
@@ -95,7 +120,7 @@ def windows(*, base: bool) -> list[Work]:
         Work("compact, ONNX Runtime, 1 megapixel", lambda: light(picture, damage="noise")),
     ]
     if base:
-        work += _base(picture[:BASE_SIDE, :BASE_SIDE], heavy)
+        work += _base(picture[:BASE_SIDE, :BASE_SIDE], heavy, exported)
     return work
 
 
@@ -121,13 +146,14 @@ def operations_of(restorer: Restorer, picture: np.ndarray, window: Window) -> fl
     return float(counter.get_total_flops())
 
 
-def _base(picture: np.ndarray, heavy: Restorer) -> list[Work]:
+def _base(picture: np.ndarray, heavy: Restorer, exported: OnnxRuntime | None) -> list[Work]:
     """The paper's configuration with random weights, whose speed is that of any others."""
     torch.manual_seed(0)
     network = FinishedNetwork(BASE)
-    runtimes = {"fp32": PyTorchRuntime(network, device="cpu", precision="fp32")}
+    runtimes: dict[str, Runtime] = {} if exported is None else {"ONNX Runtime": exported}
+    runtimes["PyTorch fp32"] = PyTorchRuntime(network, device="cpu", precision="fp32")
     if cpu_computes_bf16():
-        runtimes["bf16"] = PyTorchRuntime(network, device="cpu", precision="bf16")
+        runtimes["PyTorch bf16"] = PyTorchRuntime(network, device="cpu", precision="bf16")
     percepts = heavy.perceiver.perceive_image(picture)
     window = Window(0, 0, *picture.shape[:2])
     pixels = picture.astype(np.float32) / 255
@@ -139,10 +165,10 @@ def _base(picture: np.ndarray, heavy: Restorer) -> list[Work]:
     for name, runtime in runtimes.items():
         judgement = runtime.judge(picture, percepts)
 
-        def run(runtime: PyTorchRuntime = runtime, judgement: Any = judgement) -> Any:
+        def run(runtime: Runtime = runtime, judgement: Any = judgement) -> Any:
             return runtime.restore(pixels, percepts, judgement, window)
 
-        found.append(Work(f"base, PyTorch {name}, {BASE_SIDE} x {BASE_SIDE}", run, operations))
+        found.append(Work(f"base, {name}, {BASE_SIDE} x {BASE_SIDE}", run, operations))
     return found
 
 

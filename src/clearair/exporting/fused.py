@@ -17,16 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clearair.exporting.guided import Told, guided, layer_norm, memberships, to_cells, to_maps, to_pixels
 from clearair.finishing import FinishedNetwork
 from clearair.finishing.coarse import COARSE, GUIDED_REACH, GUIDED_SOFTNESS, GUIDED_STEP
 from clearair.finishing.lattice import without_lattice
 from clearair.finishing.tone import CELLS
 from clearair.network.blocks import ConvBlock, GatedConvBlock
 from clearair.network.config import NetworkConfig
-from clearair.network.degradation import DegradationGuidance
-from clearair.network.layers import LayerNorm
-from clearair.network.model import Downsample, GuidanceModules, Upsample
-from clearair.network.regions import RegionAttention
+from clearair.network.model import Downsample, Upsample
 
 AT_ONCE = 2
 """Cells along the guide whose share is added in one product: more take more memory, fewer more passes."""
@@ -58,17 +56,6 @@ class _Level:
     """((h + 2) * (w + 2),) the position that each has when the border is repeated."""
     members: Tensor
     """(B, P, N) how much of each position belongs to each region."""
-
-
-@dataclass(frozen=True)
-class _Told:
-    """The judgement, as far as the features are concerned; see `Judgement`."""
-
-    quality: Tensor
-    features: Tensor
-    areas: Tensor
-    content: Tensor
-    prompts: Tensor
 
 
 class FusedNetwork(nn.Module):
@@ -105,7 +92,7 @@ class FusedNetwork(nn.Module):
         toned, gain = self._toned(window, grid, origin, size)
         share, change, coarse = (value[:, None, None, None] for value in (share, change, coarse))
         toned = window + share * (toned - window)
-        added = self._added(window, toned, labels, _Told(quality, features, areas, content, prompts))
+        added = self._added(window, toned, labels, Told(quality, features, areas, content, prompts))
         if self.keep_tone:
             free, held = coarse * (1 - share), added
         else:
@@ -148,7 +135,7 @@ class FusedNetwork(nn.Module):
         gain = affine[:, :, :9].sum(dim=2)[:, None] / 3
         return toned.transpose(1, 2), gain
 
-    def _added(self, window: Tensor, toned: Tensor, labels: Tensor, told: _Told) -> Tensor:
+    def _added(self, window: Tensor, toned: Tensor, labels: Tensor, told: Told) -> Tensor:
         """What the paper's network adds, (B, 3, H, W)."""
         network, config = self.network, self.network.config
         stem, multiple, levels = config.stem, config.multiple, len(config.channels)
@@ -156,25 +143,25 @@ class FusedNetwork(nn.Module):
         rows, columns = (height + multiple - 1) // multiple, (width + multiple - 1) // multiple
         pad = (0, columns * multiple - width, 0, rows * multiple - height)
         sizes = [(rows * 2 ** (levels - 1 - i), columns * 2 ** (levels - 1 - i)) for i in range(levels)]
-        members = _members(F.pad(labels[:, None].float(), pad, mode="replicate")[:, 0], config, sizes)
+        members = memberships(F.pad(labels[:, None].float(), pad, mode="replicate")[:, 0], config, sizes)
         scales = [_Level(*size, _ring(*size), member) for size, member in zip(sizes, members, strict=True)]
-        cells = [_to_cells(F.pad(image, pad, mode="replicate"), *sizes[0], stem) for image in (window, toned)]
+        cells = [to_cells(F.pad(image, pad, mode="replicate"), *sizes[0], stem) for image in (window, toned)]
         both = F.pad(torch.cat(cells, dim=1), (1, 1, 1, 1), mode="replicate")
         weight = torch.cat([network.extraction.weight, network.toned_extraction.weight], dim=1)
         biases = network.extraction.bias, network.toned_extraction.bias
         assert biases[0] is not None
         assert biases[1] is not None
-        x = _pixels(F.conv2d(both, weight, biases[0] + biases[1]))
+        x = to_pixels(F.conv2d(both, weight, biases[0] + biases[1]))
         skips: list[Tensor] = []
         for i, (guide, blocks) in enumerate(zip(network.encoder_guidance, network.encoder, strict=True)):
             if i:
                 skips.append(x)
-                x = _pixels(_inner(network.down[i - 1])(_maps(x, *sizes[i - 1])))
-            x = _blocks(blocks, _guided(guide, x, told, scales[i]), scales[i])
+                x = to_pixels(_inner(network.down[i - 1])(to_maps(x, *sizes[i - 1])))
+            x = _blocks(blocks, guided(guide, x, told, scales[i].members), scales[i])
         for i in reversed(range(levels - 1)):
             x = self._joined(i, x, skips[i], sizes[i + 1])
             x = _blocks(network.decoder[i], x, scales[i])
-            x = _guided(network.decoder_guidance[i], x, told, scales[i])
+            x = guided(network.decoder_guidance[i], x, told, scales[i].members)
         x = _blocks(network.refinement, x, scales[0])
         last = network.reconstruction
         added = F.conv2d(_bordered(x, scales[0]), last.weight, last.bias)
@@ -195,8 +182,8 @@ class FusedNetwork(nn.Module):
         channels = skip.shape[2]
         weight = reduce.weight[:, :, 0, 0]
         low = F.linear(low, weight[:, :channels] @ up.weight[:, :, 0, 0])
-        low = F.interpolate(_maps(low, *size), scale_factor=2.0, mode="bilinear", align_corners=False)
-        return _pixels(low) + F.linear(skip, weight[:, channels:], reduce.bias)
+        low = F.interpolate(to_maps(low, *size), scale_factor=2.0, mode="bilinear", align_corners=False)
+        return to_pixels(low) + F.linear(skip, weight[:, channels:], reduce.bias)
 
 
 def _inner(resampling: nn.Module) -> nn.Sequential:
@@ -211,16 +198,6 @@ def _hats(places: Tensor, cells: Tensor) -> Tensor:
     return (1 - (places[:, None] - cells).abs()).relu()
 
 
-def _maps(x: Tensor, height: int, width: int) -> Tensor:
-    """(B, P, C) -> (B, C, h, w)."""
-    return x.reshape(x.shape[0], height, width, x.shape[2]).permute(0, 3, 1, 2)
-
-
-def _pixels(x: Tensor) -> Tensor:
-    """(B, C, h, w) -> (B, P, C)."""
-    return x.permute(0, 2, 3, 1).flatten(1, 2)
-
-
 def _ring(height: int, width: int) -> Tensor:
     down, right = (torch.arange(-1, side + 1).clamp(0, side - 1) for side in (height, width))
     return (down[:, None] * width + right).flatten()
@@ -228,37 +205,7 @@ def _ring(height: int, width: int) -> Tensor:
 
 def _bordered(x: Tensor, level: _Level) -> Tensor:
     """(B, P, C) -> (B, C, h + 2, w + 2), the border repeated; whole rows of memory are copied."""
-    return _maps(x.index_select(1, level.ring), level.height + 2, level.width + 2)
-
-
-def _to_cells(image: Tensor, height: int, width: int, stem: int) -> Tensor:
-    """(B, 3, s h, s w) -> (B, 3 s^2, h, w)."""
-    if stem == 1:
-        return image
-    parts = image.reshape(-1, 3, height, stem, width, stem).permute(0, 1, 3, 5, 2, 4)
-    return parts.reshape(-1, 3 * stem**2, height, width)
-
-
-def _members(labels: Tensor, config: NetworkConfig, sizes: list[tuple[int, int]]) -> list[Tensor]:
-    """(B, s h, s w) whole numbers -> (B, P, N) for each level, see `network.regions.membership`."""
-    height, width = sizes[0]
-    stem, count, batch = config.stem, config.region_count, labels.shape[0]
-    parts = labels.reshape(batch, height, stem, width, stem).long()
-    table = torch.eye(count) / stem**2
-    places = [parts[:, :, down, :, right].flatten() for down in range(stem) for right in range(stem)]
-    member = table.index_select(0, places[0])
-    for place in places[1:]:
-        member = member + table.index_select(0, place)
-    members = [member.reshape(batch, -1, count)]
-    for height, width in sizes[1:]:
-        pairs = members[-1].reshape(batch, height, 2, width * 2 * count)
-        pairs = (pairs[:, :, 0] + pairs[:, :, 1]).reshape(batch, height * width, 2, count)
-        members.append((pairs[:, :, 0] + pairs[:, :, 1]) / 4)
-    return members
-
-
-def _norm(norm: LayerNorm, x: Tensor) -> Tensor:
-    return F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps)
+    return to_maps(x.index_select(1, level.ring), level.height + 2, level.width + 2)
 
 
 def _blocks(blocks: nn.Module, x: Tensor, level: _Level) -> Tensor:
@@ -270,7 +217,7 @@ def _blocks(blocks: nn.Module, x: Tensor, level: _Level) -> Tensor:
 
 def _conv_block(block: ConvBlock, x: Tensor, level: _Level) -> Tensor:
     mixed = F.conv2d(_bordered(x, level), block.mix.weight, block.mix.bias).relu()
-    return x + _pixels(block.project_out(mixed))
+    return x + to_pixels(block.project_out(mixed))
 
 
 def _gated_block(block: nn.Module, x: Tensor, level: _Level) -> Tensor:
@@ -279,95 +226,25 @@ def _gated_block(block: nn.Module, x: Tensor, level: _Level) -> Tensor:
     A border can be repeated before a 1x1 convolution as well as after it; there are fewer channels before.
     """
     assert isinstance(block, GatedConvBlock)
-    normed = _bordered(_norm(block.norm1, x), level)
+    normed = _bordered(layer_norm(block.norm1, x), level)
     gate, value = (
         F.conv2d(F.conv2d(normed, inner, inner_bias), outer, outer_bias, groups=len(outer))
         for inner, inner_bias, outer, outer_bias in zip(
             *_halves(block.project_in), *_halves(block.dwconv), strict=True
         )
     )
-    x = x + _pixels(block.project_out(gate * value))
-    normed = _maps(_norm(block.norm2, x), level.height, level.width)
+    x = x + to_pixels(block.project_out(gate * value))
+    normed = to_maps(layer_norm(block.norm2, x), level.height, level.width)
     gate, value = (
         F.conv2d(normed, weight, bias) for weight, bias in zip(*_halves(block.ffn_in), strict=True)
     )
-    return x + _pixels(block.ffn_out(gate * value))
+    return x + to_pixels(block.ffn_out(gate * value))
 
 
 def _halves(conv: nn.Conv2d) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """The weights and biases of the first and the second half of its output channels."""
     assert conv.bias is not None
     return conv.weight.chunk(2), conv.bias.chunk(2)
-
-
-def _guided(guide: nn.Module, x: Tensor, told: _Told, level: _Level) -> Tensor:
-    assert isinstance(guide, GuidanceModules)
-    for perception in guide.order:
-        if perception == "how":
-            scale, shift = guide.how.to_scale(told.quality), guide.how.to_shift(told.quality)
-            x = x * scale[:, None] + shift[:, None]
-        elif perception == "where":
-            x = _where(guide.where, x, told)
-        else:
-            x = _what(guide.what, x, told, level)
-    return x
-
-
-def _where(guide: RegionAttention, x: Tensor, told: _Told) -> Tensor:
-    features = guide.norm(told.features)
-    key, value = guide.to_key(features), guide.to_value(features)
-    attended = _Attention(guide.to_query, key, value, guide.project_out.weight, guide.heads)
-    shares = attended.shares(_norm(guide.norm_query, x), told.areas.log())
-    assert guide.project_out.bias is not None
-    return x + shares @ (attended.values + guide.project_out.bias / guide.heads)
-
-
-def _what(guide: DegradationGuidance, x: Tensor, told: _Told, level: _Level) -> Tensor:
-    normed = _norm(guide.norm, x)
-    hidden = F.linear(normed, guide.project_in.weight[:, :, 0, 0], guide.project_in.bias)
-    inner = hidden.shape[2]
-    out = guide.project_out.weight
-    key, value = guide.to_key(told.content), guide.to_value(told.content)
-    attended = _Attention(guide.project_in, key, value, out[:, :inner], guide.heads)
-    shares = attended.shares(normed)
-    scale = 1 + guide.to_scale(told.prompts)  # (B, N, D)
-    to_mask = guide.to_mask.weight[:, :, 0, 0]
-    # The shares of the regions sum to one, so what follows the scaling can be said for each region.
-    shift = F.linear(guide.to_shift(told.prompts), to_mask, guide.to_mask.bias)  # (B, N, D)
-    mask = (F.linear(hidden * (level.members @ scale), to_mask) + level.members @ shift).sigmoid()
-    assert guide.project_out.bias is not None
-    values = attended.values + guide.project_out.bias / guide.heads
-    weight = torch.cat([values, out[:, inner:, 0, 0].T.expand(len(x), -1, -1)], dim=1)
-    return x + torch.cat([shares, mask * hidden], dim=2) @ weight
-
-
-class _Attention:
-    """Attention to a few tokens, with what is before and after it multiplied out once for a picture.
-
-    `values` (B, heads * T, C) are what each token adds to the features, without the bias: the shares of a
-    head sum to one, so a bias can join the values.
-    """
-
-    def __init__(self, query: nn.Conv2d, key: Tensor, value: Tensor, out: Tensor, heads: int) -> None:
-        batch, tokens, inner = key.shape
-        width = inner // heads
-        assert query.bias is not None
-        keys = (
-            key.reshape(batch, tokens, heads, width).transpose(1, 2) * width**-0.5
-        )  # (B, heads, T, D/heads)
-        self.heads = heads
-        self.keys = (keys @ query.weight.reshape(heads, width, -1)).flatten(1, 2)  # (B, heads * T, C)
-        self.bias = (keys @ query.bias.reshape(heads, width, 1)).squeeze(3)  # (B, heads, T)
-        values = value.reshape(batch, tokens, heads, width).transpose(1, 2)
-        outs = out.reshape(-1, heads, width).permute(1, 2, 0)  # (heads, D/heads, C)
-        self.values = (values @ outs).flatten(1, 2)
-
-    def shares(self, x: Tensor, logit_bias: Tensor | None = None) -> Tensor:
-        """(B, P, C) -> (B, P, heads * T), which sum to one over each head's T."""
-        bias = self.bias if logit_bias is None else self.bias + logit_bias[:, None]
-        logits = x @ self.keys.transpose(1, 2) + bias.flatten(1)[:, None]
-        shares: Tensor = logits.unflatten(2, (self.heads, -1)).softmax(dim=3).flatten(2)
-        return shares
 
 
 def _twice_mean(x: Tensor) -> Tensor:

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clearair.exporting.fused import FusedNetwork, is_supported
+from clearair.exporting import fused, fused_base
 from clearair.exporting.tracing import Axes, Traced, trace
 from clearair.finishing import FinishedJudgement, FinishedNetwork
 from clearair.finishing.tone import CELLS, Tone
+from clearair.network import NetworkConfig
 from clearair.network.overview import THUMBNAIL, Overview
 from clearair.network.regions import RegionTokens
 from clearair.percepts import Guidance
@@ -103,9 +104,15 @@ def judge_graph(network: FinishedNetwork) -> Traced:
 def window_graph(network: FinishedNetwork, *, keep_tone: bool = False) -> Traced:
     """One window of a judged picture, of any height and width."""
     axes: dict[str, Axes] = {"window": {2: "height", 3: "width"}, "labels": {1: "height", 2: "width"}}
-    kind = FusedNetwork if is_supported(network.config) else _Window
-    module = kind(network, keep_tone=keep_tone)
+    module = form_of(network.config)(network, keep_tone=keep_tone)
     return trace(module, window_inputs(network, WINDOW), ["restored"], axes, prefix=PREFIX)
+
+
+def form_of(config: NetworkConfig) -> type[_Window | fused.FusedNetwork | fused_base.FusedBase]:
+    """The form in which such a network restores a window fastest in ONNX Runtime."""
+    if fused.is_supported(config):
+        return fused.FusedNetwork
+    return fused_base.FusedBase if fused_base.is_supported(config) else _Window
 
 
 def window_inputs(network: FinishedNetwork, size: tuple[int, int]) -> dict[str, Tensor]:

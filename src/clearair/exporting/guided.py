@@ -1,0 +1,145 @@
+"""What the fused forms of the networks share: layouts, and guidance of features that are one row a pixel.
+
+What depends on the picture alone (keys, values and what they are multiplied with) is multiplied out once,
+not for each pixel.
+
+Shapes: B images, h x w positions of a level, P = h * w, C channels, N regions, s = stem, T tokens,
+D channels inside a guidance module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clearair.network.config import NetworkConfig
+from clearair.network.degradation import DegradationGuidance
+from clearair.network.layers import LayerNorm
+from clearair.network.model import GuidanceModules
+from clearair.network.regions import RegionAttention
+
+
+@dataclass(frozen=True)
+class Told:
+    """The judgement, as far as the features are concerned; see `Judgement`."""
+
+    quality: Tensor
+    features: Tensor
+    areas: Tensor
+    content: Tensor
+    prompts: Tensor
+
+
+def to_maps(x: Tensor, height: int, width: int) -> Tensor:
+    """(B, P, C) -> (B, C, h, w)."""
+    return x.reshape(x.shape[0], height, width, x.shape[2]).permute(0, 3, 1, 2)
+
+
+def to_pixels(x: Tensor) -> Tensor:
+    """(B, C, h, w) -> (B, P, C)."""
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def to_cells(image: Tensor, height: int, width: int, stem: int) -> Tensor:
+    """(B, 3, s h, s w) -> (B, 3 s^2, h, w)."""
+    if stem == 1:
+        return image
+    parts = image.reshape(-1, 3, height, stem, width, stem).permute(0, 1, 3, 5, 2, 4)
+    return parts.reshape(-1, 3 * stem**2, height, width)
+
+
+def memberships(labels: Tensor, config: NetworkConfig, sizes: list[tuple[int, int]]) -> list[Tensor]:
+    """(B, s h, s w) whole numbers -> (B, P, N) for each level, see `network.regions.membership`."""
+    height, width = sizes[0]
+    stem, count, batch = config.stem, config.region_count, labels.shape[0]
+    parts = labels.reshape(batch, height, stem, width, stem).long()
+    table = torch.eye(count) / stem**2
+    places = [parts[:, :, down, :, right].flatten() for down in range(stem) for right in range(stem)]
+    member = table.index_select(0, places[0])
+    for place in places[1:]:
+        member = member + table.index_select(0, place)
+    members = [member.reshape(batch, -1, count)]
+    for height, width in sizes[1:]:
+        pairs = members[-1].reshape(batch, height, 2, width * 2 * count)
+        pairs = (pairs[:, :, 0] + pairs[:, :, 1]).reshape(batch, height * width, 2, count)
+        members.append((pairs[:, :, 0] + pairs[:, :, 1]) / 4)
+    return members
+
+
+def layer_norm(norm: LayerNorm, x: Tensor) -> Tensor:
+    """A norm with a bias, of (B, P, C)."""
+    return F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps)
+
+
+def guided(guide: nn.Module, x: Tensor, told: Told, members: Tensor) -> Tensor:
+    """The guidance modules of a level: (B, P, C) and its regions (B, P, N) -> (B, P, C)."""
+    assert isinstance(guide, GuidanceModules)
+    for perception in guide.order:
+        if perception == "how":
+            scale, shift = guide.how.to_scale(told.quality), guide.how.to_shift(told.quality)
+            x = x * scale[:, None] + shift[:, None]
+        elif perception == "where":
+            x = _where(guide.where, x, told)
+        else:
+            x = _what(guide.what, x, told, members)
+    return x
+
+
+def _where(guide: RegionAttention, x: Tensor, told: Told) -> Tensor:
+    features = guide.norm(told.features)
+    key, value = guide.to_key(features), guide.to_value(features)
+    attended = _Attention(guide.to_query, key, value, guide.project_out.weight, guide.heads)
+    shares = attended.shares(layer_norm(guide.norm_query, x), told.areas.log())
+    assert guide.project_out.bias is not None
+    return x + shares @ (attended.values + guide.project_out.bias / guide.heads)
+
+
+def _what(guide: DegradationGuidance, x: Tensor, told: Told, members: Tensor) -> Tensor:
+    normed = layer_norm(guide.norm, x)
+    hidden = F.linear(normed, guide.project_in.weight[:, :, 0, 0], guide.project_in.bias)
+    inner = hidden.shape[2]
+    out = guide.project_out.weight
+    key, value = guide.to_key(told.content), guide.to_value(told.content)
+    attended = _Attention(guide.project_in, key, value, out[:, :inner], guide.heads)
+    shares = attended.shares(normed)
+    scale = 1 + guide.to_scale(told.prompts)  # (B, N, D)
+    to_mask = guide.to_mask.weight[:, :, 0, 0]
+    # The shares of the regions sum to one, so what follows the scaling can be said for each region.
+    shift = F.linear(guide.to_shift(told.prompts), to_mask, guide.to_mask.bias)  # (B, N, D)
+    mask = (F.linear(hidden * (members @ scale), to_mask) + members @ shift).sigmoid()
+    assert guide.project_out.bias is not None
+    values = attended.values + guide.project_out.bias / guide.heads
+    weight = torch.cat([values, out[:, inner:, 0, 0].T.expand(len(x), -1, -1)], dim=1)
+    return x + torch.cat([shares, mask * hidden], dim=2) @ weight
+
+
+class _Attention:
+    """Attention to a few tokens, with what is before and after it multiplied out once for a picture.
+
+    `values` (B, heads * T, C) are what each token adds to the features, without the bias: the shares of a
+    head sum to one, so a bias can join the values.
+    """
+
+    def __init__(self, query: nn.Conv2d, key: Tensor, value: Tensor, out: Tensor, heads: int) -> None:
+        batch, tokens, inner = key.shape
+        width = inner // heads
+        assert query.bias is not None
+        keys = (
+            key.reshape(batch, tokens, heads, width).transpose(1, 2) * width**-0.5
+        )  # (B, heads, T, D/heads)
+        self.heads = heads
+        self.keys = (keys @ query.weight.reshape(heads, width, -1)).flatten(1, 2)  # (B, heads * T, C)
+        self.bias = (keys @ query.bias.reshape(heads, width, 1)).squeeze(3)  # (B, heads, T)
+        values = value.reshape(batch, tokens, heads, width).transpose(1, 2)
+        outs = out.reshape(-1, heads, width).permute(1, 2, 0)  # (heads, D/heads, C)
+        self.values = (values @ outs).flatten(1, 2)
+
+    def shares(self, x: Tensor, logit_bias: Tensor | None = None) -> Tensor:
+        """(B, P, C) -> (B, P, heads * T), which sum to one over each head's T."""
+        bias = self.bias if logit_bias is None else self.bias + logit_bias[:, None]
+        logits = x @ self.keys.transpose(1, 2) + bias.flatten(1)[:, None]
+        shares: Tensor = logits.unflatten(2, (self.heads, -1)).softmax(dim=3).flatten(2)
+        return shares
