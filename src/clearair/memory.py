@@ -44,8 +44,7 @@ _PROC_SELF = Path("/proc/self")
 _CGROUPS = Path("/sys/fs/cgroup")
 
 NOT_TO_BEGIN_WITH = (
-    "there is not enough memory to begin with: PyTorch alone takes 0.7 GB. "
-    "Close other programs or raise the limit (ulimit -v)."
+    "there is not enough memory to begin with. Close other programs or raise the limit (ulimit -v)."
 )
 
 _TRIM_FROM, _MAP_FROM, _MAPS, _ARENAS = -1, -3, -4, -8
@@ -144,7 +143,10 @@ def require_pytorch_room() -> None:
     """Raise OutOfMemoryError where PyTorch could not be loaded: it may end the process instead of failing."""
     keep_to_limit()
     if "torch" not in sys.modules and not has_room(_PYTORCH):
-        raise OutOfMemoryError(NOT_TO_BEGIN_WITH)
+        raise OutOfMemoryError(
+            "there is not enough memory to begin with: PyTorch alone takes 0.7 GB. Use --backend onnx, close "
+            "other programs or raise the limit (ulimit -v)."
+        )
 
 
 def keep_to_limit() -> bool:
