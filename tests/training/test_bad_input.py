@@ -88,7 +88,7 @@ def test_pairs_that_are_not_equal_are_named(many, tmp_path):
 
 
 def test_data_that_are_not_there_are_named_and_a_run_is_kept(many, tmp_path):
-    assert "nowhere/train/clean: no pictures" in refused(tmp_path / "nowhere", tmp_path / "new")
+    assert "nowhere: there is no such data folder" in refused(tmp_path / "nowhere", tmp_path / "new")
     assert not (tmp_path / "new").exists()
     train(many, tmp_path / "run")
     before = (tmp_path / "run" / LATEST).read_bytes()

@@ -111,12 +111,12 @@ def test_the_time_that_is_left_is_shown(data, tmp_path):
 
 
 def test_a_misspelt_recipe_is_named_with_the_nearest_one():
-    result = CliRunner().invoke(cli, ["train", "recogniser", "--data", "x", "--out", "y"])
+    result = CliRunner().invoke(cli, ["train", "recogniser", "--data", ".", "--out", "y"])
     assert "did you mean 'recognizer'?" in str(result.exception)
 
 
 def test_the_recognizer_has_no_steps():
-    result = CliRunner().invoke(cli, ["train", "recognizer", "--data", "x", "--out", "y", "--steps", "5"])
+    result = CliRunner().invoke(cli, ["train", "recognizer", "--data", ".", "--out", "y", "--steps", "5"])
     assert isinstance(result.exception, ConfigError)
     assert "no field 'steps'" in str(result.exception)
     assert "views" in str(result.exception)
