@@ -254,12 +254,17 @@ def usable_cores() -> int:
 
 
 def onnx_runtime() -> Any:
-    """ONNX Runtime, loaded so that it sends nothing. Raises ModelError when it is not there or too old."""
+    """ONNX Runtime, loaded so that it sends nothing.
+
+    Raises ModelError when it is not there or too old, MemoryError when there is too little memory for it.
+    """
     # From 1.29 on it reports its use and writes a device id into the home folder, unless this is set first.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         import onnxruntime
     except ImportError as error:
+        if is_shortage(error):
+            raise MemoryError("there is too little memory to load ONNX Runtime") from error
         raise ModelError(f"ONNX Runtime cannot be loaded ({error}): pip install onnxruntime") from error
     found = re.match(r"(\d+)\.(\d+)", onnxruntime.__version__)
     if found is not None and (int(found[1]), int(found[2])) < LEAST:
