@@ -362,7 +362,7 @@ def main() -> int:
     )
     parser.add_argument("--seconds", type=float, default=240.0, help="after so many nothing new is begun")
     parser.add_argument("--no-compile", action="store_true", help="leave out compiled networks")
-    parser.add_argument("--quick", action="store_true", help="small tiles and compact alone")
+    parser.add_argument("--quick", action="store_true", help="small tiles, compact alone, nothing compiled")
     options = parser.parse_args()
     device, began = options.device, time.perf_counter()
     if device.startswith("cuda") and not torch.cuda.is_available():
@@ -370,7 +370,7 @@ def main() -> int:
     until = began + options.seconds
     quick = options.quick
     shapes = [(64, 1), (64, 2)] if quick else [(256, 8), (512, 1), (512, 8), (1024, 1), (1024, 4)]
-    asked = ways(device, quick, compiler=not options.no_compile and device != "mps")
+    asked = ways(device, quick, compiler=not (options.no_compile or quick or device == "mps"))
     peaks = {
         name: peak(device, name, 512 if quick else 8192) for name in dict.fromkeys(w.precision for w in asked)
     }

@@ -106,4 +106,5 @@ def test_an_old_onnx_runtime_is_refused(tmp_path, photo):
     )
     code, said = refused("restore", photo, "--backend", "onnx", path=tmp_path / "old")
     assert code == 3
-    assert said == "clearair: ONNX Runtime 1.14.0 is too old: pip install --upgrade onnxruntime"
+    assert said.startswith("clearair: ONNX Runtime 1.14.0 is too old")
+    assert said.endswith("pip install --upgrade onnxruntime")
