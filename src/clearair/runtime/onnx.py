@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearair.errors import ModelError, OutputError
-from clearair.graphs import GraphFolder, Opens, Runs, read_graphs, same_config
+from clearair.graphs import GRAPHS, GraphFolder, Opens, Runs, read_graphs, same_config
 from clearair.image import write_atomically
 from clearair.memory import is_shortage
 from clearair.models.catalogue import CATALOGUE
@@ -119,7 +119,10 @@ class OnnxRuntime:
         folder = Path(folder)
         check_folder(folder, overwrite=overwrite)
         self.stored.perceivers.check(PerceiverStamp.of(perceiver))
-        data = {name: (self.stored.folder / name).read_bytes() for name in (WEIGHTS, CONFIG)}
+        names = [WEIGHTS, CONFIG]
+        if self._graphs.path == self.stored.folder:
+            names += [*(graph.path.name for graph in self._graphs.graphs.values()), GRAPHS]
+        data = {name: (self.stored.folder / name).read_bytes() for name in names}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
