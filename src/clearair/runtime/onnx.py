@@ -120,7 +120,7 @@ class OnnxRuntime:
         check_folder(folder, overwrite=overwrite)
         self.stored.perceivers.check(PerceiverStamp.of(perceiver))
         names = [WEIGHTS, CONFIG]
-        if self._graphs.path == self.stored.folder:
+        if isinstance(self._graphs, GraphFolder) and self._graphs.path == self.stored.folder:
             names += [*(graph.path.name for graph in self._graphs.graphs.values()), GRAPHS]
         data = {name: (self.stored.folder / name).read_bytes() for name in names}
         try:
