@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 
 from clearair.errors import OutputError
 from clearair.image import FORMATS, Metadata, Photo, encode_photo, losses, read_photo
-from clearair.image.metadata import avif
+from clearair.image.metadata import avif, profiles
 from clearair.image.metadata.colours import Colours
 
 WRITABLE = [name for name, each in FORMATS.items() if each.writable]
@@ -61,6 +61,19 @@ def saved(kind: str, pixels: np.ndarray, **options) -> bytes:
     return file.getvalue()
 
 
+def linear() -> np.ndarray:
+    """(48, 64, 3) uint16: the gradients, of which a corner is nearly black, as amounts of light."""
+    values = gradients(np.uint16) / 65535 * np.linspace(0.05, 1, 64)[:, None]
+    light = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return (light * 65535 + 0.5).astype(np.uint16)
+
+
+def with_profile(pixels: np.ndarray, icc: bytes) -> bytes:
+    image = as_image(pixels).copy()
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc)
+    return bytes(image.pngsave_buffer())
+
+
 def p3_avif() -> bytes:
     return saved("avif", gradients(), quality=100, subsampling="4:4:4").replace(SRGB, P3)
 
@@ -78,6 +91,13 @@ SOURCES = {
     "gAMA 1.0": lambda: with_chunk(plain_png(), b"gAMA", (100_000).to_bytes(4, "big")),
     "gAMA 2.2": lambda: with_chunk(plain_png(np.uint8), b"gAMA", (45_455).to_bytes(4, "big")),
     "cHRM": lambda: with_chunk(plain_png(), b"cHRM", struct.pack(">8I", *CHROMATICITIES)),
+    "linear profile": lambda: with_profile(linear(), Colours(gamma=1.0).profile(grey=False)),
+    "grey linear profile": lambda: with_profile(linear()[..., :1], grey_linear_profile()),
+    "cICP before a profile": lambda: with_chunk(
+        saved("png", gradients(), icc_profile=Colours(gamma=1.8).profile(grey=False)),
+        b"cICP",
+        b"\x0c\x0d\0\1",
+    ),
     "grey gAMA": lambda: with_chunk(saved("png", gradients()[..., 0].copy()), b"gAMA", b"\0\0\xb1\x8f"),
     "none": plain_png,
 }
@@ -86,6 +106,13 @@ SOURCES = {
 def shown(content: bytes) -> np.ndarray:
     """(H, W, 3) as sRGB of 8 bits."""
     image = pyvips.Image.new_from_buffer(content, "")
+    profile = image.get("icc-profile-data") if image.get_typeof("icc-profile-data") else b""
+    if image.bands == 1 and profile == grey_linear_profile():  # where LittleCMS is off by levels near black
+        values = np.atleast_3d(image.numpy()) / (65535 if image.format == "ushort" else 255)
+        values = np.where(values <= 0.0031308, 12.92 * values, 1.055 * values ** (1 / 2.4) - 0.055)
+        return np.broadcast_to(values * 255, (*values.shape[:2], 3))
+    if png_chunk(content, b"cICP")[:2] == b"\x0c\x0d":  # which outranks a profile
+        return image.icc_transform("srgb", input_profile="p3", embedded=False, depth=8).numpy().astype(float)
     if image.get_typeof("icc-profile-data"):
         return image.icc_transform("srgb", embedded=True, depth=8, intent="relative").numpy().astype(float)
     wide = P3 in content[:2000] or png_chunk(content, b"cICP")[:2] == b"\x0c\x0d"
@@ -142,6 +169,78 @@ def test_what_is_converted_is_said():
     assert losses(linear, "tiff") == losses(linear, "png") == ()
     assert "grey was converted from its colour profile to sRGB" in losses(grey, "webp")[0]
     assert losses(grey, "jpeg") == ()
+
+
+def test_a_linear_profile_gets_the_curve_of_srgb_where_bits_are_few():
+    """In 8 bits its darkest steps are a dozen levels wide."""
+    photo = read_photo(SOURCES["linear profile"]())
+    assert "linear values were converted to the curve of sRGB" in losses(photo, "webp")[-1]
+    assert read_photo(encode_photo(photo, "tiff")).metadata.icc == photo.metadata.icc
+    written = read_photo(encode_photo(photo, "jpeg", quality=100))
+    before = np.sqrt(photo.pixels / 65535)
+    assert np.abs(written.pixels[:, :4].astype(float).mean() - 255 * before[:, :4].mean()) < 8
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(written.metadata.icc))
+    assert len(written.metadata.icc) == int.from_bytes(written.metadata.icc[:4], "big")
+    source = ImageCms.ImageCmsProfile(io.BytesIO(photo.metadata.icc))
+    assert profile.profile.red_colorant == source.profile.red_colorant
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [
+        struct.pack(">4s4xI", b"curv", 0),
+        struct.pack(">4s4xIH", b"curv", 1, 256),
+        struct.pack(">4s4xI2H", b"curv", 2, 0, 65535),
+        struct.pack(">4s4xHxxi", b"para", 0, 65536),
+        struct.pack(">4s4xHxx3i", b"para", 1, 65536, 65536, 0),
+        struct.pack(">4s4xHxx4i", b"para", 2, 65536, 65536, 0, 0),
+        struct.pack(">4s4xHxx5i", b"para", 3, 65536, 65536, 0, 65536, 0),
+        struct.pack(">4s4xHxx7i", b"para", 4, 65536, 65536, 0, 65536, 0, 0, 0),
+    ],
+)
+def test_every_way_to_state_a_linear_curve_is_known(curve):
+    profile = with_curve(grey_linear_profile(), curve)
+    values = np.linspace(0, 1, 9)
+    expected = np.where(values <= 0.0031308, 12.92 * values, 1.055 * values ** (1 / 2.4) - 0.055)
+    assert np.allclose(profiles.grey_to_srgb(profile)(values), expected, atol=1e-4)
+    assert profiles.in_srgb_curve(profile)
+
+
+@pytest.mark.parametrize("curve", [b"curv", b"text" + bytes(20), struct.pack(">4s4xHxx", b"para", 9)])
+def test_a_curve_without_sense_is_left_to_the_colour_engine(curve):
+    assert profiles.grey_to_srgb(with_curve(grey_linear_profile(), curve)) is None
+    assert profiles.in_srgb_curve(b"short") is None
+
+
+def with_curve(icc: bytes, curve: bytes) -> bytes:
+    """A profile of grey with another curve, which is put behind the rest."""
+    entry = icc.index(b"kTRC")
+    return icc[: entry + 4] + struct.pack(">II", len(icc), len(curve)) + icc[entry + 12 :] + curve
+
+
+def test_a_profile_of_grey_says_nothing_of_a_picture_in_colour():
+    photo = read_photo(saved("png", gradients(), icc_profile=grey_linear_profile()))
+    assert losses(photo, "jpeg") == ()
+
+
+def test_a_profile_behind_cicp_stays_in_a_png():
+    content = SOURCES["cICP before a profile"]()
+    after = encode_photo(read_photo(content))
+    assert png_chunk(after, b"iCCP") == png_chunk(content, b"iCCP") != b""
+    assert after.count(b"iCCP") == 1
+    unspecified = read_photo(content.replace(*both_with_checksums(b"\x0c\x0d\0\1", b"\2\2\0\1")))
+    assert unspecified.metadata.icc == Colours(gamma=1.8).profile(grey=False)
+
+
+def both_with_checksums(before: bytes, after: bytes) -> tuple[bytes, bytes]:
+    one, other = (b"cICP" + body + struct.pack(">I", zlib.crc32(b"cICP" + body)) for body in (before, after))
+    return one, other
+
+
+def test_hdr_with_a_profile_beside_it_is_refused_all_the_same():
+    plain = saved("png", gradients(), icc_profile=p3_profile())
+    with pytest.raises(OutputError, match="HDR"):
+        encode_photo(read_photo(with_chunk(plain, b"cICP", b"\x09\x10\0\1")), "jpeg")
 
 
 def test_a_grey_picture_stays_grey_when_it_is_converted():

@@ -21,6 +21,7 @@ from clearair.image.libvips import explain, libvips, no_room, require_room
 from clearair.image.metadata import Metadata, avif, inventory, jpeg, png, tiff, webp
 from clearair.image.metadata.colours import is_grey_profile
 from clearair.image.metadata.inventory import Inventory
+from clearair.image.metadata.profiles import Curve, grey_to_srgb, in_srgb_curve
 from clearair.image.photo import Photo, Pixels, to_depth, turn_stored
 from clearair.image.samples import Samples, describe_scaled
 from clearair.memory import JPEG_LIMIT, JPEG_PIXEL_BYTES, free_memory, is_shortage
@@ -320,10 +321,14 @@ def _lacks_grey_profile(photo: Photo, kind: str) -> bool:
 
 
 def _lacks_steps(photo: Photo, kind: str) -> bool:
-    """Whether the colours' curve needs more bits than the format has."""
+    """Whether the curve of its colours needs more bits than the format has."""
+    if kind == photo.format or FORMATS[kind].bits >= 16:
+        return False
+    if icc := photo.metadata.icc:
+        fits = photo.grey or not is_grey_profile(icc)  # else it says nothing of the picture
+        return fits and photo.bits > FORMATS[kind].bits and in_srgb_curve(icc) is not None
     colours = photo.metadata.colours
-    steep = colours is not None and colours.is_steep and not (colours.unsayable or photo.metadata.icc)
-    return steep and kind != photo.format and FORMATS[kind].bits < 16
+    return colours is not None and colours.is_steep and not colours.unsayable
 
 
 def _range_remarks(photo: Photo, kind: str) -> list[str]:
@@ -350,24 +355,49 @@ def _colour_remarks(photo: Photo, kind: str) -> list[str]:
 def _with_fitting_colours(photo: Photo, kind: str) -> Photo:
     """The photo with pixels converted where the format cannot hold what they mean."""
     if _lacks_grey_profile(photo, kind):
+        metadata = replace(photo.metadata, icc=None, colours=None)
+        return replace(photo, pixels=_grey_in_srgb(photo), metadata=metadata)
+    if _lacks_steps(photo, kind):
+        return _in_srgb_curve(photo)
+    return photo
+
+
+def _in_srgb_curve(photo: Photo) -> Photo:
+    """The photo with other values for the same colours, whose curve is that of sRGB."""
+    metadata = photo.metadata
+    if steep := in_srgb_curve(metadata.icc):
+        icc, curves = steep
+        metadata = replace(metadata, icc=icc)
+    elif metadata.colours:
+        colours, convert = metadata.colours.in_srgb_curve()
+        metadata, curves = replace(metadata, colours=colours), (convert,)
+    else:
+        return photo
+    channels = [
+        _mapped(photo.pixels[..., channel], curves[min(channel, len(curves) - 1)]) for channel in range(3)
+    ]
+    return replace(photo, pixels=np.stack(channels, axis=2), metadata=metadata)
+
+
+def _grey_in_srgb(photo: Photo) -> Pixels:
+    """(H, W, 3) of a grey photo as sRGB, by its profile."""
+    icc = photo.metadata.icc
+    if curve := grey_to_srgb(icc):
+        grey = _mapped(photo.pixels[..., :1], curve)
+    else:
         depth = np.dtype(np.uint8 if photo.pixels.dtype == np.uint8 else np.uint16)
-        image = _as_image(to_depth(photo.pixels[..., :1], depth))
-        image = _with_fields(image, Metadata(icc=photo.metadata.icc))
+        image = _with_fields(_as_image(to_depth(photo.pixels[..., :1], depth)), Metadata(icc=icc))
         shown = image.icc_transform("srgb", embedded=True, intent="relative", depth=8 * depth.itemsize)
         grey = to_depth(shown.numpy()[..., 1:2], photo.pixels.dtype)
-        return replace(
-            photo, pixels=np.repeat(grey, 3, axis=2), metadata=replace(photo.metadata, icc=None, colours=None)
-        )
-    if _lacks_steps(photo, kind) and photo.metadata.colours:
-        colours, convert = photo.metadata.colours.in_srgb_curve()
-        values = photo.pixels
-        if values.dtype == np.float32:
-            pixels = convert(values).astype(np.float32)
-        else:
-            steps = np.arange(np.iinfo(values.dtype).max + 1)
-            pixels = to_depth(convert(steps / steps[-1]), values.dtype)[values]
-        return replace(photo, pixels=pixels, metadata=replace(photo.metadata, colours=colours))
-    return photo
+    return np.repeat(grey, 3, axis=2)
+
+
+def _mapped(values: Pixels, curve: Curve) -> Pixels:
+    """Values of any shape through a curve, in their own type."""
+    if values.dtype == np.float32:
+        return curve(values).astype(np.float32)
+    steps = np.arange(np.iinfo(values.dtype).max + 1)
+    return to_depth(curve(steps / steps[-1]), values.dtype)[values]
 
 
 def _bands_for(photo: Photo, kind: str) -> Pixels:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clearair.image.metadata.profiles import to_srgb_curve
+
 Chromaticities = tuple[float, float, float, float, float, float, float, float]
 """x and y of white, red, green and blue."""
 
@@ -115,9 +117,7 @@ class Colours:
         gamma = self.gamma or 1.0
 
         def convert(values: NDArray[Any]) -> NDArray[Any]:
-            light = np.power(values.astype(np.float64), gamma)
-            bright = 1.055 * np.power(np.maximum(light, 0.0031308), 1 / 2.4) - 0.055
-            return np.where(light <= 0.0031308, 12.92 * light, bright)
+            return to_srgb_curve(np.power(values.astype(np.float64), gamma))
 
         return Colours(self.primaries), convert
 

@@ -78,5 +78,5 @@ class Metadata:
 NOTHING = Metadata()
 """Of a picture that is only pixels."""
 
-COLOUR_EXTRAS = {"gAMA", "cHRM", "sRGB", "cICP", "mDCV", "cLLI"}
+COLOUR_EXTRAS = {"gAMA", "cHRM", "sRGB", "cICP", "iCCP", "mDCV", "cLLI"}
 """Chunks of a PNG that say what its colours mean."""

@@ -43,8 +43,14 @@ def completed(metadata: Metadata, data: bytes) -> Metadata:
             density = (across / 1000, down / 1000)
         elif _is_kept(name):
             extras.append((name, body))
+    colours = _colours(extras)
+    if icc and _by_cicp(
+        metadata := replace(metadata, colours=colours)
+    ):  # which outranks a profile; that stays beside it, in a PNG alone
+        extras.insert(0, ("iCCP", dict(_chunks(data))["iCCP"]))
+        icc = None
     metadata = replace(
-        metadata, icc=icc, exif=exif, xmp=xmp, density=density, extras=tuple(extras), colours=_colours(extras)
+        metadata, icc=icc, exif=exif, xmp=xmp, density=density, extras=tuple(extras), colours=colours
     )
     return _with_raw_profiles(metadata)
 
@@ -171,7 +177,7 @@ def _with_raw_profiles(metadata: Metadata) -> Metadata:
             metadata = replace(metadata, exif=content.removeprefix(b"Exif\0\0"))
         elif content and kind == "xmp" and not metadata.xmp:
             metadata = replace(metadata, xmp=content)
-        elif content and kind == "icc" and not metadata.icc:
+        elif content and kind == "icc" and not (metadata.icc or _by_cicp(metadata)):
             metadata = replace(metadata, icc=content)
         else:
             if content and kind == "iptc":
@@ -182,6 +188,10 @@ def _with_raw_profiles(metadata: Metadata) -> Metadata:
                 )
             extras.append((name, body))
     return replace(metadata, extras=tuple(extras))
+
+
+def _by_cicp(metadata: Metadata) -> bool:
+    return metadata.colours is not None and metadata.colours.cicp is not None
 
 
 def _raw_profile(name: str, body: bytes) -> tuple[str, bytes]:
