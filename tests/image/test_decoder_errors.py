@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from skimage import data
 
@@ -234,3 +235,15 @@ def test_a_salvaged_png_holds_no_chunk_that_readers_refuse():
     photo = read_photo(cut, salvage=True)
     assert photo.notes
     assert np.array_equal(read_photo(encode_photo(photo)).pixels, photo.pixels)
+
+
+@pytest.mark.parametrize("options", [{}, {"rowsperstrip": 16}, {"tile": (32, 32)}, {"predictor": True}])
+def test_a_deflated_tiff_with_other_bytes_in_it_is_refused(options):
+    file = io.BytesIO()
+    tifffile.imwrite(file, COFFEE, photometric="rgb", compression="zlib", **options)
+    content = bytearray(file.getvalue())
+    assert np.array_equal(read_photo(bytes(content)).pixels, COFFEE)
+    middle = len(content) // 2
+    content[middle : middle + 50] = bytes(50)
+    assert "photo: the TIFF file is damaged" in refusal(bytes(content))
+    assert read_photo(bytes(content), salvage=True).size == (128, 96)

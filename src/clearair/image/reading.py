@@ -44,6 +44,8 @@ _COMPLETED: dict[str, Callable[[Metadata, bytes], Metadata]] = {
 }
 _SCIENTIFIC = ("tiff", "png", "jxl")
 """Formats that hold other numbers than those of photographs; PNG has only unused bits."""
+_CONVERTED = ("lab", "labs", "labq", "xyz")
+"""Colours that become sRGB of 16 bits."""
 _DTYPES: dict[str, Any] = {
     "uchar": np.uint8, "ushort": np.uint16, "float": np.float32,
     "char": np.int8, "short": np.int16, "uint": np.uint32, "int": np.int32,
@@ -116,7 +118,8 @@ def _read_source(source: Path | str | bytes, origin: _Origin, max_pixels: int, s
     data = source if isinstance(source, bytes) else _read_file(Path(source), name, max_pixels)
     try:
         kind = _recognise(data, name, origin.path)
-        file = _Content(data, kind, name, origin.path, origin.check_size)
+        readable = tiff.readable(data) if kind == "tiff" else data
+        file = _Content(readable, kind, name, origin.path, origin.check_size)
         require_room(0, name, "decode")
         with alone():
             return _read_or_salvage(file, max_pixels, salvage)
@@ -411,6 +414,8 @@ def _decode(image: Any, file: _Content, fail_on: str) -> Pixels:
         raise _broken(file, error.detail) from error
     if fail_on != "none":
         _refuse_remarks(file)
+        if file.kind == "tiff" and (part := tiff.damaged_part(file.data)):
+            raise _DamageError(f"{file.name}: the TIFF file is damaged (the checksum of its {part} is wrong)")
     stored = np.frombuffer(memory, _DTYPES[image.format]).reshape(image.height, image.width, image.bands)
     return avif.in_full_range(stored, file.data) if file.kind == "avif" else stored
 
@@ -462,7 +467,7 @@ def _in_rgb(image: Any, metadata: Metadata, name: str) -> tuple[Any, Metadata, t
             image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=depth)
             profile = bytes(image.get("icc-profile-data"))
             return image, replace(metadata, icc=profile), ("CMYK was converted to sRGB",)
-        if colours in ("lab", "labs", "labq", "xyz"):
+        if colours in _CONVERTED:
             image = image.colourspace("rgb16")
             space = "XYZ" if colours == "xyz" else "Lab"
             return image, replace(metadata, icc=None), (f"{space} was converted to sRGB with 16 bits",)
@@ -511,6 +516,8 @@ def _notes(data: bytes, kind: str, image: Any) -> tuple[str, ...]:
         notes.append("palette colours are written as RGB")
     elif bits < 8 and image.format == "uchar":
         notes.append(f"{bits}-bit values are written as 8-bit")
+    elif bits < 32 and image.format == "float" and str(image.interpretation) not in _CONVERTED:
+        notes.append(f"{bits}-bit floats are written as 32-bit")
     return tuple(notes)
 
 

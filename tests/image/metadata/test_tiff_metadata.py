@@ -3,8 +3,10 @@
 import io
 import struct
 
+import numpy as np
 import pytest
 import pyvips
+import tifffile
 from PIL import Image
 
 from clearair.errors import ImageError
@@ -118,3 +120,10 @@ def test_an_orientation_without_sense_is_written_as_upright(coffee):
     block = b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHIHH", 274, 3, 1, 77, 0) + bytes(4)
     written = encode_photo(Photo(coffee, format="tiff", metadata=Metadata(exif=block)))
     assert read_directory(written).tags[274].integers() == (1,)
+
+
+@pytest.mark.parametrize("orientation", [0, 9])
+def test_a_file_is_read_whose_orientation_makes_no_sense(coffee, orientation):
+    file = io.BytesIO()
+    tifffile.imwrite(file, coffee, photometric="rgb", extratags=[(274, "H", 1, orientation, True)])
+    assert np.array_equal(read_photo(file.getvalue()).pixels, coffee)

@@ -1,4 +1,4 @@
-"""Curves of ICC profiles, which say how much light a value stands for (ICC.1:2022, clauses 7.3, 10.6, 10.18)."""
+"""Curves of ICC profiles, which say how much light a value stands for (ICC.1:2022, 10.6 and 10.18)."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 from typing import BinaryIO
 
@@ -43,6 +44,9 @@ _GROUPS = (
     ("GeoTIFF tags", frozenset({33550, 33920, 33922, 34264, 34735, 34736, 34737})),
     ("GDAL tags", frozenset({42112, 42113})),
 )
+_DEFLATED = (8, 32946)
+_PIECE = 1 << 20
+"""So many bytes are unpacked at once."""
 _LOSSLESS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 50000: "zstd"}
 
 
@@ -112,6 +116,45 @@ def is_camera_raw(data: Bytes) -> bool:
     tags = directories.read_directory(data).tags
     kind = tags[_SUBFILE_TYPE].integers() if _SUBFILE_TYPE in tags else ()
     return _DNG_VERSION in tags or bool(kind and kind[0] & 1)
+
+
+def readable(data: bytes) -> bytes:
+    """The file without an orientation that makes no sense, such as 0, for which libtiff refuses it."""
+    tag = directories.read_directory(data).tags.get(directories.ORIENTATION)
+    values = tag.integers() if tag else ()
+    odd = bool(values) and not 1 <= values[0] <= 8
+    # A file that is read piece by piece is read as a whole then.
+    return directories.with_orientation(data[:], 1) if odd else data
+
+
+def damaged_part(data: Bytes) -> str | None:
+    """Name a deflated strip or tile of the first page with a wrong checksum, which libtiff passes over."""
+    tags = directories.read_directory(data).tags
+
+    def values(number: int) -> tuple[int, ...]:
+        return tuple(tags[number].integers()) if number in tags else ()
+
+    if next(iter(values(_COMPRESSION)), 1) not in _DEFLATED:
+        return None
+    name, places, sizes = ("tile", 324, 325) if _TILE_WIDTH in tags else ("strip", 273, 279)
+    for number, (start, size) in enumerate(zip(values(places), values(sizes), strict=False), start=1):
+        if size and not _is_sound(data, start, start + size):
+            return f"{name} {number}"
+    return None
+
+
+def _is_sound(data: Bytes, start: int, end: int) -> bool:
+    """Whether a zlib stream can be unpacked, with the right checksum where it has its end."""
+    unpacker = zlib.decompressobj()
+    try:
+        for at in range(start, end, _PIECE):
+            packed = data[at : min(at + _PIECE, end)]
+            while packed and not unpacker.eof:
+                unpacker.decompress(packed, _PIECE)
+                packed = unpacker.unconsumed_tail
+    except zlib.error:
+        return False
+    return True
 
 
 def unsupported(data: Bytes, *, lacks_codec: bool) -> str | None:
