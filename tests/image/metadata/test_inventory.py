@@ -374,3 +374,34 @@ def test_comments_of_a_gif_are_named(coffee):
     photo = read_photo(content[:start] + comment + content[start:])
     assert read_photo(content).left_out == ()
     assert photo.left_out == ("comment",)
+
+
+def test_a_thumbnail_in_jfif_is_named(saved):
+    content = saved("jpeg")
+    jfif = b"JFIF\0\1\1\0\0\1\0\1\1\2" + bytes(6)
+    photo = read_photo(content[:2] + segment(0xE0, jfif) + content[20:])
+    assert photo.left_out == ("thumbnail",)
+    assert read_photo(content).left_out == ()
+
+
+def test_what_stands_behind_a_gif_is_named(coffee):
+    content = bytes(pyvips.Image.new_from_array(coffee).copy(interpretation="srgb").gifsave_buffer())
+    assert read_photo(content + b"trailer").left_out == ("7 bytes of other data",)
+    assert read_photo(content + bytes(7)).left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("behind", "name"),
+    [
+        (struct.pack(">I4s", 16, b"mpvd") + bytes(8), "video (motion photo)"),
+        (struct.pack(">I4s", 12, b"sefd") + b"SEFT", "Samsung data"),
+        (struct.pack(">I4s", 32, b"uuid") + bytes(24), "data of another program"),
+        (struct.pack(">I4s", 12, b"abcd") + b"1234", "box abcd"),
+        (b"\0\0\0\2rest", "8 bytes of other data"),
+    ],
+)
+def test_what_stands_behind_an_avif_is_named(saved, behind, name):
+    content = saved("avif")
+    assert read_photo(content).left_out == ()
+    assert read_photo(content + behind).left_out == (name,)
+    assert read_photo(content + struct.pack(">I4s", 12, b"free") + b"1234").left_out == ()

@@ -13,6 +13,9 @@ from clearair.image.metadata.colours import Colours
 
 _ILOC = b"\0\0\0\0\x44\x40"
 """Start of an `iloc` as libheif writes it: version 0; offsets and lengths of four bytes."""
+_PARTS = frozenset({"ftyp", "meta", "mdat", "idat", "moov", "free", "skip", "wide", "styp", "pdin"})
+"""Boxes of the picture, of further frames, and of nothing."""
+_BEHIND = {"mpvd": "video (motion photo)", "sefd": "Samsung data"}
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 
 
@@ -90,9 +93,17 @@ def unkept(data: bytes) -> tuple[str, ...]:
         names.append("HDR gain map")
     if b":depth" in helpers:
         names.append("depth map")
-    if any(data[start : start + 16] == _C2PA for kind, start, _ in boxes.boxes(data) if kind == "uuid"):
-        names.append("C2PA signature")
-    return tuple(names)
+    after = 0
+    for kind, start, after in boxes.boxes(data):  # noqa: B007
+        if kind == "uuid":
+            names.append("C2PA signature" if data[start : start + 16] == _C2PA else "data of another program")
+        elif kind in _BEHIND:
+            names.append(_BEHIND[kind])
+        elif kind not in _PARTS:
+            names.append(f"box {kind!a}".replace("'", ""))
+    if data[after:].strip(b"\0"):
+        names.append(f"{len(data) - after:,} bytes of other data")
+    return tuple(dict.fromkeys(names))
 
 
 def with_nclx(data: bytes, primaries: int, transfer: int) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _EXTENSION, _IMAGE = 0x21, 0x2C
 _COMMENT, _APPLICATION = 0xFE, 0xFF
+_TRAILER = b"\x3b"
 _LOOPS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 _PROGRAMS = {b"XMP DataXMP": "XMP", b"ICCRGBG1012": "colour profile"}
 
@@ -25,6 +26,8 @@ def unkept(data: bytes) -> tuple[str, ...]:
         while at < len(data) and data[at]:  # blocks, each with its length before it
             at += 1 + data[at]
         at += 1
+    if data[at : at + 1] == _TRAILER and data[at + 1 :].strip(b"\0"):
+        names.append(f"{len(data) - at - 1:,} bytes of other data")
     return tuple(dict.fromkeys(names))
 
 

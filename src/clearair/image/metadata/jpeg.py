@@ -69,7 +69,7 @@ def unkept(data: bytes) -> tuple[str, ...]:
     names: list[str] = []
     boxes = b""
     for marker, body in _segments(data):
-        if marker == _APP0 and body.startswith(b"JFXX\0"):
+        if marker == _APP0 and (body.startswith(b"JFXX\0") or _has_jfif_thumbnail(body)):
             names.append("thumbnail")
         elif marker == _APP11 and body.startswith(b"JP"):
             boxes += body
@@ -184,6 +184,10 @@ def _is_kept(marker: int, body: bytes) -> bool:
     if marker == _APP2 and body.startswith((_ICC, _MPF, _GAIN_MAP)):
         return False
     return not (marker == _APP11 and body.startswith((b"JP", b"HDR_RI")))
+
+
+def _has_jfif_thumbnail(body: bytes) -> bool:
+    return body.startswith(b"JFIF\0") and len(body) > 14 and body[12] * body[13] > 0
 
 
 def _without_thumbnail(marker: int, body: bytes) -> bytes:
