@@ -79,7 +79,7 @@ def test_signed_integers_keep_all_of_their_levels():
     assert "values from -100 to 100" in photo.notes[0]
 
 
-@pytest.mark.parametrize("bits", [10, 12, 14])
+@pytest.mark.parametrize("bits", [9, 10, 11, 12, 14])
 def test_unused_bits_are_known_by_the_top_value(bits):
     top = (1 << bits) - 1
     photo = read_photo(tiff_of(np.rint(GREY * top).astype(np.uint16)))
@@ -213,3 +213,37 @@ def test_filling_takes_the_mean_of_what_is_around():
     assert filled.min() >= 0
     assert filled.max() <= 1
     assert filled[3, 3] < filled[3, 6]
+
+
+@pytest.mark.parametrize("mark", [-9999, -32768])
+def test_usual_marks_of_no_data_are_known_a_spread_away(mark):
+    values = np.rint(GREY * 4000).astype(np.int16)
+    values[10:20, 10:20] = mark
+    photo = read_photo(tiff_of(values))
+    assert photo.samples.holes.sum() == 100
+    assert (photo.samples.low, photo.samples.high) == (0, values.max())
+    assert (stored_in(encode_photo(brightened(photo)))[10:20, 10:20] == mark).all()
+
+
+def test_a_usual_mark_among_the_others_is_a_value():
+    values = np.rint(GREY * 12_000).astype(np.int16) - 9999
+    values[10:20, 10:20] = -9999
+    assert read_photo(tiff_of(values)).samples.holes is None
+
+
+def test_broken_pixels_do_not_hide_unused_bits():
+    values = np.rint(GREY / GREY.max() * 4095).astype(np.uint16)
+    values[3, 3:6] = 65_535
+    photo = read_photo(tiff_of(values))
+    assert photo.bits == 12
+    assert photo.samples.holes.sum() == 3
+    assert (stored_in(encode_photo(brightened(photo)))[3, 3:6] == 65_535).all()
+    dark = np.rint(GREY / GREY.max() * 3000).astype(np.uint16)
+    dark[3, 3:6] = 65_535
+    assert read_photo(tiff_of(dark)).samples is None
+
+
+def test_half_floats_are_written_as_whole_ones():
+    photo = read_photo(tiff_of(GREY.astype(np.float16)))
+    assert photo.notes == ("16-bit floats are written as 32-bit",)
+    assert np.array_equal(stored_in(encode_photo(photo)), GREY.astype(np.float16).astype(np.float32))

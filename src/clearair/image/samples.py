@@ -18,12 +18,16 @@ Numbers = NDArray[Any]
 Mask = NDArray[np.bool_]
 
 _PHOTO_TYPES = ("uint8", "uint16")
-_NARROW = (8, 10, 12, 14)
-"""Bits that files store in 16."""
+_NARROW = (8, 9, 10, 11, 12, 14)
+"""Bits that files store in 16; of 13 or 15 photographs that are merely dark may be."""
 _TAIL = 0.1
 """Percent of the samples at either end that may lie outside the range."""
 _FAR = 10.0
 """So many ranges outside it, a sample is no part of the picture."""
+_MARKS = frozenset(
+    {-999.0, -9999.0, -99999.0, -32767.0, -32768.0, 9999.0, 99999.0, 32767.0, 65535.0, -2147483648.0}
+)
+"""Numbers by which programs usually mark samples without data."""
 _SAMPLED = 1 << 20
 """So many samples are enough to know the range."""
 
@@ -126,13 +130,19 @@ def samples_of(colour: Numbers, alpha: Numbers | None, nodata: float | None) -> 
     if valid.size == 0:
         raise UnfitError("none of its samples holds a value")
     if colour.dtype.name in _PHOTO_TYPES:
-        top = _narrow_top(valid) if colour.dtype == np.uint16 else None
+        top, stuck = _narrow_top(valid) if colour.dtype == np.uint16 else (None, None)
+        if stuck is not None:
+            holes = colour == stuck if holes is None else holes | (colour == stuck)
         if top is None and holes is None:
             return None
         return Samples(colour, holes, 0.0, float(top or np.iinfo(colour.dtype).max), alpha)
     least, most = float(valid.min()), float(valid.max())
     if colour.dtype == np.float32 and least >= 0 and most <= 1:
         return None if holes is None else Samples(colour, holes, 0.0, 1.0, alpha)
+    if marks := _usual_marks(valid):
+        marked = np.isin(colour, marks)
+        holes = marked if holes is None else holes | marked
+        valid = colour[~holes]
     low, high = _robust_range(valid)
     if colour.dtype == np.float32 and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
@@ -174,11 +184,42 @@ def _holes(colour: Numbers, nodata: float | None) -> Mask | None:
     return holes if holes.any() else None
 
 
-def _narrow_top(values: Numbers) -> int | None:
-    """The largest number of 10, 12 or 14 bits, where the largest value there is comes close to it."""
+def _narrow_top(values: Numbers) -> tuple[int | None, int | None]:
+    """The largest number of 8 to 12 or of 14 bits, where the largest value there is comes close to it.
+
+    Broken pixels and marks of no data, all of one number far above the others, do not count; the second value
+    is that number.
+    """
     most = int(values.max())
+    if top := _top_near(most):
+        return top, None
+    others = values[values < most]
+    following = int(others.max()) if others.size else 0
+    top = _top_near(following)
+    return (top, most) if top and most - following > _FAR * following else (None, None)
+
+
+def _top_near(most: int) -> int | None:
     tops = ((1 << bits) - 1 for bits in _NARROW)
     return next((top for top in tops if top * 15 // 16 < most <= top), None)
+
+
+def _usual_marks(valid: Numbers) -> list[float]:
+    """Numbers that usually mark no data, where they stand apart from all others by more than these spread."""
+    values = valid.ravel()[:: max(1, valid.size // _SAMPLED)].astype(np.float64)
+    found: list[float] = []
+    while values.size:
+        ends = ((float(values.min()), 1.0), (float(values.max()), -1.0))
+        apart = (
+            end
+            for end, sign in ends
+            if end in _MARKS and _without_lone_end(values, sign, far=1.0).size < values.size
+        )
+        if (mark := next(apart, None)) is None:
+            break
+        found.append(mark)
+        values = values[values != mark]
+    return found
 
 
 def _robust_range(valid: Numbers) -> tuple[float, float]:
@@ -204,11 +245,13 @@ def _robust_range(valid: Numbers) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1)
 
 
-def _without_lone_end(values: NDArray[np.float64], sign: float = 1.0) -> NDArray[np.float64]:
+def _without_lone_end(
+    values: NDArray[np.float64], sign: float = 1.0, far: float = _FAR
+) -> NDArray[np.float64]:
     """Drop the lowest number (for -1 the highest) where the others are far from it for their own spread."""
     signed = values * sign
     rest = signed[signed > signed.min()]
     if rest.size == 0:
         return values
     gap, spread = float(rest.min() - signed.min()), float(np.percentile(rest, 99.9) - rest.min())
-    return rest * sign if spread > 0 and gap > _FAR * spread else values
+    return rest * sign if spread > 0 and gap > far * spread else values
