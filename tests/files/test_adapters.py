@@ -10,7 +10,7 @@ import pytest
 
 from clearair.errors import ImageError
 from clearair.files.adapters import as_photo, from_photo
-from clearair.image import read_photo
+from clearair.image import encode_photo, read_photo
 
 SRGB = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
 MODEL = 272
@@ -150,3 +150,39 @@ def test_a_pil_image_and_an_open_file_know_the_file_they_come_from(turned):
     with PIL.Image.open(turned) as image, turned.open("rb") as file:
         assert [as_photo(each)[0].path for each in (image, file)] == [turned] * 2
         assert as_photo(image.copy())[0].path is None
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L", "I;16N"])
+def test_grey_of_16_bits_keeps_its_values_in_any_order_of_bytes(mode):
+    values = np.arange(24 * 36, dtype=np.uint16).reshape(24, 36) * 70
+    stored = values.astype(">u2" if mode == "I;16B" else "<u2").tobytes()
+    image = PIL.Image.frombytes(mode, (36, 24), stored)
+    photo, layout = as_photo(image)
+    np.testing.assert_array_equal(photo.pixels[..., 0], values)
+    np.testing.assert_array_equal(np.asarray(from_photo(photo, layout)), values)
+
+
+@pytest.mark.parametrize(("mode", "plain"), [("La", "LA"), ("RGBa", "RGBA")])
+def test_colours_multiplied_by_their_transparency_are_taken_apart(mode, plain):
+    image = PIL.Image.fromarray(colours()).convert(plain)
+    photo, layout = as_photo(image.convert(mode))
+    back = from_photo(photo, layout)
+    assert back.mode == plain
+    np.testing.assert_array_equal(np.asarray(back), np.asarray(image))
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_numbers_of_32_bits_are_refused_with_what_to_do(mode):
+    with pytest.raises(ImageError, match="give the path of its file, or an array of uint16"):
+        as_photo(PIL.Image.new(mode, (8, 8)))
+
+
+def test_a_pil_image_of_an_avif_is_written_upright():
+    file = io.BytesIO()
+    exif = PIL.Image.Exif()
+    exif[274] = 6
+    PIL.Image.fromarray(colours()).save(file, "avif", exif=exif)
+    photo, _ = as_photo(PIL.Image.open(file))
+    written = PIL.Image.open(io.BytesIO(encode_photo(photo)))
+    assert written.size == photo.size == (24, 36)
+    assert written.getexif().get(274, 1) == 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from clearair.errors import OutputError, UsageError
 from clearair.files.finding import Finding, Problem, Source
-from clearair.files.outputs import check_file, plan_outputs
+from clearair.files.outputs import check_file, format_named, plan_outputs
 
 
 def planned(paths, *arguments, **options):
@@ -131,3 +131,8 @@ def test_a_folder_that_takes_no_files_is_found_out(tmp_path):
             check_file(tmp_path / "r.json")
     finally:
         tmp_path.chmod(0o700)
+
+
+def test_a_format_that_is_no_name_is_refused():
+    with pytest.raises(UsageError, match="a name such as png, not int"):
+        format_named(3)

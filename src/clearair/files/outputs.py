@@ -118,6 +118,8 @@ def plan_outputs(
 
 def format_named(name: str) -> str:
     """The format that a name or a suffix stands for. Raises UsageError when it cannot be written."""
+    if not isinstance(name, str):
+        raise UsageError(f"A format is a name such as png, not {type(name).__name__}.")
     lowered = name.lower().removeprefix(".")
     kind = lowered if lowered in FORMATS else SUFFIXES.get(f".{lowered}")
     if kind is None or not FORMATS[kind].writable:

@@ -94,8 +94,10 @@ def in_plain_mode(image: Image) -> Image:
         return plain
     if image.mode in ("RGB", "RGBA", "L", "LA", "I;16"):
         return image
-    if image.mode == "I;16B":
-        return image.convert("I;16")
+    if image.mode in ("I;16B", "I;16L", "I;16N"):
+        return _in_16_bits(image)
+    if image.mode in ("La", "RGBa"):  # whose colours are multiplied by their transparency
+        return image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
     if image.mode == "1":
         return image.convert("L")
     if image.mode in ("P", "PA"):
@@ -103,7 +105,18 @@ def in_plain_mode(image: Image) -> Image:
     if image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX"):
         return _in_srgb(image) if image.mode in ("CMYK", "LAB") else image.convert("RGB")
     ways = "give the path of its file, or convert it to RGB or L first"
+    if image.mode in ("I", "F"):  # which PIL does not scale, but cut off at 255
+        ways = "give the path of its file, or an array of uint16 or of floats in [0, 1]"
     raise ImageError(f"PIL mode {image.mode!r} cannot be restored; {ways}.")
+
+
+def _in_16_bits(image: Image) -> Image:
+    """16-bit grey in the order of bytes that PIL itself uses."""
+    from PIL import Image
+
+    plain = Image.fromarray(np.asarray(image).astype(np.uint16))  # convert cuts off at 255
+    plain.info = dict(image.info)
+    return plain
 
 
 def _in_srgb(image: Image) -> Image:

@@ -302,8 +302,8 @@ def _metadata_for(photo: Photo, kind: str, strip: bool) -> Metadata:
     metadata = photo.metadata.for_new_pixels()
     if strip:
         metadata = metadata.colour_only()
-    if kind == photo.format:
-        return metadata
+    if kind == photo.format:  # of a PIL image the orientation may not be applied yet
+        return metadata if kind in _TURNED_BY_TAG else metadata.upright()
     return metadata.for_other_format(grey=photo.grey and kind in _WITH_GREY)
 
 
