@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
@@ -409,6 +409,7 @@ def test_broken_exif_does_not_stop_a_good_picture():
         assert photo.metadata.orientation == 1
 
 
+@example(kind="avif", edits=[(0.71875, 1)], in_header=False)  # colours beyond one byte
 @settings(max_examples=300, deadline=None)
 @given(
     kind=st.sampled_from(sorted(KINDS)),

@@ -458,7 +458,13 @@ def _read(step: _Step, door: _Door, overwrite: bool, resume: bool, max_pixels: i
             raise ExistsError(f"{target}: exists already; overwrite=True replaces it, resume=True skips it.")
         step.skip()
         return
-    check_file(target, inputs=[step.job.source], overwrite=overwrite, make_folder=True)
+    try:
+        check_file(target, inputs=[step.job.source], overwrite=overwrite, make_folder=True)
+    except ExistsError:
+        if not resume:
+            raise
+        step.skip()  # another run was faster
+        return
     photo = door.read(max_pixels, salvage)
     step.size, step.notes = photo.size, photo.notes
     refuse_unfit(photo, format_of_suffix(target) or photo.format, str(target))

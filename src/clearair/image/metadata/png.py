@@ -114,8 +114,11 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
     pixels = [(name, body) for name, body in _chunks(data) if name in _PIXELS]
     background = _BACKGROUND.get(pixels[0][1][9])
     head = [(name, body) for name, body in metadata.extras if name != "bKGD" or len(body) == background]
-    if metadata.colours and metadata.colours.cicp and metadata.colours.unsayable and "cICP" not in dict(head):
-        head.append(("cICP", bytes((*metadata.colours.cicp[:2], 0, 1))))
+    colours = metadata.colours
+    if colours and colours.cicp and colours.unsayable and "cICP" not in dict(head):
+        primaries, transfer = colours.cicp[:2]
+        if max(primaries, transfer) < 256:  # a damaged AVIF may say more, which the chunk cannot
+            head.append(("cICP", bytes((primaries, transfer, 0, 1))))
     if metadata.icc:
         # A file must not have both, and the profile says more.
         head = [(name, body) for name, body in head if name != "sRGB"]
