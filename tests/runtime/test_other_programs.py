@@ -18,7 +18,7 @@ torch.set_num_threads(2)
 torch.set_default_dtype(getattr(torch, before))
 from clearair import Restorer
 
-restorer = Restorer.from_pretrained(device="cpu", precision="fp32")
+restorer = Restorer.from_pretrained(device="cpu", precision="fp32", backend="torch")
 torch.set_default_dtype(getattr(torch, after))
 picture = np.random.default_rng(0).integers(0, 256, (64, 72, 3), np.uint8)
 
@@ -49,7 +49,7 @@ print(first.sum())
 @pytest.mark.skipif(sys.platform == "win32", reason="does not fork")
 def test_restoring_survives_forks_threads_and_other_default_types():
     sums = []
-    for types in (("float32", "float32"), ("float64", "float64"), ("float32", "float64")):
+    for types in (("float32",) * 2, ("float64",) * 2, ("float32", "float64"), ("float16", "float32")):
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", PROGRAM, *types],
             capture_output=True,

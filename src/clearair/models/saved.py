@@ -33,7 +33,7 @@ class SavedModel:
 
     def build(self) -> FinishedNetwork:
         """The network with its weights, float32, in evaluation mode."""
-        network = FinishedNetwork(self.network)
+        network = FinishedNetwork(self.network).float()  # whatever torch.set_default_dtype says
         network.load_state_dict({name: value.float() for name, value in self.weights.items()})
         return network.eval().requires_grad_(False)
 

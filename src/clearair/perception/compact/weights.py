@@ -66,6 +66,7 @@ def load_perceiver(folder: Path) -> tuple[CompactEyes, Recognizer | None, Cautio
     if recognizer is not None:
         parts["recognizer"] = recognizer
     check_fit(weights, parts.state_dict(), folder / WEIGHTS, f"its {CONFIG}")
+    parts.float()  # whatever torch.set_default_dtype says, and before there are values to round
     parts.load_state_dict({name: value.float() for name, value in weights.items()})
-    parts.float().eval().requires_grad_(False)  # float32, whatever torch.set_default_dtype says
+    parts.eval().requires_grad_(False)
     return eyes, recognizer, stored.caution
