@@ -13,7 +13,8 @@ from clearair.exporting.tracing import Axes, Traced, trace
 from clearair.finishing import FinishedJudgement, FinishedNetwork
 from clearair.finishing.tone import CELLS, Tone
 from clearair.network import NetworkConfig
-from clearair.network.overview import THUMBNAIL, Overview
+from clearair.network.config import THUMBNAIL
+from clearair.network.overview import Overview
 from clearair.network.regions import RegionTokens
 from clearair.percepts import Guidance
 

@@ -14,6 +14,11 @@ Padding = Literal["zeros", "replicate"]
 Perception = Literal["how", "where", "what"]
 Source = Literal["perceived", "learned"]
 
+THUMBNAIL = 128
+"""Side in pixels of the picture that the tone stage looks at, whatever the aspect of the picture."""
+STRIP = 128
+"""Rows of a picture that are surveyed at a time; a multiple of every stem."""
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
@@ -142,6 +147,10 @@ class NetworkConfig:
     def multiple(self) -> int:
         """Both sides of an image must be multiples of this; the network pads by itself."""
         return int(self.stem * 2 ** (len(self.channels) - 1))
+
+    def fills_beyond(self, side: int) -> bool:
+        """Whether the network fills cells beyond the last one of a picture with a side of so many pixels."""
+        return -(-side // self.stem) * self.stem % self.multiple > 0
 
     def inner(self, channels: int) -> int:
         """Channels inside SCA and DAM of a level with so many of its own."""

@@ -17,14 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.network.config import NetworkConfig
+from clearair.network.config import STRIP, THUMBNAIL, NetworkConfig
 from clearair.network.layers import at_least_float32
 from clearair.network.regions import membership
-
-THUMBNAIL = 128
-"""Side in pixels of the picture that the tone stage looks at, whatever the aspect of the picture."""
-STRIP = 128
-"""Rows held at a time; a multiple of every stem."""
 
 Rows = Callable[[int, int], tuple[Tensor, Tensor]]
 """(top, bottom) -> these rows of the picture, (B, 3, h, W) in [0, 1], and their labels (B, h, W)."""
@@ -101,22 +96,17 @@ def _cells(image: Tensor, before: int, after: int, size: tuple[int, int], config
     multiple by repeating pixels; beyond that its convolution pads with zeros or repeats whole cells.
     """
     stem = config.stem
-    right = -size[1] % stem + (stem if _ends_before(size[1], config) else 0)
+    right = -size[1] % stem + (stem if config.fills_beyond(size[1]) else 0)
     # The picture may end in this strip or in the border below it, within a cell.
-    below = -image.shape[2] % stem + (stem if not after and _ends_before(size[0], config) else 0)
+    below = -image.shape[2] % stem + (stem if not after and config.fills_beyond(size[0]) else 0)
     cells = F.pixel_unshuffle(F.pad(image, (0, right, 0, below), mode="replicate"), stem)
     pad = (
         1,
-        0 if _ends_before(size[1], config) else 1,
+        0 if config.fills_beyond(size[1]) else 1,
         0 if before else 1,
-        0 if after or _ends_before(size[0], config) else 1,
+        0 if after or config.fills_beyond(size[0]) else 1,
     )
     return F.pad(cells, pad, mode="replicate") if config.padding == "replicate" else F.pad(cells, pad)
-
-
-def _ends_before(side: int, config: NetworkConfig) -> bool:
-    """Whether the network fills cells beyond the last one of the picture."""
-    return -(-side // config.stem) * config.stem % config.multiple > 0
 
 
 def _neighbourhood_sums(cells: Tensor, members: Tensor) -> Tensor:

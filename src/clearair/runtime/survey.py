@@ -11,13 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearair.image import to_depth
-from clearair.network.config import NetworkConfig
+from clearair.network.config import STRIP, THUMBNAIL, NetworkConfig
 from clearair.pooling import averaged
-
-THUMBNAIL = 128
-"""T."""
-STRIP = 128
-"""Rows held at a time; a multiple of every stem."""
 
 Floats = NDArray[np.float32]
 
@@ -72,7 +67,7 @@ def _cells(strip: Floats, before: int, after: int, size: tuple[int, int], config
     multiple by repeating pixels; beyond that its convolution pads with zeros or repeats whole cells.
     """
     stem = config.stem
-    ends = tuple(_ends_before(side, config) for side in size)
+    ends = tuple(config.fills_beyond(side) for side in size)
     right = -size[1] % stem + (stem if ends[1] else 0)
     # The picture may end in this strip or in the border below it, within a cell.
     below = -len(strip) % stem + (stem if not after and ends[0] else 0)
@@ -85,11 +80,6 @@ def _cells(strip: Floats, before: int, after: int, size: tuple[int, int], config
         (0, 0),
     )
     return np.pad(cells, border, mode="edge" if config.padding == "replicate" else "constant")
-
-
-def _ends_before(side: int, config: NetworkConfig) -> bool:
-    """Whether the network fills cells beyond the last one of the picture."""
-    return -(-side // config.stem) * config.stem % config.multiple > 0
 
 
 def _neighbourhood_sums(cells: Floats, members: Floats) -> NDArray[np.float64]:

@@ -15,7 +15,8 @@ from torch import Tensor
 from clearair.data.pairs import PairBatch, draw_pairs, generator_for
 from clearair.data.photos import TrainingPhotos
 from clearair.network import Guidance, NetworkConfig
-from clearair.network.overview import THUMBNAIL, Overview, survey
+from clearair.network.config import THUMBNAIL
+from clearair.network.overview import Overview, survey
 from clearair.network.regions import drop_regions
 from clearair.perception.compact.perceiver import CompactPerceiver
 from clearair.perception.protocol import BatchPerceiver
