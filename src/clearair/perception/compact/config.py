@@ -7,6 +7,7 @@ from typing import Any
 
 from clearair.errors import ConfigError
 from clearair.kinds import NAMES
+from clearair.perception.protocol import Identity
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,17 @@ class EyesConfig:
             raise ConfigError(f"EyesConfig.region_count must be in 2..256, got {self.region_count}.")
         if self.far_pixels < 256 or self.near_crops < 1 or self.near_spacing < 1:
             raise ConfigError("EyesConfig needs at least 256 far pixels, 1 near crop and a spacing of 1.")
+
+    def identity(self, fingerprint: str) -> Identity:
+        """Which perceiver has these sizes and weights of this fingerprint."""
+        return Identity(
+            name="compact",
+            fingerprint=fingerprint,
+            quality_dim=self.quality_dim,
+            content_dim=self.content_dim,
+            degradation_dim=self.degradation_dim,
+            region_count=self.region_count,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

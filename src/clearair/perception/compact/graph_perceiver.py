@@ -64,15 +64,7 @@ class GraphPerceiver:
     @property
     def identity(self) -> Identity:
         """Its name, its weights and the sizes of its answers: those of the same perceiver on PyTorch."""
-        config = self.config
-        return Identity(
-            name="compact",
-            fingerprint=self._fingerprint,
-            quality_dim=config.quality_dim,
-            content_dim=config.content_dim,
-            degradation_dim=config.degradation_dim,
-            region_count=config.region_count,
-        )
+        return self.config.identity(self._fingerprint)
 
     def to(self, device: Any) -> GraphPerceiver:
         """Returns itself; raises UsageError for another device than the CPU."""

@@ -63,15 +63,7 @@ class CompactPerceiver:
     @property
     def identity(self) -> Identity:
         """Its name, its weights and the sizes of its answers."""
-        config = self.config
-        return Identity(
-            name="compact",
-            fingerprint=self._fingerprint(),
-            quality_dim=config.quality_dim,
-            content_dim=config.content_dim,
-            degradation_dim=config.degradation_dim,
-            region_count=config.region_count,
-        )
+        return self.config.identity(self._fingerprint())
 
     def _fingerprint(self) -> str:
         if self.recognizer is None:
