@@ -39,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     stored = read_model(options.model)
-    graphs = graphs_for(stored)
+    graphs = graphs_for(stored.folder, stored.network)
     assert graphs is not None
     inputs = window_inputs(OnnxRuntime(stored, graphs), options.side)
     weights = {name: value.astype(np.float32) for name, value in stored.weights.items()}

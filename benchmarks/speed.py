@@ -92,7 +92,7 @@ class Work:
 def exported_base(folder: Path) -> OnnxRuntime:
     """The graphs of a model of `base`'s configuration. Raises ModelError for another folder."""
     stored = read_model(folder)
-    graphs = graphs_for(stored)
+    graphs = graphs_for(stored.folder, stored.network)
     if graphs is None or stored.network != BASE:
         raise ModelError(f"{folder}: is no model of base's configuration that `clearair export` wrote.")
     return OnnxRuntime(stored, graphs)

@@ -15,7 +15,7 @@ from clearair import ModelError, Restorer, UsageError
 from clearair.models.catalogue import find_model
 from clearair.network.config import BASE, COMPACT
 from clearair.network.overview import survey as survey_of_tensors
-from clearair.runtime.loading import load_runtime
+from clearair.runtime.loading import load_perceiver, load_runtime
 from clearair.runtime.onnx import OnnxRuntime
 from clearair.runtime.pytorch import PyTorchRuntime
 from clearair.runtime.survey import survey
@@ -156,3 +156,12 @@ def test_the_backend_can_be_chosen(light, heavy, monkeypatch):
         load_runtime("compact")
     with pytest.raises(UsageError, match="backend=tflite: there is no such backend"):
         load_runtime("compact", backend="tflite")
+
+
+def test_perceivers_without_graphs_are_those_that_were_asked_for(tmp_path):
+    from clearair.perception.compact.config import EyesConfig
+    from clearair.perception.compact.eyes import CompactEyes
+    from clearair.perception.compact.weights import save_perceiver
+
+    save_perceiver(CompactEyes(EyesConfig()), tmp_path)
+    assert load_perceiver(tmp_path).identity.fingerprint != load_perceiver().identity.fingerprint

@@ -52,7 +52,7 @@ class RestorerSource:
 
     def graphs(self) -> GraphFolder | None:
         """The graphs that there are of it. Raises ModelError for damaged ones and those of another model."""
-        return onnx.graphs_for(self.stored)
+        return onnx.graphs_for(self.stored.folder, self.stored.network)
 
     def traced(self) -> Iterator[tuple[str, Traced]]:
         """All of its graphs by name, each made when it is asked for."""

@@ -32,13 +32,21 @@ class StoredModel:
     """In the types they are stored in."""
 
 
+def read_config(name_or_path: str | Path) -> tuple[Path, NetworkConfig, PerceiverStamp]:
+    """The folder of a model by name or path, and what its config says; the weights are not read.
+
+    Raises ModelError when it is unknown, or the config is missing or damaged.
+    """
+    folder = find_model(name_or_path)
+    return (folder, *_read_config(folder / CONFIG))
+
+
 def read_model(name_or_path: str | Path) -> StoredModel:
     """Read a model by name or path; nothing but JSON and safetensors is ever opened.
 
     Raises ModelError when it is unknown, or a file is missing or damaged.
     """
-    folder = find_model(name_or_path)
-    network, perceivers = _read_config(folder / CONFIG)
+    folder, network, perceivers = read_config(name_or_path)
     if not (folder / WEIGHTS).exists():
         raise ModelError(f"{folder / WEIGHTS}: is missing; a model is {CONFIG} and {WEIGHTS} in one folder.")
     return StoredModel(str(name_or_path), folder, network, perceivers, read_arrays(folder / WEIGHTS))

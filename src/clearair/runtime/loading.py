@@ -10,7 +10,7 @@ from clearair.errors import ModelError, UsageError
 from clearair.memory import require_pytorch_room
 from clearair.models.catalogue import find_checkpoint
 from clearair.models.stamp import PerceiverStamp
-from clearair.models.stored import read_model
+from clearair.models.stored import read_config, read_model
 from clearair.optional import has_pytorch, pytorch_is_faster, require_pytorch
 from clearair.perception.compact.graph_perceiver import load_graph_perceiver
 from clearair.perception.protocol import Perceiver
@@ -75,7 +75,10 @@ def _chosen(name: str | Path, backend: Backend, needs_pytorch: bool) -> Literal[
     preferred = os.environ.get(VARIABLE, "auto")
     if preferred == "torch" or (preferred == "auto" and pytorch_is_faster()):
         return "torch"
-    return "onnx" if not has_pytorch() or graphs_for(read_model(name)) is not None else "torch"
+    if not has_pytorch():
+        return "onnx"
+    folder, network, _ = read_config(name)
+    return "torch" if graphs_for(folder, network) is None else "onnx"
 
 
 def load_perceiver(folder: Path | str | None = None) -> Perceiver:
@@ -90,12 +93,12 @@ def load_perceiver(folder: Path | str | None = None) -> Perceiver:
     require_pytorch("A perceiver without graphs")
     from clearair.perception import load_compact
 
-    return load_compact()
+    return load_compact(folder)
 
 
 def _on_onnx(name: str | Path, perceiver: Perceiver | None) -> tuple[Runtime, Perceiver]:
     stored = read_model(name)
-    graphs = graphs_for(stored)
+    graphs = graphs_for(stored.folder, stored.network)
     if graphs is None:
         raise ModelError(
             f"{name}: has no graphs for ONNX Runtime: write them with `clearair export`, or use PyTorch "

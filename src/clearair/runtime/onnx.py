@@ -18,6 +18,7 @@ from clearair.memory import is_shortage
 from clearair.models.catalogue import CATALOGUE
 from clearair.models.stamp import PerceiverStamp
 from clearair.models.stored import CONFIG, WEIGHTS, StoredModel, check_folder
+from clearair.network.config import NetworkConfig
 from clearair.perception.protocol import Perceiver
 from clearair.percepts import Percepts
 from clearair.runtime.survey import survey
@@ -137,18 +138,18 @@ class OnnxRuntime:
             return self._sessions[name]
 
 
-def graphs_for(stored: StoredModel) -> GraphFolder | None:
-    """The graphs beside a model, or else those of a model that ships and has the same configuration.
+def graphs_for(folder: Path, network: NetworkConfig) -> GraphFolder | None:
+    """The graphs in a model's folder, or else those of a model that ships and has the same configuration.
 
     Raises ModelError for graphs beside it that are of another configuration.
     """
-    own = read_graphs(stored.folder)
+    own = read_graphs(folder)
     if own is not None:
-        if not same_config(own.config, stored.network.to_dict()):
+        if not same_config(own.config, network.to_dict()):
             raise ModelError(f"{own.path}: holds graphs of another model; run `clearair export` again.")
         return own
     for entry in CATALOGUE.values():
         shipped = read_graphs(entry.folder)
-        if shipped is not None and same_config(shipped.config, stored.network.to_dict()):
+        if shipped is not None and same_config(shipped.config, network.to_dict()):
             return shipped
     return None
