@@ -248,9 +248,20 @@ def _threads_here() -> int:
 
 def usable_cores() -> int:
     """Cores that this process may use."""
+    if _most_cores is not None:
+        return _most_cores
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+_most_cores: int | None = None
+
+
+def limit_cores(count: int) -> None:
+    """Use so many cores from now on, where several processes share a machine."""
+    global _most_cores
+    _most_cores = max(1, count)
 
 
 def onnx_runtime() -> Any:

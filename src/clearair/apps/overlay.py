@@ -54,6 +54,17 @@ def draw_regions(pixels: NDArray[np.generic], labels: Pixels) -> Photo:
     return Photo(np.where((labels > 0)[..., None], tinted.astype(np.uint8), plain))
 
 
+def region_layer(labels: Pixels, most: int = 1024) -> Photo:
+    """The tints of `draw_regions` alone, to lay over a picture: transparent where no region is.
+
+    `labels` is (H, W); the layer keeps every n-th pixel, so that neither side has more than `most`.
+    """
+    step = -(-max(labels.shape) // most)
+    fewer = labels[::step, ::step]
+    alpha = np.where(fewer > 0, np.uint8(255 * _OPACITY), np.uint8(0))
+    return Photo(_palette()[fewer].astype(np.uint8), alpha=alpha)
+
+
 def lines_of(percepts: Percepts) -> list[Line]:
     """Return the score, the probability of each level, and the area and damage of each region."""
     values = percepts.to_dict()

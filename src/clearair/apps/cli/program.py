@@ -22,6 +22,7 @@ from clearair.apps.cli.models import models
 from clearair.apps.cli.plot import plot
 from clearair.apps.cli.report import report
 from clearair.apps.cli.restore import restore
+from clearair.apps.cli.serve import serve
 from clearair.apps.cli.train import train
 from clearair.errors import ClearAirError, MissingExtraError
 from clearair.memory import NOT_TO_BEGIN_WITH, is_shortage
@@ -44,7 +45,21 @@ def cli() -> None:
     """Restore noisy, hazy, rainy, snowy, blurred or dark photos. The damage is detected automatically."""
 
 
-for command in (restore, inspect, degrade, train, ablate, plot, evaluate, report, data, models, export, info):
+for command in (
+    restore,
+    inspect,
+    serve,
+    degrade,
+    train,
+    ablate,
+    plot,
+    evaluate,
+    report,
+    data,
+    models,
+    export,
+    info,
+):
     cli.add_command(command)
 
 

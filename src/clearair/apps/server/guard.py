@@ -1,0 +1,120 @@
+"""What is checked of every request before anything looks at it, and what every answer says to browsers."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import secrets
+import time
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from clearair.apps.server.answers import answer_problem
+from clearair.apps.server.metrics import Metrics
+from clearair.apps.server.problems import ProblemError
+from clearair.apps.server.settings import Settings
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_OPEN = ("/healthz", "/readyz", "/", "/docs", "/openapi.json", "/favicon.ico")
+"""Paths that need no API key: they tell nothing about anybody's pictures."""
+_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; script-src 'self'; "
+    "connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+_log = logging.getLogger(__name__)
+
+
+class Guard:
+    """ASGI middleware: host, origin and API key; security headers; times."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+        self._app = app
+        self._settings = settings
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or hand it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                if scope["path"].startswith("/v1/"):
+                    headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        try:
+            check(scope, self._settings)
+        except ProblemError as problem:
+            await answer_problem(problem)(scope, receive, send_guarded)
+        else:
+            await self._app(scope, receive, send_guarded)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            method = scope["method"] if scope["method"] in (*_SAFE, "POST", "DELETE") else "other"
+            self._metrics.note_request(method, route, status, time.perf_counter() - began)
+
+
+def check(scope: Scope, settings: Settings) -> None:
+    """Raise ProblemError for a request that must not be answered."""
+    headers = Headers(scope=scope)
+    host = headers.get("host", "")
+    _check_host(host, settings)
+    if scope["method"] not in _SAFE:
+        _check_origin(headers, host, settings)
+    path: str = scope["path"]
+    is_open = path in _OPEN or path.startswith("/static/") or scope["method"] == "OPTIONS"
+    if settings.api_key is not None and not is_open:
+        _check_key(headers, settings.api_key)
+
+
+def _check_host(host: str, settings: Settings) -> None:
+    """A page of another site can have its name lead to this machine, but not choose the Host header."""
+    name = _name_of(host)
+    if name in settings.host_names or "*" in settings.host_names:
+        return
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError as error:
+        raise ProblemError.of("wrong-host", host=repr(name[:100])) from error
+
+
+def _name_of(host: str) -> str:
+    """A Host header without its port, in lower case."""
+    name, _, port = host.lower().rpartition(":")
+    return name if name and port.isdecimal() else host.lower()
+
+
+def _check_origin(headers: Headers, host: str, settings: Settings) -> None:
+    """A request that changes something comes from this server's own page, or from no page at all."""
+    origin = headers.get("origin")
+    if origin is not None:
+        if origin in settings.allowed_origins or urlsplit(origin).netloc.lower() == host.lower():
+            return
+        raise ProblemError.of("wrong-origin")
+    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        raise ProblemError.of("wrong-origin")
+
+
+def _check_key(headers: Headers, key: str) -> None:
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    said = given.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    if not secrets.compare_digest(said.encode(), key.encode()):
+        raise ProblemError.of("unauthorized")

@@ -1,0 +1,254 @@
+"""Pictures that are to be worked on, from the upload to the result that is deleted.
+
+Everything runs in one event loop, so nothing here needs a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, BinaryIO
+
+from clearair.apps.server.problems import ProblemError
+
+PREVIEWS = ("before", "after", "regions")
+"""Pictures for browsers that a job may have beside its result."""
+
+
+class Status(StrEnum):
+    """Where a job is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    DELETED = "deleted"
+    """It was done, and its result was deleted as was asked for."""
+    EXPIRED = "expired"
+    """It was done, and its result was kept for its time."""
+
+
+OVER = frozenset(Status) - {Status.QUEUED, Status.RUNNING}
+"""A job in one of these changes no more, except that its result is deleted."""
+
+
+@dataclass(eq=False)
+class Job:
+    """One picture and what is to be done to it."""
+
+    operation: str
+    """`restore` or `inspect`, as the worker calls it."""
+    options: dict[str, Any]
+    """What the worker is told."""
+    shown: dict[str, Any]
+    """The same as the client put it."""
+    upload: BinaryIO
+    picture: dict[str, Any]
+    """Format, width and height as the header says."""
+    deadline: float | None = None
+    """Of the event loop's clock; None = only the server's own limit counts."""
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    status: Status = Status.QUEUED
+    progress: tuple[int, int] | None = None
+    """Tiles done, tiles in all."""
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+    finished: datetime | None = None
+    expires: datetime | None = None
+    result: dict[str, Any] | None = None
+    error: ProblemError | None = None
+    files: dict[str, BinaryIO] = field(default_factory=dict)
+    """The result and its previews, by name."""
+    task: asyncio.Task[dict[str, Any]] | None = None
+    """The work, while it runs."""
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is done about it."""
+        return self.status in OVER
+
+    @property
+    def size(self) -> int:
+        """Bytes of the files that are kept of it."""
+        return 0 if self.result is None else int(self.result.get("kept", 0))
+
+    def tell(self) -> None:
+        """Wake all who wait for a change."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def change(self) -> None:
+        """Wait until something about it is new."""
+        await self._changed.wait()
+
+    async def end(self) -> None:
+        """Wait until it is over."""
+        while not self.over:
+            await self.change()
+
+    def show_progress(self, done: int, total: int) -> None:
+        """So many tiles of so many are done."""
+        self.progress = (done, total)
+        self.tell()
+
+    def finish(self, status: Status, error: ProblemError | None = None) -> None:
+        """It is over."""
+        self.status, self.error = status, error
+        self.finished = datetime.now(UTC)
+        self.close_upload()
+        if status is not Status.DONE:
+            self.forget()
+        self.tell()
+
+    def forget(self) -> None:
+        """Delete what was made; files without a name are gone with their last descriptor."""
+        for file in self.files.values():
+            file.close()
+        self.files, self.result, self.expires = {}, None, None
+
+    def close_upload(self) -> None:
+        """Delete what came in."""
+        self.upload.close()
+
+    def describe_absence(self, keep_seconds: float) -> ProblemError:
+        """Why there is no result."""
+        if self.status is Status.EXPIRED:
+            return ProblemError.of("expired", seconds=round(keep_seconds))
+        if self.status is Status.DELETED:
+            return ProblemError.of("deleted")
+        return self.error or ProblemError.of("unfinished", status=self.status.value)
+
+
+class Line:
+    """The queue: jobs in the order in which they came, and places for those that are still uploaded."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._jobs: deque[Job] = deque()
+        self._coming = asyncio.Event()
+        self.uploading = 0
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait, and uploads that will."""
+        return len(self._jobs) + self.uploading
+
+    @property
+    def full(self) -> bool:
+        """Whether one more is one too many."""
+        return self.waiting >= self._most
+
+    def put(self, job: Job) -> None:
+        """Add a job at the end."""
+        self._jobs.append(job)
+        self._coming.set()
+
+    def position(self, job: Job) -> int | None:
+        """How many jobs are before it; None when it does not wait."""
+        with suppress(ValueError):
+            return self._jobs.index(job)
+        return None
+
+    def remove(self, job: Job) -> None:
+        """Take a job out that waits; another one is left alone."""
+        with suppress(ValueError):
+            self._jobs.remove(job)
+
+    def clear(self) -> list[Job]:
+        """Take out all that wait."""
+        jobs = list(self._jobs)
+        self._jobs.clear()
+        return jobs
+
+    async def next(self) -> Job:
+        """Wait for the first job, and take it out."""
+        while not self._jobs:
+            self._coming.clear()
+            await self._coming.wait()
+        return self._jobs.popleft()
+
+
+class Table:
+    """Jobs that clients ask for by name, until some time after their results are gone."""
+
+    def __init__(self, keep_seconds: float, keep_bytes: int, most: int = 2000) -> None:
+        self._keep = timedelta(seconds=keep_seconds)
+        self._keep_bytes = keep_bytes
+        self._most = most
+        self._jobs: dict[str, Job] = {}
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def add(self, job: Job) -> None:
+        """Keep a job."""
+        self._jobs[job.id] = job
+
+    def find(self, name: str) -> Job | None:
+        """The job of this name; None where there is none."""
+        return self._jobs.get(name)
+
+    def keep(self, job: Job) -> None:
+        """Keep what a job that is done has made for its time, and no more than there is room for."""
+        job.expires = datetime.now(UTC) + self._keep
+        kept = [other for other in self._jobs.values() if other.files and other is not job]
+        room = self._keep_bytes - job.size - sum(other.size for other in kept)
+        for oldest in sorted(kept, key=lambda other: other.finished or other.created):
+            if room >= 0:
+                break
+            room += oldest.size
+            _expire(oldest)
+
+    def sweep(self) -> None:
+        """Delete results whose time is over, and forget the jobs of long ago."""
+        now = datetime.now(UTC)
+        for job in list(self._jobs.values()):
+            if job.expires is not None and job.expires <= now:
+                _expire(job)
+            if (
+                job.over
+                and not job.files
+                and job.finished is not None
+                and job.finished + 2 * self._keep < now
+            ):
+                del self._jobs[job.id]
+        over = [job for job in self._jobs.values() if job.over]
+        for job in over[: max(0, len(self._jobs) - self._most)]:
+            job.forget()
+            del self._jobs[job.id]
+
+    def clear(self) -> None:
+        """Delete everything."""
+        for job in self._jobs.values():
+            job.forget()
+        self._jobs.clear()
+
+
+def _expire(job: Job) -> None:
+    job.forget()
+    job.status = Status.EXPIRED
+    job.tell()
+
+
+class Pace:
+    """How long a picture takes of late, to tell those who must come again when."""
+
+    def __init__(self) -> None:
+        self._seconds = 2.0
+
+    def note(self, began: float) -> float:
+        """A picture was begun at this time of `time.monotonic` and is done; the seconds that it took."""
+        took = time.monotonic() - began
+        self._seconds += 0.2 * (took - self._seconds)
+        return took
+
+    def wait(self, before: int, workers: int) -> int:
+        """Seconds until so many are done, at least one."""
+        return max(1, round(self._seconds * before / workers))

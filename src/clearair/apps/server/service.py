@@ -1,0 +1,262 @@
+"""What the routes call: takes pictures in, has them worked on, and keeps what comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from starlette.requests import Request
+
+from clearair.apps.server.jobs import PREVIEWS, Job, Line, Pace, Status, Table
+from clearair.apps.server.metrics import Metrics
+from clearair.apps.server.pool import Worker
+from clearair.apps.server.problems import ProblemError
+from clearair.apps.server.settings import Settings
+from clearair.apps.server.uploads import check_headers, drain, receive, spool_file
+from clearair.errors import UsageError
+from clearair.graphs import usable_cores
+from clearair.perception.telling import check_kinds, parse_damage
+
+KEY_VARIABLE = "CLEARAIR_API_KEY"
+"""Environment variable with the API key, which no worker gets to see."""
+_LOOKING = 10.0
+"""Seconds that the header of a picture may take."""
+_LOOKING_MEMORY = 1 << 30
+"""Bytes of addresses for it."""
+_SWEEP = 5.0
+"""Seconds between two looks for results whose time is over."""
+
+_log = logging.getLogger(__name__)
+
+
+class Service:
+    """A running server, without its HTTP."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics(self)
+        self.line = Line(settings.limits.queue)
+        self.table = Table(settings.limits.keep_seconds, settings.limits.keep_bytes)
+        self.ending = asyncio.Event()
+        """Set once the server is told to end."""
+        self.running: set[Job] = set()
+        self.kinds: tuple[str, ...] = ()
+        self._pace = Pace()
+        hidden = (KEY_VARIABLE,)
+        count = settings.worker_count
+        work = {
+            "work": "restore",
+            "model": settings.model,
+            "loading": settings.loading,
+            "pixels": settings.limits.pixels,
+            "threads": max(1, usable_cores() // count),
+        }
+        self.workers = [Worker(work, hidden) for _ in range(count)]
+        self._looker = Worker({"work": "look", "memory": _LOOKING_MEMORY}, hidden)
+        self._looking = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Load the models. Raises ClearAirError when they cannot be."""
+        try:
+            await asyncio.gather(*(worker.start() for worker in (*self.workers, self._looker)))
+        except BaseException:
+            await self._kill()
+            raise
+        self.kinds = self.workers[0].kinds
+        self._tasks = [asyncio.create_task(self._consume(worker)) for worker in self.workers]
+        self._tasks.append(asyncio.create_task(self._sweep()))
+
+    async def stop(self) -> None:
+        """End everything, and delete what is kept."""
+        self.drain()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._kill()
+        self.table.clear()
+
+    def drain(self) -> None:
+        """Take nothing in any more, and send away what waits; what runs is finished."""
+        self.ending.set()
+        for job in self.line.clear():
+            job.finish(Status.FAILED, ProblemError.of("not-ready"))
+
+    @property
+    def ready(self) -> bool:
+        """Whether a picture that comes now would be worked on."""
+        return not self.ending.is_set() and any(worker.ready for worker in self.workers)
+
+    async def accept(self, request: Request, operation: str, shown: dict[str, Any]) -> Job:
+        """Take a picture in: check it, and put it in the queue.
+
+        `shown` are the options of the request. Raises ProblemError for what is refused, ClientDisconnect.
+        """
+        limits = self.settings.limits
+        try:
+            options = self._options(shown)
+            check_headers(request, limits)
+            with self._place():
+                upload = await receive(request, limits, self.settings.spool)
+                try:
+                    picture = await self._look(upload)
+                    job = Job(operation, options, shown, upload, picture)
+                    if operation == "restore":
+                        names = ("result", *(PREVIEWS if options["previews"] else ()))
+                        job.files = {name: spool_file(self.settings.spool) for name in names}
+                except BaseException:
+                    upload.close()
+                    raise
+                if self.ending.is_set():
+                    job.finish(Status.FAILED)
+                    raise ProblemError.of("not-ready")
+        except ProblemError:
+            await drain(request, limits)
+            raise
+        self._set_deadline(job, shown.get("timeout"))
+        self.line.put(job)
+        return job
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """A place in the queue, before the upload costs anything."""
+        if not self.ready:
+            raise ProblemError.of("not-ready")
+        if self.line.full:
+            seconds = self._pace.wait(self.line.waiting, len(self.workers))
+            raise ProblemError.of("queue-full", seconds=seconds, headers={"Retry-After": str(seconds)})
+        self.line.uploading += 1
+        try:
+            yield
+        finally:
+            self.line.uploading -= 1
+
+    def _options(self, shown: dict[str, Any]) -> dict[str, Any]:
+        """What a worker is told. Raises ProblemError for a kind of damage that there is not."""
+        try:
+            said = parse_damage(shown.get("damage", "auto"))
+            if said:
+                check_kinds(said, self.kinds)
+        except UsageError as error:
+            raise ProblemError.of("bad-option", str(error)) from error
+        wish = {name: shown[name] for name in ("strength", "keep_tone", "skip_tiles") if name in shown}
+        damage = "auto" if said is None else list(said) or "none"
+        return {
+            "wish": {"damage": damage, **wish},
+            "format": shown.get("format"),
+            "quality": shown.get("quality"),
+            "strip_metadata": shown.get("metadata", "strip") == "strip",
+            "salvage": shown.get("salvage", False),
+            "previews": shown.get("previews", False),
+        }
+
+    async def _look(self, upload: Any) -> dict[str, Any]:
+        """What the header says, read by a process of its own, for which nobody waits in the queue."""
+        async with self._looking:
+            options = {"pixels": self.settings.limits.pixels}
+            try:
+                seen = await self._looker.run("look", options, [upload], seconds=_LOOKING)
+            except ProblemError as problem:
+                if problem.name in ("too-slow", "bug"):
+                    raise ProblemError.of("bad-picture") from problem
+                raise
+        return {"format": str(seen["format"]), "width": int(seen["width"]), "height": int(seen["height"])}
+
+    def _set_deadline(self, job: Job, seconds: float | None) -> None:
+        if seconds is None:
+            return
+        loop = asyncio.get_running_loop()
+        job.deadline = loop.time() + seconds
+        loop.call_later(seconds, self._give_up, job, seconds)
+
+    def _give_up(self, job: Job, seconds: float) -> None:
+        if job.status is Status.QUEUED:
+            self.line.remove(job)
+            job.finish(Status.FAILED, ProblemError.of("too-slow", seconds=round(seconds, 1)))
+
+    def cancel(self, job: Job) -> None:
+        """Stop what is not finished, and delete what is."""
+        if job.status is Status.QUEUED:
+            self.line.remove(job)
+            job.finish(Status.CANCELLED, ProblemError.of("cancelled"))
+        elif job.status is Status.RUNNING and job.task is not None:
+            job.task.cancel()
+            job.status = Status.CANCELLED
+            job.error = ProblemError.of("cancelled")
+            job.tell()
+        elif job.status is Status.DONE:
+            job.forget()
+            job.status = Status.DELETED
+            job.tell()
+
+    def describe(self) -> dict[str, Any]:
+        """The limits, as clients see them."""
+        limits = asdict(self.settings.limits)
+        return {name: limits[name] for name in ("bytes", "pixels", "seconds", "queue", "keep_seconds")}
+
+    async def _consume(self, worker: Worker) -> None:
+        while True:
+            job = await self.line.next()
+            self.running.add(job)
+            try:
+                await self._work(worker, job)
+            except Exception:
+                _log.exception("a job could not be finished")
+                job.finish(Status.FAILED, ProblemError.of("bug"))
+            finally:
+                self.running.discard(job)
+                self.metrics.note_job(job)
+
+    async def _work(self, worker: Worker, job: Job) -> None:
+        loop, began = asyncio.get_running_loop(), time.monotonic()
+        seconds = self.settings.limits.seconds
+        if job.deadline is not None:
+            seconds = min(seconds, max(0.01, job.deadline - loop.time()))
+        job.status = Status.RUNNING
+        job.tell()
+        run = worker.run(
+            job.operation,
+            job.options,
+            [job.upload, *job.files.values()],
+            seconds=seconds,
+            on_progress=job.show_progress,
+        )
+        job.task = asyncio.create_task(run)
+        try:
+            result = await job.task
+        except ProblemError as problem:
+            job.finish(Status.FAILED, problem)
+            return
+        except asyncio.CancelledError:
+            cancelled = job.status is Status.CANCELLED
+            job.finish(Status.CANCELLED, ProblemError.of("cancelled"))
+            if not cancelled:  # the server ends
+                raise
+            return
+        finally:
+            job.task = None
+        took = self._pace.note(began)
+        self._keep(job, {**result, "seconds": round(took, 3)})
+
+    def _keep(self, job: Job, result: dict[str, Any]) -> None:
+        previews = result.pop("previews", {})
+        for name in [name for name in job.files if name != "result" and name not in previews]:
+            job.files.pop(name).close()
+        result["kept"] = int(result.get("bytes", 0)) + sum(int(size) for size in previews.values())
+        job.result = result
+        if self.table.find(job.id) is job:
+            self.table.keep(job)
+        job.finish(Status.DONE)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP)
+            self.table.sweep()
+
+    async def _kill(self) -> None:
+        await asyncio.gather(*(worker.kill() for worker in (*self.workers, self._looker)))

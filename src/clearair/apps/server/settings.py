@@ -1,0 +1,106 @@
+"""What the operator of a server chooses."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clearair.errors import UsageError
+from clearair.graphs import usable_cores
+
+LEAST_KEY = 16
+"""Characters of an API key: shorter ones can be guessed."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request, and all of them together, may take."""
+
+    bytes: int = 64 << 20
+    """Of an uploaded file."""
+    pixels: int = 100_000_000
+    """Of a picture, told by its header before it is decoded."""
+    seconds: float = 300
+    """That one picture may be worked on."""
+    queue: int = 16
+    """Pictures that wait; more are answered with 429."""
+    upload_seconds: float = 120
+    """That an upload may take as a whole."""
+    stall_seconds: float = 20
+    """That an upload may stand still."""
+    keep_seconds: float = 900
+    """That the result of a job is kept."""
+    keep_bytes: int = 1 << 30
+    """Of all results that are kept; beyond, the oldest go early."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A server, as its operator wants it."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    model: str = "compact"
+    loading: dict[str, Any] = field(default_factory=dict)
+    """Further arguments of `Restorer.from_pretrained`: device, precision, backend, memory_budget."""
+    workers: int = 0
+    """Pictures restored at once, each in a process; 0 = one for every four cores."""
+    limits: Limits = Limits()
+    api_key: str | None = None
+    allow_anyone: bool = False
+    """Whether other machines may connect without an API key."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names by which the server is reached, besides localhost and addresses."""
+    allowed_origins: tuple[str, ...] = ()
+    """Web sites whose pages may use the API, such as https://photos.example."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses of reverse proxies whose X-Forwarded headers are believed."""
+    spool: Path | None = None
+    """Folder of uploads and results; None = that of the system for temporary files."""
+    access_log: bool = False
+    shutdown_seconds: int = 30
+    """That requests under way may take once the server is told to end."""
+
+    def __post_init__(self) -> None:
+        if self.api_key is not None and len(self.api_key) < LEAST_KEY:
+            raise UsageError(f"The API key is too short: it needs at least {LEAST_KEY} characters.")
+        if self.api_key is not None and not (self.api_key.isascii() and self.api_key.isprintable()):
+            raise UsageError(
+                "The API key holds characters that no HTTP header takes; use letters and digits."
+            )
+        if not self.is_local and self.api_key is None and not self.allow_anyone:
+            raise UsageError(
+                f"{self.host}: other machines could use this server. Set an API key in the environment "
+                "variable CLEARAIR_API_KEY or with --api-key-file, or say --allow-anyone."
+            )
+        for origin in self.allowed_origins:
+            if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
+                raise UsageError(f"--allow-origin {origin}: an origin is such as https://photos.example.")
+        if self.spool is not None and not self.spool.is_dir():
+            raise UsageError(f"{self.spool}: there is no such folder for temporary files.")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only programs on this machine can connect."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def worker_count(self) -> int:
+        """How many processes restore pictures."""
+        return self.workers or max(1, usable_cores() // 4)
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """Names that a Host header may have; addresses are allowed besides."""
+        names = {"localhost", *(host.lower() for host in self.allowed_hosts)}
+        if not self.is_local:
+            names |= {self.host.lower(), socket.gethostname().lower()}
+        return frozenset(names)

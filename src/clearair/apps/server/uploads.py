@@ -1,0 +1,107 @@
+"""The body of a request into a file without a name, within its limits."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from starlette.requests import ClientDisconnect, Request
+
+from clearair.apps.server.problems import ProblemError
+from clearair.apps.server.settings import Limits
+
+_CHUNK = 1 << 20
+"""Bytes that are written at once, in a thread."""
+_DRAINED = 2.0
+"""Seconds in which the rest of a body that was refused is taken and thrown away: a client that still sends
+would not read the answer."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def check_headers(request: Request, limits: Limits) -> None:
+    """Refuse a body by what its headers say. Raises ProblemError."""
+    if request.headers.get("content-type", "").lower().startswith("multipart/"):
+        raise ProblemError.of("wrong-type")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ProblemError.of("encoded")
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limits.bytes:
+        raise ProblemError.of("too-many-bytes", limit=limits.bytes)
+
+
+def spool_file(folder: Path | None) -> BinaryIO:
+    """A file without a name, which is gone with its descriptors, also after a crash."""
+    try:
+        return cast(BinaryIO, tempfile.TemporaryFile(dir=folder, prefix="clearair-"))
+    except OSError as error:
+        raise _on_disk(error) from error
+
+
+async def receive(request: Request, limits: Limits, folder: Path | None) -> BinaryIO:
+    """The body of a request as a file, at its start. Raises ProblemError and ClientDisconnect."""
+    file = spool_file(folder)
+    try:
+        async with asyncio.timeout(limits.upload_seconds):
+            await _receive(request, limits, file)
+    except TimeoutError as error:
+        file.close()
+        raise ProblemError.of("stalled", headers={"Connection": "close"}) from error
+    except OSError as error:
+        file.close()
+        raise _on_disk(error) from error
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+async def _receive(request: Request, limits: Limits, file: BinaryIO) -> None:
+    waiting, size = bytearray(), 0
+    async for chunk in _unstalled(request, limits.stall_seconds):
+        size += len(chunk)
+        if size > limits.bytes:
+            raise ProblemError.of("too-many-bytes", limit=limits.bytes)
+        waiting += chunk
+        if len(waiting) >= _CHUNK:
+            await asyncio.to_thread(file.write, bytes(waiting))
+            waiting.clear()
+    if not size:
+        raise ProblemError.of("empty")
+    await asyncio.to_thread(_finish, file, bytes(waiting))
+
+
+def _finish(file: BinaryIO, rest: bytes) -> None:
+    file.write(rest)
+    file.flush()
+    file.seek(0)
+
+
+async def _unstalled(request: Request, seconds: float) -> AsyncIterator[bytes]:
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        yield chunk
+
+
+async def drain(request: Request, limits: Limits) -> None:
+    """Take the rest of a body that nobody wants, as far as that is quick."""
+    left = limits.bytes
+    with suppress(TimeoutError, ClientDisconnect, RuntimeError):
+        async with asyncio.timeout(_DRAINED):
+            async for chunk in request.stream():
+                left -= len(chunk)
+                if left < 0:
+                    return
+
+
+def _on_disk(error: OSError) -> ProblemError:
+    return ProblemError.of("no-space" if error.errno in _FULL else "bug")
