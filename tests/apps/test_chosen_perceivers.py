@@ -21,7 +21,6 @@ pytest.importorskip("transformers", reason="needs the extra sam2")
 pytest.importorskip("sentencepiece", reason="needs the extra deqa")
 
 import torch
-from tests.perception.paper import write_paper_files
 
 from clearair.apps.cli import cli, main
 from clearair.apps.cli.options import DEQA_PRECISIONS
@@ -30,6 +29,7 @@ from clearair.models import save_model
 from clearair.network import TINY, ClearAIR
 from clearair.perception.choice import Choice
 from clearair.perception.deqa.loading import PRECISIONS
+from tests.perception.paper import write_paper_files
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,7 @@ def _add_pictures(app: FastAPI) -> None:
         was found and done. When the client goes away, or the deadline passes, the work is stopped.
         """
         job = await _done(service, request, "restore", options)
+        job.fetched = True
         try:
             result = job.result or {}
             told = json.dumps({**result["outcome"], "schema_version": SCHEMA_VERSION})
@@ -239,6 +240,7 @@ def _file_of(job: Job, service: Service, name: str) -> Response:
     if name not in job.files:
         raise ProblemError.of("no-preview")
     kind = MEDIA_TYPES[job.result["format"]] if name == "result" else "image/png"
+    job.fetched = job.fetched or name == "result"
     return answer_file(job.files[name], kind)
 
 

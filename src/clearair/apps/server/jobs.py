@@ -65,6 +65,8 @@ class Job:
     error: ProblemError | None = None
     files: dict[str, BinaryIO] = field(default_factory=dict)
     """The result and its previews, by name."""
+    fetched: bool = False
+    """Whether somebody got the result."""
     task: asyncio.Task[dict[str, Any]] | None = None
     """The work, while it runs."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)

@@ -59,6 +59,8 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._service = service
         self._on_start = on_start
+        self._seconds = settings.shutdown_seconds
+        self._ending = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -66,8 +68,20 @@ class _Server(uvicorn.Server):
             self._on_start(address_of(sockets[0]))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        super().handle_exit(sig, frame)
-        asyncio.get_event_loop().call_soon_threadsafe(self._service.drain)
+        """The first signal ends the server gently, the second at once."""
+        if self._ending:
+            super().handle_exit(sig, frame)
+            return
+        self._ending = True
+        asyncio.get_event_loop().call_soon_threadsafe(self._begin_to_end)
+
+    def _begin_to_end(self) -> None:
+        self._end = asyncio.create_task(self._finish())
+
+    async def _finish(self) -> None:
+        """Finish what runs, let clients fetch it, and only then stop to listen."""
+        await self._service.wind_down(self._seconds)
+        self.should_exit = True
 
 
 def address_of(listener: socket.socket) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -28,6 +28,8 @@ _LOOKING = 10.0
 """Seconds that the header of a picture may take."""
 _LOOKING_MEMORY = 1 << 30
 """Bytes of addresses for it."""
+_FETCHING = 5.0
+"""Seconds in which a client that polls is to fetch its result from a server that ends."""
 _SWEEP = 5.0
 """Seconds between two looks for results whose time is over."""
 
@@ -86,6 +88,17 @@ class Service:
         self.ending.set()
         for job in self.line.clear():
             job.finish(Status.FAILED, ProblemError.of("not-ready"))
+
+    async def wind_down(self, seconds: float) -> None:
+        """Take nothing in any more, and wait until what runs is done and its results are fetched."""
+        self.drain()
+        late = list(self.running)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*(job.end() for job in late))
+                async with asyncio.timeout(_FETCHING):
+                    while any(job.files and not job.fetched for job in late):
+                        await asyncio.sleep(0.05)
 
     @property
     def ready(self) -> bool:
