@@ -15,6 +15,7 @@ import requests
 
 from clearair.image import Photo, encode_photo
 
+SERVE = ("-m", "clearair", "serve", "--port", "0", "--workers", "1")
 EXAMPLE = Path(__file__).parents[3] / "examples" / "degraded.jpg"
 
 
@@ -67,10 +68,12 @@ class Running:
 
 
 @contextmanager
-def serving(folder: Path, *options: str, environment: dict[str, str] | None = None) -> Iterator[Running]:
-    """A server with these options, which is ended afterwards."""
+def serving(
+    folder: Path, *options: str, program: str = "", environment: dict[str, str] | None = None
+) -> Iterator[Running]:
+    """A server with these options, or started by a program of Python, which is ended afterwards."""
     log = folder / "server.log"
-    command = [sys.executable, "-m", "clearair", "serve", "--port", "0", "--workers", "1", *options]
+    command = [sys.executable, *(("-c", program) if program else (*SERVE, *options))]
     with log.open("wb") as errors:
         process = subprocess.Popen(command, stderr=errors, env={**os.environ, **(environment or {})})
     try:

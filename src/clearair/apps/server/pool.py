@@ -44,6 +44,8 @@ class Worker:
         self._lines = Lines()
         self._task = 0
         self.restarts = 0
+        self.broken = False
+        """Whether it could not be started again the last time."""
         self.kinds: tuple[str, ...] = ()
         """The kinds of damage that its model knows."""
 
@@ -103,8 +105,7 @@ class Worker:
         When this is cancelled, or after `seconds`, the task is stopped: between two tiles, or with the
         process where that takes too long. Raises ProblemError for what the worker refuses and for a deadline.
         """
-        if not self.ready:
-            await self._restart()
+        await self.revive()
         self._task += 1
         number = self._task
         try:
@@ -170,14 +171,20 @@ class Worker:
         except (TimeoutError, DeadError, BrokenMessageError, OSError):
             await self.kill()
 
-    async def _restart(self) -> None:
+    async def revive(self) -> None:
+        """Start the process again if it has ended. Raises ProblemError when that fails."""
+        if self.ready:
+            return
+        await self.kill()  # what is left of it
         self.restarts += 1
         try:
             await self.start()
         except ClearAirError as error:
+            self.broken = True
             _log.error("%s", error)
             await asyncio.sleep(_PAUSE)
             raise ProblemError.of("not-ready") from error
+        self.broken = False
 
     async def kill(self) -> None:
         """End the process at once."""

@@ -138,7 +138,7 @@ class Service:
     @contextmanager
     def _place(self) -> Iterator[None]:
         """A place in the queue, before the upload costs anything."""
-        if not self.ready:
+        if self.ending.is_set() or all(worker.broken for worker in self.workers):
             raise ProblemError.of("not-ready")
         if self.line.full:
             seconds = self._pace.wait(self.line.waiting, len(self.workers))
@@ -214,6 +214,10 @@ class Service:
 
     async def _consume(self, worker: Worker) -> None:
         while True:
+            with suppress(ProblemError):  # at once, so that no picture waits for it
+                await worker.revive()
+            if worker.broken:
+                continue
             job = await self.line.next()
             self.running.add(job)
             try:

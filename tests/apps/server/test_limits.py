@@ -1,0 +1,242 @@
+"""What a server refuses, stops and survives, with limits small enough to reach."""
+
+import json
+import os
+import resource
+import signal
+import socket
+import struct
+import threading
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+
+from tests.apps.server.serving import Running, noisy, serving
+from tests.apps.server.test_api import problem
+
+QUEUE = 2
+IMPATIENT = """
+import sys
+from clearair.apps.server.run import run
+from clearair.apps.server.settings import Limits, Settings
+tell = lambda address: print(f"page at {address},", file=sys.stderr, flush=True)
+run(Settings(port=0, limits=Limits(stall_seconds=0.3)), tell)
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Two may wait, files have 1 MiB at most, pictures 4 megapixels."""
+    folder = tmp_path_factory.mktemp("small")
+    options = ("--queue", str(QUEUE), "--max-mb", "2", "--max-pixels", "4000000", "--keep-minutes", "0.05")
+    with serving(folder, *options, "--max-seconds", "60") as running:
+        yield running
+        assert "Traceback" not in running.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def slow() -> bytes:
+    """A picture that takes a while."""
+    return noisy(1000, 1400, "jpeg")
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG whose header announces so much, and which holds little."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    rows = chunk(b"IDAT", zlib.compress(bytes(1 << 20), 9))
+    return b"\x89PNG\r\n\x1a\n" + header + rows + chunk(b"IEND", b"")
+
+
+def resident(pid: int) -> int:
+    """The most memory that a process ever had, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+
+def wait_until(true, seconds: float = 30) -> None:
+    late = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < late
+        time.sleep(0.02)
+
+
+def is_idle(server: Running) -> bool:
+    return server.metric("clearair_running") == server.metric("clearair_queue") == 0
+
+
+def test_too_many_bytes_are_refused_by_the_header_and_by_counting(small):
+    body = bytes(5 << 20)
+    assert "2,097,152" in problem(small.post("/v1/restore", body), 413, "too-many-bytes")
+    pieces = (body[at : at + 65536] for at in range(0, len(body), 65536))  # chunked: no length is announced
+    problem(small.post("/v1/restore", pieces), 413, "too-many-bytes")
+
+
+@pytest.mark.parametrize("size", [(40_000, 40_000), (900_000, 10_000), (3000, 2000)])
+def test_bombs_are_refused_before_they_are_decoded(small, size):
+    peaks = {pid: resident(pid) for pid in small.children()}
+    began = time.monotonic()
+    detail = problem(small.post("/v1/jobs", bomb(*size)), *(413, "too-many-pixels"))
+    assert f"{size[0]:,}" in detail
+    assert time.monotonic() - began < 1
+    for pid, before in peaks.items():
+        assert resident(pid) - before < 200e6
+
+
+def test_a_full_queue_says_when_to_come_again_and_health_does_not_wait(small, slow):
+    jobs = []
+    while (answer := small.post("/v1/jobs", slow)).status_code == 202:
+        jobs.append(answer.json())
+        assert len(jobs) <= QUEUE + 1
+    assert "try again" in problem(answer, 429, "queue-full")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert len(jobs) >= QUEUE
+    took = []
+    for _ in range(50):
+        began = time.monotonic()
+        assert small.get("/healthz").status_code == 200
+        took.append(time.monotonic() - began)
+    assert sorted(took)[len(took) // 2] < 0.1
+    for job in jobs:
+        small.delete("/" + job["links"]["self"])
+    wait_until(lambda: is_idle(small))
+
+
+def test_a_deadline_stops_the_work(small, slow):
+    began = time.monotonic()
+    problem(small.post("/v1/restore?timeout=0.7", slow), 504, "too-slow")
+    assert time.monotonic() - began < 30
+    wait_until(lambda: is_idle(small))
+    assert small.post("/v1/restore", noisy()).status_code == 200
+
+
+def test_a_deadline_counts_in_the_queue(small, slow):
+    first = small.post("/v1/jobs", slow).json()
+    waiting = small.post("/v1/jobs?timeout=0.2", noisy()).json()
+    assert small.end_of(waiting)["error"]["type"] == "urn:clearair:too-slow"
+    assert small.get("/" + first["links"]["self"]).json()["status"] == "running"
+    small.delete("/" + first["links"]["self"])
+    wait_until(lambda: is_idle(small))
+
+
+def test_a_client_that_goes_away_stops_its_work(small, slow):
+    before = small.metric("clearair_pictures_total", operation="restore", status="cancelled")
+    head = f"POST /v1/restore HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(slow)}\r\n\r\n"
+    with socket.create_connection(small.host) as client:
+        client.sendall(head.encode() + slow)
+        wait_until(lambda: small.metric("clearair_running") == 1)
+    wait_until(lambda: is_idle(small))
+    after = small.metric("clearair_pictures_total", operation="restore", status="cancelled")
+    assert after == before + 1
+
+
+def test_an_upload_that_breaks_off_leaves_its_place(small):
+    with socket.create_connection(small.host) as client:
+        client.sendall(b"POST /v1/restore HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n\x89PNG")
+        wait_until(lambda: small.metric("clearair_queue") == 1)
+    wait_until(lambda: is_idle(small))
+
+
+def test_a_result_expires(small, picture):
+    job = small.end_of(small.post("/v1/jobs", picture).json())
+    path = "/" + job["links"]["self"]
+    assert small.get(path + "/result").status_code == 200
+    wait_until(lambda: small.get(path + "/result").status_code == 410)
+    problem(small.get(path + "/result"), 410, "expired")
+    state = small.get(path).json()
+    assert (state["status"], state["result"], state["links"]["result"]) == ("expired", None, None)
+
+
+def test_a_worker_that_dies_is_replaced(small, slow):
+    job = small.post("/v1/jobs", slow).json()
+    wait_until(lambda: small.metric("clearair_running") == 1)
+    for pid in small.children():
+        os.kill(pid, signal.SIGKILL)
+    job = small.end_of(job)
+    assert job["error"]["type"] == "urn:clearair:crashed"
+    assert small.post("/v1/restore", noisy()).status_code == 200
+    assert small.metric("clearair_worker_restarts") >= 1
+
+
+def test_an_upload_that_stalls_is_given_up(tmp_path):
+    with serving(tmp_path, program=IMPATIENT) as running:
+        head = b"POST /v1/restore HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n\x89PNG"
+        with socket.create_connection(running.host) as client:
+            client.settimeout(40)
+            client.sendall(head)
+            answer = client.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert running.post("/v1/inspect", noisy()).status_code == 200
+
+
+def test_a_full_disk_is_said_and_survived(tmp_path, picture):
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limit[1]))  # for the server, which inherits it
+    try:
+        with serving(tmp_path) as running:
+            problem(running.post("/v1/restore", os.urandom(1 << 20)), 507, "no-space")
+            growing = noisy(300, 400, "webp")
+            problem(running.post("/v1/restore?format=tiff", growing), 507, "no-space")
+            assert running.post("/v1/restore", picture).status_code == 200
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+
+def test_sigterm_finishes_what_runs_and_refuses_the_rest(tmp_path, slow):
+    with serving(tmp_path) as running:
+        answers = {}
+
+        def ask(name: str) -> None:
+            answers[name] = running.client.post(running.address + "/v1/restore", data=slow, timeout=60)
+
+        first = threading.Thread(target=ask, args=["first"])
+        first.start()
+        wait_until(lambda: running.metric("clearair_running") == 1)
+        second = threading.Thread(target=ask, args=["second"])
+        second.start()
+        wait_until(lambda: running.metric("clearair_queue") == 1)
+        running.process.send_signal(signal.SIGTERM)
+        second.join()
+        problem(answers["second"], 503, "not-ready")
+        problem(running.get("/readyz"), 503, "not-ready")
+        problem(running.post("/v1/restore", noisy()), 503, "not-ready")
+        first.join()
+        assert answers["first"].status_code == 200
+        assert running.process.wait(30) == 0
+        assert "Traceback" not in running.log.read_text()
+
+
+def test_a_job_that_runs_at_the_end_can_still_be_fetched(tmp_path, slow):
+    with serving(tmp_path) as running:
+        job = running.post("/v1/jobs", slow).json()
+        wait_until(lambda: running.metric("clearair_running") == 1)
+        running.process.send_signal(signal.SIGTERM)
+        job = running.end_of(job)
+        assert job["status"] == "done"
+        assert running.get("/" + job["links"]["result"]).status_code == 200
+        assert running.process.wait(30) == 0
+
+
+def test_nothing_is_left_after_a_crash(tmp_path, slow):
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    with serving(tmp_path, "--temp", str(spool)) as running:
+        running.post("/v1/jobs", slow)
+        wait_until(lambda: running.metric("clearair_running") == 1)
+        workers = running.children()
+        assert len(workers) == 2
+        assert list(spool.iterdir()) == []  # no file has a name
+        running.process.kill()
+        running.process.wait()
+        wait_until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers))
+
+
+def test_states_of_jobs_are_plain_json(small, picture):
+    job = small.post("/v1/jobs", picture).json()
+    assert json.loads(json.dumps(job)) == job
+    assert small.end_of(job)["error"] is None
