@@ -33,7 +33,7 @@ class InspectOptions(BaseModel):
 
     timeout: Annotated[
         float | None,
-        Field(gt=0, le=86400, description="Seconds after which nobody waits for the answer any more."),
+        Field(ge=0.1, le=86400, description="Seconds after which nobody waits for the answer any more."),
     ] = None
 
 
