@@ -1,0 +1,20 @@
+#!/bin/sh
+# Restore photos with a server of `clearair serve`, with curl alone:
+#
+#     examples/client.sh http://127.0.0.1:8000 photo.jpg better.jpg [haze]
+#
+# Comes again when the server is busy, and prints why when it refuses a photo.
+set -eu
+server=$1 photo=$2 result=$3 damage=${4:-auto}
+
+set -- --silent --show-error --retry 5 --header "Content-Type: application/octet-stream"
+if [ -n "${CLEARAIR_API_KEY:-}" ]; then
+    set -- "$@" --header "Authorization: Bearer $CLEARAIR_API_KEY"
+fi
+status=$(curl "$@" --data-binary "@$photo" --output "$result" --write-out '%{http_code}' \
+    "$server/v1/restore?damage=$damage&metadata=keep")
+if [ "$status" != 200 ]; then
+    cat "$result" >&2
+    rm -f "$result"
+    exit 1
+fi

@@ -1,0 +1,44 @@
+"""The clients in `examples/`, against a real server."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from clearair.image import read_photo
+from tests.apps.server.serving import EXAMPLE
+
+FOLDER = EXAMPLE.parent
+CLIENTS = {
+    "python": [sys.executable, str(FOLDER / "client.py")],
+    "curl": ["sh", str(FOLDER / "client.sh")],
+}
+
+
+@pytest.fixture(params=CLIENTS)
+def client(request):
+    if request.param == "curl" and shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    command = CLIENTS[request.param]
+    return lambda *words: subprocess.run(
+        [*command, *map(str, words)], capture_output=True, text=True, timeout=120
+    )
+
+
+def test_a_photo_is_restored(client, server, tmp_path):
+    result = tmp_path / "better.jpg"
+    done = client(server.address, EXAMPLE, result)
+    assert done.returncode == 0, done.stderr
+    assert read_photo(result).size == read_photo(EXAMPLE).size
+    assert (read_photo(result).pixels != read_photo(EXAMPLE).pixels).any()
+
+
+def test_what_is_no_photo_is_said(client, server, tmp_path):
+    text = tmp_path / "text.jpg"
+    text.write_text("hello")
+    result = tmp_path / "better.jpg"
+    done = client(server.address, text, result)
+    assert done.returncode == 1
+    assert "Not a picture" in done.stderr
+    assert not result.exists()
