@@ -20,6 +20,7 @@ from pathlib import Path
 
 
 def main() -> None:
+    """Restore one photo."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

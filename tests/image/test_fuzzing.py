@@ -31,3 +31,9 @@ def test_damaged_files_are_read_or_refused(name):
             continue
         refused += 1
     assert 0 < refused < 100
+
+
+@pytest.mark.parametrize("number", [10850, 13802, 29734, 33074])
+def test_a_frame_that_announces_more_than_there_is(number):
+    with pytest.raises(ImageError):
+        read_photo(changed(FILES["jpeg"], number))

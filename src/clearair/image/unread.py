@@ -49,7 +49,7 @@ def jpeg_kind(data: bytes) -> str | None:
         if marker == _SOS:
             break
         is_frame = (0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES) or marker == _JPEG_LS
-        if is_frame and end - start > 4:
+        if is_frame and min(end, len(data)) - start > 4:
             name, precision = _PROCESSES.get(marker), data[start + 4]
             if precision != 8:
                 return f"a {precision}-bit {name or 'JPEG'} file"

@@ -25,6 +25,10 @@ _LOADING = 120.0
 _PAUSE = 1.0
 """Seconds before a worker is started again that failed to start."""
 
+_TASKS = 5000
+"""Tasks after which a process is replaced by a new one, as libraries lose a little memory with each file."""
+_NO_START = "A worker process of the server could not be started"
+
 _log = logging.getLogger(__name__)
 
 
@@ -42,7 +46,7 @@ class Worker:
         self._process: asyncio.subprocess.Process | None = None
         self._socket: socket.socket | None = None
         self._lines = Lines()
-        self._task = 0
+        self._task = self._done = 0
         self.restarts = 0
         self.broken = False
         """Whether it could not be started again the last time."""
@@ -75,16 +79,19 @@ class Worker:
                 stdout=asyncio.subprocess.DEVNULL,
                 env=environment,
             )
+        except OSError as error:
+            ours.close()
+            raise ClearAirError(f"{_NO_START} ({error.strerror}).") from error
         finally:
             theirs.close()
-        self._socket, self._lines = ours, Lines()
+        self._socket, self._lines, self._done = ours, Lines(), 0
         try:
             ours.send(encode(self._setup))
             async with asyncio.timeout(_LOADING):
                 message = await self._receive()
         except (DeadError, TimeoutError, OSError) as error:
             await self.kill()
-            raise ClearAirError("A worker process of the server could not be started.") from error
+            raise ClearAirError(f"{_NO_START}.") from error
         if failed := message.get("failed"):
             await self.kill()
             kinds = {ModelError.exit_code: ModelError, UsageError.exit_code: UsageError}
@@ -107,6 +114,7 @@ class Worker:
         """
         await self.revive()
         self._task += 1
+        self._done += 1
         number = self._task
         try:
             async with asyncio.timeout(seconds):
@@ -173,10 +181,11 @@ class Worker:
 
     async def revive(self) -> None:
         """Start the process again if it has ended. Raises ProblemError when that fails."""
-        if self.ready:
+        if self.ready and self._done < _TASKS:
             return
-        await self.kill()  # what is left of it
-        self.restarts += 1
+        if not self.ready:
+            self.restarts += 1
+        await self.kill()  # or what is left of it
         try:
             await self.start()
         except ClearAirError as error:
