@@ -174,6 +174,30 @@ def test_an_upload_that_stalls_is_given_up(tmp_path):
         assert running.post("/v1/inspect", noisy()).status_code == 200
 
 
+def test_a_head_that_stays_incomplete_ends_the_connection(tmp_path):
+    program = IMPATIENT.replace(
+        "tell =", "import clearair.apps.server.run as r; r._HEAD_SECONDS = 0.3; tell ="
+    )
+    with serving(tmp_path, program=program) as running:
+        for start in (b"", b"POST /v1/restore HTTP/1.1\r\nHost: loc"):
+            with socket.create_connection(running.host) as client:
+                client.settimeout(20)
+                client.sendall(start)
+                assert client.recv(4096) == b""
+        time.sleep(0.5)
+        assert running.get("/healthz").status_code == 200  # the same connection is used again
+        time.sleep(0.5)
+        assert running.post("/v1/inspect", noisy()).status_code == 200
+
+
+def test_a_client_that_asks_first_is_refused_before_it_sends(small):
+    head = b"POST /v1/restore HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n"
+    with socket.create_connection(small.host) as client:
+        client.settimeout(20)
+        client.sendall(head + b"Expect: 100-continue\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 413")
+
+
 def test_a_full_disk_is_said_and_survived(tmp_path, picture):
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limit[1]))  # for the server, which inherits it

@@ -9,12 +9,17 @@ import socket
 from collections.abc import Callable
 from types import FrameType
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from clearair.apps.server.app import build_app
 from clearair.apps.server.service import Service
 from clearair.apps.server.settings import Settings
 from clearair.errors import ClearAirError, UsageError
+
+_HEAD_SECONDS = 10.0
+"""Seconds that the head of a request may take."""
 
 OnStart = Callable[[str], None]
 """Told the address of the page once the server answers."""
@@ -41,6 +46,33 @@ async def _serve(settings: Settings, listener: socket.socket, on_start: OnStart)
         await service.stop()
 
 
+class _Protocol(H11Protocol):
+    """HTTP/1.1 for clients that finish what they begin: a head that stays incomplete ends the connection."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._timer is not None and self.conn.their_state is not h11.IDLE:
+            self._timer.cancel()
+            self._timer = None
+        elif self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+            self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wait_for_head(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(_HEAD_SECONDS, self.transport.close)
+
+
 class _Server(uvicorn.Server):
     """uvicorn, which tells the service at once when it is to end."""
 
@@ -55,6 +87,7 @@ class _Server(uvicorn.Server):
             forwarded_allow_ips=list(settings.trusted_proxies),
             timeout_graceful_shutdown=settings.shutdown_seconds,
             ws="none",
+            http=_Protocol,
         )
         super().__init__(config)
         self._service = service
