@@ -1,7 +1,7 @@
 # The server of clearair: a web page and an HTTP API.
 #
-#     docker build -t clearair .
-#     docker run --rm -p 127.0.0.1:8000:8000 -e CLEARAIR_API_KEY=... --read-only --tmpfs /tmp clearair
+#     docker build -t clearair-server .
+#     docker run --rm -p 127.0.0.1:8000:8000 -e CLEARAIR_API_KEY=... --read-only --tmpfs /tmp clearair-server
 #
 # With --build-arg EXTRAS=serve,torch it computes on NVIDIA GPUs, too: PyTorch for Linux brings CUDA with it.
 # Then give `docker run` the option `--gpus all`.
