@@ -202,3 +202,16 @@ def test_damage_anywhere_gives_a_picture_or_a_refusal(make):
         except ImageError:
             continue
         assert read_photo(encode_photo(photo, "png")).size == photo.size
+
+
+@pytest.mark.parametrize("make", [heic, jxl, raw])
+def test_whoever_is_asked_about_the_size_may_refuse_in_any_way(make):
+    class FullError(Exception):
+        pass
+
+    def refuse(width, height, pixel_bytes):
+        assert (width, height) == (128, 96)
+        raise FullError
+
+    with pytest.raises(FullError):
+        read_photo(make(), check_size=refuse)

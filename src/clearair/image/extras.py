@@ -53,13 +53,27 @@ def install_hint(kind: str) -> str | None:
 
 
 def decode(kind: str, data: bytes, check_size: CheckSize) -> Decoded:
-    """Decode a file of one of the formats that need an extra, which is installed. Raises BrokenError."""
+    """Decode a file of one of the formats that need an extra, which is installed.
+
+    Raises BrokenError, and whatever `check_size` raises.
+    """
     readers = {"heic": _decode_heic, "jxl": _decode_jxl, "raw": _decode_raw}
+    refusals: list[BaseException] = []
+
+    def check(width: int, height: int) -> None:
+        try:
+            check_size(width, height)
+        except BaseException as refusal:
+            refusals.append(refusal)
+            raise
+
     try:
-        return readers[kind](data, check_size)
+        return readers[kind](data, check)
     except (ClearAirError, BrokenError, MemoryError):
         raise
     except Exception as error:  # of a damaged file the libraries raise IndexError, RuntimeError and others
+        if error in refusals:
+            raise
         said = error.args[0] if error.args else type(error).__name__
         raise BrokenError(
             said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)

@@ -12,6 +12,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+from fuzz import samples
 
 from tests.apps.server.serving import Running, noisy, serving
 from tests.apps.server.test_api import problem
@@ -77,15 +78,58 @@ def test_too_many_bytes_are_refused_by_the_header_and_by_counting(small):
     problem(small.post("/v1/restore", pieces), 413, "too-many-bytes")
 
 
-@pytest.mark.parametrize("size", [(40_000, 40_000), (900_000, 10_000), (3000, 2000)])
-def test_bombs_are_refused_before_they_are_decoded(small, size):
+def announcing(name: str, width: int, height: int) -> bytes:
+    """A small file of a format whose header announces a large picture."""
+    data = samples()[name][0]
+    big, little = struct.pack(">II", width, height), struct.pack("<II", width, height)
+    if name == "png":
+        return bomb(width, height)
+    if name == "jpeg":
+        at = data.index(b"\xff\xc0") + 5
+        return data[:at] + struct.pack(">HH", height, width) + data[at + 4 :]
+    if name in ("avif", "heic"):
+        at = data.index(b"ispe") + 8
+        return data[:at] + big + data[at + 8 :]
+    if name == "bmp":
+        return data[:18] + little + data[26:]
+    if name == "gif":
+        sides = struct.pack("<HH", width, height)
+        at = data.index(b"\x2c\0\0\0\0") + 5
+        return data[:6] + sides + data[10:at] + sides + data[at + 4 :]
+    assert name in ("tiff", "raw")
+    changed = bytearray(data)
+    for tag, side in ((256, width), (257, height)):
+        at = next(
+            at
+            for at in range(8, len(data))
+            if data[at : at + 3] in (struct.pack("<HB", tag, kind) for kind in (3, 4))
+        )
+        changed[at : at + 12] = struct.pack("<HHII", tag, 4, 1, side)
+    return bytes(changed)
+
+
+SIDES = {"jpeg": 65_000, "gif": 65_000}
+BOMBS = ["png", "jpeg", "avif", "heic", "bmp", "gif", "tiff", "raw"]
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_are_refused_before_they_are_decoded(small, name):
+    side = SIDES.get(name, 40_000)
+    data = announcing(name, side, side)
+    small.post("/v1/inspect", samples()[name][0])  # loads what it reads the format with
     peaks = {pid: resident(pid) for pid in small.children()}
     began = time.monotonic()
-    detail = problem(small.post("/v1/jobs", bomb(*size)), *(413, "too-many-pixels"))
-    assert f"{size[0]:,}" in detail
-    assert time.monotonic() - began < 1
+    answer = small.post("/v1/jobs", data)
+    took = time.monotonic() - began
+    assert f"{side:,} x {side:,}" in problem(answer, 413, "too-many-pixels")
+    assert took < 1
     for pid, before in peaks.items():
         assert resident(pid) - before < 200e6
+
+
+@pytest.mark.parametrize("size", [(900_000, 10_000), (3000, 2000)])
+def test_sides_of_any_length_are_refused(small, size):
+    assert f"{size[0]:,}" in problem(small.post("/v1/inspect", bomb(*size)), 413, "too-many-pixels")
 
 
 def test_a_full_queue_says_when_to_come_again_and_health_does_not_wait(small, slow):
