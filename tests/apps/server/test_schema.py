@@ -6,6 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import positive_data_acceptance
 
+from clearair.apps.server import documents
+from clearair.apps.server.schemas import Inspected, JobState, Problem
 from tests.apps.server.serving import noisy
 
 OPERATIONS = (
@@ -32,6 +34,17 @@ def document(server):
 def test_every_route_is_in_the_document(document):
     found = {(each.ok().method.upper(), each.ok().path) for each in document.get_all_operations()}
     assert found == set(OPERATIONS)
+
+
+def test_examples_fit_what_they_stand_for():
+    for route in ("inspect", "create", "state"):
+        for answer in getattr(documents, route.upper())["responses"].values():
+            for kind, content in answer["content"].items():
+                example = content.get("example")
+                if example is None:
+                    continue
+                model = {"inspect": Inspected}.get(route, JobState) if kind == "application/json" else Problem
+                assert model(**example).model_dump(mode="json") == example
 
 
 def check(operation, mode: GenerationMode, body: bytes | None = None, examples: int = 12) -> None:

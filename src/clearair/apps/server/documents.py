@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 
-from clearair.apps.server.problems import MEDIA_TYPE
-from clearair.apps.server.schemas import MEDIA_TYPES, Problem
+from clearair.apps.server.problems import MEDIA_TYPE, ProblemError
+from clearair.apps.server.schemas import MEDIA_TYPES, SCHEMA_VERSION, Problem
 
 DESCRIPTION = """Restores noisy, hazy, rainy, snowy, blurred or dark photos.
 
@@ -45,14 +45,27 @@ _WORDS = {
 _BINARY = {"type": "string", "format": "binary"}
 
 
+_TYPICAL = {
+    401: "unauthorized", 403: "wrong-origin", 404: "unknown-job", 408: "stalled", 409: "cancelled",
+    410: "deleted", 413: "too-many-pixels", 415: "wrong-type", 422: "bad-picture", 500: "bug",
+    503: "not-ready", 507: "no-space",
+}  # fmt: skip
+"""Problems that stand as examples for their status."""
+
+
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
-        status: {
-            "description": _WORDS[status],
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
+        status: {"description": _WORDS[status], "content": {MEDIA_TYPE: _problem(status)}}
         for status in statuses
     }
+
+
+def _problem(status: int) -> dict[str, Any]:
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    name = _TYPICAL.get(status)
+    if name is None:
+        return schema
+    return {**schema, "example": {**ProblemError.of(name).to_dict(), "schema_version": SCHEMA_VERSION}}
 
 
 _ALWAYS = (401, 403, 421)
@@ -86,9 +99,78 @@ RESTORE: dict[str, Any] = {
     "openapi_extra": _BODY,
     "responses": {200: {**_RESULT, "headers": _OUTCOME}, **_problems(*_UPLOAD)},
 }
-INSPECT: dict[str, Any] = {"openapi_extra": _BODY, "responses": _problems(*_UPLOAD)}
-CREATE: dict[str, Any] = {"openapi_extra": _BODY, "responses": _problems(*_UPLOAD)}
-STATE: dict[str, Any] = {"responses": _problems(*_ALWAYS, 404, 422)}
+_PERCEPTS = {
+    "score": 2.574,
+    "levels": {"excellent": 0.002, "good": 0.051, "fair": 0.496, "poor": 0.421, "bad": 0.029},
+    "change": 1.0,
+    "tone": 0.0,
+    "degradations": {"noise": 0.998, "haze": 0.016},
+    "regions": [{"label": 1, "area": 0.38, "degradations": {"noise": 0.98, "haze": 0.02}}],
+}
+_DONE = {
+    "damage": "auto",
+    "found": {"noise": 0.998},
+    "share": 1.0,
+    "changed": True,
+    "tiles": 1,
+    "tiles_left": 0,
+    "text": "noise 99 %: restored",
+}
+_PICTURE = {"format": "jpeg", "width": 451, "height": 300}
+_INSPECTED = {
+    "schema_version": SCHEMA_VERSION,
+    "picture": _PICTURE,
+    "percepts": _PERCEPTS,
+    "outcome": {**_DONE, "changed": None, "tiles": 0, "text": "noise 99 %: will be restored"},
+    "notes": [],
+}
+_HERE = "v1/jobs/q05mS8rDIhtRKprxnPOtiQ"
+_QUEUED = {
+    "schema_version": SCHEMA_VERSION,
+    "id": "q05mS8rDIhtRKprxnPOtiQ",
+    "status": "queued",
+    "position": 0,
+    "progress": None,
+    "picture": _PICTURE,
+    "options": {"damage": ["auto"], "strength": 1.0},
+    "created": "2026-01-31T12:00:00Z",
+    "finished": None,
+    "expires": None,
+    "error": None,
+    "result": None,
+    "links": {
+        "self": _HERE, "events": f"{_HERE}/events", "result": None,
+        "before": None, "after": None, "regions": None,
+    },
+}  # fmt: skip
+_FINISHED = {
+    **_QUEUED,
+    "status": "done",
+    "position": None,
+    "progress": {"done": 1, "total": 1},
+    "finished": "2026-01-31T12:00:01Z",
+    "expires": "2026-01-31T12:15:01Z",
+    "result": {
+        **_PICTURE, "media_type": "image/jpeg", "suffix": ".jpg", "bytes": 35240, "seconds": 0.61,
+        "percepts": _PERCEPTS, "outcome": _DONE, "notes": [], "left_out": [],
+    },
+    "links": {**_QUEUED["links"], "result": f"{_HERE}/result"},  # type: ignore[dict-item]
+}  # fmt: skip
+
+
+def _shows(status: int, example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    return {status: {"content": {"application/json": {"example": example}}}}
+
+
+INSPECT: dict[str, Any] = {
+    "openapi_extra": _BODY,
+    "responses": {**_shows(200, _INSPECTED), **_problems(*_UPLOAD)},
+}
+CREATE: dict[str, Any] = {
+    "openapi_extra": _BODY,
+    "responses": {**_shows(202, _QUEUED), **_problems(*_UPLOAD)},
+}
+STATE: dict[str, Any] = {"responses": {**_shows(200, _FINISHED), **_problems(*_ALWAYS, 404, 422)}}
 EVENTS: dict[str, Any] = {"responses": _problems(*_ALWAYS, 404, 422)}
 RESULT: dict[str, Any] = {
     "response_class": Response,

@@ -35,7 +35,9 @@ SHOWN_BY_BROWSERS = ("jpeg", "png", "webp", "avif", "gif", "bmp")
 _NICENESS = 5
 """So that the process that speaks HTTP is never kept waiting by tiles."""
 _SPARE_ADDRESSES = 1 << 30
-"""Bytes of addresses beyond the memory budget: threads and libraries take addresses that they do not use."""
+"""Bytes of addresses beyond that: threads and libraries take addresses that they do not use."""
+_DECODING_BYTES = 48
+"""A pixel, without a memory budget: RGBA as float, three times, as much as reading ever takes."""
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 
 
@@ -163,8 +165,10 @@ def _tasks(setup: dict[str, Any]) -> tuple[dict[str, Work], list[str]]:
         limit_cores(int(setup["threads"]))
     loading = dict(setup["loading"])
     restorer = Restorer.from_pretrained(setup["model"], **loading)
-    if budget := loading.get("memory_budget"):
-        _limit_addresses(parse_size(budget) + _SPARE_ADDRESSES)
+    if restorer.runtime.device_type == "cpu":  # drivers of GPUs map far more addresses than there is memory
+        budget = loading.get("memory_budget")
+        memory = parse_size(budget) if budget else int(setup["pixels"]) * _DECODING_BYTES
+        _limit_addresses(memory + _SPARE_ADDRESSES)
     restoring = Restoring(restorer, int(setup["pixels"]))
     return {"inspect": restoring.inspect, "restore": restoring.restore}, list(restorer.kinds)
 
