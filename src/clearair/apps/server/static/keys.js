@@ -1,0 +1,70 @@
+// The API key, when the server asks for one. It is kept for this tab only.
+
+const NAME = "clearair-api-key";
+
+export class KeyCancelled extends Error {
+  constructor() {
+    super("This server asks for an API key.");
+  }
+}
+
+export class Keys {
+  #dialog;
+  #asking = null;
+
+  /** @param {HTMLDialogElement} dialog with a form, a field, a text and a button to cancel */
+  constructor(dialog) {
+    this.#dialog = dialog;
+  }
+
+  get value() {
+    return sessionStorage.getItem(NAME);
+  }
+
+  /**
+   * Ask for the key, once for all requests that wait for it.
+   *
+   * @param {?string} refused the key that the server has just refused, null when none was sent
+   */
+  async ask(refused) {
+    if (this.value !== refused) {
+      return; // another request has asked in the meantime
+    }
+    this.#asking ??= this.#show(refused !== null).finally(() => {
+      this.#asking = null;
+    });
+    await this.#asking;
+  }
+
+  #show(wrong) {
+    const dialog = this.#dialog;
+    const field = dialog.querySelector("input");
+    dialog.querySelector("#key-text").textContent = wrong
+      ? "The server does not accept this key."
+      : "This server asks for a key. Whoever runs it can give you one.";
+    field.value = "";
+    field.setAttribute("aria-invalid", String(wrong));
+    return new Promise((resolve, reject) => {
+      const cancel = () => dialog.close("cancel");
+      dialog.querySelector("#key-cancel").addEventListener("click", cancel);
+      dialog.addEventListener(
+        "close",
+        () => {
+          dialog.querySelector("#key-cancel").removeEventListener("click", cancel);
+          const value = field.value.trim();
+          field.value = "";
+          if (dialog.returnValue === "ok" && value) {
+            sessionStorage.setItem(NAME, value);
+            resolve();
+          } else {
+            reject(new KeyCancelled());
+          }
+        },
+        { once: true },
+      );
+      dialog.returnValue = "";
+      dialog.showModal();
+      field.focus();
+    });
+  }
+}

@@ -1,0 +1,188 @@
+// One photo of the user: what is done with it at the moment, and the last result.
+
+import { ApiError, isFinished, sleep } from "./api.js";
+
+// Whoever switches three kinds wants one restoration, not three.
+const PAUSE_SECONDS = 0.4;
+const ACTIVE = new Set(["waiting", "sending", "held", "queued", "running", "fetching"]);
+
+/**
+ * @typedef {object} Settings
+ * @property {"auto"|string[]} damage kinds to restore; none of them leaves the photo as it is
+ * @property {number} strength in [0, 1]
+ * @property {boolean} keepTone
+ * @property {boolean} keepMetadata
+ */
+
+/**
+ * @typedef {object} Result
+ * @property {object} about what the API says of it
+ * @property {Settings} settings with which it was made
+ * @property {Blob} blob the file to download
+ * @property {Blob} before a picture that the browser can show
+ * @property {Blob} after the same
+ * @property {?Blob} regions to lay over the picture
+ */
+
+/** Dispatches "change" whenever something about it has changed. */
+export class Photo extends EventTarget {
+  /** @type {Settings} */
+  settings;
+  /** "waiting", "sending", "held", "queued", "running", "fetching", "done", "failed" or "cancelled". */
+  state = "waiting";
+  /** Why it failed. */
+  message = "";
+  /** Whether it makes sense to try again after a failure. */
+  canRetry = false;
+  /** Seconds until a busy server is asked again. */
+  seconds = 0;
+  position = null;
+  progress = null;
+  /** @type {?Result} */
+  result = null;
+  /** Kinds that speak for a change and their probabilities; null before anything was looked for. */
+  found = null;
+  #api;
+  #pool;
+  #abort = null;
+  #job = null;
+
+  constructor(file, settings, api, pool) {
+    super();
+    this.file = file;
+    this.name = file.name || "photo";
+    this.settings = settings;
+    this.#api = api;
+    this.#pool = pool;
+  }
+
+  /** Whether something is being done with it. */
+  get active() {
+    return ACTIVE.has(this.state);
+  }
+
+  /** Kinds that are, or will be, restored. */
+  get kinds() {
+    return this.settings.damage === "auto" ? Object.keys(this.found ?? {}) : this.settings.damage;
+  }
+
+  /** Fail without asking the server. */
+  refuse(message) {
+    this.#set("failed", { message, canRetry: false });
+  }
+
+  /** Restore again with other settings, shortly after the last change of them. */
+  change(settings) {
+    this.settings = { ...this.settings, ...settings };
+    this.start(PAUSE_SECONDS);
+  }
+
+  /** Restore with the present settings; what was being done is dropped. */
+  async start(pause = 0) {
+    this.#stop();
+    const abort = new AbortController();
+    this.#abort = abort;
+    this.#set("waiting", { position: null, progress: null });
+    try {
+      await sleep(pause, abort.signal);
+      await this.#pool.run(() => this.#restore(abort.signal), abort.signal);
+    } catch (error) {
+      if (this.#abort === abort) {
+        this.#abort = null;
+        this.#set("failed", { message: error.message, canRetry: mayHelp(error) });
+      }
+    }
+  }
+
+  /** Stop; the last result stays, together with its settings. */
+  cancel() {
+    this.#stop();
+    if (this.result) {
+      this.settings = this.result.settings;
+      this.#set("done");
+    } else {
+      this.#set("cancelled");
+    }
+  }
+
+  /** Stop and let the server forget it. */
+  discard() {
+    this.#stop();
+  }
+
+  #stop() {
+    this.#abort?.abort();
+    this.#abort = null;
+    this.#forget();
+  }
+
+  #forget() {
+    if (this.#job) {
+      this.#api.forget(this.#job);
+      this.#job = null;
+    }
+  }
+
+  async #restore(signal) {
+    const settings = this.settings;
+    this.#set("sending");
+    const job = await this.#api.submit(this.file, settings, signal, (seconds) =>
+      this.#set(seconds ? "held" : "sending", { seconds }),
+    );
+    if (signal.aborted) {
+      this.#api.forget(job);
+      signal.throwIfAborted();
+    }
+    this.#job = job;
+    try {
+      const last = await this.#follow(job, signal);
+      this.#set("fetching");
+      this.result = await this.#fetch(last, settings, signal);
+    } finally {
+      if (this.#job === job) {
+        this.#forget();
+      }
+    }
+    this.#abort = null;
+    this.found = this.result.about.outcome.found;
+    this.#set("done");
+  }
+
+  async #follow(job, signal) {
+    let last = job;
+    for await (last of this.#api.watch(job, signal)) {
+      if (!isFinished(last)) {
+        this.#set(last.status, { position: last.position, progress: last.progress });
+      }
+    }
+    if (last.status === "done") {
+      return last;
+    }
+    const fallback = last.status === "cancelled" ? "The server cancelled it." : "The server could not restore it.";
+    throw new ApiError(last.error?.detail ?? fallback, last.error?.status);
+  }
+
+  async #fetch(job, settings, signal) {
+    const { result, before, after, regions } = job.links;
+    const get = (link) => (link ? this.#api.blob(link, signal) : null);
+    const blob = await get(result);
+    return {
+      about: job.result,
+      settings,
+      blob,
+      before: (await get(before)) ?? this.file,
+      after: (await get(after)) ?? blob,
+      regions: await get(regions),
+    };
+  }
+
+  #set(state, values = {}) {
+    Object.assign(this, values, { state });
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+/** Whether trying the same once more may help: not when the server has judged the photo itself. */
+function mayHelp(error) {
+  return !(error.status >= 400 && error.status < 500);
+}
