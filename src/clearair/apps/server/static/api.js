@@ -196,15 +196,15 @@ export class Pool {
   #turn(signal) {
     return new Promise((resolve, reject) => {
       const give = () => {
-        signal.removeEventListener("abort", leave);
+        signal?.removeEventListener("abort", leave);
         resolve();
       };
       const leave = () => {
         this.#waiting.splice(this.#waiting.indexOf(give), 1);
         reject(signal.reason);
       };
-      signal.throwIfAborted();
-      signal.addEventListener("abort", leave, { once: true });
+      signal?.throwIfAborted();
+      signal?.addEventListener("abort", leave, { once: true });
       this.#waiting.push(give);
     });
   }

@@ -9,7 +9,7 @@ import { Photo } from "./photo.js";
 import { regionItems } from "./regions.js";
 import { downloadZip } from "./vendor/client-zip/client-zip.js";
 import { Viewer } from "./viewer.js";
-import { bytes, duration, stateWords } from "./words.js";
+import { duration, mebibytes, stateWords } from "./words.js";
 
 const AT_ONCE = 3;
 // Time that a browser takes to begin a download, generously.
@@ -29,10 +29,19 @@ let limits = null;
 let selected = null;
 let shown = null;
 let regionsWanted = false;
+/** Whether the browser cannot show the photo that is selected. */
+let broken = false;
 
-const viewer = new Viewer(byId("stage"), (zoom) => {
-  byId("zoom-level").textContent = `${Math.round(100 * zoom)} %`;
-});
+const viewer = new Viewer(
+  byId("stage"),
+  (zoom) => {
+    byId("zoom-level").textContent = `${Math.round(100 * zoom)} %`;
+  },
+  () => {
+    broken = true;
+    showNote();
+  },
+);
 const panel = new Panel({ changed: changeSelected, all: useForAll });
 
 async function begin() {
@@ -45,7 +54,7 @@ async function begin() {
     byId("privacy").textContent =
       "Photos go to this server only. This page asks the server to delete them as soon as it has the result; " +
       `the server deletes them after ${duration(limits.keep_seconds)} in any case.`;
-    byId("limits").textContent = `Up to ${bytes(limits.bytes)} and ${Math.round(limits.pixels / 1e6)} megapixels each. You can also paste a picture.`;
+    byId("limits").textContent = `Up to ${mebibytes(limits.bytes)} and ${Math.round(limits.pixels / 1e6)} megapixels each.`;
   } catch (error) {
     byId("trouble-text").textContent =
       error instanceof KeyCancelled ? `${error.message} Without it nothing can be restored.` : error.message;
@@ -55,7 +64,11 @@ async function begin() {
 
 /** @param {Iterable<File>} files */
 function addFiles(files) {
+  const wasEmpty = rows.size === 0;
   let first = null;
+  if (!limits) {
+    begin();
+  }
   for (const file of files) {
     const photo = new Photo(file, { ...usual }, api, pool);
     first ??= photo;
@@ -75,7 +88,7 @@ function addFiles(files) {
       updateWhole();
     });
     if (limits && file.size > limits.bytes) {
-      photo.refuse(`This file has ${bytes(file.size)}; the server takes at most ${bytes(limits.bytes)}.`);
+      photo.refuse(`This file has ${mebibytes(file.size)}; the server takes at most ${mebibytes(limits.bytes)}.`);
     } else if (file.size === 0) {
       photo.refuse("This file is empty.");
     } else {
@@ -85,6 +98,9 @@ function addFiles(files) {
   if (first) {
     updateWhole();
     select(first);
+    if (wasEmpty) {
+      rows.get(first).focus(); // the button that had it is gone
+    }
   }
 }
 
@@ -132,12 +148,14 @@ function updateSelected() {
   byId("picture-title").textContent = photo.name;
   byId("picture-size").textContent = result ? `${result.about.width} × ${result.about.height} px` : "";
   showRegions();
+  showNote();
   if (shown?.photo === photo && shown.result === result) {
     return;
   }
   const fresh = shown?.photo !== photo;
   shown = { photo, result };
-  note("");
+  broken = false;
+  showNote();
   viewer.show(
     {
       before: result?.before ?? photo.file,
@@ -209,9 +227,12 @@ function speak(photo) {
   }
 }
 
-function note(text) {
-  byId("stage-note").textContent = text;
-  byId("stage-note").hidden = !text;
+function showNote() {
+  const text = selected?.active
+    ? "Your browser cannot show this format. The page shows a preview when the photo is restored."
+    : "There is nothing to show.";
+  byId("stage-note").textContent = broken ? text : "";
+  byId("stage-note").hidden = !broken;
 }
 
 function listenForFiles() {
@@ -268,14 +289,9 @@ function listen() {
     showRegions();
   });
   byId("download-all").addEventListener("click", downloadAll);
-  byId("stage").querySelector("img.photo").addEventListener("error", () => {
-    if (selected && !selected.result) {
-      note("Browsers cannot show this format. The result will be shown as a preview.");
-    }
-  });
-  window.addEventListener("pagehide", () => {
-    for (const photo of rows.keys()) {
-      photo.discard();
+  window.addEventListener("pagehide", (event) => {
+    if (!event.persisted) {
+      rows.forEach((_, photo) => photo.discard());
     }
   });
 }

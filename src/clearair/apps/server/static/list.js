@@ -1,8 +1,11 @@
 // The list of photos: a picture, a name, what happens to it, and a button to stop or remove it.
 
+import { Pool } from "./api.js";
 import { stateWords } from "./words.js";
 
 const SIDE = 96;
+// Decoding is quick, but a large photo takes much memory while it lasts.
+const decoding = new Pool(1);
 
 export class Row {
   /** The list item. */
@@ -61,19 +64,19 @@ export class Row {
     this.#stop.textContent = "×";
     this.#stop.title = label;
     this.#stop.setAttribute("aria-label", label);
-    if (photo.result && photo.result.before !== this.#drawn && !this.#drawn) {
+    if (photo.result && photo.result.before !== this.#drawn) {
       this.#draw(photo.result.before);
     }
   }
 
   async #draw(blob) {
+    this.#drawn = blob;
     let picture;
     try {
-      picture = await createImageBitmap(blob);
+      picture = await decoding.run(() => createImageBitmap(blob));
     } catch {
       return; // not a format that browsers show; the server sends one that is
     }
-    this.#drawn = blob;
     const scale = Math.max(SIDE / picture.width, SIDE / picture.height);
     const [width, height] = [picture.width * scale, picture.height * scale];
     const context = this.#canvas.getContext("2d");
@@ -83,9 +86,9 @@ export class Row {
   }
 }
 
-/** Let a progress bar say how far a photo is; hidden while nothing is done. */
+/** Let a progress bar say how far a photo is; hidden while nothing is done to it. */
 export function showProgress(bar, photo) {
-  bar.hidden = !photo.active;
+  bar.hidden = !["sending", "running", "fetching"].includes(photo.state);
   if (photo.state === "running" && photo.progress) {
     bar.max = Math.max(1, photo.progress.total);
     bar.value = photo.progress.done;

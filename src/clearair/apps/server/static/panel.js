@@ -2,7 +2,7 @@
 
 import { showProgress } from "./list.js";
 import { restoredName } from "./names.js";
-import { bytes, kindWords, levelWords, percent, sentence, stateWords } from "./words.js";
+import { bytes, kindWords, levelWords, outcomeWords, percent, sentence, stateWords } from "./words.js";
 
 // Kinds from this probability on are shown with it.
 const NAMED = 0.1;
@@ -67,7 +67,7 @@ export class Panel {
 
   #updateState(photo) {
     const outcome = photo.state === "done" ? photo.result.about.outcome : null;
-    byId("state").textContent = outcome ? sentence(outcome.text) : sentence(stateWords(photo));
+    byId("state").textContent = sentence(outcome ? outcomeWords(outcome) : stateWords(photo));
     byId("progress-box").dataset.state = photo.state;
     showProgress(byId("state-progress"), photo);
     byId("cancel").hidden = !photo.active;
@@ -95,7 +95,7 @@ export class Panel {
   }
 
   #updateDownload(photo) {
-    byId("download-box").hidden = !photo.result;
+    byId("download-box").hidden = !photo.result || photo.active;
     if (!photo.result) {
       this.#link(null);
       return;

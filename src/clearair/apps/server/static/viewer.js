@@ -13,6 +13,7 @@ const SQUARE_PIXEL = 4;
 
 // The component's own input covers the pictures. Here only its thumb takes the pointer, so that dragging beside it
 // moves the pictures.
+// Its picture is a file, since the page's policy allows no data addresses.
 const COMPARE_STYLE = `
   :host { height: 100%; }
   slot { height: 100%; }
@@ -31,8 +32,8 @@ const COMPARE_STYLE = `
   :host([plain]) label { display: none; }
   label { pointer-events: none; z-index: 1; }
   input { outline: none; pointer-events: none; touch-action: none; }
-  ::-webkit-slider-thumb { pointer-events: auto; }
-  ::-moz-range-thumb { pointer-events: auto; }
+  ::-webkit-slider-thumb { background-image: url("static/thumb.svg"); cursor: ew-resize; pointer-events: auto; }
+  ::-moz-range-thumb { background-image: url("static/thumb.svg"); cursor: ew-resize; pointer-events: auto; }
   input:focus-visible::-webkit-slider-thumb { outline: 3px solid var(--focus-color); outline-offset: 2px; }
   input:focus-visible::-moz-range-thumb { outline: 3px solid var(--focus-color); outline-offset: 2px; }
 `;
@@ -49,14 +50,17 @@ export class Viewer {
   #size = null;
   #fit = { width: 1, height: 1, full: 1 };
   #onZoom;
+  #onBroken;
 
   /**
    * @param {HTMLElement} stage with an `image-compare` in which two layers hold the pictures
    * @param {function(number): void} onZoom told the screen pixels a picture's pixel takes
+   * @param {function(): void} onBroken called when the browser cannot show a picture
    */
-  constructor(stage, onZoom) {
+  constructor(stage, onZoom, onBroken) {
     this.#stage = stage;
     this.#onZoom = onZoom;
+    this.#onBroken = onBroken;
     this.#compare = stage.querySelector("image-compare");
     this.#layers = [...stage.querySelectorAll(".layer")];
     this.#photos = [...stage.querySelectorAll("img.photo")];
@@ -65,8 +69,6 @@ export class Viewer {
     this.#panzoom = Panzoom(this.#layers[0], {
       noBind: true,
       cursor: "grab",
-      minScale: 0.01,
-      maxScale: 100,
       handleStartEvent: () => {},
       setTransform: (_, { x, y, scale }) => this.#place(x, y, scale),
     });
@@ -161,6 +163,12 @@ export class Viewer {
 
   #listen() {
     const stage = this.#stage;
+    for (const photo of this.#photos) {
+      photo.addEventListener("error", () => {
+        photo.classList.add("broken");
+        this.#onBroken();
+      });
+    }
     stage.addEventListener("pointerdown", (event) => {
       if (event.button === 0 && !this.#isDivider(event)) {
         stage.classList.add("moving");
@@ -187,11 +195,16 @@ export class Viewer {
     );
     stage.addEventListener("dblclick", (event) => {
       if (!this.#isDivider(event)) {
-        this.#zoomTo(this.#panzoom.getScale() === this.#fit.full ? 1 : this.#fit.full, event);
+        this.#zoomTo(this.#isWhole ? this.#fit.full : 1, event);
       }
     });
     stage.addEventListener("keydown", (event) => this.#onKey(event));
-    new ResizeObserver(() => this.#size && this.#resize(this.#size, this.#panzoom.getScale() === 1)).observe(stage);
+    new ResizeObserver(() => this.#size && this.#resize(this.#size, this.#isWhole)).observe(stage);
+  }
+
+  /** Whether the whole picture is seen, as large as it can be. */
+  get #isWhole() {
+    return Math.abs(this.#panzoom.getScale() - 1) < 1e-6;
   }
 
   #isDivider(event) {
@@ -230,7 +243,8 @@ export class Viewer {
 
   /** Zoom so that what is at a point of the screen, by default the middle, stays there. */
   #zoomTo(wanted, point = null) {
-    const scale = Math.min(Math.max(wanted, Math.min(1, this.#fit.full)), Math.max(1, LARGEST_PIXEL * this.#fit.full));
+    const { minScale, maxScale } = this.#panzoom.getOptions();
+    const scale = Math.min(maxScale, Math.max(minScale, wanted));
     const box = this.#stage.getBoundingClientRect();
     const [fromX, fromY] = point
       ? [point.clientX - box.left - box.width / 2, point.clientY - box.top - box.height / 2]
@@ -286,19 +300,21 @@ export class Viewer {
     if (!size.width || !clientWidth || !clientHeight) {
       return;
     }
-    const before = this.#size ? this.zoom : null;
+    const zoom = this.#size && !whole && !this.#isWhole ? this.zoom : null;
     this.#size = size;
     const ratio = window.devicePixelRatio || 1;
     const fit = Math.min(clientWidth / size.width, clientHeight / size.height, LARGEST_FIT / ratio);
-    this.#fit = { width: size.width * fit, height: size.height * fit, full: 1 / (ratio * fit) };
+    const full = 1 / (ratio * fit);
+    this.#fit = { width: size.width * fit, height: size.height * fit, full };
+    this.#panzoom.setOptions({ minScale: Math.min(1, full), maxScale: Math.max(1, LARGEST_PIXEL * full) });
     for (const image of [...this.#photos, ...this.#overlays]) {
       image.style.width = `${this.#fit.width}px`;
       image.style.height = `${this.#fit.height}px`;
     }
-    if (whole || before === null) {
+    if (zoom === null) {
       this.fit();
     } else {
-      this.#zoomTo(before * this.#fit.full);
+      this.#zoomTo(zoom * this.#fit.full);
     }
     const { x, y } = this.#panzoom.getPan();
     this.#place(x, y, this.#panzoom.getScale());
@@ -310,6 +326,7 @@ export class Viewer {
     if ((last?.blob ?? null) === (blob ?? null)) {
       return;
     }
+    image.classList.remove("broken");
     if (blob) {
       const url = URL.createObjectURL(blob);
       image.src = url;

@@ -39,6 +39,12 @@ export function bytes(count) {
   return `${(count / 1e6).toFixed(count < 1e7 ? 1 : 0)} MB`;
 }
 
+/** A limit such as "64 MiB", as the server's options count it. */
+export function mebibytes(count) {
+  const value = count / 2 ** 20;
+  return `${value < 10 ? Number(value.toFixed(2)) : Math.round(value)} MiB`;
+}
+
 /** Such as "15 minutes" or "30 seconds". */
 export function duration(seconds) {
   const [count, unit] = seconds < 120 ? [Math.round(seconds), "second"] : [Math.round(seconds / 60), "minute"];
@@ -47,6 +53,11 @@ export function duration(seconds) {
 
 export function sentence(text) {
   return text && text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+}
+
+/** What was found and done, without what the user has said, which the page shows anyway. */
+export function outcomeWords(outcome) {
+  return outcome.text.replace(/^told [^:]*: /, "");
 }
 
 /** What happens to a photo at the moment, in a few words. */
