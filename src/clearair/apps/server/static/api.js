@@ -19,7 +19,7 @@ export class ApiError extends Error {
 
 /** Whether nothing more will happen to a job. */
 export function isFinished(job) {
-  return ["done", "failed", "cancelled"].includes(job.status);
+  return !["queued", "running"].includes(job.status);
 }
 
 export class Api {

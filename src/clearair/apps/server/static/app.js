@@ -233,6 +233,8 @@ function showNote() {
     : "There is nothing to show.";
   byId("stage-note").textContent = broken ? text : "";
   byId("stage-note").hidden = !broken;
+  byId("tools").hidden = broken;
+  byId("stage-keys").hidden = broken;
 }
 
 function listenForFiles() {

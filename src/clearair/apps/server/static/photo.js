@@ -4,6 +4,7 @@ import { ApiError, isFinished, sleep } from "./api.js";
 
 // Whoever switches three kinds wants one restoration, not three.
 const PAUSE_SECONDS = 0.4;
+const TOO_SLOW = 408;
 const ACTIVE = new Set(["waiting", "sending", "held", "queued", "running", "fetching"]);
 
 /**
@@ -158,7 +159,7 @@ export class Photo extends EventTarget {
     if (last.status === "done") {
       return last;
     }
-    const fallback = last.status === "cancelled" ? "The server cancelled it." : "The server could not restore it.";
+    const fallback = last.status === "failed" ? "The server could not restore it." : `The photo is ${last.status} on the server.`;
     throw new ApiError(last.error?.detail ?? fallback, last.error?.status);
   }
 
@@ -184,5 +185,5 @@ export class Photo extends EventTarget {
 
 /** Whether trying the same once more may help: not when the server has judged the photo itself. */
 function mayHelp(error) {
-  return !(error.status >= 400 && error.status < 500);
+  return !(error.status >= 400 && error.status < 500) || error.status === TOO_SLOW;
 }

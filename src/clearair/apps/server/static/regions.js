@@ -1,6 +1,6 @@
 // The regions of a photo in words, each with the colour that the overlay gives it.
 
-import { kindWords, percent } from "./words.js";
+import { kindWithin, percent } from "./words.js";
 
 const NAMED = 0.3;
 const MOST_KINDS = 3;
@@ -30,6 +30,6 @@ function damageWords(degradations) {
     .filter(([, probability]) => probability >= NAMED)
     .sort(([, one], [, other]) => other - one)
     .slice(0, MOST_KINDS)
-    .map(([kind, probability]) => `${kindWords(kind).toLowerCase()} ${percent(probability)}`);
+    .map(([kind, probability]) => `${kindWithin(kind)} ${percent(probability)}`);
   return named.join(", ") || "nothing found";
 }

@@ -55,9 +55,17 @@ export function sentence(text) {
   return text && text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 }
 
-/** What was found and done, without what the user has said, which the page shows anyway. */
+/** The same within a sentence. */
+export function kindWithin(kind) {
+  const words = kindWords(kind);
+  return words.startsWith("JPEG") ? words : words.toLowerCase();
+}
+
+/** What was found and done. What the user has chosen is left out, since the page shows it anyway. */
 export function outcomeWords(outcome) {
-  return outcome.text.replace(/^told [^:]*: /, "");
+  const done = outcome.text.split(": ").at(-1);
+  const found = Object.entries(outcome.found).map(([kind, share]) => `${kindWithin(kind)} ${percent(share)}`);
+  return outcome.damage === "auto" && found.length ? `${found.join(", ")}: ${done}` : done;
 }
 
 /** What happens to a photo at the moment, in a few words. */
