@@ -279,6 +279,18 @@ def test_sigterm_finishes_what_runs_and_refuses_the_rest(tmp_path, slow):
         assert "Traceback" not in running.log.read_text()
 
 
+def test_an_end_while_a_job_is_cancelled(tmp_path, slow):
+    with serving(tmp_path) as running:
+        job = running.post("/v1/jobs", slow).json()
+        wait_until(lambda: running.metric("clearair_running") == 1)
+        running.delete("/" + job["links"]["self"])
+        running.process.send_signal(signal.SIGTERM)
+        time.sleep(0.05)
+        running.process.send_signal(signal.SIGTERM)
+        running.process.wait(20)
+        assert "Traceback" not in running.log.read_text()
+
+
 def test_a_job_that_runs_at_the_end_can_still_be_fetched(tmp_path, slow):
     with serving(tmp_path) as running:
         job = running.post("/v1/jobs", slow).json()

@@ -30,6 +30,8 @@ _LOOKING_MEMORY = 1 << 30
 """Bytes of addresses for it."""
 _FETCHING = 5.0
 """Seconds in which a client that polls is to fetch its result from a server that ends."""
+_STOPPING = 10.0
+"""Seconds that workers have to leave their tasks, before they are ended with them."""
 _SWEEP = 5.0
 """Seconds between two looks for results whose time is over."""
 
@@ -79,7 +81,8 @@ class Service:
         self.drain()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_STOPPING)
         await self._kill()
         self.table.clear()
 
@@ -97,7 +100,7 @@ class Service:
             async with asyncio.timeout(seconds):
                 await asyncio.gather(*(job.end() for job in late))
                 async with asyncio.timeout(_FETCHING):
-                    while any(job.files and not job.fetched for job in late):
+                    while any(job.status is Status.DONE and not job.fetched for job in late):
                         await asyncio.sleep(0.05)
 
     @property
@@ -250,9 +253,9 @@ class Service:
             job.finish(Status.FAILED, problem)
             return
         except asyncio.CancelledError:
-            cancelled = job.status is Status.CANCELLED
             job.finish(Status.CANCELLED, ProblemError.of("cancelled"))
-            if not cancelled:  # the server ends
+            me = asyncio.current_task()
+            if me is not None and me.cancelling():  # the server ends, whatever the client wanted
                 raise
             return
         finally:
