@@ -283,6 +283,8 @@ def test_an_end_while_a_job_is_cancelled(tmp_path, slow):
     with serving(tmp_path) as running:
         job = running.post("/v1/jobs", slow).json()
         wait_until(lambda: running.metric("clearair_running") == 1)
+        for pid in running.children():
+            os.kill(pid, signal.SIGSTOP)  # so that the cancelled task does not end
         running.delete("/" + job["links"]["self"])
         running.process.send_signal(signal.SIGTERM)
         time.sleep(0.05)
