@@ -86,13 +86,18 @@ class Outcome:
         damage = "auto" if self.told is None else list(self.told) or "none"
         return {
             "damage": damage,
-            "found": {name: round(value, 3) for name, value in self.found.items()},
+            "found": {name: _rounded(value) for name, value in self.found.items()},
             "share": round(self.share, 3),
             "changed": self.changed,
             "tiles": self.tiles,
             "tiles_left": self.tiles_left,
             "text": str(self),
         }
+
+
+def _rounded(probability: float) -> float:
+    """To three places, but what is not certain not to one."""
+    return min(0.999, round(probability, 3)) if probability < 1 else 1.0
 
 
 def percent(share: float) -> str:

@@ -143,8 +143,8 @@ def test_a_job_is_cancelled_twice_and_its_result_deleted(server):
         (b"", 422, "empty", "no body"),
         (b"hello", 422, "bad-picture", "Not a picture"),
         (b"%PDF-1.7 ...", 422, "bad-picture", "PDF"),
-        (EXAMPLE.read_bytes()[:9000], 422, "bad-picture", "damaged or ends early"),
-        (b"\xff\xd8\xff\xe0", 422, "bad-picture", ""),
+        (EXAMPLE.read_bytes()[:9000], 422, "damaged", "salvage=true"),
+        (b"\xff\xd8\xff\xe0", 422, "damaged", "damaged or ends early"),
     ],
     ids=["empty", "text", "pdf", "half", "head"],
 )
@@ -158,6 +158,13 @@ def test_what_is_no_picture_is_refused_in_a_sentence(server, path, body, status,
         assert job["error"]["type"] == f"urn:clearair:{name}"
         return
     assert words in problem(answer, status, name)
+
+
+def test_what_is_left_of_a_damaged_file_can_be_asked_for(server):
+    half = EXAMPLE.read_bytes()[:20000]
+    problem(server.post("/v1/restore", half), 422, "damaged")
+    answer = server.post("/v1/restore?salvage=true", half)
+    assert read_photo(answer.content).size == read_photo(EXAMPLE).size
 
 
 def test_options_are_checked_before_the_picture(server):

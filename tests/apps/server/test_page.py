@@ -72,6 +72,8 @@ def photos(tmp_path_factory):
     exif[0x0112] = 6  # to be turned by a quarter
     exif[0x010F] = "a camera"
     turned.save(folder / "turned.jpg", exif=exif, quality=90)
+    whole = (folder / "photo.jpg").read_bytes()
+    (folder / "half.jpg").write_bytes(whole[: len(whole) * 2 // 3])
     (folder / "notes.jpg").write_text("This is text, not a picture.")
     (folder / "huge.png").write_bytes(bytes(5 << 20))
     return {file.name: file for file in folder.iterdir()}
@@ -315,6 +317,16 @@ def test_what_cannot_be_read_is_said(page, photos):
     assert "picture" in seen(page, STATE)
     assert not page.find_element(By.ID, "retry").is_displayed()
     assert not page.find_element(By.ID, "found-box").is_displayed()
+
+
+def test_what_is_left_of_a_damaged_file_is_restored_when_asked_for(page, photos):
+    pages.add_photos(page, [photos["half.jpg"]])
+    assert pages.wait_until_done(page) == ["failed"]
+    assert "damaged" in seen(page, STATE)
+    page.find_element(By.ID, "salvage").click()
+    assert pages.wait_until_done(page) == ["done"]
+    assert not page.find_element(By.ID, "salvage").is_displayed()
+    assert page.find_element(By.ID, "notes").is_displayed()
 
 
 def test_a_file_that_is_too_large_is_not_sent(page, photos):

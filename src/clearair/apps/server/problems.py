@@ -24,6 +24,7 @@ class _Kind:
 KINDS = {
     "bad-option": _Kind(422, "Option not understood", "An option of the request is not understood."),
     "bad-picture": _Kind(422, "Picture cannot be read", "The file cannot be read as a picture."),
+    "damaged": _Kind(422, "Damaged file", "The file is damaged; salvage=true restores what is left of it."),
     "cannot-write": _Kind(422, "Result cannot be written", "The result cannot be written in this format."),
     "empty": _Kind(422, "No picture", "The request has no body; send the bytes of the picture file."),
     "too-many-bytes": _Kind(
@@ -80,6 +81,7 @@ KINDS = {
 _OF_ERRORS = {
     "TooLargeError": "too-many-pixels",
     "ImageError": "bad-picture",
+    "DamageError": "damaged",
     "UsageError": "bad-option",
     "OutputError": "cannot-write",
     "OutOfMemoryError": "out-of-memory",

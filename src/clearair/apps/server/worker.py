@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 NAME = "The picture"
 """What messages call a picture; the server cuts it off."""
 SHOWN_BY_BROWSERS = ("jpeg", "png", "webp", "avif", "gif", "bmp")
+_SALVAGE = "salvage=True"
+"""How the library tells that something is left of a damaged file."""
 _NICENESS = 5
 """So that the process that speaks HTTP is never kept waiting by tiles."""
 _SPARE_ADDRESSES = 1 << 30
@@ -144,9 +146,9 @@ def _answer(work: Work, task: Task) -> dict[str, Any]:
 
 
 def _describe(error: ClearAirError) -> dict[str, Any]:
-    message = str(error).removeprefix(f"{NAME}: ")
+    message = str(error).removeprefix(f"{NAME}: ").replace(_SALVAGE, _SALVAGE.lower())
     return {
-        "kind": type(error).__name__,
+        "kind": "DamageError" if _SALVAGE.lower() in message else type(error).__name__,
         "message": message[:1].upper() + message[1:],
         "exit_code": error.exit_code,
     }

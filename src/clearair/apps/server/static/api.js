@@ -8,12 +8,16 @@ const TRIES = 5;
 // A browser opens six connections to a host; streams must not take them all.
 const MOST_STREAMS = 2;
 
+/** Type of the problem of a damaged file of which something can be restored. */
+export const DAMAGED = "urn:clearair:damaged";
+
 /** What went wrong, in a sentence for people. `status` is 0 when there was no answer. */
 export class ApiError extends Error {
-  constructor(message, status = 0) {
+  constructor(message, status = 0, type = "") {
     super(message);
     this.name = "ApiError";
     this.status = status;
+    this.type = type;
   }
 }
 
@@ -40,7 +44,7 @@ export class Api {
    * Send a photo; returns the job.
    *
    * @param {File} file
-   * @param {{damage: "auto"|string[], strength: number, keepTone: boolean, keepMetadata: boolean}} settings
+   * @param {import("./photo.js").Settings} settings
    * @param {AbortSignal} signal
    * @param {function(number): void} onHeld told how many seconds a busy server asks to wait
    */
@@ -51,6 +55,7 @@ export class Api {
       strength: String(settings.strength),
       keep_tone: String(settings.keepTone),
       metadata: settings.keepMetadata ? "keep" : "strip",
+      salvage: String(settings.salvage),
       previews: "true",
     });
     const headers = { "Content-Type": "application/octet-stream" };
@@ -251,5 +256,9 @@ async function problemOf(response) {
     // A proxy may answer with a page of its own.
   }
   const detail = problem?.detail ?? problem?.title;
-  return new ApiError(detail || `The server answers with an error (${response.status}).`, response.status);
+  return new ApiError(
+    detail || `The server answers with an error (${response.status}).`,
+    response.status,
+    problem?.type,
+  );
 }

@@ -23,7 +23,7 @@ const pool = new Pool(AT_ONCE);
 /** @type {Map<Photo, Row>} */
 const rows = new Map();
 /** Settings of photos that are added from now on. */
-let usual = { damage: "auto", strength: 1, keepTone: false, keepMetadata: false };
+let usual = { damage: "auto", strength: 1, keepTone: false, keepMetadata: false, salvage: false };
 let limits = null;
 /** @type {?Photo} */
 let selected = null;
@@ -182,7 +182,7 @@ function showRegions() {
 }
 
 function changeSelected(settings) {
-  const { damage, ...lasting } = settings;
+  const { damage, salvage, ...lasting } = settings;
   usual = { ...usual, ...lasting };
   selected.change(settings);
 }

@@ -23,6 +23,7 @@ export class Panel {
     byId("chips").append(this.#automatic);
     byId("cancel").addEventListener("click", () => this.#photo.cancel());
     byId("retry").addEventListener("click", () => this.#photo.start());
+    byId("salvage").addEventListener("click", () => this.#change({ salvage: true }));
     byId("strength").addEventListener("input", (event) => showStrength(event.target.value));
     byId("strength").addEventListener("change", (event) => this.#change({ strength: event.target.value / 100 }));
     byId("keep-tone").addEventListener("change", (event) => this.#change({ keepTone: event.target.checked }));
@@ -71,6 +72,7 @@ export class Panel {
     byId("progress-box").dataset.state = photo.state;
     showProgress(byId("state-progress"), photo);
     byId("cancel").hidden = !photo.active;
+    byId("salvage").hidden = !(photo.state === "failed" && photo.canSalvage);
     byId("retry").hidden = !(photo.state === "cancelled" || (photo.state === "failed" && photo.canRetry));
     const refused = photo.state === "failed" && !photo.result;
     byId("found-box").hidden = refused;

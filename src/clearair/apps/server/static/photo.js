@@ -1,6 +1,6 @@
 // One photo of the user: what is done with it at the moment, and the last result.
 
-import { ApiError, isFinished, sleep } from "./api.js";
+import { ApiError, DAMAGED, isFinished, sleep } from "./api.js";
 
 // Whoever switches three kinds wants one restoration, not three.
 const PAUSE_SECONDS = 0.4;
@@ -13,6 +13,7 @@ const ACTIVE = new Set(["waiting", "sending", "held", "queued", "running", "fetc
  * @property {number} strength in [0, 1]
  * @property {boolean} keepTone
  * @property {boolean} keepMetadata
+ * @property {boolean} salvage restore what is left of a damaged file
  */
 
 /**
@@ -35,6 +36,8 @@ export class Photo extends EventTarget {
   message = "";
   /** Whether it makes sense to try again after a failure. */
   canRetry = false;
+  /** Whether the file is damaged and something of it can be restored. */
+  canSalvage = false;
   /** Seconds until a busy server is asked again. */
   seconds = 0;
   position = null;
@@ -69,7 +72,7 @@ export class Photo extends EventTarget {
 
   /** Fail without asking the server. */
   refuse(message) {
-    this.#set("failed", { message, canRetry: false });
+    this.#set("failed", { message, canRetry: false, canSalvage: false });
   }
 
   /** Restore again with other settings, shortly after the last change of them. */
@@ -90,7 +93,9 @@ export class Photo extends EventTarget {
     } catch (error) {
       if (this.#abort === abort) {
         this.#abort = null;
-        this.#set("failed", { message: error.message, canRetry: mayHelp(error) });
+        const canSalvage = error.type === DAMAGED && !this.settings.salvage;
+        const message = canSalvage ? "The file is damaged or ends early. Copy it again from its source, if you can." : error.message;
+        this.#set("failed", { message, canRetry: mayHelp(error), canSalvage });
       }
     }
   }
@@ -160,7 +165,7 @@ export class Photo extends EventTarget {
       return last;
     }
     const fallback = last.status === "failed" ? "The server could not restore it." : `The photo is ${last.status} on the server.`;
-    throw new ApiError(last.error?.detail ?? fallback, last.error?.status);
+    throw new ApiError(last.error?.detail ?? fallback, last.error?.status, last.error?.type);
   }
 
   async #fetch(job, settings, signal) {
