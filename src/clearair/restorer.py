@@ -18,7 +18,7 @@ import numpy as np
 from clearair.budget import Budget
 from clearair.errors import ImageError, OutOfMemoryError, UsageError
 from clearair.files.adapters import Picture, as_photo, from_photo
-from clearair.files.batch import StoppedError, Together, run_plan
+from clearair.files.batch import Ledger, StoppedError, Together, run_plan
 from clearair.files.finding import Paths
 from clearair.files.history import USUAL_SUFFIX
 from clearair.files.outputs import format_named
@@ -362,6 +362,7 @@ class Restorer:
         report: Path | str | None = None,
         watcher: Watcher | None = None,
         jobs: int | None = None,
+        ledger: Ledger | None = None,
     ) -> Generator[Record, None, None]:
         """Restore files, folders and patterns, and yield a record of each; a bad file does not stop the rest.
 
@@ -372,8 +373,8 @@ class Restorer:
         `Result.save`. `report` is a JSON file for the records. `paths` may be a plan made by `plan_batch`,
         which has `out_dir`, `suffix`, `format`, `overwrite`, `resume` and `report` already. `jobs` pictures
         are restored at once, as far as the memory budget allows; unless said, as many as the backend makes
-        good use of. Records keep the order of the pictures. Raises UsageError when there is nothing to do, at
-        once and not at the first record.
+        good use of. Records keep the order of the pictures. `ledger` is told of each step of each picture.
+        Raises UsageError when there is nothing to do, at once and not at the first record.
         """
         _check_strength(strength)
         check_quality(quality)
@@ -397,6 +398,7 @@ class Restorer:
             max_pixels=max_pixels,
             salvage=salvage,
             together=Together(at_once, self.cost, self.budget.room, stop),
+            ledger=ledger,
         )
 
     def _jobs(self, asked: int | None) -> int:

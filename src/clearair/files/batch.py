@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, Protocol, TypedDict, TypeVar, Unpack
 
 from clearair.budget import ClosedError, Gate
 from clearair.errors import ClearAirError, ExistsError, ImageError, UsageError
@@ -54,6 +55,19 @@ Cost = Callable[[int, int, int], int]
 """Bytes that a picture of this width, height and bytes a pixel takes; raises ImageError for too many."""
 
 
+class Ledger(Protocol):
+    """Is told of each step of a picture, before the step is taken, by the threads that take them."""
+
+    def claim(self, job: Job) -> None:
+        """The picture is read now. Raises ImageError when its file cannot be read."""
+
+    def check(self, job: Job, photo: Photo) -> None:
+        """It was read. Raises ImageError when its file is not the one that was claimed."""
+
+    def written(self, job: Job, part: Path) -> None:
+        """Its result is complete in a file that gets its name next."""
+
+
 class StoppedError(BaseException):
     """A run was broken off; whoever still restores a picture of it raises this to leave it."""
 
@@ -85,6 +99,7 @@ def run_plan(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     salvage: bool = False,
     together: Together | None = None,
+    ledger: Ledger | None = None,
     **writing: Unpack[Writing],
 ) -> Generator[Record, None, None]:
     """Restore what was planned, as `run` does, and write its report, also when it is broken off."""
@@ -108,6 +123,7 @@ def run_plan(
         on_start=watcher.start,
         on_done=finish,
         together=together,
+        ledger=ledger,
         **writing,
     )
     try:
@@ -142,6 +158,7 @@ def run(
     on_start: Callable[[Job], None] | None = None,
     on_done: Callable[[Record], None] | None = None,
     together: Together | None = None,
+    ledger: Ledger | None = None,
     **writing: Unpack[Writing],
 ) -> Generator[Record, None, None]:
     """Restore every job in order and yield its record; a failing file is recorded and the rest go on.
@@ -155,6 +172,7 @@ def run(
     A record is yielded once its file is written, which is after the next one was restored; `on_done` gets it
     at once, from the thread that wrote. `on_start` is called before `process`. When the iteration is broken
     off, a write under way is finished. What finds no memory beside other work is tried once more after it.
+    `ledger` is told of each step.
     """
     check_quality(writing.get("quality"))
     if overwrite and resume:
@@ -163,7 +181,7 @@ def run(
         )
 
     together = together or Together()
-    choices = _Choices(overwrite, resume, max_pixels, salvage, writing)
+    choices = _Choices(overwrite, resume, max_pixels, salvage, writing, ledger)
     stages = _Stages(process, choices, together, on_start, on_done)
     at_once = min(together.jobs, len(jobs))
     return _pipeline(jobs, stages) if at_once < 2 else _side_by_side(jobs, stages, at_once)
@@ -178,6 +196,7 @@ class _Choices:
     max_pixels: int
     salvage: bool
     writing: Writing
+    ledger: Ledger | None
 
 
 class _Stages:
@@ -204,9 +223,7 @@ class _Stages:
         return self._leaving(
             _guarded(
                 _Step(job),
-                lambda step: _read(
-                    step, door, chosen.overwrite, chosen.resume, chosen.max_pixels, chosen.salvage
-                ),
+                lambda step: _read(step, door, chosen),
             )
         )
 
@@ -224,7 +241,7 @@ class _Stages:
         """Write what was restored; `alone` when nothing else is under way."""
         chosen = self._choices
         if step.error is None:
-            step = _guarded(step, lambda step: _write(step, chosen.overwrite, chosen.resume, chosen.writing))
+            step = _guarded(step, lambda step: _write(step, chosen))
         if self._on_done and (alone or not step.short_of_memory):
             self._on_done(step.record())
         return self._leaving(step)
@@ -448,8 +465,8 @@ def _guarded(step: _Step, stage: Callable[[_Step], None]) -> _Step:
     return step
 
 
-def _read(step: _Step, door: _Door, overwrite: bool, resume: bool, max_pixels: int, salvage: bool) -> None:
-    target = step.job.target
+def _read(step: _Step, door: _Door, chosen: _Choices) -> None:
+    target, overwrite, resume, ledger = step.job.target, chosen.overwrite, chosen.resume, chosen.ledger
     if step.job.problem is not None:
         step.error = step.job.problem
         return
@@ -465,7 +482,11 @@ def _read(step: _Step, door: _Door, overwrite: bool, resume: bool, max_pixels: i
             raise
         step.skip()  # another run was faster
         return
-    photo = door.read(max_pixels, salvage)
+    if ledger is not None:
+        ledger.claim(step.job)
+    photo = door.read(chosen.max_pixels, chosen.salvage)
+    if ledger is not None:
+        ledger.check(step.job, photo)
     step.size, step.notes = photo.size, photo.notes
     refuse_unfit(photo, format_of_suffix(target) or photo.format, str(target))
     step.photo = photo
@@ -481,16 +502,24 @@ def _restore(step: _Step, process: Process, resume: bool) -> None:
     step.notes = step.photo.notes
 
 
-def _write(step: _Step, overwrite: bool, resume: bool, writing: Writing) -> None:
+def _write(step: _Step, chosen: _Choices) -> None:
+    writing, ledger = chosen.writing, chosen.ledger
     if step.photo is None or step.outcome is None:
         return
     target = step.job.target
     make_folder(target.parent)
     changed = step.outcome.changed is not False
     try:
-        step.notes = save(step.photo, target, changed=changed, overwrite=overwrite, **writing)
+        step.notes = save(
+            step.photo,
+            target,
+            changed=changed,
+            overwrite=chosen.overwrite,
+            on_written=None if ledger is None else partial(ledger.written, step.job),
+            **writing,
+        )
     except ExistsError:
-        if not resume:
+        if not chosen.resume:
             raise
         step.skip()  # another run was faster
         return

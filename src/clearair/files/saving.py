@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,6 +32,7 @@ def save(
     strip_metadata: bool = False,
     quality: Quality | None = None,
     preserve_times: bool = False,
+    on_written: Callable[[Path], None] | None = None,
 ) -> tuple[str, ...]:
     """Write `photo` to a file, and return all remarks on it, also those from reading it.
 
@@ -48,10 +50,13 @@ def save(
             overwrite=overwrite,
             quality=quality,
             preserve_times=preserve_times,
+            on_written=on_written,
         )
         return (*photo.notes, *lost)
     check_target(photo, target, overwrite=overwrite)
-    write_atomically(target, own, overwrite=overwrite, like=photo.stat, preserve_times=True)
+    write_atomically(
+        target, own, overwrite=overwrite, like=photo.stat, preserve_times=True, on_written=on_written
+    )
     return ()
 
 

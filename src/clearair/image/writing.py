@@ -56,12 +56,13 @@ def write_photo(
     overwrite: bool = False,
     quality: Quality | None = None,
     preserve_times: bool = False,
+    on_written: Callable[[Path], None] | None = None,
 ) -> tuple[str, ...]:
     """Write `photo` to the file `target`; it appears whole or not at all.
 
     The format is `format`, else the one of target's suffix. Returns remarks on what that format cannot hold.
     The file gets the mode of the photo's own file, less what the umask withholds, and with `preserve_times`
-    its time of modification.
+    its time of modification. `on_written` is told of the complete file before it gets its name.
     Raises OutputError, naming the file, when it exists and `overwrite` is false, is the photo's own file,
     cannot be written, or its format cannot hold the photo.
     """
@@ -78,7 +79,14 @@ def write_photo(
         data = partial(_write_tiff, photo, strip_metadata=strip_metadata, name=str(target))
     else:
         data = encode_photo(photo, kind, strip_metadata=strip_metadata, quality=quality, name=str(target))
-    write_atomically(target, data, overwrite=overwrite, like=photo.stat, preserve_times=preserve_times)
+    write_atomically(
+        target,
+        data,
+        overwrite=overwrite,
+        like=photo.stat,
+        preserve_times=preserve_times,
+        on_written=on_written,
+    )
     return losses(photo, kind, strip_metadata=strip_metadata)
 
 
@@ -230,11 +238,13 @@ def write_atomically(
     overwrite: bool,
     like: os.stat_result | None = None,
     preserve_times: bool = False,
+    on_written: Callable[[Path], None] | None = None,
 ) -> None:
     """Put `data`, or what it writes to a path, into `target`, where at no time a part of it stands.
 
     `like` gives it the mode of another file, less what the umask withholds, from its first byte on, and with
     `preserve_times` that file's times. Without `overwrite`, a file that appeared meanwhile is left alone.
+    `on_written` is told of the file that is complete before it gets its name.
     Raises ExistsError for that, OutputError naming the file when it cannot be written.
     """
     part = target.with_name(f".{secrets.token_hex(8)}.part")
@@ -250,6 +260,8 @@ def write_atomically(
                 os.fsync(file.fileno())  # some disks report that they are full only here
             if like is not None and preserve_times:
                 os.utime(part, ns=(like.st_atime_ns, like.st_mtime_ns))
+            if on_written is not None:
+                on_written(part)
             if overwrite:
                 part.replace(target)
             else:

@@ -11,6 +11,7 @@ from types import FrameType
 import click
 
 from clearair.apps.cli.ablate import ablate
+from clearair.apps.cli.batch import batch
 from clearair.apps.cli.data import data
 from clearair.apps.cli.degrade import degrade
 from clearair.apps.cli.evaluate import evaluate
@@ -47,6 +48,7 @@ def cli() -> None:
 
 for command in (
     restore,
+    batch,
     inspect,
     serve,
     degrade,

@@ -19,8 +19,11 @@ _INTERVAL = 0.1  # seconds between two redrawings
 class Progress(Watcher):
     """Shows pictures, tiles and the time left on stderr when it is a terminal; otherwise nothing."""
 
-    def __init__(self, pictures: int, *, quiet: bool) -> None:
+    def __init__(self, pictures: int, *, quiet: bool, keep: bool = True) -> None:
+        """`keep` the records, which are few enough to stay in memory."""
         self.pictures = pictures
+        self.finished = 0
+        self._keep = keep
         self.shown = not quiet and sys.stderr.isatty()
         self.number = 0
         self.name = ""
@@ -31,7 +34,7 @@ class Progress(Watcher):
     def start(self, job: Job) -> None:
         """The next picture."""
         self.number, self.name = self.number + 1, one_line(job.source.name)
-        left = self._left(len(self.records)) if self.records else ""
+        left = self._left(self.finished) if self.finished else ""
         self._draw(f"[{self.number}/{self.pictures}] {self.name}  {left}".rstrip())
 
     def tile(self, done: int, total: int) -> None:
@@ -45,7 +48,9 @@ class Progress(Watcher):
 
     def finish(self, record: Record) -> None:
         """What became of a picture."""
-        self.records.append(record)
+        self.finished += 1
+        if self._keep:
+            self.records.append(record)
 
     def done(self, text: str) -> None:
         """One more picture is done, not followed by its tiles; `text` says what came of it."""

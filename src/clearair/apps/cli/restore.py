@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from clearair.files.planning import Plan
 
 
+WORDS = "clearair.words"
+"""Where a context keeps the words that the command was called with."""
+
+
 def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int | str:
     if value in ("auto", "off"):
         return value
@@ -48,7 +52,15 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
     return int(value)
 
 
-@click.command()
+class _Remembering(click.Command):
+    """Keeps the words that it was called with, so that a run can go on with them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[WORDS] = list(args)
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Remembering)
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @click.option(
     "--files-from",
@@ -105,6 +117,13 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
 @click.option(
     "--report", type=click.Path(path_type=Path), metavar="FILE.json", help="Write a record of each file."
 )
+@click.option(
+    "--journal",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Keep a journal of the run, with which it goes on after whatever ends it; see clearair batch.",
+)
+@click.option("--shard", metavar="I/N", help="Restore the I-th of N parts of the photos only.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.pass_context
 def restore(
@@ -121,7 +140,7 @@ def restore(
     `-` reads a photo from standard input and writes it to standard output. photo.jpg becomes
     photo.restored.jpg beside it, or photo.jpg at the same place below OUT. Inputs are never overwritten.
     """
-    asked = _Asked(**options)
+    asked = Asked(**options)
     _check_paths(paths, files_from)
     wish = asked.wish()
     if STREAM in (*paths, output):
@@ -131,8 +150,11 @@ def restore(
         source = single_picture(paths, read_names(files_from, null)) if from_files else None
         restore_to_output(asked.load, source, format=asked.format_, quiet=asked.quiet, **wish)
         return
+    from clearair.apps.cli.journaled import begin, go_on, journal_named
     from clearair.files.planning import plan_batch
 
+    if asked.resume and (journal := journal_named(paths)) is not None:
+        ctx.exit(go_on(journal, asked.shard, quiet=asked.quiet))
     plan = plan_batch(
         paths,
         output,
@@ -143,12 +165,17 @@ def restore(
         resume=asked.resume,
         report=asked.report,
     )
-    wish |= {"preserve_times": asked.preserve_times, "jobs": chosen_jobs()}
-    ctx.exit(_restore_batch(asked.load, plan, wish, asked.quiet))
+    if asked.shard is not None and asked.journal is None:
+        plan = _part_of(plan, asked.shard)
+    if asked.journal is not None:
+        _check_journal(asked)
+        begin(asked.journal, plan, ctx.meta[WORDS])
+        ctx.exit(go_on(asked.journal, asked.shard, quiet=asked.quiet))
+    ctx.exit(_restore_batch(asked.load, plan, asked.batch_wish(), asked.quiet))
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """What the options say, by the names that click gives them."""
 
     model: str
@@ -168,12 +195,16 @@ class _Asked:
     max_pixels: int
     salvage: bool
     report: Path | None
+    journal: Path | None
+    shard: str | None
     quiet: bool
 
     @property
     def suits_a_stream(self) -> bool:
         """Whether no option is about files."""
-        return self.report is None and not (self.overwrite or self.resume or self.preserve_times)
+        files = (self.report, self.journal, self.shard)
+        flags = self.overwrite or self.resume or self.preserve_times
+        return not flags and all(each is None for each in files)
 
     def wish(self) -> dict[str, Any]:
         """How each picture is to be restored and written."""
@@ -188,9 +219,29 @@ class _Asked:
             "salvage": self.salvage,
         }
 
+    def batch_wish(self) -> dict[str, Any]:
+        """The same for many pictures."""
+        return {**self.wish(), "preserve_times": self.preserve_times, "jobs": chosen_jobs()}
+
     def load(self) -> Restorer:
         """The model, ready to run."""
         return _load(self.model, self.device, self.precision, self.tile)
+
+
+def _check_journal(asked: Asked) -> None:
+    if asked.resume or asked.report is not None:
+        raise UsageError(
+            "--journal keeps account of the run itself; leave out --resume and --report, and ask "
+            "`clearair batch status`."
+        )
+
+
+def _part_of(plan: Plan, said: str) -> Plan:
+    """The part of a plan that a shard such as "3/16" has."""
+    from clearair.files.journaled import parse_shard
+
+    shard = parse_shard(said)
+    return replace(plan, jobs=tuple(job for job in plan.jobs if shard.holds(job.source)))
 
 
 def _check_paths(paths: Sequence[str], files_from: str | None) -> None:

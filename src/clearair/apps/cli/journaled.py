@@ -1,0 +1,96 @@
+"""Runs with a journal: begin one, go on with one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clearair.apps.cli.lines import say_to_whoever_reads
+from clearair.apps.cli.records import remark, tell
+
+if TYPE_CHECKING:
+    from clearair.files.journal import Journal, State
+    from clearair.files.planning import Plan
+
+
+def journal_named(paths: Sequence[str]) -> Path | None:
+    """The journal that is the only path; None when there are others, or it is a picture."""
+    from clearair.files.journal import is_journal
+
+    return Path(paths[0]) if len(paths) == 1 and is_journal(Path(paths[0])) else None
+
+
+def begin(path: Path, plan: Plan, words: Sequence[str]) -> None:
+    """Write the journal of a plan; `words` are those of `clearair restore`."""
+    from clearair.files.journal import Journal
+
+    remark("clearair", plan.remarks)
+    jobs = (
+        replace(job, source=Path(os.path.abspath(job.source)), target=Path(os.path.abspath(job.target)))  # noqa: PTH100
+        for job in plan.jobs
+    )
+    options = {
+        "words": list(words),
+        "folder": str(Path.cwd()),
+        "overwrite": plan.overwrite,
+        "out": None if plan.out is None else os.path.abspath(plan.out),  # noqa: PTH100
+    }
+    Journal.create(path, jobs, options).close()
+
+
+def go_on(path: Path, shard: str | None = None, *, quiet: bool = False) -> int:
+    """Do what is open in a journal, or in a part of it; the exit code."""
+    from clearair.files.journal import Journal
+    from clearair.files.journaled import open_shard, parse_shard
+
+    path = path.absolute()
+    with closing(Journal.open(path)) as journal:
+        if shard is None:
+            return _go_on(journal, quiet=quiet)
+        with closing(open_shard(journal, parse_shard(shard))) as part:
+            return _go_on(part, quiet=quiet)
+
+
+def _go_on(journal: Journal, *, quiet: bool) -> int:
+    from clearair.apps.cli.progress import Progress
+    from clearair.apps.cli.restore import Asked, restore
+    from clearair.files.journal import OPEN, State
+    from clearair.files.journaled import run_journal
+
+    options = journal.options
+    with suppress(OSError):
+        os.chdir(options["folder"])  # what options name is relative to it
+    with restore.make_context("restore", list(options["words"])) as context:
+        for name in ("paths", "files_from", "null", "output"):
+            context.params.pop(name)
+        asked = Asked(**context.params)
+        wish = asked.batch_wish()
+        counts = journal.counts()
+        progress = Progress(sum(counts[state] for state in OPEN), quiet=quiet, keep=False)
+        restorer = asked.load() if progress.pictures else None
+
+        def run(plan, ledger):  # type: ignore[no-untyped-def]
+            assert restorer is not None
+            return restorer.restore_many(plan, watcher=ledger, ledger=ledger, **wish)
+
+        try:
+            with closing(run_journal(journal, run, progress)) as records:
+                for record in records:
+                    progress.clear()
+                    tell(record, quiet=quiet)
+        finally:
+            progress.clear()
+            if not quiet:
+                say_to_whoever_reads(f"clearair: {journal.path}: {in_words(journal.counts())}", err=True)
+    return 1 if journal.counts()[State.FAILED] else 0
+
+
+def in_words(counts: dict[State, int]) -> str:
+    """Such as "12 photos: 9 restored, 2 left, 1 pending"."""
+    told = ", ".join(f"{count:,} {state.word}" for state, count in counts.items() if count)
+    total = sum(counts.values())
+    return f"{total:,} photo{'' if total == 1 else 's'}: {told or 'nothing to do'}"

@@ -1,0 +1,277 @@
+"""The journal of a run: one SQLite file that says of every picture where it is, whatever happens to the run.
+
+A picture is claimed before it is read, and its result's checksum is written down before the result gets its
+name. So after a crash at any moment the journal knows which results are its own and complete. SQLite commits
+each step to the disk (write-ahead log, `synchronous=FULL`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from clearair.errors import ExistsError, OutputError, UsageError
+from clearair.files.outputs import Job
+
+_APPLICATION = 0x436C4172
+"""SQLite's `application_id` of a journal: "ClAr"."""
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE entry (
+    id INTEGER PRIMARY KEY,
+    source BLOB NOT NULL,
+    target BLOB NOT NULL,
+    state INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    size INTEGER,
+    modified INTEGER,
+    input BLOB,
+    output BLOB,
+    seconds REAL,
+    note TEXT
+);
+CREATE INDEX by_state ON entry (state);
+"""
+_PIECE = 1 << 20
+DIGEST_BYTES = 16
+"""Of the BLAKE2b checksums of inputs and results."""
+
+
+class State(IntEnum):
+    """Where a picture of a run is."""
+
+    PENDING = 0
+    RUNNING = 1
+    """Claimed: it is read and restored."""
+    WRITING = 2
+    """Its result is complete and gets its name next."""
+    RESTORED = 3
+    LEFT = 4
+    """Done, and no pixel differs."""
+    FAILED = 5
+
+    @property
+    def word(self) -> str:
+        """As people read it."""
+        return self.name.lower()
+
+
+DONE = (State.RESTORED, State.LEFT)
+OPEN = (State.PENDING, State.RUNNING, State.WRITING)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture of a run."""
+
+    id: int
+    source: Path
+    target: Path
+    state: State
+    attempts: int
+    """How often it was claimed."""
+    size: int | None
+    modified: int | None
+    """Size and time of modification (ns) of the input when it was read."""
+    input: bytes | None
+    output: bytes | None
+    """Checksums of the input and the result."""
+    note: str | None
+    """What went wrong, else what was found and done."""
+
+    @property
+    def job(self) -> Job:
+        """What is to be done."""
+        return Job(self.source, self.target)
+
+
+class Journal:
+    """One journal that is open. Calls may come from any thread, one at a time."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._database = connection
+
+    @classmethod
+    def create(cls, path: Path, jobs: Iterable[Job], options: dict[str, Any]) -> Journal:
+        """Write a journal of these jobs; it appears at `path` once it is complete.
+
+        Raises ExistsError when there is something at `path`, OutputError when it cannot be written.
+        """
+        if path.exists():
+            raise ExistsError(
+                f"{path}: exists already; go on with `clearair batch resume {path}`, or choose another name."
+            )
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            connection = _connect(part)
+            with connection:
+                connection.executescript(_SCHEMA)
+                connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+                connection.execute(f"PRAGMA user_version = {_VERSION}")
+                about = {"options": json.dumps(options), "created": str(int(time.time()))}
+                connection.executemany("INSERT INTO meta VALUES (?, ?)", about.items())
+                rows = (
+                    (os.fsencode(job.source), os.fsencode(job.target), *_initial(job.problem)) for job in jobs
+                )
+                connection.executemany(
+                    "INSERT INTO entry (source, target, state, note) VALUES (?, ?, ?, ?)", rows
+                )
+            connection.close()
+            os.link(part, path)
+        except FileExistsError as error:
+            raise ExistsError(f"{path}: exists already.") from error
+        except (sqlite3.Error, OSError) as error:
+            raise OutputError(f"{path}: the journal cannot be written: {_reason(error)}.") from error
+        finally:
+            for file in (part, *_companions(part)):
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Journal:
+        """Open a journal. Raises UsageError when there is none, or it is of another version."""
+        if not is_journal(path):
+            what = "is no journal of a run" if path.exists() else "there is no such journal"
+            raise UsageError(f"{path}: {what}.")
+        try:
+            connection = _connect(path)
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.Error as error:
+            raise UsageError(f"{path}: the journal cannot be opened: {_reason(error)}.") from error
+        if version != _VERSION:
+            connection.close()
+            raise UsageError(
+                f"{path}: a journal of version {version}, but this version of clearair reads {_VERSION}."
+            )
+        return cls(path, connection)
+
+    def close(self) -> None:
+        """Close it; what was noted stays."""
+        self._database.close()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the run was started with."""
+        rows = self._rows("SELECT value FROM meta WHERE key = 'options'")
+        try:
+            options: dict[str, Any] = json.loads(rows[0][0])
+        except (IndexError, TypeError, ValueError) as error:
+            raise self._damaged() from error
+        if not isinstance(options, dict):
+            raise self._damaged()
+        return options
+
+    def counts(self) -> dict[State, int]:
+        """How many pictures are in each state."""
+        counts = dict(self._rows("SELECT state, count(*) FROM entry GROUP BY state"))
+        return {state: counts.get(int(state), 0) for state in State}
+
+    def entries(self, *states: State, after: int = 0, most: int = -1) -> Iterator[Entry]:
+        """Pictures in these states, by default in all, in order, from the one after a number on."""
+        chosen = ", ".join(str(int(state)) for state in states or State)
+        rows = self._rows(
+            "SELECT id, source, target, state, attempts, size, modified, input, output, note FROM entry "
+            f"WHERE id > ? AND state IN ({chosen}) ORDER BY id LIMIT ?",
+            (after, most),
+        )
+        for number, source, target, state, *rest in rows:
+            try:
+                places = Path(os.fsdecode(source)), Path(os.fsdecode(target))
+                entry = Entry(number, *places, State(state), *rest)
+            except (TypeError, ValueError) as error:
+                raise self._damaged() from error
+            yield entry
+
+    def claim(self, number: int, size: int, modified: int, digest: bytes) -> None:
+        """A picture is read now; its file is this large, of this time, with this checksum."""
+        self._set(
+            "state = ?, attempts = attempts + 1, size = ?, modified = ?, input = ?, output = NULL, "
+            "note = NULL",
+            (State.RUNNING, size, modified, digest),
+            number,
+        )
+
+    def note_result(self, number: int, digest: bytes) -> None:
+        """The result with this checksum gets its name next."""
+        self._set("state = ?, output = ?", (State.WRITING, digest), number)
+
+    def finish(self, number: int, state: State, note: str, seconds: float | None = None) -> None:
+        """A picture is done, or has failed."""
+        self._set("state = ?, note = ?, seconds = ?", (state, note[:300], seconds), number)
+
+    def requeue(self, numbers: Iterable[int], *, forgive: bool = False) -> None:
+        """These pictures are to be done again; `forgive` forgets earlier attempts."""
+        attempts = ", attempts = 0" if forgive else ""
+        with self._database:
+            self._database.executemany(
+                f"UPDATE entry SET state = 0, output = NULL, note = NULL{attempts} WHERE id = ?",
+                ((number,) for number in numbers),
+            )
+
+    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        try:
+            return self._database.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._damaged(_reason(error)) from error
+
+    def _damaged(self, why: str = "") -> UsageError:
+        return UsageError(f"{self.path}: the journal is damaged{f' ({why})' if why else ''}.")
+
+    def _set(self, what: str, values: tuple[Any, ...], number: int) -> None:
+        try:
+            with self._database:
+                self._database.execute(f"UPDATE entry SET {what} WHERE id = ?", (*values, number))
+        except sqlite3.Error as error:
+            raise OutputError(f"{self.path}: the journal cannot be written: {_reason(error)}.") from error
+
+
+def is_journal(path: Path) -> bool:
+    """Whether a file is a journal, by its first bytes."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(100)
+    except OSError:
+        return False
+    return head.startswith(b"SQLite format 3\0") and int.from_bytes(head[68:72], "big") == _APPLICATION
+
+
+def digest_of(path: Path) -> bytes:
+    """The checksum of a file (BLAKE2b, 16 bytes). Raises OSError."""
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    return digest.digest()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _companions(path: Path) -> tuple[Path, ...]:
+    return tuple(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
+
+
+def _initial(problem: str | None) -> tuple[int, str | None]:
+    return (int(State.PENDING), None) if problem is None else (int(State.FAILED), problem[:300])
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)

@@ -1,0 +1,288 @@
+"""A run by its journal: claims pictures, notes results, and puts right what a crash left behind."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import threading
+import zlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from clearair.errors import ImageError, OutputError, UsageError
+from clearair.files.journal import DONE, OPEN, Entry, Journal, State, digest_of
+from clearair.files.outputs import Job
+from clearair.files.planning import Plan
+from clearair.files.record import Record, Status
+from clearair.files.watcher import Watcher
+from clearair.image import Photo, read_photo
+
+_AT_ONCE = 1000
+"""Entries that are in memory."""
+_ATTEMPTS = 3
+"""A picture at which the process ended so often is given up."""
+_PART = re.compile(r"\.[0-9a-f]{16}\.part")
+_FULL = "the disk is full"
+
+RunPlan = Callable[[Plan, "JournalLedger"], Generator[Record, None, None]]
+"""Restores what a plan says, and tells the ledger."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several parts of a run, such as the third of sixteen."""
+
+    number: int
+    """From 1."""
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise UsageError(f"shard {self.number}/{self.count}: the first number lies in 1 to the second.")
+
+    def holds(self, source: Path) -> bool:
+        """Whether a picture belongs to this part; told by its path alone, on every machine alike."""
+        return zlib.crc32(os.fsencode(source)) % self.count == self.number - 1
+
+    def journal(self, path: Path) -> Path:
+        """The journal of this part, beside the one of the whole."""
+        return path.with_name(f"{path.name}.{self.number}-of-{self.count}")
+
+
+def parse_shard(said: str) -> Shard:
+    """Such as "3/16". Raises UsageError."""
+    match = re.fullmatch(r"(\d+)/(\d+)", said)
+    if match is None:
+        raise UsageError(f"shard {said!r}: say such as 3/16, the third of sixteen parts.")
+    return Shard(int(match[1]), int(match[2]))
+
+
+class JournalLedger(Watcher):
+    """Notes in a journal what a run does with some of its pictures."""
+
+    def __init__(self, journal: Journal, entries: Sequence[Entry], watcher: Watcher) -> None:
+        self._journal = journal
+        self._numbers = {str(entry.source): entry.id for entry in entries}
+        self._watcher = watcher
+        self._writing = threading.Lock()
+        self.full: OutputError | None = None
+        """Set once the disk is full, which no other picture would survive."""
+
+    def claim(self, job: Job) -> None:
+        """A picture is read now. Raises ImageError when its file cannot be read."""
+        if self.full is not None:
+            raise self.full
+        try:
+            stat = job.source.stat()
+            digest = digest_of(job.source)
+        except OSError as error:
+            raise ImageError(f"{job.source}: cannot be read: {error.strerror or error}.") from error
+        with self._writing:
+            self._journal.claim(self._number(job), stat.st_size, stat.st_mtime_ns, digest)
+
+    def check(self, job: Job, photo: Photo) -> None:
+        """Raise ImageError when the file is not the one that was claimed any more."""
+        try:
+            same = photo.stat is not None and digest_of(job.source) == self._entry(job).input
+        except OSError:
+            same = False
+        if not same:
+            raise ImageError(f"{job.source}: was changed while it was read; restore it again.")
+
+    def written(self, job: Job, part: Path) -> None:
+        """The result is complete in a file that gets its name next."""
+        digest = digest_of(part)
+        with self._writing:
+            self._journal.note_result(self._number(job), digest)
+
+    def start(self, job: Job) -> None:
+        """The picture is restored now."""
+        self._watcher.start(job)
+
+    def tile(self, done: int, total: int) -> None:
+        """So many tiles of it are done."""
+        self._watcher.tile(done, total)
+
+    def finish(self, record: Record) -> None:
+        """The picture is done or has failed; its folder is on the disk before the journal says so."""
+        number = self._numbers[record.input]
+        if record.error is None and record.output is not None:
+            _sync_folder(Path(record.output).parent)
+            state = State.RESTORED if record.status is Status.RESTORED else State.LEFT
+            note = str(record.outcome)
+        else:
+            state, note = State.FAILED, record.error or "not done"
+            if _FULL in note:
+                self.full = OutputError(note)
+                state = State.PENDING
+        with self._writing:
+            self._journal.finish(number, state, note, record.seconds)
+        self._watcher.finish(record)
+
+    def _number(self, job: Job) -> int:
+        return self._numbers[str(job.source)]
+
+    def _entry(self, job: Job) -> Entry:
+        number = self._number(job)
+        with self._writing:
+            return next(self._journal.entries(after=number - 1, most=1))
+
+
+def run_journal(
+    journal: Journal, run: RunPlan, watcher: Watcher | None = None
+) -> Generator[Record, None, None]:
+    """Do what is open in a journal, and yield a record of each picture.
+
+    Raises UsageError when another run works on it or on its output folder, OutputError when the disk is full:
+    then what is open stays so.
+    """
+    options = journal.options
+    overwrite = bool(options.get("overwrite"))
+    out = options.get("out")
+    # A file of its own: whoever closes the journal's file would take SQLite's locks on it away.
+    lock = journal.path.with_name(f".{journal.path.name}.lock")
+    with locked(lock), locked(Path(out), folder=True) if out else nullcontext():
+        put_right(journal)
+        while entries := list(journal.entries(State.PENDING, most=_AT_ONCE)):
+            ledger = JournalLedger(journal, entries, watcher or Watcher())
+            plan = Plan(tuple(entry.job for entry in entries), overwrite=overwrite)
+            yield from run(plan, ledger)
+            if ledger.full is not None:
+                raise OutputError(
+                    f"{ledger.full} Make room, and go on with `clearair batch resume {journal.path}`."
+                )
+
+
+def put_right(journal: Journal) -> None:
+    """Decide about pictures that were under way when the run before ended."""
+    folders: set[Path] = set()
+    for entry in list(journal.entries(State.RUNNING, State.WRITING)):
+        folders.add(entry.target.parent)
+        if entry.state is State.WRITING and _holds(entry.target, entry.output):
+            # The result had got its name, and only the word of it was lost.
+            journal.finish(entry.id, State.RESTORED, "finished; what was found was lost in a crash")
+        elif entry.attempts >= _ATTEMPTS:
+            journal.finish(
+                entry.id,
+                State.FAILED,
+                f"{entry.source}: the process ended {entry.attempts} times while it worked on it.",
+            )
+        else:
+            journal.requeue([entry.id])
+    for folder in folders:
+        with suppress(OSError):
+            for part in folder.iterdir():
+                if _PART.fullmatch(part.name):
+                    part.unlink(missing_ok=True)
+
+
+def verify(journal: Journal) -> Iterator[tuple[Entry, str]]:
+    """Yield what is done and does not hold any more, with what is wrong: read, decoded and compared."""
+    for entry in journal.entries(*DONE):
+        if not entry.target.exists():
+            yield entry, f"{entry.target}: is gone."
+        elif not _holds(entry.target, entry.output):
+            yield entry, f"{entry.target}: is not what was written; move it away to have it restored again."
+        elif (wrong := _unreadable(entry.target)) is not None:
+            yield entry, wrong
+        elif _changed(entry):
+            yield entry, f"{entry.source}: was changed since it was restored."
+
+
+def repair(journal: Journal, entries: Iterable[Entry]) -> int:
+    """Let what `verify` found be done again, and return how many; what is not our own result stays."""
+    again = []
+    for entry in entries:
+        if _holds(entry.target, entry.output):
+            entry.target.unlink(missing_ok=True)
+        if not entry.target.exists():
+            again.append(entry.id)
+    journal.requeue(again, forgive=True)
+    return len(again)
+
+
+def open_shard(journal: Journal, shard: Shard) -> Journal:
+    """The journal of a part of a run, made from that of the whole when it is not there yet."""
+    path = shard.journal(journal.path)
+    if path.exists():
+        return Journal.open(path)
+    jobs = (entry.job for entry in journal.entries(*OPEN) if shard.holds(entry.source))
+    options = {**journal.options, "out": None}  # parts share a folder, each with files of its own
+    return Journal.create(path, jobs, options)
+
+
+def overview(journal: Journal) -> dict[State, int]:
+    """How many pictures of a run are in each state; of what parts do, their journals know more."""
+    counts = journal.counts()
+    for path in shards_of(journal.path):
+        with closing(Journal.open(path)) as part:
+            for state, count in part.counts().items():
+                counts[state] += count
+                counts[State.PENDING] -= count
+    return counts
+
+
+def shards_of(path: Path) -> list[Path]:
+    """The journals of parts of a run that are there."""
+    pattern = re.compile(re.escape(path.name) + r"\.\d+-of-\d+")
+    return sorted(each for each in path.parent.iterdir() if pattern.fullmatch(each.name))
+
+
+@contextmanager
+def locked(path: Path, *, folder: bool = False) -> Iterator[None]:
+    """Hold a file or a folder, made if it is not there, until the process ends at the latest.
+
+    Raises UsageError when another one holds it, OutputError when it cannot be made.
+    """
+    try:
+        if folder:
+            path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}.") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            what = path.name.removeprefix(".").removesuffix(".lock") if not folder else path
+            raise UsageError(f"{what}: another run works on it; wait for its end.") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _holds(path: Path, digest: bytes | None) -> bool:
+    try:
+        return digest is not None and digest_of(path) == digest
+    except OSError:
+        return False
+
+
+def _unreadable(path: Path) -> str | None:
+    try:
+        read_photo(path)
+    except ImageError as error:
+        return str(error)
+    return None
+
+
+def _changed(entry: Entry) -> bool:
+    try:
+        stat = entry.source.stat()
+        if (stat.st_size, stat.st_mtime_ns) == (entry.size, entry.modified):
+            return False
+        return digest_of(entry.source) != entry.input
+    except OSError:
+        return False  # it is not needed any more
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
