@@ -19,6 +19,7 @@ SMOOTH = (
     "pale product",
     "few stars",
 )
+SKIES = ("many stars", "soft stars", "soft stars, noisy", "soft stars above a town")
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,24 @@ def test_isolated_points_are_no_scene_that_snow_falls_in_front_of():
     assert of(sky)["snow"] == 0
 
 
+@pytest.mark.parametrize("width", [0.5, 0.8, 1.0])
+def test_stars_with_wings_are_no_scene_either_and_show_no_darkness(width):
+    down, across = np.mgrid[:64, :64]
+    stars = sum(
+        np.exp(-((down - y) ** 2 + (across - x) ** 2) / (2 * width**2))
+        for y, x in np.random.default_rng(0).uniform(0, 64, (25, 2))
+    )
+    sky = (0.05 + 0.7 * stars)[..., None] * np.array([0.8, 0.9, 1.3])
+    seen = of((sky.clip(0, 1) * 255).round().astype(np.uint8))
+    assert (seen["snow"], seen["lowlight"]) == (0, 0)
+
+
+def test_flakes_in_front_of_a_scene_leave_the_scene():
+    photo = skimage.data.astronaut()[::4, ::4].copy()
+    photo[2::6, 2::6] = 255
+    assert of(photo)["snow"] == 1
+
+
 def test_much_white_is_paper_and_not_fog():
     page = np.full((128, 128, 3), 255, np.uint8)
     page[:, :50] = skimage.data.astronaut()[:128, :50]
@@ -73,3 +92,9 @@ def test_the_embedded_perceiver_leaves_plain_pictures_alone(name, pictures):
     assert (percepts.change, percepts.tone) == (0, 0)
     haze = percepts.names.index("haze")
     assert percepts.local_probabilities[:, haze].max() == 0
+
+
+@pytest.mark.parametrize("name", SKIES)
+def test_the_embedded_perceiver_leaves_starry_skies_alone(name, pictures):
+    percepts = load_compact().perceive_image(pictures[name])
+    assert (percepts.change, percepts.tone) == (0, 0)

@@ -95,6 +95,23 @@ def _stars(density: float, sky: float) -> Callable[[np.random.Generator], Pixels
     return draw
 
 
+def _soft_stars(
+    density: float, width: float, tint: tuple[float, float, float], *, glow: float = 0.0, noise: float = 0.0
+) -> Callable[[np.random.Generator], Pixels]:
+    """Stars as a lens draws them: Gaussians of `width` pixels, on a tinted sky with a glow below."""
+
+    def draw(generator: np.random.Generator) -> Pixels:
+        points = (generator.random((HEIGHT, WIDTH)) < density) * generator.random((HEIGHT, WIDTH)) ** 3
+        down, across = np.fft.fftfreq(HEIGHT)[:, None], np.fft.rfftfreq(WIDTH)
+        wings = 2 * np.pi * width**2 * np.exp(-2 * (np.pi * width) ** 2 * (down**2 + across**2))
+        stars = np.fft.irfft2(np.fft.rfft2(points) * wings, s=points.shape)
+        light = 0.04 + glow * np.exp(-(((1 - _down()) / 0.35) ** 2)) * (0.6 + 0.4 * _across())
+        sky = light[..., None] * np.array(tint) + stars[..., None]
+        return _pixels(sky + noise * generator.standard_normal(sky.shape))
+
+    return draw
+
+
 def _moon(generator: np.random.Generator) -> Pixels:
     """The moon on a black sky."""
     distance = np.hypot((_across() - 0.5) * WIDTH, (_down() - 0.5) * HEIGHT)
@@ -172,4 +189,7 @@ _DRAWN: dict[str, Callable[[np.random.Generator], Pixels]] = {
     "drawing": _drawing,
     "chart": _chart,
     "chessboard": _checked,
+    "soft stars": _soft_stars(0.004, 1.2, (0.7, 0.9, 1.6)),
+    "soft stars, noisy": _soft_stars(0.004, 1.0, (1.0, 1.0, 1.0), noise=0.01),
+    "soft stars above a town": _soft_stars(0.003, 1.5, (1.4, 1.0, 0.7), glow=0.15, noise=0.004),
 }

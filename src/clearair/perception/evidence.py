@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from clearair.kinds import REGISTRY, Signs
@@ -21,13 +22,17 @@ BLOCK = 8
 """Side in pixels of the blocks that have structure or have none."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
+_SPOT = 5
+"""Side in pixels of a square of the reduced picture: bright spots that do not hold one are no structure.
+Stars with their wings are such spots, and so are flakes and streaks in front of a scene."""
+
 _CONTRAST = (0.003, (0.12, 0.3))
 """Least interquartile range of luma in a block with structure, and a ramp of the share of such blocks: below
 it there is no evidence of haze, above it there is. `python benchmarks/evidence.py --data DATA` measures the
 shares in photos with and without the damage."""
-_SCENE = (0.008, (0.1, 0.3))
-"""The same for what falls in front of a scene, or sticks to the lens."""
-_SHADOWS = (0.01, (0.2, 0.28))
+_SCENE = (0.008, (0.12, 0.18))
+"""The same for what falls in front of a scene, or sticks to the lens, without small bright spots."""
+_SHADOWS = (0.01, (0.13, 0.2))
 """The same for darkness, of the root of luma."""
 _WHITE, _MOSTLY_WHITE = 0.96, (0.5, 0.65)
 """Level from which a pixel is white, and a ramp of their share: above it the picture shows paper or a studio,
@@ -53,12 +58,12 @@ def evidence(
 
 def _signs(reduced: NDArray[np.float32]) -> dict[Signs, float]:
     luma = reduced @ _LUMA
-    ranges = _spread(_detail(luma))
+    behind = _without_spots(luma)
     white = float((reduced.min(axis=2) >= _WHITE).mean())
     return {
-        "contrast": _share(ranges, *_CONTRAST) * (1 - _ramp(white, _MOSTLY_WHITE)),
-        "scene": _share(ranges, *_SCENE),
-        "shadows": _share(_spread(_detail(np.sqrt(luma.clip(0)))), *_SHADOWS),
+        "contrast": _share(_spread(_detail(luma)), *_CONTRAST) * (1 - _ramp(white, _MOSTLY_WHITE)),
+        "scene": _share(_spread(_detail(behind)), *_SCENE),
+        "shadows": _share(_spread(_detail(np.sqrt(behind.clip(0)))), *_SHADOWS),
     }
 
 
@@ -67,6 +72,17 @@ def _printed(sample: NDArray[np.float32]) -> float:
     luma = sample @ _LUMA
     ink, paper = float((luma <= _INK).mean()), float((luma >= _PAPER).mean())
     return _ramp(ink + paper, _TWO_LEVELS) if min(ink, paper) >= _LEAST else 0.0
+
+
+def _without_spots(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w) -> (h, w): bright spots that hold no square of `_SPOT` pixels are cut off (grey opening)."""
+    for extreme in (np.min, np.max):
+        for axis in (0, 1):
+            border = [(0, 0), (0, 0)]
+            border[axis] = (_SPOT // 2, _SPOT // 2)
+            padded = np.pad(plane, border, mode="edge")
+            plane = extreme(sliding_window_view(padded, _SPOT, axis), axis=-1)
+    return plane
 
 
 def _detail(plane: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -80,7 +96,7 @@ def _detail(plane: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _spread(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Interquartile ranges: isolated points, as stars are, do not count."""
+    """Interquartile ranges: isolated points do not count."""
     bottom, top = np.percentile(blocks, (25, 75), axis=1)
     return np.asarray(top - bottom, np.float32)
 
