@@ -7,7 +7,8 @@ import skimage.data
 from clearair.data.plain import plain_pictures
 from clearair.kinds import NAMES
 from clearair.perception import load_compact
-from clearair.perception.evidence import evidence
+from clearair.perception.compact.arrays import near_crops_of
+from clearair.perception.evidence import CROP, CROPS, evidence
 
 SMOOTH = (
     "white",
@@ -30,7 +31,8 @@ def pictures():
 def of(image: np.ndarray) -> dict[str, float]:
     """Evidence in a picture that needs no reduction."""
     values = image[: image.shape[0] // 8 * 8, : image.shape[1] // 8 * 8].astype(np.float32) / 255
-    return dict(zip(NAMES, evidence(NAMES, values, values).tolist(), strict=True))
+    crops = near_crops_of(image, CROP, CROPS)[0]
+    return dict(zip(NAMES, evidence(NAMES, values, values, crops).tolist(), strict=True))
 
 
 def test_a_photograph_shows_every_kind():
@@ -86,7 +88,26 @@ def test_two_levels_are_print_and_a_dark_or_a_bright_picture_is_none(pictures):
     assert of(dots)["noise"] == 1
 
 
-@pytest.mark.parametrize("name", [*SMOOTH, "fine halftone"])
+@pytest.mark.parametrize("pitch", [3, 4, 6, 9])
+@pytest.mark.parametrize("angle", [0, 15, 45])
+def test_dots_of_one_ink_at_any_angle_are_print(pitch, angle):
+    down, across = np.mgrid[:128, :128]
+    along, beside = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    waves = [
+        2 * np.pi * way / pitch for way in (across * along + down * beside, down * along - across * beside)
+    ]
+    page = np.full((128, 128, 3), 128, np.uint8)
+    page[..., 1] = np.where(np.cos(waves[0]) + np.cos(waves[1]) > 0.4, 255, 0)
+    assert of(page)["noise"] == 0
+
+
+def test_strong_noise_is_not_print():
+    photo = skimage.data.astronaut()[:256, :256] / 255
+    noisy = photo + 0.35 * np.random.default_rng(0).standard_normal(photo.shape)
+    assert of((noisy.clip(0, 1) * 255).astype(np.uint8))["noise"] == 1
+
+
+@pytest.mark.parametrize("name", [*SMOOTH, "fine halftone", "fine colour halftone", "coarse colour halftone"])
 def test_the_embedded_perceiver_leaves_plain_pictures_alone(name, pictures):
     percepts = load_compact().perceive_image(pictures[name])
     assert (percepts.change, percepts.tone) == (0, 0)

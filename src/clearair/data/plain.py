@@ -8,7 +8,7 @@ Shapes: H x W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,6 +133,25 @@ def _halftone(pitch: float) -> Callable[[np.random.Generator], Pixels]:
     return draw
 
 
+def _colour_halftone(pitch: float, angles: Sequence[float]) -> Callable[[np.random.Generator], Pixels]:
+    """The same in four inks, whose dots lie at different angles in degrees."""
+
+    def draw(generator: np.random.Generator) -> Pixels:
+        light = 0.2 + 0.6 * np.hypot(_across() - 0.5, _down() - 0.4)
+        inks = [light * share for share in (0.9, 0.7, 0.5, 0.3)]
+        down, across = np.mgrid[:HEIGHT, :WIDTH]
+        printed = np.ones((HEIGHT, WIDTH, 3))
+        for ink, angle, taken in zip(inks, angles, ((0,), (1,), (2,), (0, 1, 2)), strict=True):
+            along, beside = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+            first, second = across * along + down * beside, down * along - across * beside
+            dots = (np.cos(2 * np.pi * first / pitch) + np.cos(2 * np.pi * second / pitch)) / 4 + 0.5
+            for channel in taken:
+                printed[..., channel] *= dots > ink
+        return _pixels(printed)
+
+    return draw
+
+
 def _text(generator: np.random.Generator) -> Pixels:
     """A page of type: lines of dark strokes on white."""
     page = np.ones((HEIGHT, WIDTH))
@@ -192,4 +211,6 @@ _DRAWN: dict[str, Callable[[np.random.Generator], Pixels]] = {
     "soft stars": _soft_stars(0.004, 1.2, (0.7, 0.9, 1.6)),
     "soft stars, noisy": _soft_stars(0.004, 1.0, (1.0, 1.0, 1.0), noise=0.01),
     "soft stars above a town": _soft_stars(0.003, 1.5, (1.4, 1.0, 0.7), glow=0.15, noise=0.004),
+    "fine colour halftone": _colour_halftone(4, (15, 75, 0, 45)),
+    "coarse colour halftone": _colour_halftone(7, (15, 75, 0, 45)),
 }

@@ -40,20 +40,32 @@ not fog."""
 _INK, _PAPER, _LEAST, _TWO_LEVELS = 0.04, 0.96, 0.05, (0.8, 0.95)
 """Levels of ink and paper, the least share of each in print, and a ramp of the share of both: above it the
 picture is print or line art, whose dots and edges are not noise."""
+CROP, CROPS = 64, (4, 4)
+"""Side in pixels of crops in which the dots of print are looked for, and how many down and across."""
+_PLACE = 16
+"""Side in pixels of the places of a crop: none of a print is without dots or gaps between them."""
+_DARK, _BRIGHT, _LEAST_DOTS, _MOST, _DOTTED = 0.1, 0.9, 0.08, 0.5, (0.25, 0.45)
+"""Levels of dots and gaps in one channel, the least share of each in a dotted place, the least of both, and a
+ramp of the share of dotted places: above it the picture is printed in dots, of whatever colours. Noise that
+is strong enough for both levels leaves most pixels between them."""
 
 
 def evidence(
-    names: Sequence[str], reduced: NDArray[np.float32], sample: NDArray[np.float32]
+    names: Sequence[str],
+    reduced: NDArray[np.float32],
+    sample: NDArray[np.float32],
+    crops: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """(K,) how far each of these kinds of damage can be told from its absence, in [0, 1].
 
     `reduced` is the picture (h, w, 3) in [0, 1], averaged to about `PIXELS` pixels with sides that are
-    multiples of `BLOCK`; `sample` (h', w', 3) are some of its own pixels.
+    multiples of `BLOCK`; `sample` (h', w', 3) are some of its own pixels, `crops` (C, 3, S, S), of sides of
+    `CROP`, parts of it.
     """
     seen = _signs(reduced)
     signs = {kind.name: kind.signs for kind in REGISTRY}
     each = [1.0 if (sign := signs.get(name)) is None else seen[sign] for name in names]
-    return np.array(each, np.float32) * np.float32(1 - _printed(sample))
+    return np.array(each, np.float32) * np.float32(1 - max(_printed(sample), _dotted(crops)))
 
 
 def _signs(reduced: NDArray[np.float32]) -> dict[Signs, float]:
@@ -72,6 +84,15 @@ def _printed(sample: NDArray[np.float32]) -> float:
     luma = sample @ _LUMA
     ink, paper = float((luma <= _INK).mean()), float((luma >= _PAPER).mean())
     return _ramp(ink + paper, _TWO_LEVELS) if min(ink, paper) >= _LEAST else 0.0
+
+
+def _dotted(crops: NDArray[np.float32]) -> float:
+    """How sure it is, in [0, 1], that dark and bright lie side by side in a channel, as in print."""
+    count, channels, side, _ = crops.shape
+    grid = crops.reshape(count, channels, side // _PLACE, _PLACE, side // _PLACE, _PLACE)
+    dark, bright = (reached.mean(axis=(3, 5)) for reached in (grid <= _DARK, grid >= _BRIGHT))
+    dotted = (np.minimum(dark, bright) >= _LEAST_DOTS) & (dark + bright >= _MOST)
+    return _ramp(float(dotted.any(axis=1).mean()), _DOTTED)
 
 
 def _without_spots(plane: NDArray[np.float32]) -> NDArray[np.float32]:

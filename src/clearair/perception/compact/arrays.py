@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from clearair.errors import ImageError
 from clearair.perception.compact.geometry import STRIDE, far_size, sample_step, starts
-from clearair.perception.evidence import BLOCK, PIXELS, evidence
+from clearair.perception.evidence import BLOCK, CROP, CROPS, PIXELS, evidence
 from clearair.pooling import averaged
 
 Floats = NDArray[np.float32]
@@ -71,7 +71,7 @@ def evident_in(image: NDArray[Any], kinds: Sequence[str]) -> Floats:
     reduced, sample = (
         view[0].transpose(1, 2, 0) for view in (far_view_of(image, PIXELS, BLOCK), sample_of(image))
     )
-    return evidence(kinds, reduced, sample)
+    return evidence(kinds, reduced, sample, near_crops_of(image, CROP, CROPS)[0])
 
 
 def enlarged(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
