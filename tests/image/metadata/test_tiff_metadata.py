@@ -16,6 +16,7 @@ from clearair.image.metadata.directories import (
     Directory,
     Tag,
     build_block,
+    extent,
     read_directory,
     replace_first_directory,
 )
@@ -127,3 +128,67 @@ def test_a_file_is_read_whose_orientation_makes_no_sense(coffee, orientation):
     file = io.BytesIO()
     tifffile.imwrite(file, coffee, photometric="rgb", extratags=[(274, "H", 1, orientation, True)])
     assert np.array_equal(read_photo(file.getvalue()).pixels, coffee)
+
+
+def layouts() -> dict[str, dict[str, object]]:
+    """Ways to write a TIFF file, by name."""
+    return {
+        "strips": {},
+        "big-endian": {"byteorder": ">"},
+        "BigTIFF": {"bigtiff": True},
+        "BigTIFF, big-endian": {"bigtiff": True, "byteorder": ">"},
+        "tiles": {"tile": (16, 16)},
+        "deflated strips": {"compression": "zlib", "rowsperstrip": 7},
+        "described": {
+            "description": "long enough to stand elsewhere",
+            "extratags": [(65000, 7, 9, b"123456789", True)],
+        },
+    }
+
+
+@pytest.mark.parametrize("layout", layouts())
+@pytest.mark.parametrize("trailer", [b"hi", b"PK\5\6" + bytes(18), bytes(2_000_000) + b"x"])
+def test_what_stands_behind_the_last_piece_is_named(coffee, tmp_path, layout, trailer):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, coffee, photometric="rgb", **layouts()[layout])
+    content = path.read_bytes()
+    assert read_photo(content).left_out == ()
+    assert read_photo(content + bytes(5)).left_out == ()
+    photo = read_photo(content + trailer)
+    assert photo.left_out == (f"{len(trailer):,} bytes of other data",)
+    assert photo.notes == (f"left out: {len(trailer):,} bytes of other data",)
+
+
+def test_pages_pictures_in_sub_directories_and_exif_are_referred_to(coffee, described, saved, tmp_path):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as file:
+        file.write(coffee, photometric="rgb", subifds=1)
+        file.write(coffee[::2, ::2], photometric="rgb")
+        file.write(coffee[::-1], photometric="rgb")
+    pages = saved("tiff", save_all=True, append_images=[Image.fromarray(coffee)] * 2)
+    for content in (path.read_bytes(), pages, described, encode_photo(read_photo(described))):
+        before = read_photo(content).left_out
+        assert "other data" not in "".join(before)
+        *others, behind = read_photo(content + b"trailer").left_out
+        assert tuple(others) == before
+        assert behind.endswith("bytes of other data")
+
+
+def test_nothing_is_said_of_the_end_of_a_file_whose_pieces_have_no_length(saved):
+    content = saved("tiff")
+    tags = dict(read_directory(content).tags)
+    del tags[279]
+    lengthless = replace_first_directory(content, Directory(tags)) + b"trailer"
+    assert extent(lengthless) == len(lengthless)
+
+
+def test_directories_that_go_round_or_overlap_come_to_an_end(saved):
+    content = bytearray(saved("tiff"))
+    start = struct.unpack_from("<I", content, 4)[0]
+    count = struct.unpack_from("<H", content, start)[0]
+    struct.pack_into("<I", content, start + 2 + 12 * count, start)
+    assert extent(bytes(content) + b"trailer") == len(content)
+    many = struct.pack("<2sHI", b"II", 42, 8)
+    for index in range(200):
+        many += struct.pack("<HHHIIHHIII", 2, 273, 4, 4000, 0, 279, 4, 4000, 0, 8 + 30 * (index + 1))
+    assert extent(many) == len(many)

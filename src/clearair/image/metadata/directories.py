@@ -19,9 +19,31 @@ GPS_IFD = 34853
 INTEROP_IFD = 40965
 SUB_IFDS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 
-_TYPE_SIZE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8}
+_TYPE_SIZE = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}
 _SWAP_UNIT = {**_TYPE_SIZE, 5: 4, 10: 4}  # a rational is two 4-byte numbers
 _MAX_ENTRIES = 4096
+_PICTURES = 330
+_LINKS = frozenset({13, 18})
+"""Field types that hold places of directories."""
+_LENGTHS = {273: 279, 324: 325, 513: 514}
+"""Tags of the places of strips, of tiles and of a JPEG preview, and those of their lengths."""
 
 
 class Bytes(Protocol):
@@ -75,7 +97,7 @@ class Tag:
 
     def integers(self) -> tuple[int, ...]:
         """The values of a byte, short or long tag; empty for other kinds."""
-        code = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}.get(self.kind)
+        code = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}.get(self.kind)
         return struct.unpack(f"<{self.count}{code}", self.data) if code else ()
 
 
@@ -95,6 +117,18 @@ def read_directory(data: Bytes) -> Directory:
         return _read(data, layout, layout.first(data), SUB_IFDS, depth=0)
     except (struct.error, ValueError):
         return Directory()
+
+
+def extent(data: Bytes) -> int:
+    """Return where the last of what the directories of a TIFF file refer to ends.
+
+    That is the length of the file where it cannot be told, as in a damaged one.
+    """
+    try:
+        layout = _Layout.of(data)
+        return _extent(data, layout)
+    except (struct.error, ValueError):
+        return len(data)
 
 
 def build_block(directory: Directory) -> bytes:
@@ -251,6 +285,57 @@ def _read(data: Bytes, layout: _Layout, start: int, pointers: tuple[int, ...], d
         else:
             tags[number] = tag
     return Directory(tags, children)
+
+
+def _extent(data: Bytes, layout: _Layout) -> int:
+    """The same; raises struct.error or ValueError for a damaged file."""
+    end, room = 0, len(data)  # as in `_read`
+    waiting, seen = [(layout.first(data), True)], {0}
+    while waiting:
+        start, is_picture = waiting.pop()
+        if start in seen:
+            continue
+        seen.add(start)
+        values, reached, behind = _references(data, layout, start)
+        room -= sum(8 * len(each) for each in values.values())
+        if room < 0:
+            raise ValueError("directories overlap")
+        if is_picture:  # some writers leave out what follows the directories of EXIF
+            waiting.append((_unpack(layout.word, data, behind)[0], True))
+            behind += layout.count_size
+        for number, places in values.items():
+            if number in _LENGTHS:
+                lengths = values.get(_LENGTHS[number], ())
+                if len(lengths) != len(places) or not all(lengths):
+                    raise ValueError("pieces of unknown length")
+                reached = max(reached, *map(sum, zip(places, lengths, strict=True)))
+            elif number not in _LENGTHS.values():
+                waiting += [(at, number not in SUB_IFDS) for at in places]
+        end = max(end, reached, behind)
+    return end
+
+
+def _references(data: Bytes, layout: _Layout, start: int) -> tuple[dict[int, tuple[int, ...]], int, int]:
+    """By tag, where the directory at `start` says that something stands, and the lengths of that.
+
+    Also where the last of its values ends, and where its entries end.
+    """
+    values: dict[int, tuple[int, ...]] = {}
+    reached, behind = 0, start + (8 if layout.big else 2)
+    for at, number, kind, count in _entries(data, layout, start):
+        inline_at = value_at = at + 4 + layout.count_size
+        size = _TYPE_SIZE.get(kind, 0) * count
+        if size > layout.count_size:
+            (value_at,) = _unpack(layout.word, data, inline_at)
+            reached = max(reached, value_at + size)
+        behind = inline_at + layout.count_size
+        if kind in _LINKS or number in (*SUB_IFDS, _PICTURES, *_LENGTHS, *_LENGTHS.values()):
+            raw = data[value_at : value_at + size]
+            if len(raw) < size or not size:
+                raise ValueError("values beyond the end")
+            raw = _to_little_endian(raw, _TYPE_SIZE[kind]) if layout.order == ">" else raw
+            values[number] = Tag(kind, count, raw).integers()
+    return values, reached, behind
 
 
 def _to_little_endian(raw: bytes, unit: int) -> bytes:

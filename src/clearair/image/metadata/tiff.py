@@ -82,7 +82,16 @@ def unkept(data: Bytes) -> tuple[str, ...]:
             names.append("C2PA signature")
         elif not (number in _STRUCTURE or number in _FIELDS or _is_kept(number, tag)):
             names.append(f"tag {number}")
+    if behind := _behind(data):
+        names.append(f"{behind:,} bytes of other data")
     return tuple(names)
+
+
+def _behind(data: Bytes) -> int:
+    """How many bytes stand behind everything that the file refers to; 0 where all are zeros."""
+    end = directories.extent(data)
+    pieces = range(end, len(data), _PIECE)
+    return len(data) - end if any(data[at : at + _PIECE].strip(b"\0") for at in pieces) else 0
 
 
 def called(name: str, body: bytes) -> tuple[str, ...]:
