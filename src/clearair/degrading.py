@@ -37,5 +37,6 @@ def degrade_photo(
         raise UsageError(f"A seed is a whole number from 0 to {(1 << 63) - 1}, got {seed!r}.")
     pixels = to_depth(photo.pixels, np.dtype(np.float32))
     clean = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
-    damaged = damage(clean, [kinds], torch.Generator().manual_seed(seed), strength).image
+    with torch.device("cpu"):  # whatever torch.set_default_device says
+        damaged = damage(clean, [kinds], torch.Generator().manual_seed(seed), strength).image
     return photo.with_pixels(damaged[0].permute(1, 2, 0).numpy())

@@ -1,4 +1,4 @@
-"""What else a program does with PyTorch: it forks, has threads, and sets its own default type."""
+"""What else a program does with PyTorch: it forks, has threads, and sets its own default type and device."""
 
 import subprocess
 import sys
@@ -59,3 +59,32 @@ def test_restoring_survives_forks_threads_and_other_default_types():
         assert done.returncode == 0, done.stderr
         sums.append(int(done.stdout))
     assert max(sums) - min(sums) <= 100  # of 13,824 values: rounding of some may differ
+
+
+ELSEWHERE = """
+import numpy as np
+import torch
+
+import clearair
+
+picture = np.random.default_rng(0).integers(0, 100, (64, 72, 3), np.uint8)
+
+
+def results(restorer):
+    damaged = clearair.degrade(picture, ["rain", "noise"], strength=0.5)
+    return restorer(picture).image, restorer(picture, damage="haze").image, damaged
+
+
+before = clearair.Restorer.from_pretrained(backend="torch", device="cpu")
+expected = results(before)
+torch.set_default_device("meta")
+after = clearair.Restorer.from_pretrained(backend="torch", device="cpu")
+for found in (results(before), results(after)):
+    assert all(np.array_equal(one, other) for one, other in zip(expected, found, strict=True))
+"""
+
+
+def test_another_default_device_changes_nothing():
+    program = [sys.executable, "-W", "error::UserWarning", "-c", ELSEWHERE]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr

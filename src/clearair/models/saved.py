@@ -33,7 +33,8 @@ class SavedModel:
 
     def build(self) -> FinishedNetwork:
         """The network with its weights, float32, in evaluation mode."""
-        network = FinishedNetwork(self.network).float()  # whatever torch.set_default_dtype says
+        with torch.device("cpu"):  # whatever torch.set_default_device and set_default_dtype say
+            network = FinishedNetwork(self.network).float()
         network.load_state_dict({name: value.float() for name, value in self.weights.items()})
         return network.eval().requires_grad_(False)
 

@@ -60,8 +60,9 @@ def load_perceiver(folder: Path) -> tuple[CompactEyes, Recognizer | None, Cautio
     stored = read_perceiver(folder)
     config = stored.config
     weights = {name: torch.from_numpy(value) for name, value in stored.weights.items()}
-    eyes = CompactEyes(config)
-    recognizer = new_recognizer(config) if stored.has_recognizer else None
+    with torch.device("cpu"):  # whatever torch.set_default_device says: on "meta" there are no values
+        eyes = CompactEyes(config)
+        recognizer = new_recognizer(config) if stored.has_recognizer else None
     parts = torch.nn.ModuleDict({"eyes": eyes})
     if recognizer is not None:
         parts["recognizer"] = recognizer
