@@ -44,7 +44,7 @@ class Writing(TypedDict, total=False):
     """How all results of a run are written."""
 
     strip_metadata: bool
-    """Drop EXIF and XMP."""
+    """Drop EXIF, XMP and all else that is not needed to show a picture."""
     quality: Quality | None
     """Of lossy formats, 1 to 100, one for all or by format."""
     preserve_times: bool

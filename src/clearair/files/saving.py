@@ -17,6 +17,7 @@ from clearair.image import (
     format_of_suffix,
     losses,
     output_format,
+    stripped,
     write_atomically,
     write_photo,
 )
@@ -37,10 +38,11 @@ def save(
     """Write `photo` to a file, and return all remarks on it, also those from reading it.
 
     Where no pixel was `changed` and the format stays, the file is a copy of the input with its time of
-    modification. The format is `format`, else that of target's suffix. Raises OutputError as `write_photo`.
+    modification. With `strip_metadata` a JPEG or PNG is one whose pixels are coded as in the input. The
+    format is `format`, else that of target's suffix. Raises OutputError as `write_photo`.
     """
     kind = format or format_of_suffix(target)
-    own = None if changed or strip_metadata else own_bytes(photo, kind)
+    own = None if changed else _copy(photo, kind, strip_metadata)
     if own is None:
         lost = write_photo(
             photo,
@@ -55,9 +57,14 @@ def save(
         return (*photo.notes, *lost)
     check_target(photo, target, overwrite=overwrite)
     write_atomically(
-        target, own, overwrite=overwrite, like=photo.stat, preserve_times=True, on_written=on_written
+        target,
+        own,
+        overwrite=overwrite,
+        like=photo.stat,
+        preserve_times=preserve_times or not strip_metadata,
+        on_written=on_written,
     )
-    return ()
+    return _copy_remarks(photo, strip_metadata)
 
 
 def save_to(
@@ -76,7 +83,7 @@ def save_to(
     """
     _check_file(photo, file)
     kind = format or output_format(photo.format)
-    own = None if changed or strip_metadata else own_bytes(photo, kind)
+    own = None if changed else _copy(photo, kind, strip_metadata)
     data = own or encode_photo(photo, kind, strip_metadata=strip_metadata, quality=quality)
     try:
         file.write(data)
@@ -89,7 +96,9 @@ def save_to(
         raise OutputError(
             f"{photo.name}: the result cannot be written: {error.strerror or error}."
         ) from error
-    return () if own is not None else (*photo.notes, *losses(photo, kind, strip_metadata=strip_metadata))
+    if own is not None:
+        return _copy_remarks(photo, strip_metadata)
+    return (*photo.notes, *losses(photo, kind, strip_metadata=strip_metadata))
 
 
 def _check_file(photo: Photo, file: Any) -> None:
@@ -104,6 +113,17 @@ def _check_file(photo: Photo, file: Any) -> None:
     name = getattr(file, "name", None)
     if photo.path is not None and isinstance(name, str | os.PathLike):
         check_target(photo, Path(name), overwrite=True)
+
+
+def _copy(photo: Photo, format: str | None, strip_metadata: bool) -> bytes | None:
+    """The file that `photo` came from, on demand without its metadata; None where it has to be encoded."""
+    own = own_bytes(photo, format)
+    return own if own is None or not strip_metadata else stripped(own, photo.format, photo.metadata)
+
+
+def _copy_remarks(photo: Photo, strip_metadata: bool) -> tuple[str, ...]:
+    """A whole copy lacks nothing; without metadata it lacks what a restored file does."""
+    return (f"left out: {', '.join(photo.left_out)}",) if strip_metadata and photo.left_out else ()
 
 
 def own_bytes(photo: Photo, format: str | None) -> bytes | None:

@@ -15,6 +15,7 @@ from clearair.image.formats import (
 )
 from clearair.image.metadata import Metadata
 from clearair.image.metadata.inventory import Inventory
+from clearair.image.metadata.stripping import stripped
 from clearair.image.photo import Photo, to_depth
 from clearair.image.reading import DEFAULT_MAX_PIXELS, CheckSize, read_photo
 from clearair.image.writing import (
@@ -51,6 +52,7 @@ __all__ = [
     "output_format",
     "read_photo",
     "refuse_unfit",
+    "stripped",
     "to_depth",
     "write_atomically",
     "write_photo",

@@ -138,6 +138,11 @@ def build_block(directory: Directory) -> bytes:
     return bytes(body)
 
 
+def orientation_block(orientation: int) -> bytes:
+    """An EXIF block that states an orientation, 1 to 8, and nothing else."""
+    return build_block(Directory({ORIENTATION: Tag.short(orientation)}))
+
+
 def replace_first_directory(tiff: bytes, directory: Directory) -> bytes:
     """Append `directory` to a little-endian classic TIFF file and make it the first one.
 

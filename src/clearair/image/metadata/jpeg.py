@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 
-from clearair.image.metadata import photoshop, xmp
+from clearair.image.metadata import directories, photoshop, xmp
 from clearair.image.metadata.kept import Metadata
 
 _EXIF = b"Exif\0\0"
@@ -29,6 +29,9 @@ _USUAL_STEPS = (
     80, 109, 81, 87, 95, 98, 103, 104, 103, 62, 77, 113, 121, 112, 100, 120, 92, 101, 103, 99,
 )  # fmt: skip
 """Table K.1 of ITU T.81 in zigzag order."""
+_CODING = frozenset({0xC0 + number for number in range(16)} - {0xC8} | {_SOS, _DQT, 0xDC, 0xDD})
+"""Frames, scans, and the tables, line counts and intervals that their codes need."""
+_ADOBE = b"Adobe"
 _CODED_IN = frozenset({0x01, *range(0xD0, 0xD8)})
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _PICTURE = b"\xff\xd8\xff"
@@ -151,6 +154,29 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
     return b"".join([data[:2], *head, data[2:]])
 
 
+def stripped(data: bytes, metadata: Metadata) -> bytes | None:
+    """Return the JPEG file `data` without metadata, its pixels coded as they were.
+
+    What says how to show them stays: profile, density, how colours are coded, an orientation that is not 1.
+    None where its segments do not lead to an end marker.
+    """
+    pieces = _pieces(data)
+    if pieces is None:
+        return None
+    own = completed(Metadata(), data)
+    head = [data[:2]]
+    # A file without this segment gets none: with it, decoders may take RGB for YCbCr.
+    if any(marker == _APP0 and piece.startswith(b"JFIF\0", 4) for marker, piece in pieces):
+        head.append(_segment(_APP0, b"JFIF\0\x01\x01" + _pack_density(own.density) + b"\0\0"))
+    if metadata.orientation != 1:
+        head.append(_segment(_APP1, _EXIF + directories.orientation_block(metadata.orientation)))
+    head += _profile_segments(own.icc) if own.icc else []
+    adobe = (piece[4:16] for marker, piece in pieces if marker == _APP14 and piece.startswith(_ADOBE, 4))
+    head += [_segment(_APP14, body) for body in adobe]
+    coded = [piece for marker, piece in pieces if marker in _CODING]
+    return b"".join([*head, *coded, bytes((0xFF, _EOI))])
+
+
 def unfit(metadata: Metadata) -> tuple[str, ...]:
     """Name what is too long for a JPEG segment."""
     long_exif = metadata.exif and len(metadata.exif) + len(_EXIF) > _SEGMENT_ROOM
@@ -171,6 +197,29 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
             return
         yield marker, data[at + 4 : at + 2 + length]
         at += 2 + length
+
+
+def _pieces(data: bytes) -> list[tuple[int, bytes]] | None:
+    """(marker, segment) of every segment up to the end marker, of a scan with what is coded in it.
+
+    None where there is no end marker.
+    """
+    pieces: list[tuple[int, bytes]] = []
+    at = 2
+    while at + 2 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == _EOI:
+            return pieces
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
+        end = at + 2 + max(int.from_bytes(data[at + 2 : at + 4], "big"), 2)
+        if marker == _SOS:
+            following = _MARKER.search(data, end)
+            end = following.start() if following else len(data)
+        pieces.append((marker, data[at:end]))
+        at = end
+    return None
 
 
 def _is_kept(marker: int, body: bytes) -> bool:

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from clearair.image.metadata import photoshop
+from clearair.image.metadata import directories, photoshop
 from clearair.image.metadata.colours import Colours
 from clearair.image.metadata.kept import COLOUR_EXTRAS, Metadata
 
@@ -131,6 +131,28 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
     if metadata.xmp:
         head.append(("iTXt", _XMP + b"\0\0\0\0" + metadata.xmp))
     return _SIGNATURE + b"".join(_chunk(name, body) for name, body in [pixels[0], *head, *pixels[1:]])
+
+
+def stripped(data: bytes, metadata: Metadata) -> bytes | None:
+    """Return the PNG file `data` without metadata, its pixels packed as they were.
+
+    What says how to show them stays: colours, density, significant bits, an orientation that is not 1. None
+    for an animation, a file without an end, and one whose profile is a text.
+    """
+    chunks = list(_chunks(data))
+    names = [name for name, _ in chunks]
+    if "IEND" not in names or "acTL" in names or (metadata.icc and "iCCP" not in names):
+        return None
+    kept: list[tuple[str, bytes]] = []
+    for name, body in chunks[: names.index("IEND") + 1]:
+        if name == "IDAT" and metadata.orientation != 1 and "eXIf" not in dict(kept):
+            kept.append(("eXIf", directories.orientation_block(metadata.orientation)))
+        if name == "iCCP":
+            body = b"ICC profile" + body[body.find(b"\0") :]  # whatever it was called
+        density = name == "pHYs" and body[8:] == b"\1"
+        if name in _PIXELS | COLOUR_EXTRAS | {"sBIT"} or density:
+            kept.append((name, body))
+    return _SIGNATURE + b"".join(_chunk(name, body) for name, body in kept)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[str, bytes]]:
