@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import closing, suppress
+from collections.abc import Generator, Sequence
+from contextlib import chdir, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +13,11 @@ from clearair.apps.cli.lines import say_to_whoever_reads
 from clearair.apps.cli.records import remark, tell
 
 if TYPE_CHECKING:
+    from clearair.apps.cli.progress import Progress
     from clearair.files.journal import Journal, State
+    from clearair.files.journaled import JournalLedger
     from clearair.files.planning import Plan
+    from clearair.files.record import Record
 
 
 def journal_named(paths: Sequence[str]) -> Path | None:
@@ -57,36 +60,41 @@ def go_on(path: Path, shard: str | None = None, *, quiet: bool = False) -> int:
 
 def _go_on(journal: Journal, *, quiet: bool) -> int:
     from clearair.apps.cli.progress import Progress
-    from clearair.apps.cli.restore import Asked, restore
     from clearair.files.journal import OPEN, State
-    from clearair.files.journaled import run_journal
 
     options = journal.options
-    with suppress(OSError):
-        os.chdir(options["folder"])  # what options name is relative to it
-    with restore.make_context("restore", list(options["words"])) as context:
-        for name in ("paths", "files_from", "null", "output"):
-            context.params.pop(name)
-        asked = Asked(**context.params)
-        wish = asked.batch_wish()
-        counts = journal.counts()
-        progress = Progress(sum(counts[state] for state in OPEN), quiet=quiet, keep=False)
-        restorer = asked.load() if progress.pictures else None
-
-        def run(plan, ledger):  # type: ignore[no-untyped-def]
-            assert restorer is not None
-            return restorer.restore_many(plan, watcher=ledger, ledger=ledger, **wish)
-
+    counts = journal.counts()
+    progress = Progress(sum(counts[state] for state in OPEN), quiet=quiet, keep=False)
+    folder = Path(options["folder"])
+    with chdir(folder) if folder.is_dir() else nullcontext():  # what options name is relative to it
         try:
-            with closing(run_journal(journal, run, progress)) as records:
-                for record in records:
-                    progress.clear()
-                    tell(record, quiet=quiet)
+            if progress.pictures:
+                _restore(journal, options["words"], progress, quiet=quiet)
         finally:
             progress.clear()
             if not quiet:
                 say_to_whoever_reads(f"clearair: {journal.path}: {in_words(journal.counts())}", err=True)
     return 1 if journal.counts()[State.FAILED] else 0
+
+
+def _restore(journal: Journal, words: Sequence[str], progress: Progress, *, quiet: bool) -> None:
+    """Restore what is open, with the words of `clearair restore` that began the run."""
+    from clearair.apps.cli.restore import Asked, restore
+    from clearair.files.journaled import run_journal
+
+    with restore.make_context("restore", list(words)) as context:
+        for name in ("paths", "files_from", "null", "output"):
+            context.params.pop(name)
+        asked = Asked(**context.params)
+        wish, restorer = asked.batch_wish(), asked.load()
+
+        def run(plan: Plan, ledger: JournalLedger) -> Generator[Record, None, None]:
+            return restorer.restore_many(plan, watcher=ledger, ledger=ledger, **wish)
+
+        with closing(run_journal(journal, run, progress)) as records:
+            for record in records:
+                progress.clear()
+                tell(record, quiet=quiet)
 
 
 def in_words(counts: dict[State, int]) -> str:

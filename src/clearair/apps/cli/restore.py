@@ -123,6 +123,7 @@ class _Remembering(click.Command):
     metavar="FILE",
     help="Keep a journal of the run, with which it goes on after whatever ends it; see clearair batch.",
 )
+@click.option("--list-only", is_flag=True, help="Write the journal and restore nothing yet.")
 @click.option("--shard", metavar="I/N", help="Restore the I-th of N parts of the photos only.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.pass_context
@@ -155,6 +156,9 @@ def restore(
 
     if asked.resume and (journal := journal_named(paths)) is not None:
         ctx.exit(go_on(journal, asked.shard, quiet=asked.quiet))
+    _check_journal(asked)
+    if asked.journal is not None and asked.shard is not None and asked.journal.exists():
+        ctx.exit(go_on(asked.journal, asked.shard, quiet=asked.quiet))  # another part has begun the run
     plan = plan_batch(
         paths,
         output,
@@ -165,12 +169,11 @@ def restore(
         resume=asked.resume,
         report=asked.report,
     )
-    if asked.shard is not None and asked.journal is None:
-        plan = _part_of(plan, asked.shard)
     if asked.journal is not None:
-        _check_journal(asked)
         begin(asked.journal, plan, ctx.meta[WORDS])
-        ctx.exit(go_on(asked.journal, asked.shard, quiet=asked.quiet))
+        ctx.exit(0 if asked.list_only else go_on(asked.journal, asked.shard, quiet=asked.quiet))
+    if asked.shard is not None:
+        plan = _part_of(plan, asked.shard)
     ctx.exit(_restore_batch(asked.load, plan, asked.batch_wish(), asked.quiet))
 
 
@@ -196,6 +199,7 @@ class Asked:
     salvage: bool
     report: Path | None
     journal: Path | None
+    list_only: bool
     shard: str | None
     quiet: bool
 
@@ -229,6 +233,10 @@ class Asked:
 
 
 def _check_journal(asked: Asked) -> None:
+    if asked.journal is None:
+        if asked.list_only:
+            raise UsageError("--list-only writes a journal; name it with --journal FILE.")
+        return
     if asked.resume or asked.report is not None:
         raise UsageError(
             "--journal keeps account of the run itself; leave out --resume and --report, and ask "
