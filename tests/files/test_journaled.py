@@ -119,12 +119,32 @@ def test_a_crash_before_or_after_any_step_loses_and_repeats_nothing(journal, cra
 
 
 def test_a_picture_that_ends_the_process_is_given_up(journal):
-    for _ in range(3):
+    for _ in range(4):
         journal.claim(1, 1, 1, b"")
     put_right(journal)
+    assert journal.counts()[State.PENDING] == COUNT
+    assert [entry.id for entry in journal.next_open(10)] == [2, 3, 4, 5]  # it comes last, and alone
+    journal.claim(1, 1, 1, b"")
+    put_right(journal)
     entry = next(journal.entries(State.FAILED))
-    assert "ended 3 times" in entry.note
+    assert "ended 5 times" in entry.note
     assert journal.counts()[State.PENDING] == COUNT - 1
+
+
+def test_one_at_which_the_process_ended_twice_is_done_alone(journal):
+    for number in (1, 3):
+        journal.claim(number, 1, 1, b"")
+        journal.requeue([number])
+        journal.claim(number, 1, 1, b"")
+    sizes = []
+
+    def watch(plan, ledger):
+        sizes.append(len(plan.jobs))
+        return run(plan, ledger)
+
+    list(run_journal(journal, watch))
+    assert sizes == [COUNT - 2, 1, 1]
+    check_results(journal)
 
 
 def test_a_result_of_somebody_else_is_not_taken_for_ours(journal):

@@ -42,6 +42,8 @@ CREATE TABLE entry (
 );
 CREATE INDEX by_state ON entry (state);
 """
+_SUSPICIOUS = 2
+"""Attempts after which a picture is done alone."""
 _PIECE = 1 << 20
 DIGEST_BYTES = 16
 """Of the BLAKE2b checksums of inputs and results."""
@@ -181,10 +183,22 @@ class Journal:
     def entries(self, *states: State, after: int = 0, most: int = -1) -> Iterator[Entry]:
         """Pictures in these states, by default in all, in order, from the one after a number on."""
         chosen = ", ".join(str(int(state)) for state in states or State)
+        yield from self._entries(f"id > ? AND state IN ({chosen})", (after,), most)
+
+    def next_open(self, most: int) -> list[Entry]:
+        """Pictures to be done next, at most so many.
+
+        Those at which the process ended twice come last, each alone: it may be their fault, and if it is
+        not, they must not wait beside one whose fault it is.
+        """
+        usual = list(self._entries("state = 0 AND attempts < ?", (_SUSPICIOUS,), most))
+        return usual or list(self._entries("state = 0", (), 1))
+
+    def _entries(self, condition: str, values: tuple[Any, ...], most: int) -> Iterator[Entry]:
         rows = self._rows(
             "SELECT id, source, target, state, attempts, size, modified, input, output, note FROM entry "
-            f"WHERE id > ? AND state IN ({chosen}) ORDER BY id LIMIT ?",
-            (after, most),
+            f"WHERE {condition} ORDER BY id LIMIT ?",
+            (*values, most),
         )
         for number, source, target, state, *rest in rows:
             try:

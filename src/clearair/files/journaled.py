@@ -22,7 +22,7 @@ from clearair.image import Photo, read_photo
 
 _AT_ONCE = 1000
 """Entries that are in memory."""
-_ATTEMPTS = 3
+_ATTEMPTS = 5
 """A picture at which the process ended so often is given up."""
 _PART = re.compile(r"\.[0-9a-f]{16}\.part")
 _FULL = "the disk is full"
@@ -146,7 +146,7 @@ def run_journal(
     lock = journal.path.with_name(f".{journal.path.name}.lock")
     with locked(lock), locked(Path(out), folder=True) if out else nullcontext():
         put_right(journal)
-        while entries := list(journal.entries(State.PENDING, most=_AT_ONCE)):
+        while entries := journal.next_open(_AT_ONCE):
             ledger = JournalLedger(journal, entries, watcher or Watcher())
             plan = Plan(tuple(entry.job for entry in entries), overwrite=overwrite)
             yield from run(plan, ledger)
