@@ -60,6 +60,7 @@ def main() -> None:
         run(folder, begin("plain"))
         trials: list[Callable[[Path, int], Outcome]] = [
             killed,
+            actors_killed,
             corrupt,
             deleted,
             changed,
@@ -153,6 +154,24 @@ def killed(folder: Path, kills: int) -> Outcome:
                     entry.target.unlink()
                 journal.requeue([entry.id for entry in some], forgive=True)
     return judge(folder, "SIGKILL at a random moment", count)
+
+
+def actors_killed(folder: Path, kills: int) -> Outcome:
+    """Actors of a Ray cluster of this machine are ended with what they have under way."""
+    import ray
+
+    from clearair.cluster import Cluster
+
+    run(folder, [*begin(), "--list-only"])
+    kills = kills // 5
+    count = 0
+    with Cluster("local", {}, {}, cores=1) as cluster, closing(Journal.open(folder / "run.db")) as journal:
+        each = max(1, sum(journal.counts().values()) // (kills + 1))
+        for number, _ in enumerate(cluster.run(journal)):
+            if number % each == each - 1 and count < kills:
+                ray.kill(random.choice(cluster.actors).handle)
+                count += 1
+    return judge(folder, "actor of a cluster killed", count)
 
 
 def corrupt(folder: Path, kills: int) -> Outcome:

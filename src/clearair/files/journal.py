@@ -192,12 +192,14 @@ class Journal:
         not, they must not wait beside one whose fault it is.
         """
         usual = list(self._entries("state = 0 AND attempts < ?", (_SUSPICIOUS,), most))
-        return usual or list(self._entries("state = 0", (), 1))
+        return usual or list(self._entries("state = 0", (), 1, order="attempts, id"))
 
-    def _entries(self, condition: str, values: tuple[Any, ...], most: int) -> Iterator[Entry]:
+    def _entries(
+        self, condition: str, values: tuple[Any, ...], most: int, order: str = "id"
+    ) -> Iterator[Entry]:
         rows = self._rows(
             "SELECT id, source, target, state, attempts, size, modified, input, output, note FROM entry "
-            f"WHERE {condition} ORDER BY id LIMIT ?",
+            f"WHERE {condition} ORDER BY {order} LIMIT ?",
             (*values, most),
         )
         for number, source, target, state, *rest in rows:
@@ -220,6 +222,10 @@ class Journal:
     def note_result(self, number: int, digest: bytes) -> None:
         """The result with this checksum gets its name next."""
         self._set("state = ?, output = ?", (State.WRITING, digest), number)
+
+    def note_input(self, number: int, size: int, modified: int, digest: bytes) -> None:
+        """The file that was read was this large, of this time, with this checksum."""
+        self._set("size = ?, modified = ?, input = ?", (size, modified, digest), number)
 
     def finish(self, number: int, state: State, note: str, seconds: float | None = None) -> None:
         """A picture is done, or has failed."""

@@ -24,7 +24,7 @@ _AT_ONCE = 1000
 """Entries that are in memory."""
 _ATTEMPTS = 5
 """A picture at which the process ended so often is given up."""
-_PART = re.compile(r"\.[0-9a-f]{16}\.part")
+_PART = re.compile(r"\.[0-9a-f]{16}\.part(\.\w+)?")
 _FULL = "the disk is full"
 
 RunPlan = Callable[[Plan, "JournalLedger"], Generator[Record, None, None]]
@@ -107,19 +107,12 @@ class JournalLedger(Watcher):
         self._watcher.tile(done, total)
 
     def finish(self, record: Record) -> None:
-        """The picture is done or has failed; its folder is on the disk before the journal says so."""
-        number = self._numbers[record.input]
-        if record.error is None and record.output is not None:
-            _sync_folder(Path(record.output).parent)
-            state = State.RESTORED if record.status is Status.RESTORED else State.LEFT
-            note = str(record.outcome)
-        else:
-            state, note = State.FAILED, record.error or "not done"
-            if _FULL in note:
-                self.full = OutputError(note)
-                state = State.PENDING
+        """The picture is done or has failed."""
         with self._writing:
-            self._journal.finish(number, state, note, record.seconds)
+            try:
+                finish(self._journal, self._numbers[record.input], record)
+            except OutputError as error:
+                self.full = error
         self._watcher.finish(record)
 
     def _number(self, job: Job) -> int:
@@ -139,21 +132,31 @@ def run_journal(
     Raises UsageError when another run works on it or on its output folder, OutputError when the disk is full:
     then what is open stays so.
     """
-    options = journal.options
-    overwrite = bool(options.get("overwrite"))
-    out = options.get("out")
-    # A file of its own: whoever closes the journal's file would take SQLite's locks on it away.
-    lock = journal.path.with_name(f".{journal.path.name}.lock")
-    with locked(lock), locked(Path(out), folder=True) if out else nullcontext():
+    overwrite = bool(journal.options.get("overwrite"))
+    with working_on(journal):
         put_right(journal)
         while entries := journal.next_open(_AT_ONCE):
             ledger = JournalLedger(journal, entries, watcher or Watcher())
             plan = Plan(tuple(entry.job for entry in entries), overwrite=overwrite)
             yield from run(plan, ledger)
             if ledger.full is not None:
-                raise OutputError(
-                    f"{ledger.full} Make room, and go on with `clearair batch resume {journal.path}`."
-                )
+                raise ledger.full
+
+
+def finish(journal: Journal, number: int, record: Record) -> None:
+    """Note what became of a picture; its folder is on the disk before the journal says that it is done.
+
+    Raises OutputError when the disk is full: then the picture is left open.
+    """
+    if record.error is None and record.output is not None:
+        _sync_folder(Path(record.output).parent)
+        state = State.RESTORED if record.status is Status.RESTORED else State.LEFT
+        journal.finish(number, state, str(record.outcome), record.seconds)
+    elif record.error is not None and _FULL in record.error:
+        journal.finish(number, State.PENDING, record.error)
+        raise OutputError(f"{record.error} Make room, and go on with `clearair batch resume {journal.path}`.")
+    else:
+        journal.finish(number, State.FAILED, record.error or "not done", record.seconds)
 
 
 def put_right(journal: Journal) -> None:
@@ -173,10 +176,15 @@ def put_right(journal: Journal) -> None:
         else:
             journal.requeue([entry.id])
     for folder in folders:
-        with suppress(OSError):
-            for part in folder.iterdir():
-                if _PART.fullmatch(part.name):
-                    part.unlink(missing_ok=True)
+        remove_parts(folder)
+
+
+def remove_parts(folder: Path) -> None:
+    """Delete what a process that ended left half written in a folder that no other run works on."""
+    with suppress(OSError):
+        for part in folder.iterdir():
+            if _PART.fullmatch(part.name):
+                part.unlink(missing_ok=True)
 
 
 def verify(journal: Journal) -> Iterator[tuple[Entry, str]]:
@@ -229,6 +237,16 @@ def shards_of(path: Path) -> list[Path]:
     """The journals of parts of a run that are there."""
     pattern = re.compile(re.escape(path.name) + r"\.\d+-of-\d+")
     return sorted(each for each in path.parent.iterdir() if pattern.fullmatch(each.name))
+
+
+@contextmanager
+def working_on(journal: Journal) -> Iterator[None]:
+    """Hold a journal and its output folder. Raises UsageError when another run holds one of them."""
+    out = journal.options.get("out")
+    # A file of its own: whoever closes the journal's file would take SQLite's locks on it away.
+    lock = journal.path.with_name(f".{journal.path.name}.lock")
+    with locked(lock), locked(Path(out), folder=True) if out else nullcontext():
+        yield
 
 
 @contextmanager

@@ -262,10 +262,7 @@ def write_atomically(
                 os.utime(part, ns=(like.st_atime_ns, like.st_mtime_ns))
             if on_written is not None:
                 on_written(part)
-            if overwrite:
-                part.replace(target)
-            else:
-                _move_without_replacing(part, target)
+            _move(part, target, overwrite)
         finally:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
@@ -273,6 +270,26 @@ def write_atomically(
         raise ExistsError(f"{target}: exists already; overwrite=True replaces it.") from error
     except OSError as error:
         raise OutputError(f"{target}: cannot be written: {_reason(error)}.") from error
+
+
+def move_into_place(part: Path, target: Path, *, overwrite: bool) -> None:
+    """Give a complete file in the same folder its name, which without `overwrite` must be free.
+
+    Raises ExistsError where it is not, OutputError naming the file when it cannot be moved.
+    """
+    try:
+        _move(part, target, overwrite)
+    except FileExistsError as error:
+        raise ExistsError(f"{target}: exists already; overwrite=True replaces it.") from error
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written: {_reason(error)}.") from error
+
+
+def _move(part: Path, target: Path, overwrite: bool) -> None:
+    if overwrite:
+        part.replace(target)
+    else:
+        _move_without_replacing(part, target)
 
 
 def _move_without_replacing(part: Path, target: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from clearair.apps.cli.lines import say, say_error
+from clearair.apps.cli.options import cluster_option
 
 _JOURNAL = click.argument("journal", metavar="RUN", type=click.Path(path_type=Path))
 
@@ -21,13 +22,14 @@ def batch() -> None:
 @batch.command()
 @_JOURNAL
 @click.option("--shard", metavar="I/N", help="Do the I-th of N parts only, which has a journal of its own.")
+@cluster_option
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.pass_context
-def resume(ctx: click.Context, journal: Path, shard: str | None, quiet: bool) -> None:
+def resume(ctx: click.Context, journal: Path, shard: str | None, cluster: str | None, quiet: bool) -> None:
     """Do what is not done yet, with the options of the run."""
     from clearair.apps.cli.journaled import go_on
 
-    ctx.exit(go_on(journal, shard, quiet=quiet))
+    ctx.exit(go_on(journal, shard, cluster, quiet=quiet))
 
 
 @batch.command()

@@ -7,10 +7,11 @@ from collections.abc import Generator, Sequence
 from contextlib import chdir, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clearair.apps.cli.lines import say_to_whoever_reads
 from clearair.apps.cli.records import remark, tell
+from clearair.errors import UsageError
 
 if TYPE_CHECKING:
     from clearair.apps.cli.progress import Progress
@@ -45,20 +46,20 @@ def begin(path: Path, plan: Plan, words: Sequence[str]) -> None:
     Journal.create(path, jobs, options).close()
 
 
-def go_on(path: Path, shard: str | None = None, *, quiet: bool = False) -> int:
-    """Do what is open in a journal, or in a part of it; the exit code."""
+def go_on(path: Path, shard: str | None = None, cluster: str | None = None, *, quiet: bool = False) -> int:
+    """Do what is open in a journal, or in a part of it, perhaps on a cluster; the exit code."""
     from clearair.files.journal import Journal
     from clearair.files.journaled import open_shard, parse_shard
 
     path = path.absolute()
     with closing(Journal.open(path)) as journal:
         if shard is None:
-            return _go_on(journal, quiet=quiet)
+            return _go_on(journal, cluster, quiet=quiet)
         with closing(open_shard(journal, parse_shard(shard))) as part:
-            return _go_on(part, quiet=quiet)
+            return _go_on(part, cluster, quiet=quiet)
 
 
-def _go_on(journal: Journal, *, quiet: bool) -> int:
+def _go_on(journal: Journal, cluster: str | None, *, quiet: bool) -> int:
     from clearair.apps.cli.progress import Progress
     from clearair.files.journal import OPEN, State
 
@@ -69,7 +70,10 @@ def _go_on(journal: Journal, *, quiet: bool) -> int:
     with chdir(folder) if folder.is_dir() else nullcontext():  # what options name is relative to it
         try:
             if progress.pictures:
-                _restore(journal, options["words"], progress, quiet=quiet)
+                with closing(_restoring(journal, options["words"], progress, cluster)) as records:
+                    for record in records:
+                        progress.clear()
+                        tell(record, quiet=quiet)
         finally:
             progress.clear()
             if not quiet:
@@ -77,8 +81,11 @@ def _go_on(journal: Journal, *, quiet: bool) -> int:
     return 1 if journal.counts()[State.FAILED] else 0
 
 
-def _restore(journal: Journal, words: Sequence[str], progress: Progress, *, quiet: bool) -> None:
+def _restoring(
+    journal: Journal, words: Sequence[str], progress: Progress, cluster: str | None
+) -> Generator[Record, None, None]:
     """Restore what is open, with the words of `clearair restore` that began the run."""
+    from clearair.apps.cli.options import has_own_perceivers
     from clearair.apps.cli.restore import Asked, restore
     from clearair.files.journaled import run_journal
 
@@ -86,15 +93,28 @@ def _restore(journal: Journal, words: Sequence[str], progress: Progress, *, quie
         for name in ("paths", "files_from", "null", "output"):
             context.params.pop(name)
         asked = Asked(**context.params)
-        wish, restorer = asked.batch_wish(), asked.load()
+        wish = asked.batch_wish()
+        if cluster is not None:
+            if has_own_perceivers():
+                raise UsageError("--cluster: other perceivers than those that ship are not loaded by actors.")
+            wish.pop("jobs")
+            yield from _on_cluster(journal, cluster, asked.loading(), wish, progress)
+            return
+        restorer = asked.load()
 
         def run(plan: Plan, ledger: JournalLedger) -> Generator[Record, None, None]:
             return restorer.restore_many(plan, watcher=ledger, ledger=ledger, **wish)
 
-        with closing(run_journal(journal, run, progress)) as records:
-            for record in records:
-                progress.clear()
-                tell(record, quiet=quiet)
+        yield from run_journal(journal, run, progress)
+
+
+def _on_cluster(
+    journal: Journal, address: str, loading: dict[str, Any], wish: dict[str, Any], progress: Progress
+) -> Generator[Record, None, None]:
+    from clearair.cluster import Cluster
+
+    with Cluster(address, loading, wish) as cluster:
+        yield from cluster.run(journal, progress)
 
 
 def in_words(counts: dict[State, int]) -> str:

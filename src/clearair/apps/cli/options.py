@@ -149,6 +149,20 @@ def chosen_jobs() -> int | None:
     return jobs
 
 
+def cluster_option(command: Command) -> Command:
+    """--cluster."""
+    return click.option(
+        "--cluster",
+        metavar="auto|ADDRESS",
+        help="Restore on a Ray cluster that sees the same folders; auto takes the one this machine is in.",
+    )(command)
+
+
+def has_own_perceivers() -> bool:
+    """Whether the options of the running command name perceivers other than those that ship."""
+    return bool(click.get_current_context().meta.get(_PERCEIVERS))
+
+
 def damage_option(command: Command) -> Command:
     """--damage."""
     return click.option(

@@ -21,6 +21,7 @@ from clearair.apps.cli.options import (
     chosen_jobs,
     chosen_perceiver,
     chosen_quality,
+    cluster_option,
     damage_option,
     device_option,
     max_pixels_option,
@@ -124,6 +125,7 @@ class _Remembering(click.Command):
     help="Keep a journal of the run, with which it goes on after whatever ends it; see clearair batch.",
 )
 @click.option("--list-only", is_flag=True, help="Write the journal and restore nothing yet.")
+@cluster_option
 @click.option("--shard", metavar="I/N", help="Restore the I-th of N parts of the photos only.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.pass_context
@@ -155,7 +157,7 @@ def restore(
     from clearair.files.planning import plan_batch
 
     if asked.resume and (journal := journal_named(paths)) is not None:
-        ctx.exit(go_on(journal, asked.shard, quiet=asked.quiet))
+        ctx.exit(go_on(journal, asked.shard, asked.cluster, quiet=asked.quiet))
     _check_journal(asked)
     if asked.journal is not None and asked.shard is not None and asked.journal.exists():
         ctx.exit(go_on(asked.journal, asked.shard, quiet=asked.quiet))  # another part has begun the run
@@ -171,7 +173,9 @@ def restore(
     )
     if asked.journal is not None:
         begin(asked.journal, plan, ctx.meta[WORDS])
-        ctx.exit(0 if asked.list_only else go_on(asked.journal, asked.shard, quiet=asked.quiet))
+        ctx.exit(
+            0 if asked.list_only else go_on(asked.journal, asked.shard, asked.cluster, quiet=asked.quiet)
+        )
     if asked.shard is not None:
         plan = _part_of(plan, asked.shard)
     ctx.exit(_restore_batch(asked.load, plan, asked.batch_wish(), asked.quiet))
@@ -200,13 +204,14 @@ class Asked:
     report: Path | None
     journal: Path | None
     list_only: bool
+    cluster: str | None
     shard: str | None
     quiet: bool
 
     @property
     def suits_a_stream(self) -> bool:
         """Whether no option is about files."""
-        files = (self.report, self.journal, self.shard)
+        files = (self.report, self.journal, self.shard, self.cluster)
         flags = self.overwrite or self.resume or self.preserve_times
         return not flags and all(each is None for each in files)
 
@@ -229,13 +234,26 @@ class Asked:
 
     def load(self) -> Restorer:
         """The model, ready to run."""
-        return _load(self.model, self.device, self.precision, self.tile)
+        return _load(self.loading())
+
+    def loading(self) -> dict[str, Any]:
+        """How the model is loaded, its perceivers apart."""
+        return {
+            "name": self.model,
+            "device": self.device,
+            "precision": self.precision,
+            "tile": self.tile,
+            "backend": chosen_backend(),
+            "cautious": chosen_caution(),
+            "memory_budget": chosen_budget(),
+        }
 
 
 def _check_journal(asked: Asked) -> None:
     if asked.journal is None:
-        if asked.list_only:
-            raise UsageError("--list-only writes a journal; name it with --journal FILE.")
+        if asked.list_only or asked.cluster is not None:
+            what = "--list-only" if asked.list_only else "--cluster"
+            raise UsageError(f"{what} needs a journal; name it with --journal FILE.")
         return
     if asked.resume or asked.report is not None:
         raise UsageError(
@@ -288,19 +306,10 @@ def _restore_batch(load: Callable[[], Restorer], plan: Plan, wish: dict[str, Any
     return 1 if any(record.error for record in progress.records) else 0
 
 
-def _load(model: str, device: Any, precision: Any, tile: Any) -> Restorer:
+def _load(loading: dict[str, Any]) -> Restorer:
     # PyTorch's convolutions keep what they prepared for each of up to 1024 shapes, which over pictures of
     # many sizes only grows. The limit is read when PyTorch is loaded, here and not before.
     os.environ.setdefault("LRU_CACHE_CAPACITY", "1")
     from clearair import Restorer
 
-    return Restorer.from_pretrained(
-        model,
-        device=device,
-        precision=precision,
-        tile=tile,
-        perceiver=chosen_perceiver(),
-        backend=chosen_backend(),
-        cautious=chosen_caution(),
-        memory_budget=chosen_budget(),
-    )
+    return Restorer.from_pretrained(**loading, perceiver=chosen_perceiver())

@@ -1,0 +1,157 @@
+"""Runs on a real Ray cluster of this machine, with two actors."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ray")
+
+from clearair.cluster import Cluster
+from clearair.errors import MissingExtraError, UsageError
+from clearair.files.journal import Journal, State
+from clearair.files.journaled import verify, working_on
+from clearair.files.planning import plan_batch
+from clearair.image import Photo, read_photo, write_photo
+
+COUNT = 8
+LOADING = {"backend": "onnx"}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster("local", LOADING, {}, cores=1) as made:
+        yield made
+
+
+@pytest.fixture
+def journal(tmp_path):
+    (tmp_path / "photos").mkdir()
+    draw = np.random.default_rng(0)
+    for number in range(COUNT):
+        pixels = draw.normal(120, 40, (48, 64, 3)).clip(0, 255).astype(np.uint8)
+        write_photo(Photo(pixels), tmp_path / "photos" / f"{number}.png")
+    plan = plan_batch(tmp_path / "photos", tmp_path / "out")
+    made = Journal.create(tmp_path / "run.db", plan.jobs, {"out": str(plan.out)})
+    yield made
+    made.close()
+
+
+def check(journal: Journal, restored: int = COUNT) -> None:
+    assert journal.counts()[State.RESTORED] == restored
+    assert list(verify(journal)) == []
+    out = journal.path.parent / "out"
+    assert len(list(out.iterdir())) == restored  # and nothing hidden is left
+
+
+def test_all_photos_are_restored_as_without_a_cluster(cluster, journal):
+    from clearair import Restorer
+
+    records = list(cluster.run(journal))
+    assert sorted(record.input for record in records) == [str(entry.source) for entry in journal.entries()]
+    assert all("noise" in record.found for record in records)
+    check(journal)
+    entry = next(journal.entries())
+    alone = Restorer.from_pretrained(**LOADING)(entry.source)
+    assert (read_photo(entry.target).pixels == alone.photo.pixels).all()
+    assert list(cluster.run(journal)) == []
+
+
+def test_photos_of_an_actor_that_is_lost_are_done_by_others(cluster, journal):
+    import ray
+
+    before, killed = cluster.restarts, False
+    for _ in cluster.run(journal):
+        if not killed:
+            killed = True
+            ray.kill(cluster.actors[0].handle)
+    assert cluster.restarts == before + 1
+    check(journal)
+
+
+def test_what_cannot_be_read_fails_alone(cluster, journal):
+    sources = [entry.source for entry in journal.entries()]
+    sources[0].write_text("no picture")
+    sources[1].unlink()
+    list(cluster.run(journal))
+    failed = {entry.source: entry.note for entry in journal.entries(State.FAILED)}
+    assert "not a picture" in failed[sources[0]]
+    assert "cannot be read" in failed[sources[1]]
+    check(journal, COUNT - 2)
+
+
+def test_a_result_that_is_there_already_stays(cluster, journal):
+    target = next(journal.entries()).target
+    target.parent.mkdir()
+    target.write_text("mine")
+    list(cluster.run(journal))
+    assert target.read_text() == "mine"
+    assert "exists already" in next(journal.entries(State.FAILED)).note
+
+
+def test_a_run_that_is_broken_off_goes_on(cluster, journal):
+    records = cluster.run(journal)
+    next(records)
+    records.close()
+    counts = journal.counts()
+    assert counts[State.RUNNING] == counts[State.WRITING] == 0
+    list(cluster.run(journal))
+    check(journal)
+
+
+def test_a_journal_that_another_run_holds(cluster, journal):
+    program = (
+        "from pathlib import Path; import sys\n"
+        "from clearair.files.journal import Journal\n"
+        "from clearair.files.journaled import working_on\n"
+        f"with working_on(Journal.open(Path({str(journal.path)!r}))):\n"
+        "    print('held', flush=True); input()\n"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdout.readline() == b"held\n"
+    with pytest.raises(UsageError, match="another run"):
+        list(cluster.run(journal))
+    holder.communicate(b"\n")
+    with working_on(journal):
+        pass
+
+
+def test_a_model_that_no_actor_can_load_is_said(journal):
+    program = f"""
+from pathlib import Path
+from clearair.cluster import Cluster
+from clearair.errors import UsageError
+from clearair.files.journal import Journal
+with Cluster("local", {{"name": "nothing"}}, {{}}, cores=1) as cluster:
+    try:
+        list(cluster.run(Journal.open(Path({str(journal.path)!r}))))
+    except UsageError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert "cannot load the model" in done.stdout
+    assert "no model 'nothing'" in done.stdout
+    assert journal.counts()[State.PENDING] == COUNT
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"clearair\[cluster\]"):
+        Cluster("auto", LOADING, {})
+
+
+def test_the_command(tmp_path, journal):
+    photos = next(journal.entries()).source.parent
+    words = ["restore", str(photos), "-o", "there", "--cluster", "local", "--backend", "onnx"]
+    command = [sys.executable, "-m", "clearair", *words]
+    without = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert without.returncode == 2
+    assert "--journal" in without.stderr
+    done = subprocess.run(
+        [*command, "--journal", "other.db"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"{COUNT} photos: {COUNT} restored" in done.stderr
+    assert len(list(Path(tmp_path / "there").iterdir())) == COUNT
