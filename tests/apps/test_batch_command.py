@@ -161,6 +161,15 @@ def test_what_is_no_journal(folder, command):
         assert "Traceback" not in done.stderr
 
 
+def test_a_journal_of_another_program(folder):
+    from clearair.files.journal import Journal
+
+    Journal.create(folder / "run.db", [], {"words": 3}).close()
+    done = program(folder, "batch", "resume", "run.db")
+    assert done.returncode == 2
+    assert "was not begun by `clearair restore`" in done.stderr
+
+
 def test_the_example_for_slurm(folder):
     program(folder, "restore", "photos", "-o", "out", "--journal", "run.db", "--list-only")
     (folder / "clearair").write_text(f'#!/bin/sh\nexec {sys.executable} -m clearair "$@"\n')

@@ -3,9 +3,11 @@
 import os
 import sqlite3
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from fuzz import changed
 
 from clearair.errors import ExistsError, OutputError, UsageError
 from clearair.files.journal import Journal, State, digest_of, is_journal
@@ -137,3 +139,28 @@ def test_a_checksum_is_that_of_the_content(tmp_path):
     for name, content in (("a", b"x" * 3_000_000), ("b", b"x" * 3_000_000), ("c", b"y")):
         (tmp_path / name).write_bytes(content)
     assert digest_of(tmp_path / "a") == digest_of(tmp_path / "b") != digest_of(tmp_path / "c")
+
+
+def test_damaged_journals_are_refused_or_read(tmp_path):
+    made = Journal.create(tmp_path / "run.db", jobs(40), {"out": "out"})
+    made.claim(3, 1, 1, b"x")
+    made.finish(3, State.FAILED, "no picture")
+    made.close()
+    whole = (tmp_path / "run.db").read_bytes()
+    refused = 0
+    for number in range(300):
+        path = tmp_path / f"{number}.db"
+        path.write_bytes(changed([whole], number))
+        try:
+            opened = Journal.open(path)
+        except UsageError:
+            refused += 1
+            continue
+        with closing(opened), suppress(UsageError, OutputError):
+            assert isinstance(opened.options, dict)
+            opened.counts()
+            list(opened.entries())
+            opened.next_open(10)
+            opened.claim(1, 1, 1, b"")
+            opened.finish(1, State.LEFT, "")
+    assert 0 < refused < 300

@@ -64,13 +64,16 @@ def _go_on(journal: Journal, cluster: str | None, *, quiet: bool) -> int:
     from clearair.files.journal import OPEN, State
 
     options = journal.options
+    words, place = options.get("words"), options.get("folder")
+    if not isinstance(words, list) or not isinstance(place, str):
+        raise UsageError(f"{journal.path}: was not begun by `clearair restore`.")
     counts = journal.counts()
     progress = Progress(sum(counts[state] for state in OPEN), quiet=quiet, keep=False)
-    folder = Path(options["folder"])
+    folder = Path(place)
     with chdir(folder) if folder.is_dir() else nullcontext():  # what options name is relative to it
         try:
             if progress.pictures:
-                with closing(_restoring(journal, options["words"], progress, cluster)) as records:
+                with closing(_restoring(journal, words, progress, cluster)) as records:
                     for record in records:
                         progress.clear()
                         tell(record, quiet=quiet)
