@@ -3,9 +3,9 @@
     python benchmarks/scaling.py --small 60 --large 6
 
 Restores small photos with and without the cluster, one core each: the difference is what the engine costs a
-photo. Then restores larger ones with one actor, with as many as there are cores, and without a cluster. Prints
-the cost of the engine as a share of a photo of one megapixel, throughputs as multiples of the first, and what
-they come to for a million photos of 12 megapixels. Loading the model is not counted.
+photo. Then restores larger ones with one actor, with as many as there are cores, and without a cluster.
+Prints the cost of the engine as a share of a photo of one megapixel, throughputs as multiples of the first,
+and what they come to for a million photos of 12 megapixels. Loading the model is not counted.
 """
 
 from __future__ import annotations
