@@ -29,6 +29,8 @@ def main() -> None:
     parser.add_argument("result", type=Path)
     parser.add_argument("--damage", default="auto")
     options = parser.parse_args()
+    if not options.photo.is_file():
+        sys.exit(f"{options.photo}: there is no such file")
     query = urllib.parse.urlencode({"damage": options.damage, "metadata": "keep"})
     job = json.loads(ask(options.server, f"v1/jobs?{query}", options.photo.read_bytes()))
     while job["status"] in ("queued", "running"):
@@ -56,6 +58,8 @@ def ask(server: str, path: str, body: bytes | None = None) -> bytes:
             if error.code not in (429, 503) or again is None:
                 sys.exit(json.loads(error.read())["detail"])
             time.sleep(float(again))
+        except OSError as error:
+            sys.exit(f"{server}: does not answer: {error}")
 
 
 if __name__ == "__main__":

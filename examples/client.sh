@@ -5,6 +5,7 @@
 #
 # Comes again when the server is busy, and prints why when it refuses a photo.
 set -eu
+[ -f "$2" ] || { echo "$2: there is no such file" >&2; exit 1; }
 server=$1 photo=$2 result=$3 damage=${4:-auto}
 
 set -- --silent --show-error --retry 5 --header "Content-Type: application/octet-stream"

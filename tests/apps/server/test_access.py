@@ -54,6 +54,8 @@ def test_a_host_name_can_be_allowed():
     [
         {"origin": "https://evil.example"},
         {"origin": "null"},
+        {"origin": "http://["},
+        {"origin": ""},
         {"origin": "http://localhost:3000"},
         {"sec_fetch_site": "cross-site"},
         {"sec_fetch_site": "same-site"},
@@ -109,6 +111,9 @@ def test_this_machine_needs_none(host):
         ({"api_key": "seventeen bytes\n!!"}, "letters and digits"),
         ({"allowed_origins": ("photos.example",)}, "an origin is such as"),
         ({"allowed_origins": ("https://photos.example/",)}, "an origin is such as"),
+        ({"allowed_origins": ("https://",)}, "an origin is such as"),
+        ({"trusted_proxies": ("bogus",)}, "is no address"),
+        ({"limits": Limits(keep_seconds=float("inf"))}, "nan and inf"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(values, words):
@@ -128,6 +133,9 @@ def test_an_upload_may_stall_for_less_than_a_minute():
         (["--model", "nothing"], 3, "no model 'nothing'"),
         (["--memory-budget", "10MB"], 2, "too small"),
         (["--temp", "none"], 2, "no such folder"),
+        (["--temp", "/proc"], 1, "takes no temporary files"),
+        (["--max-mb", "nan"], 2, "nan and inf"),
+        (["--max-seconds", "nan"], 2, "nan and inf"),
         (["--host", "no.such.host.invalid", "--allow-anyone"], 2, "no such address"),
         (["--port", "70000"], 2, "70000"),
     ],
@@ -162,6 +170,9 @@ def test_a_server_with_a_key(tmp_path, picture):
         tmp_path, "--allow-origin", "https://photos.example", environment={"CLEARAIR_API_KEY": KEY}
     ) as it:
         problem(it.post("/v1/inspect", picture), 401, "unauthorized")
+        refused = it.post("/v1/inspect", picture, headers={"Origin": "https://photos.example"})
+        assert refused.status_code == 401
+        assert refused.headers["access-control-allow-origin"] == "https://photos.example"
         headers = {"Authorization": f"Bearer {KEY}"}
         assert it.post("/v1/inspect", picture, headers=headers).status_code == 200
         assert it.get("/healthz").status_code == 200

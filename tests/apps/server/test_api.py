@@ -3,6 +3,7 @@
 import io
 import json
 import threading
+from urllib.parse import urljoin
 
 import pytest
 from PIL import Image
@@ -77,7 +78,8 @@ def test_a_job_is_created_asked_for_and_fetched(server, picture):
     created = server.post("/v1/jobs?damage=noise", picture)
     assert created.status_code == 202
     job = created.json()
-    assert created.headers["location"] == "/" + job["links"]["self"]
+    place = urljoin(f"{server.address}/below/a/proxy/v1/jobs", created.headers["location"])
+    assert place == f"{server.address}/below/a/proxy/{job['links']['self']}"
     assert job["picture"] == {"format": "png", "width": 128, "height": 96}
     job = server.end_of(job)
     assert job["status"] == "done"
@@ -144,7 +146,7 @@ def test_a_job_is_cancelled_twice_and_its_result_deleted(server):
         (b"hello", 422, "bad-picture", "Not a picture"),
         (b"%PDF-1.7 ...", 422, "bad-picture", "PDF"),
         (EXAMPLE.read_bytes()[:9000], 422, "damaged", "salvage=true"),
-        (b"\xff\xd8\xff\xe0", 422, "damaged", "damaged or ends early"),
+        (b"\xff\xd8\xff\xe0", 422, "bad-picture", "Nothing of it can be decoded"),
     ],
     ids=["empty", "text", "pdf", "half", "head"],
 )
@@ -189,6 +191,17 @@ def test_unknown_paths_methods_and_jobs_are_problems_too(server):
     problem(server.get("/v1/jobs/none"), 404, "unknown-job")
     problem(server.get("/v1/jobs/none/events"), 404, "unknown-job")
     problem(server.get("/v1/jobs/..%2f..%2fetc%2fpasswd"), 404, "")
+
+
+def test_a_head_has_no_body(server):
+    for path in ("/", "/healthz", "/v1/models"):
+        answer = server.client.head(server.address + path, timeout=60)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert int(answer.headers["content-length"]) > 10
+
+
+def test_a_path_with_one_slash_too_many_is_no_redirection(server):
+    problem(server.get("/healthz/", allow_redirects=False), 404, "")
 
 
 def test_the_client_names_no_file(server, picture):

@@ -34,6 +34,16 @@ def test_a_photo_is_restored(client, server, tmp_path):
     assert (read_photo(result).pixels != read_photo(EXAMPLE).pixels).any()
 
 
+def test_a_file_or_a_server_that_is_not_there_is_said(client, server, tmp_path):
+    missing = client(server.address, tmp_path / "none.jpg", tmp_path / "better.jpg")
+    assert missing.returncode == 1
+    assert "no such file" in missing.stderr
+    nobody = client("http://127.0.0.1:9", EXAMPLE, tmp_path / "better.jpg")
+    assert nobody.returncode != 0
+    assert "Traceback" not in nobody.stderr
+    assert nobody.stderr
+
+
 def test_what_is_no_photo_is_said(client, server, tmp_path):
     text = tmp_path / "text.jpg"
     text.write_text("hello")

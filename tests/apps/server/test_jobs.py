@@ -57,11 +57,15 @@ def test_whoever_waits_is_told_of_each_change(jobs):
 def test_the_queue_keeps_the_order_and_its_limit(jobs):
     async def run():
         line = Line(3)
-        line.uploading = 1
         line.put(jobs[0])
-        assert not line.full
         line.put(jobs[1])
+        assert not line.full
+        line.put(jobs[2])
         assert line.full
+        line.remove(jobs[2])
+        assert not line.busy
+        line.uploading = 12
+        assert line.busy
         assert [line.position(each) for each in jobs] == [0, 1, None]
         line.remove(jobs[0])
         line.remove(jobs[2])
@@ -72,7 +76,7 @@ def test_the_queue_keeps_the_order_and_its_limit(jobs):
         assert await late is jobs[2]
         line.put(jobs[0])
         assert line.clear() == [jobs[0]]
-        assert line.waiting == 1
+        assert line.waiting == 0
 
     asyncio.run(run())
 
@@ -104,6 +108,21 @@ def test_the_oldest_results_make_room_for_new_ones():
         each.finish(Status.DONE)
         each.finished = datetime.now(UTC) + timedelta(seconds=number)
     assert [each.status for each in made] == [Status.EXPIRED, Status.EXPIRED, Status.DONE, Status.DONE]
+    for each in made:
+        each.forget()
+
+
+def test_results_do_not_use_up_the_files():
+    table = Table(keep_seconds=1000, keep_bytes=10**9, keep_files=2)
+    made = [job(1) for _ in range(4)]
+    for each in made:
+        table.add(each)
+        table.keep(each)
+        each.finish(Status.DONE)
+    assert [each.status for each in made] == [Status.EXPIRED, Status.EXPIRED, Status.DONE, Status.DONE]
+    assert table.unfetched(10) == made[2:]
+    made[3].fetched = True
+    assert table.unfetched(10) == [made[2]]
     for each in made:
         each.forget()
 

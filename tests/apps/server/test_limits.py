@@ -182,8 +182,77 @@ def test_a_client_that_goes_away_stops_its_work(small, slow):
 def test_an_upload_that_breaks_off_leaves_its_place(small):
     with socket.create_connection(small.host) as client:
         client.sendall(b"POST /v1/restore HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n\x89PNG")
-        wait_until(lambda: small.metric("clearair_queue") == 1)
+        wait_until(lambda: small.metric("clearair_uploads") == 1)
     wait_until(lambda: is_idle(small))
+
+
+def test_clients_that_send_slowly_hold_no_place_in_the_queue(small):
+    clients = []
+    try:
+        for _ in range(2 * QUEUE):
+            client = socket.create_connection(small.host)
+            client.sendall(
+                b"POST /v1/restore HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n\x89PNG"
+            )
+            clients.append(client)
+        wait_until(lambda: small.metric("clearair_uploads") == 2 * QUEUE)
+        assert small.post("/v1/inspect", noisy()).status_code == 200
+        for _ in range(2 * QUEUE):  # as many again are one too many
+            client = socket.create_connection(small.host)
+            client.sendall(
+                b"POST /v1/restore HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n\x89PNG"
+            )
+            clients.append(client)
+        wait_until(lambda: small.metric("clearair_uploads") == 4 * QUEUE)
+        problem(small.post("/v1/inspect", noisy()), 429, "queue-full")
+    finally:
+        for client in clients:
+            client.close()
+    wait_until(lambda: is_idle(small))
+
+
+def test_a_body_that_outlasts_the_answer_ends_the_connection(small):
+    head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(small.host) as client:
+        client.settimeout(30)
+        client.sendall(head + b"4\r\nbody\r\n")
+        answer = b""
+        while piece := client.recv(4096):
+            answer += piece  # until the server closes
+        assert answer.startswith(b"HTTP/1.1 200")
+        late, refused = time.monotonic() + 20, False
+        while not refused and time.monotonic() < late:
+            try:
+                client.sendall(b"4\r\nbody\r\n")
+            except (BrokenPipeError, ConnectionResetError):
+                refused = True
+            time.sleep(0.1)
+        assert refused
+
+
+def test_more_connections_than_descriptors_are_turned_away(tmp_path):
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    program = IMPATIENT.replace("import sys", "import resource, sys\nresource.setrlimit(7, (120, 120))", 1)
+    assert resource.RLIMIT_NOFILE == 7
+    with serving(tmp_path, program=program) as running:
+        clients = []
+        for _ in range(60):
+            clients.append(socket.create_connection(running.host))
+        time.sleep(0.2)
+        for client in clients:
+            client.close()
+        wait_until(lambda: running.get("/healthz").status_code == 200)
+        jobs = [running.post("/v1/jobs?damage=none", noisy()) for _ in range(60)]
+        assert {job.status_code for job in jobs} <= {202, 429}  # old results make room for new ones
+        assert "Traceback" not in running.log.read_text()
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == limit
+
+
+def test_a_worker_that_dies_while_idle_is_replaced_at_once(small):
+    pids = small.children()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: small.get("/readyz").status_code == 200 and not set(pids) & set(small.children()))
 
 
 def test_a_result_expires(small, picture):
@@ -220,7 +289,7 @@ def test_an_upload_that_stalls_is_given_up(tmp_path):
 
 def test_a_head_that_stays_incomplete_ends_the_connection(tmp_path):
     program = IMPATIENT.replace(
-        "tell =", "import clearair.apps.server.run as r; r._HEAD_SECONDS = 0.3; tell ="
+        "tell =", "import clearair.apps.server.protocol as r; r.HEAD_SECONDS = 0.3; tell ="
     )
     with serving(tmp_path, program=program) as running:
         for start in (b"", b"POST /v1/restore HTTP/1.1\r\nHost: loc"):
@@ -279,6 +348,62 @@ def test_sigterm_finishes_what_runs_and_refuses_the_rest(tmp_path, slow):
         assert "Traceback" not in running.log.read_text()
 
 
+def test_a_second_signal_ends_at_once(tmp_path, slow):
+    with serving(tmp_path) as running:
+        running.post("/v1/jobs", noisy(3000, 4000, "webp"))
+        wait_until(lambda: running.metric("clearair_running") == 1)
+        running.process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        began = time.monotonic()
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(20) == 130
+        assert time.monotonic() - began < 10
+        assert "Traceback" not in running.log.read_text()
+
+
+def test_what_takes_too_long_at_the_end_is_stopped(tmp_path):
+    program = IMPATIENT.replace("stall_seconds=0.3), ", "stall_seconds=0.3), ").replace(
+        "Settings(port=0,", "Settings(port=0, shutdown_seconds=1,"
+    )
+    with serving(tmp_path, program=program) as running:
+        answers = []
+
+        def ask() -> None:
+            large = noisy(3000, 4000, "webp")
+            answers.append(running.client.post(running.address + "/v1/restore", data=large, timeout=60))
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        wait_until(lambda: running.metric("clearair_running") == 1)
+        running.process.send_signal(signal.SIGTERM)
+        thread.join()
+        problem(answers[0], 503, "not-ready")
+        assert running.process.wait(30) == 0
+        assert "Traceback" not in running.log.read_text()
+
+
+def test_a_result_from_just_before_the_end_can_be_fetched(tmp_path):
+    with serving(tmp_path) as running:
+        job = running.end_of(running.post("/v1/jobs", noisy()).json())
+        running.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        assert running.get("/" + job["links"]["result"]).status_code == 200
+        assert running.process.wait(30) == 0
+
+
+def test_an_end_while_something_is_uploaded(tmp_path):
+    with serving(tmp_path) as running, socket.create_connection(running.host) as client:
+        client.settimeout(30)
+        client.sendall(b"POST /v1/restore HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n\x89PNG")
+        wait_until(lambda: running.metric("clearair_uploads") == 1)
+        began = time.monotonic()
+        running.process.send_signal(signal.SIGTERM)
+        assert client.recv(4096).startswith(b"HTTP/1.1 503")
+        assert running.process.wait(30) == 0
+        assert time.monotonic() - began < 10
+        assert "Traceback" not in running.log.read_text()
+
+
 def test_an_end_while_a_job_is_cancelled(tmp_path, slow):
     with serving(tmp_path) as running:
         job = running.post("/v1/jobs", slow).json()
@@ -311,7 +436,7 @@ def test_nothing_is_left_after_a_crash(tmp_path, slow):
         running.post("/v1/jobs", slow)
         wait_until(lambda: running.metric("clearair_running") == 1)
         workers = running.children()
-        assert len(workers) == 2
+        assert len(workers) == 3  # one restores, two read headers
         assert list(spool.iterdir()) == []  # no file has a name
         running.process.kill()
         running.process.wait()

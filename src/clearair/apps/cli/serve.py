@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,8 @@ _MIB = 1 << 20
 )
 @click.option("--access-log", is_flag=True, help="Print a line for each request.")
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
-def serve(open_page: bool, **options: Any) -> None:
+@click.pass_context
+def serve(ctx: click.Context, /, open_page: bool, **options: Any) -> None:
     """Serve a web page and an HTTP API for restoring photos.
 
     The page is at http://127.0.0.1:8000/, the API below /v1, its description at /docs. Ctrl-C ends the server
@@ -124,7 +126,7 @@ def serve(open_page: bool, **options: Any) -> None:
         loading=_loading(options),
         workers=options["workers"] or 0,
         limits=Limits(
-            bytes=int(options["max_mb"] * _MIB),
+            bytes=_bytes(options["max_mb"]),
             pixels=options["max_pixels"],
             seconds=options["max_seconds"],
             queue=options["queue"],
@@ -144,12 +146,19 @@ def serve(open_page: bool, **options: Any) -> None:
         if open_page:
             click.launch(address)
 
-    run(settings, tell)
+    if run(settings, tell):
+        ctx.exit(130)
 
 
 def _loading(options: dict[str, Any]) -> dict[str, Any]:
     chosen = {"device": options["device"], "precision": options["precision"], "backend": chosen_backend()}
     return {**chosen, "memory_budget": options["memory_budget"]}
+
+
+def _bytes(mebibytes: float) -> int:
+    if not math.isfinite(mebibytes):
+        raise UsageError("--max-mb: nan and inf are no sizes.")
+    return int(mebibytes * _MIB)
 
 
 def _key(file: Path | None) -> str | None:

@@ -51,5 +51,7 @@ class _FileAnswer(StreamingResponse):
     async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]
         try:
             await super().__call__(scope, receive, send)
+        except asyncio.CancelledError:
+            pass  # the server ends, and has said so
         finally:
             os.close(self._descriptor)

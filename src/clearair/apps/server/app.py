@@ -56,6 +56,7 @@ def build_app(service: Service) -> FastAPI:
         description=documents.DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         openapi_tags=documents.TAGS,
     )
     app.state.service = service
@@ -65,6 +66,7 @@ def build_app(service: Service) -> FastAPI:
     _add_jobs(app)
     _add_states(app)
     _add_pages(app)
+    app.add_middleware(Guard, settings=service.settings, metrics=service.metrics)
     if service.settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -73,7 +75,6 @@ def build_app(service: Service) -> FastAPI:
             allow_headers=["Authorization", "X-API-Key", "Content-Type"],
             expose_headers=["Clearair-Outcome", "Location", "Retry-After"],
         )
-    app.add_middleware(Guard, settings=service.settings, metrics=service.metrics)
     return app
 
 
@@ -189,7 +190,7 @@ def _add_jobs(app: FastAPI) -> None:
         """
         job = await service.accept(request, "restore", options.model_dump(exclude_none=True))
         service.table.add(job)
-        response.headers["Location"] = request.url_for("state", job_id=job.id).path
+        response.headers["Location"] = f"jobs/{job.id}"  # from /v1/jobs, wherever a proxy may have put it
         return job_state(job, service.line.position(job))
 
     @app.get("/v1/jobs/{job_id}", tags=["jobs"], **documents.STATE)

@@ -17,6 +17,8 @@ from typing import Any, BinaryIO
 
 from clearair.apps.server.problems import ProblemError
 
+_UPLOADS = 4
+"""Uploads at once, for each place in the queue: a client that sends slowly holds none of the places."""
 PREVIEWS = ("before", "after", "regions")
 """Pictures for browsers that a job may have beside its result."""
 
@@ -129,7 +131,7 @@ class Job:
 
 
 class Line:
-    """The queue: jobs in the order in which they came, and places for those that are still uploaded."""
+    """The queue: jobs in the order in which they came, and a count of those that are still uploaded."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -139,13 +141,18 @@ class Line:
 
     @property
     def waiting(self) -> int:
-        """Jobs that wait, and uploads that will."""
-        return len(self._jobs) + self.uploading
+        """Jobs that wait."""
+        return len(self._jobs)
 
     @property
     def full(self) -> bool:
-        """Whether one more is one too many."""
+        """Whether one more job is one too many."""
         return self.waiting >= self._most
+
+    @property
+    def busy(self) -> bool:
+        """Whether one more upload is one too many; there may be several for each place in the queue."""
+        return self.uploading >= _UPLOADS * self._most
 
     def put(self, job: Job) -> None:
         """Add a job at the end."""
@@ -180,9 +187,12 @@ class Line:
 class Table:
     """Jobs that clients ask for by name, until some time after their results are gone."""
 
-    def __init__(self, keep_seconds: float, keep_bytes: int, most: int = 2000) -> None:
+    def __init__(
+        self, keep_seconds: float, keep_bytes: int, *, keep_files: int = 2000, most: int = 2000
+    ) -> None:
         self._keep = timedelta(seconds=keep_seconds)
         self._keep_bytes = keep_bytes
+        self._keep_files = keep_files
         self._most = most
         self._jobs: dict[str, Job] = {}
 
@@ -195,18 +205,31 @@ class Table:
 
     def find(self, name: str) -> Job | None:
         """The job of this name; None where there is none."""
-        return self._jobs.get(name)
+        job = self._jobs.get(name)
+        if job is not None and job.expires is not None and job.expires <= datetime.now(UTC):
+            _expire(job)
+        return job
 
     def keep(self, job: Job) -> None:
         """Keep what a job that is done has made for its time, and no more than there is room for."""
         job.expires = datetime.now(UTC) + self._keep
         kept = [other for other in self._jobs.values() if other.files and other is not job]
         room = self._keep_bytes - job.size - sum(other.size for other in kept)
+        files = self._keep_files - len(job.files) - sum(len(other.files) for other in kept)
         for oldest in sorted(kept, key=lambda other: other.finished or other.created):
-            if room >= 0:
-                break
-            room += oldest.size
-            _expire(oldest)
+            if oldest.over and (room < 0 or files < 0):
+                room += oldest.size
+                files += len(oldest.files)
+                _expire(oldest)
+
+    def unfetched(self, seconds: float) -> list[Job]:
+        """Jobs that were done in the last so many seconds and whose result nobody has got."""
+        since = datetime.now(UTC) - timedelta(seconds=seconds)
+        return [
+            job
+            for job in self._jobs.values()
+            if job.status is Status.DONE and not job.fetched and job.finished and job.finished > since
+        ]
 
     def sweep(self) -> None:
         """Delete results whose time is over, and forget the jobs of long ago."""
@@ -214,12 +237,7 @@ class Table:
         for job in list(self._jobs.values()):
             if job.expires is not None and job.expires <= now:
                 _expire(job)
-            if (
-                job.over
-                and not job.files
-                and job.finished is not None
-                and job.finished + 2 * self._keep < now
-            ):
+            elif job.over and not job.files and job.finished and job.finished + 2 * self._keep < now:
                 del self._jobs[job.id]
         over = [job for job in self._jobs.values() if job.over]
         for job in over[: max(0, len(self._jobs) - self._most)]:

@@ -44,7 +44,8 @@ class Metrics:
         )
         self._pixels = Counter("clearair_pixels", "Pixels of pictures that were done.", registry=registry)
         gauges = {
-            "clearair_queue": ("Pictures that wait, and uploads.", lambda: service.line.waiting),
+            "clearair_queue": ("Pictures that wait.", lambda: service.line.waiting),
+            "clearair_uploads": ("Pictures that are uploaded.", lambda: service.line.uploading),
             "clearair_running": ("Pictures that are worked on.", lambda: len(service.running)),
             "clearair_jobs_kept": ("Jobs in the table.", lambda: len(service.table)),
             "clearair_workers_ready": (

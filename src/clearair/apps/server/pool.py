@@ -47,6 +47,7 @@ class Worker:
         self._socket: socket.socket | None = None
         self._lines = Lines()
         self._task = self._done = 0
+        self._reviving = asyncio.Lock()
         self.restarts = 0
         self.broken = False
         """Whether it could not be started again the last time."""
@@ -105,12 +106,14 @@ class Worker:
         files: Sequence[BinaryIO],
         *,
         seconds: float,
+        grace: float | None = None,
         on_progress: OnProgress | None = None,
     ) -> dict[str, Any]:
         """Have a task done; its answer.
 
         When this is cancelled, or after `seconds`, the task is stopped: between two tiles, or with the
-        process where that takes too long. Raises ProblemError for what the worker refuses and for a deadline.
+        process where that takes longer than `grace` seconds. Raises ProblemError for what the worker refuses
+        and for a deadline.
         """
         await self.revive()
         self._task += 1
@@ -121,7 +124,7 @@ class Worker:
                 self._send({"task": number, "name": name, "options": options}, files)
                 answer = await self._answer(number, on_progress)
         except (asyncio.CancelledError, TimeoutError) as error:
-            await asyncio.shield(self._stop(number))
+            await asyncio.shield(self._stop(number, _GRACE if grace is None else grace))
             if isinstance(error, asyncio.CancelledError):
                 raise
             raise ProblemError.of("too-slow", seconds=round(seconds)) from error
@@ -170,10 +173,10 @@ class Worker:
             waiting = self._lines.take()
         return waiting
 
-    async def _stop(self, number: int) -> None:
+    async def _stop(self, number: int, grace: float) -> None:
         """End a task, with its process where it does not end by itself."""
         try:
-            async with asyncio.timeout(_GRACE):
+            async with asyncio.timeout(grace):
                 self._send({"cancel": number})
                 await self._answer(number, None)
         except (TimeoutError, DeadError, BrokenMessageError, OSError):
@@ -181,19 +184,20 @@ class Worker:
 
     async def revive(self) -> None:
         """Start the process again if it has ended. Raises ProblemError when that fails."""
-        if self.ready and self._done < _TASKS:
-            return
-        if not self.ready:
-            self.restarts += 1
-        await self.kill()  # or what is left of it
-        try:
-            await self.start()
-        except ClearAirError as error:
-            self.broken = True
-            _log.error("%s", error)
-            await asyncio.sleep(_PAUSE)
-            raise ProblemError.of("not-ready") from error
-        self.broken = False
+        async with self._reviving:
+            if self.ready and self._done < _TASKS:
+                return
+            if not self.ready:
+                self.restarts += 1
+            await self.kill()  # or what is left of it
+            try:
+                await self.start()
+            except ClearAirError as error:
+                self.broken = True
+                _log.error("%s", error)
+                await asyncio.sleep(_PAUSE)
+                raise ProblemError.of("not-ready") from error
+            self.broken = False
 
     async def kill(self) -> None:
         """End the process at once."""

@@ -6,71 +6,59 @@ import asyncio
 import errno
 import os
 import socket
+import tempfile
 from collections.abc import Callable
 from types import FrameType
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from clearair.apps.server.app import build_app
+from clearair.apps.server.problems import ProblemError
+from clearair.apps.server.protocol import PatientProtocol, raise_limit
 from clearair.apps.server.service import Service
 from clearair.apps.server.settings import Settings
-from clearair.errors import ClearAirError, UsageError
+from clearair.apps.server.uploads import spool_file
+from clearair.errors import ClearAirError, OutputError, UsageError
 
-_HEAD_SECONDS = 10.0
-"""Seconds that the head of a request may take."""
+_LAST_ANSWERS = 5
+"""Seconds for answers that are still sent when the server has ended its work."""
 
 OnStart = Callable[[str], None]
 """Told the address of the page once the server answers."""
 
 
-def run(settings: Settings, on_start: OnStart) -> None:
-    """Serve until SIGTERM or Ctrl-C; a second one ends at once.
+def run(settings: Settings, on_start: OnStart) -> bool:
+    """Serve until SIGTERM or Ctrl-C, and return whether a second one has ended it at once.
 
-    Raises UsageError for an address that cannot be had, ModelError for a model that cannot be loaded.
+    Raises UsageError for an address that cannot be had, ModelError for a model that cannot be loaded,
+    OutputError for a folder that takes no temporary files.
     """
+    raise_limit()
+    _check_spool(settings)
     listener = _listen(settings)
     try:
-        asyncio.run(_serve(settings, listener, on_start))
+        return asyncio.run(_serve(settings, listener, on_start))
     finally:
         listener.close()
 
 
-async def _serve(settings: Settings, listener: socket.socket, on_start: OnStart) -> None:
+def _check_spool(settings: Settings) -> None:
+    try:
+        spool_file(settings.spool).close()
+    except ProblemError as error:
+        where = settings.spool or tempfile.gettempdir()
+        raise OutputError(f"{where}: takes no temporary files; name another folder with --temp.") from error
+
+
+async def _serve(settings: Settings, listener: socket.socket, on_start: OnStart) -> bool:
     service = Service(settings)
     await service.start()
+    server = _Server(settings, service, on_start)
     try:
-        await _Server(settings, service, on_start).serve(sockets=[listener])
+        await server.serve(sockets=[listener])
     finally:
-        await service.stop()
-
-
-class _Protocol(H11Protocol):
-    """HTTP/1.1 for clients that finish what they begin: a head that stays incomplete ends the connection."""
-
-    _timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._wait_for_head()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._timer is not None and self.conn.their_state is not h11.IDLE:
-            self._timer.cancel()
-            self._timer = None
-        elif self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
-            self._wait_for_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _wait_for_head(self) -> None:
-        if self._timer is None:
-            self._timer = self.loop.call_later(_HEAD_SECONDS, self.transport.close)
+        await service.stop(at_once=server.force_exit)
+    return bool(server.force_exit)
 
 
 class _Server(uvicorn.Server):
@@ -85,9 +73,9 @@ class _Server(uvicorn.Server):
             server_header=False,
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=list(settings.trusted_proxies),
-            timeout_graceful_shutdown=settings.shutdown_seconds,
+            timeout_graceful_shutdown=_LAST_ANSWERS,
             ws="none",
-            http=_Protocol,
+            http=PatientProtocol,
         )
         super().__init__(config)
         self._service = service
@@ -103,7 +91,7 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal ends the server gently, the second at once."""
         if self._ending:
-            super().handle_exit(sig, frame)
+            self.force_exit = self.should_exit = True
             return
         self._ending = True
         asyncio.get_event_loop().call_soon_threadsafe(self._begin_to_end)

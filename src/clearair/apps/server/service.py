@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
@@ -16,15 +17,18 @@ from clearair.apps.server.jobs import PREVIEWS, Job, Line, Pace, Status, Table
 from clearair.apps.server.metrics import Metrics
 from clearair.apps.server.pool import Worker
 from clearair.apps.server.problems import ProblemError
+from clearair.apps.server.protocol import most_files
 from clearair.apps.server.settings import Settings
 from clearair.apps.server.uploads import check_headers, drain, receive, spool_file
 from clearair.errors import UsageError
 from clearair.graphs import usable_cores
 from clearair.perception.telling import check_kinds, parse_damage
 
+Done = TypeVar("Done")
+
 KEY_VARIABLE = "CLEARAIR_API_KEY"
 """Environment variable with the API key, which no worker gets to see."""
-_LOOKING = 10.0
+_LOOKING = 4.0
 """Seconds that the header of a picture may take."""
 _LOOKING_MEMORY = 1 << 30
 """Bytes of addresses for it."""
@@ -32,6 +36,8 @@ _FETCHING = 5.0
 """Seconds in which a client that polls is to fetch its result from a server that ends."""
 _STOPPING = 10.0
 """Seconds that workers have to leave their tasks, before they are ended with them."""
+_WATCH = 1.0
+"""Seconds between two looks for workers that have ended."""
 _SWEEP = 5.0
 """Seconds between two looks for results whose time is over."""
 
@@ -45,7 +51,8 @@ class Service:
         self.settings = settings
         self.metrics = Metrics(self)
         self.line = Line(settings.limits.queue)
-        self.table = Table(settings.limits.keep_seconds, settings.limits.keep_bytes)
+        limits = settings.limits
+        self.table = Table(limits.keep_seconds, limits.keep_bytes, keep_files=most_files() // 3)
         self.ending = asyncio.Event()
         """Set once the server is told to end."""
         self.running: set[Job] = set()
@@ -61,26 +68,30 @@ class Service:
             "threads": max(1, usable_cores() // count),
         }
         self.workers = [Worker(work, hidden) for _ in range(count)]
-        self._looker = Worker({"work": "look", "memory": _LOOKING_MEMORY}, hidden)
-        self._looking = asyncio.Lock()
+        self._lookers = [Worker({"work": "look", "memory": _LOOKING_MEMORY}, hidden) for _ in range(2)]
+        self._free: asyncio.Queue[Worker] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Load the models. Raises ClearAirError when they cannot be."""
         try:
-            await asyncio.gather(*(worker.start() for worker in (*self.workers, self._looker)))
+            await asyncio.gather(*(worker.start() for worker in (*self.workers, *self._lookers)))
         except BaseException:
             await self._kill()
             raise
         self.kinds = self.workers[0].kinds
         self._tasks = [asyncio.create_task(self._consume(worker)) for worker in self.workers]
-        self._tasks.append(asyncio.create_task(self._sweep()))
+        self._tasks += [asyncio.create_task(self._sweep()), asyncio.create_task(self._watch())]
+        for looker in self._lookers:
+            self._free.put_nowait(looker)
 
-    async def stop(self) -> None:
-        """End everything, and delete what is kept."""
+    async def stop(self, *, at_once: bool = False) -> None:
+        """End everything, and delete what is kept; `at_once` without waiting for anybody."""
         self.drain()
         for task in self._tasks:
             task.cancel()
+        if at_once:
+            await self._kill()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_STOPPING)
         await self._kill()
@@ -93,15 +104,20 @@ class Service:
             job.finish(Status.FAILED, ProblemError.of("not-ready"))
 
     async def wind_down(self, seconds: float) -> None:
-        """Take nothing in any more, and wait until what runs is done and its results are fetched."""
+        """Take nothing in any more, and wait until what runs is done and results are fetched.
+
+        What takes longer than `seconds` is stopped, and answered as what waits is.
+        """
         self.drain()
         late = list(self.running)
+        if late:
+            await asyncio.wait([asyncio.create_task(job.end()) for job in late], timeout=seconds)
+        for job in self.running:
+            self._stop(job, Status.FAILED, ProblemError.of("not-ready"))
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await asyncio.gather(*(job.end() for job in late))
-                async with asyncio.timeout(_FETCHING):
-                    while any(job.status is Status.DONE and not job.fetched for job in late):
-                        await asyncio.sleep(0.05)
+            async with asyncio.timeout(_FETCHING):
+                while self.table.unfetched(seconds + 2 * _FETCHING):
+                    await asyncio.sleep(0.05)
 
     @property
     def ready(self) -> bool:
@@ -118,7 +134,7 @@ class Service:
             options = self._options(shown)
             check_headers(request, limits)
             with self._place():
-                upload = await receive(request, limits, self.settings.spool)
+                upload = await self._before_end(receive(request, limits, self.settings.spool))
                 try:
                     picture = await self._look(upload)
                     job = Job(operation, options, shown, upload, picture)
@@ -128,9 +144,11 @@ class Service:
                 except BaseException:
                     upload.close()
                     raise
-                if self.ending.is_set():
+                try:
+                    self._check_room()
+                except ProblemError:
                     job.finish(Status.FAILED)
-                    raise ProblemError.of("not-ready")
+                    raise
         except ProblemError:
             await drain(request, limits)
             raise
@@ -138,19 +156,40 @@ class Service:
         self.line.put(job)
         return job
 
+    async def _before_end(self, work: Coroutine[Any, Any, Done]) -> Done:
+        """What the work comes to. Raises ProblemError when the server is told to end before."""
+        task, ending = asyncio.create_task(work), asyncio.create_task(self.ending.wait())
+        try:
+            await asyncio.wait((task, ending), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise ProblemError.of("not-ready", headers={"Connection": "close"})
+            return task.result()
+        finally:
+            task.cancel()
+            ending.cancel()
+
     @contextmanager
     def _place(self) -> Iterator[None]:
-        """A place in the queue, before the upload costs anything."""
-        if self.ending.is_set() or all(worker.broken for worker in self.workers):
-            raise ProblemError.of("not-ready")
-        if self.line.full:
-            seconds = self._pace.wait(self.line.waiting, len(self.workers))
-            raise ProblemError.of("queue-full", seconds=seconds, headers={"Retry-After": str(seconds)})
+        """A place for an upload, before it costs anything."""
+        self._check_room()
+        if self.line.busy:
+            raise self._too_many()
         self.line.uploading += 1
         try:
             yield
         finally:
             self.line.uploading -= 1
+
+    def _check_room(self) -> None:
+        """Raise ProblemError when no job can be added."""
+        if self.ending.is_set() or all(worker.broken for worker in self.workers):
+            raise ProblemError.of("not-ready")
+        if self.line.full:
+            raise self._too_many()
+
+    def _too_many(self) -> ProblemError:
+        seconds = self._pace.wait(self.line.waiting, len(self.workers))
+        return ProblemError.of("queue-full", seconds=seconds, headers={"Retry-After": str(seconds)})
 
     def _options(self, shown: dict[str, Any]) -> dict[str, Any]:
         """What a worker is told. Raises ProblemError for a kind of damage that there is not."""
@@ -159,7 +198,7 @@ class Service:
             if said:
                 check_kinds(said, self.kinds)
         except UsageError as error:
-            raise ProblemError.of("bad-option", str(error)) from error
+            raise ProblemError.of("bad-option", str(error)[:500]) from error
         wish = {name: shown[name] for name in ("strength", "keep_tone", "skip_tiles") if name in shown}
         damage = "auto" if said is None else list(said) or "none"
         return {
@@ -172,15 +211,19 @@ class Service:
         }
 
     async def _look(self, upload: Any) -> dict[str, Any]:
-        """What the header says, read by a process of its own, for which nobody waits in the queue."""
-        async with self._looking:
+        """What the header says, read by processes of their own, for which nobody waits in the queue."""
+        looker = await self._free.get()
+        try:
             options = {"pixels": self.settings.limits.pixels}
-            try:
-                seen = await self._looker.run("look", options, [upload], seconds=_LOOKING)
-            except ProblemError as problem:
-                if problem.name in ("too-slow", "bug"):
-                    raise ProblemError.of("bad-picture") from problem
-                raise
+            seen = await looker.run("look", options, [upload], seconds=_LOOKING, grace=0)
+        except ProblemError as problem:
+            if problem.name == "too-slow":
+                raise ProblemError.of(
+                    "bad-picture", "The header of the file takes too long to read."
+                ) from problem
+            raise
+        finally:
+            self._free.put_nowait(looker)
         return {"format": str(seen["format"]), "width": int(seen["width"]), "height": int(seen["height"])}
 
     def _set_deadline(self, job: Job, seconds: float | None) -> None:
@@ -197,17 +240,21 @@ class Service:
 
     def cancel(self, job: Job) -> None:
         """Stop what is not finished, and delete what is."""
-        if job.status is Status.QUEUED:
-            self.line.remove(job)
-            job.finish(Status.CANCELLED, ProblemError.of("cancelled"))
-        elif job.status is Status.RUNNING and job.task is not None:
-            job.task.cancel()
-            job.status = Status.CANCELLED
-            job.error = ProblemError.of("cancelled")
-            job.tell()
-        elif job.status is Status.DONE:
+        if job.status is Status.DONE:
             job.forget()
             job.status = Status.DELETED
+            job.tell()
+        else:
+            self._stop(job, Status.CANCELLED, ProblemError.of("cancelled"))
+
+    def _stop(self, job: Job, status: Status, problem: ProblemError) -> None:
+        """End a job that is not over yet."""
+        if job.status is Status.QUEUED:
+            self.line.remove(job)
+            job.finish(status, problem)
+        elif job.status is Status.RUNNING and job.task is not None:
+            job.task.cancel()
+            job.status, job.error, job.finished = status, problem, datetime.now(UTC)
             job.tell()
 
     def describe(self) -> dict[str, Any]:
@@ -253,7 +300,8 @@ class Service:
             job.finish(Status.FAILED, problem)
             return
         except asyncio.CancelledError:
-            job.finish(Status.CANCELLED, ProblemError.of("cancelled"))
+            status = job.status if job.over else Status.CANCELLED
+            job.finish(status, job.error or ProblemError.of("cancelled"))
             me = asyncio.current_task()
             if me is not None and me.cancelling():  # the server ends, whatever the client wanted
                 raise
@@ -278,5 +326,14 @@ class Service:
             await asyncio.sleep(_SWEEP)
             self.table.sweep()
 
+    async def _watch(self) -> None:
+        """Start workers again that ended while they had nothing to do."""
+        while True:
+            await asyncio.sleep(_WATCH)
+            for worker in (*self.workers, *self._lookers):
+                if not worker.ready:
+                    with suppress(ProblemError):
+                        await worker.revive()
+
     async def _kill(self) -> None:
-        await asyncio.gather(*(worker.kill() for worker in (*self.workers, self._looker)))
+        await asyncio.gather(*(worker.kill() for worker in (*self.workers, *self._lookers)))

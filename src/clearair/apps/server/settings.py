@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,8 +77,17 @@ class Settings:
                 f"{self.host}: other machines could use this server. Set an API key in the environment "
                 "variable CLEARAIR_API_KEY or with --api-key-file, or say --allow-anyone."
             )
+        numbers = (value for value in vars(self.limits).values() if isinstance(value, float))
+        if not all(map(math.isfinite, numbers)):
+            raise UsageError("Limits are numbers; nan and inf are none.")
+        for proxy in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError as error:
+                raise UsageError(f"--trusted-proxy {proxy}: is no address such as 127.0.0.1.") from error
         for origin in self.allowed_origins:
-            if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
+            begins = origin.startswith(("http://", "https://"))
+            if not begins or origin.count("/") != 2 or origin.endswith("/"):
                 raise UsageError(f"--allow-origin {origin}: an origin is such as https://photos.example.")
         if self.spool is not None and not self.spool.is_dir():
             raise UsageError(f"{self.spool}: there is no such folder for temporary files.")

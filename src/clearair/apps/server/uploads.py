@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -14,6 +15,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from clearair.apps.server.problems import ProblemError
 from clearair.apps.server.settings import Limits
+
+_log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
 """Bytes that are written at once, in a thread."""
@@ -106,4 +109,7 @@ async def drain(request: Request, limits: Limits) -> None:
 
 
 def _on_disk(error: OSError) -> ProblemError:
-    return ProblemError.of("no-space" if error.errno in _FULL else "bug")
+    if error.errno in _FULL:
+        return ProblemError.of("no-space")
+    _log.error("a temporary file cannot be written: %s", error)
+    return ProblemError.of("not-ready" if error.errno in (errno.EMFILE, errno.ENFILE) else "bug")

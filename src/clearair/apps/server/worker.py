@@ -188,7 +188,8 @@ def look(task: Task) -> dict[str, Any]:
         raise SeenError
 
     with suppress(SeenError):
-        read_photo(data, name=NAME, max_pixels=1 << 62, check_size=see)
+        # What is damaged behind the header is found when it is decoded.
+        read_photo(data, name=NAME, max_pixels=1 << 62, salvage=True, check_size=see)
     width, height = size
     _refuse_large(width, height, int(task.options["pixels"]))
     return {"format": sniff(data[:HEAD_BYTES]) or "", "width": width, "height": height}

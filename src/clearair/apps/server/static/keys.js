@@ -1,5 +1,6 @@
 // The API key, when the server asks for one. It is kept for this tab only.
 
+const SENDABLE = /^[\x21-\x7e]+$/;
 const NAME = "clearair-api-key";
 
 export class KeyCancelled extends Error {
@@ -53,9 +54,11 @@ export class Keys {
           dialog.querySelector("#key-cancel").removeEventListener("click", cancel);
           const value = field.value.trim();
           field.value = "";
-          if (dialog.returnValue === "ok" && value) {
+          if (dialog.returnValue === "ok" && SENDABLE.test(value)) {
             sessionStorage.setItem(NAME, value);
             resolve();
+          } else if (dialog.returnValue === "ok") {
+            resolve(this.#show(true)); // no header can carry it, so no server has such a key
           } else {
             reject(new KeyCancelled());
           }

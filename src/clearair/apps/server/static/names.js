@@ -5,7 +5,7 @@
  * @param {string} suffix of the result, such as ".jpg"
  */
 export function restoredName(name, suffix) {
-  const stem = name.replace(/\.[^.]+$/, "") || "photo";
+  const stem = name.replace(/\.[^.]+$/, "").replaceAll(/[\\/:]/g, "_") || "photo";
   return `${stem}.restored${suffix}`;
 }
 

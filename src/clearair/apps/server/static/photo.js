@@ -4,7 +4,8 @@ import { ApiError, DAMAGED, isFinished, sleep } from "./api.js";
 
 // Whoever switches three kinds wants one restoration, not three.
 const PAUSE_SECONDS = 0.4;
-const TOO_SLOW = 408;
+// An upload that took too long; a job that the server has lost, as it was started again.
+const RETRIED = new Set([404, 408, 410]);
 const ACTIVE = new Set(["waiting", "sending", "held", "queued", "running", "fetching"]);
 
 /**
@@ -190,5 +191,5 @@ export class Photo extends EventTarget {
 
 /** Whether trying the same once more may help: not when the server has judged the photo itself. */
 function mayHelp(error) {
-  return !(error.status >= 400 && error.status < 500) || error.status === TOO_SLOW;
+  return !(error.status >= 400 && error.status < 500) || RETRIED.has(error.status);
 }

@@ -1,0 +1,86 @@
+"""HTTP/1.1 for clients that finish what they begin, and no more of them than there are descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from contextlib import suppress
+from functools import cache
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_SECONDS = 10.0
+"""Seconds that the head of a request may take."""
+LINGER_SECONDS = 2.0
+"""Seconds in which a client may still read an answer that came before its request was complete."""
+
+
+class PatientProtocol(H11Protocol):
+    """Ends connections whose heads stay incomplete, whose bodies outlast the answer, or that are too many."""
+
+    _timer: asyncio.TimerHandle | None = None
+    _lingers = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected."""
+        super().connection_made(transport)
+        if len(self.connections) > most_connections():
+            transport.abort()
+            return
+        self._end_in(HEAD_SECONDS)
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes of a request."""
+        if self._lingers:
+            return  # nobody wants them
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._go_on()
+        elif self.conn.trailing_data[0]:
+            self._end_in(HEAD_SECONDS)
+
+    def on_response_complete(self) -> None:
+        """An answer is sent; a body that still comes is not waited for."""
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
+            self._lingers = True
+            if self.timeout_keep_alive_task is not None:
+                self.timeout_keep_alive_task.cancel()
+            with suppress(OSError):  # the client has gone
+                self.transport.write_eof()
+            self._go_on()
+            self._end_in(LINGER_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended."""
+        super().connection_lost(exc)
+        self._go_on()
+
+    def _end_in(self, seconds: float) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(seconds, self.transport.close)
+
+    def _go_on(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def raise_limit() -> None:
+    """Allow this process as many open files as it may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@cache
+def most_files() -> int:
+    """How many files the process may have open."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 1 << 16 if limit == resource.RLIM_INFINITY else min(limit, 1 << 16)
+
+
+def most_connections() -> int:
+    """A third of the files may be connections; another third are results that are kept."""
+    return max(8, most_files() // 3)
