@@ -1,6 +1,6 @@
 // The API key, when the server asks for one. It is kept for this tab only.
 
-const SENDABLE = /^[\x21-\x7e]+$/;
+const SENDABLE = /^[\x20-\x7e]+$/;
 const NAME = "clearair-api-key";
 
 export class KeyCancelled extends Error {
