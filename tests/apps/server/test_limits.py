@@ -43,6 +43,12 @@ def slow() -> bytes:
     return noisy(1000, 1400, "jpeg")
 
 
+@pytest.fixture(scope="module")
+def large() -> bytes:
+    """A picture that takes a long while."""
+    return noisy(2000, 3000, "jpeg")
+
+
 def bomb(width: int, height: int) -> bytes:
     """A PNG whose header announces so much, and which holds little."""
 
@@ -118,11 +124,13 @@ def test_bombs_are_refused_before_they_are_decoded(small, name):
     data = announcing(name, side, side)
     small.post("/v1/inspect", samples()[name][0])  # loads what it reads the format with
     peaks = {pid: resident(pid) for pid in small.children()}
-    began = time.monotonic()
-    answer = small.post("/v1/jobs", data)
-    took = time.monotonic() - began
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        answer = small.post("/v1/jobs", data)
+        took.append(time.monotonic() - began)
     assert f"{side:,} x {side:,}" in problem(answer, 413, "too-many-pixels")
-    assert took < 1
+    assert min(took) < 1  # the others may have waited for what else the machine does
     for pid, before in peaks.items():
         assert resident(pid) - before < 200e6
 
@@ -348,9 +356,9 @@ def test_sigterm_finishes_what_runs_and_refuses_the_rest(tmp_path, slow):
         assert "Traceback" not in running.log.read_text()
 
 
-def test_a_second_signal_ends_at_once(tmp_path, slow):
+def test_a_second_signal_ends_at_once(tmp_path, large):
     with serving(tmp_path) as running:
-        running.post("/v1/jobs", noisy(3000, 4000, "webp"))
+        running.post("/v1/jobs", large)
         wait_until(lambda: running.metric("clearair_running") == 1)
         running.process.send_signal(signal.SIGINT)
         time.sleep(0.5)
@@ -361,15 +369,12 @@ def test_a_second_signal_ends_at_once(tmp_path, slow):
         assert "Traceback" not in running.log.read_text()
 
 
-def test_what_takes_too_long_at_the_end_is_stopped(tmp_path):
-    program = IMPATIENT.replace("stall_seconds=0.3), ", "stall_seconds=0.3), ").replace(
-        "Settings(port=0,", "Settings(port=0, shutdown_seconds=1,"
-    )
+def test_what_takes_too_long_at_the_end_is_stopped(tmp_path, large):
+    program = IMPATIENT.replace("Settings(port=0,", "Settings(port=0, shutdown_seconds=1,")
     with serving(tmp_path, program=program) as running:
         answers = []
 
         def ask() -> None:
-            large = noisy(3000, 4000, "webp")
             answers.append(running.client.post(running.address + "/v1/restore", data=large, timeout=60))
 
         thread = threading.Thread(target=ask)
