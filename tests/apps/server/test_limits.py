@@ -40,7 +40,7 @@ def small(tmp_path_factory):
 @pytest.fixture(scope="module")
 def slow() -> bytes:
     """A picture that takes a while."""
-    return noisy(1000, 1400, "jpeg")
+    return noisy(640, 900, "jpeg")
 
 
 @pytest.fixture(scope="module")
