@@ -141,6 +141,8 @@ class Restorer:
         self.runtime = runtime
         self.perceiver = perceiver
         self.cautious = cautious
+        self.model = ""
+        """Name or path of the model, "" where it was not loaded by one."""
         self.side = _tile_side(tile, runtime)
         counts = isinstance(runtime, CountsMemory)
         tile_pixel = runtime.tile_pixel_bytes if isinstance(runtime, CountsMemory) else USUAL_PIXEL_BYTES
@@ -178,7 +180,9 @@ class Restorer:
         runtime, perceiver = load_runtime(
             name, perceiver, device=device, precision=precision, backend=backend, compile=compile
         )
-        return cls(runtime, perceiver, tile=tile, cautious=cautious, memory_budget=memory_budget)
+        restorer = cls(runtime, perceiver, tile=tile, cautious=cautious, memory_budget=memory_budget)
+        restorer.model = str(name)
+        return restorer
 
     def save_pretrained(self, folder: Path | str, *, overwrite: bool = False) -> None:
         """Write `config.json` and `model.safetensors`; `from_pretrained` takes the folder.
@@ -271,10 +275,12 @@ class Restorer:
         skip_tiles: bool = True,
         on_tile: OnTile | None = None,
         own: bool = False,
+        percepts: Percepts | None = None,
     ) -> tuple[Photo, Percepts, Outcome]:
         """Restore the pixels of a photo; everything else about it stays. Raises as a call does.
 
         `own` says that nobody else needs the photo: its pixels may be overwritten where memory is short.
+        `percepts`, with a label map of its size, are believed instead of perceiving it.
         Returns it with what is perceived in it, whatever `damage` says, and what was done.
         """
         _check_strength(strength)
@@ -282,12 +288,11 @@ class Restorer:
         side = self._side_for(photo)
         output = photo.pixels if own and self._overwrites(photo) else None
         notes = photo.notes
-        percepts: Percepts | None = None
         while True:
             try:
                 with self.runtime.memory_errors():
                     percepts = percepts or self.perceive(photo)
-                    believed = tell(self.perceiver, percepts, said) if said else percepts
+                    believed = self._believed(percepts, said)
                     outcome = self._intended(percepts, believed, said, strength, keep_tone)
                     if outcome.share == 0:
                         return photo, percepts, replace(outcome, changed=False)
@@ -320,6 +325,17 @@ class Restorer:
                 notes = (*photo.notes, f"restored in tiles of {side} px: memory is too short for larger ones")
             finally:
                 give_back()
+
+    def intended(
+        self, percepts: Percepts, *, damage: Damage = "auto", strength: float = 1.0, keep_tone: bool = False
+    ) -> Outcome:
+        """What will be done about a picture in which this is perceived; its label map may be of any size."""
+        _check_strength(strength)
+        said = self.check_damage(damage)
+        return self._intended(percepts, self._believed(percepts, said), said, strength, keep_tone)
+
+    def _believed(self, percepts: Percepts, said: tuple[str, ...] | None) -> Percepts:
+        return tell(self.perceiver, percepts, said) if said else percepts
 
     def _intended(
         self,

@@ -1,0 +1,51 @@
+"""Which files are videos, by their suffix, and where a restored one goes. Needs no PyAV."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from clearair.errors import UsageError
+from clearair.files.history import USUAL_SUFFIX
+
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+"""Suffixes of videos that are written, and what FFmpeg calls their formats."""
+
+VIDEO_SUFFIXES = frozenset(
+    {*CONTAINERS, ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m2t", ".m2ts", ".m2v"}
+    | {".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".wmv"}
+)
+"""Suffixes of videos that are read."""
+
+_SEPARATORS = (os.sep, os.altsep or os.sep)
+
+
+def is_video(path: Path | str) -> bool:
+    """Whether a path is named like a video and is no folder."""
+    path = Path(path)
+    return path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()
+
+
+def video_target(
+    source: Path, out: Path | str | None = None, *, suffix: str = USUAL_SUFFIX, alone: bool = True
+) -> Path:
+    """The file that a restored video becomes: beside it with `suffix`, in the folder `out`, or `out` itself.
+
+    What cannot be written keeps its name and becomes a Matroska file. `alone` says that `out` may be a file.
+    Raises UsageError when it is one of a kind that cannot be written, or stands for several inputs.
+    """
+    ending = source.suffix if source.suffix.lower() in CONTAINERS else ".mkv"
+    if out is None:
+        return source.with_name(f"{source.stem}{suffix}{ending}")
+    folder = Path(out)
+    is_folder = folder.is_dir() or str(out).endswith(_SEPARATORS)
+    if is_folder or not folder.suffix or folder.suffix[1:].isdecimal():
+        return folder / f"{source.stem}{ending}"
+    if not alone:
+        if is_video(folder):
+            raise UsageError(f"{out}: one file for several inputs; name a folder.")
+        return folder / f"{source.stem}{ending}"
+    if folder.suffix.lower() not in CONTAINERS:
+        known = ", ".join(sorted(CONTAINERS))
+        raise UsageError(f"{out}: no format that a video is written in; use {known}, or {out}/ for a folder.")
+    return folder

@@ -1,0 +1,191 @@
+"""Segments and everything else of the input, put into one file without encoding anything again."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
+from av.packet import Packet as AvPacket
+from av.stream import AttachmentStream, Stream
+from av.video.stream import VideoStream
+
+from clearair.errors import OutputError
+from clearair.video.coding import Coding, Packet, set_up
+from clearair.video.segments import WorkFolder
+from clearair.video.source import Clip, opened
+
+_MUXER = {"mp4": {"movflags": "faststart+use_metadata_tags"}, "mov": {"movflags": "faststart+use_metadata_tags"}}
+"""The index in front, so that a file plays while it is fetched, and tags that only Apple knows."""
+_APPLE_TAGS = {"hevc": "hvc1"}
+"""Codec tags that Apple's players want; FFmpeg writes another one."""
+
+
+def join(
+    folder: WorkFolder,
+    segments: int,
+    clip: Clip,
+    coding: Coding,
+    container: str,
+    *,
+    strip_metadata: bool = False,
+    remark: Callable[[str], None],
+) -> None:
+    """Write `folder.joined`. `remark` is told of what the container cannot hold. Raises OutputError."""
+    head = folder.head(0)
+    if any(folder.head(number) != head for number in range(segments)):
+        raise OutputError(f"{folder.path}: its segments were encoded by different versions; begin anew.")
+    try:
+        with (
+            opened(clip.path) as source,
+            av.open(str(folder.joined), "w", format=container, container_options=_MUXER.get(container, {})) as out,
+        ):
+            _join_into(out, source, folder, segments, clip, coding, strip_metadata, remark)
+    except FFmpegError as error:
+        raise OutputError(f"{clip.path}: cannot be put together as {container}: {error.strerror}.") from error
+
+
+def _join_into(
+    out: OutputContainer,
+    source: InputContainer,
+    folder: WorkFolder,
+    segments: int,
+    clip: Clip,
+    coding: Coding,
+    strip_metadata: bool,
+    remark: Callable[[str], None],
+) -> None:
+    streams = _streams(out, source, clip, coding, strip_metadata, remark)
+    if not strip_metadata:
+        out.metadata.update(source.metadata)
+        if source.chapters():
+            out.set_chapters(source.chapters())
+    video = next(each for index, each in streams.items() if index == clip.stream)
+    if not isinstance(video, VideoStream):
+        raise TypeError("the restored stream is no video")
+    out.start_encoding()
+    if bytes(video.codec_context.extradata or b"") != folder.head(0):
+        raise OutputError(f"{folder.path}: its segments were encoded by another version; begin anew.")
+    others = {index: stream for index, stream in streams.items() if index != clip.stream}
+    queues: list[Iterable[tuple[Fraction, int, Any]]] = [
+        _restored(folder, segments, clip, video),
+        _copied(source, others),
+    ]
+    for _, _, packet in heapq.merge(*queues, key=lambda each: each[:2]):
+        out.mux_one(packet)
+
+
+def _streams(
+    out: OutputContainer,
+    source: InputContainer,
+    clip: Clip,
+    coding: Coding,
+    strip_metadata: bool,
+    remark: Callable[[str], None],
+) -> dict[int, Stream]:
+    """A stream for each of the source that the container can hold, in the same order, by its number."""
+    streams: dict[int, Stream] = {}
+    for old in source.streams:
+        new: Stream | None
+        if old.index == clip.stream:
+            new = _video(out, old, clip, coding)
+        else:
+            new = _copy_of(out, old)
+            if new is None:
+                kind = old.codec_context.name if old.codec_context is not None else old.type
+                remark(f"left out, as the format cannot hold it: stream {old.index} ({kind})")
+                continue
+        streams[old.index] = new
+        new.disposition = old.disposition
+        kept = {"language"} if strip_metadata else set(old.metadata)
+        new.metadata.update({key: value for key, value in old.metadata.items() if key in kept})
+        new.metadata.pop("encoder", None)
+    return streams
+
+
+def _video(out: OutputContainer, old: Stream, clip: Clip, coding: Coding) -> VideoStream:
+    new = out.add_stream(coding.encoder.name, rate=Fraction(clip.rate).limit_denominator(1001))
+    if not isinstance(new, VideoStream):
+        raise TypeError(f"{coding.encoder.name} encodes no video")
+    set_up(new.codec_context, clip, coding)
+    new.time_base = clip.time_base
+    if clip.aspect:
+        new.sample_aspect_ratio = clip.aspect
+    if out.format.name in ("mp4", "mov") and coding.codec in _APPLE_TAGS:
+        new.codec_context.codec_tag = _APPLE_TAGS[coding.codec]
+    if clip.matrix is not None:
+        new.set_display_matrix(clip.matrix)
+    return new
+
+
+def _copy_of(out: OutputContainer, old: Stream) -> Stream | None:
+    """A stream that takes packets of `old` as they are; None where the container cannot."""
+    try:
+        if isinstance(old, AttachmentStream):
+            name = old.metadata.get("filename", f"attachment-{old.index}")
+            return out.add_attachment(name, old.mimetype or "application/octet-stream", old.data)
+        return out.add_stream_from_template(old, opaque=True)
+    except (ValueError, TypeError, AttributeError, FFmpegError):
+        return None
+
+
+def _restored(
+    folder: WorkFolder, segments: int, clip: Clip, stream: VideoStream
+) -> Iterator[tuple[Fraction, int, AvPacket[Any]]]:
+    """The packets of all segments with times of decoding that rise across their borders."""
+    depth = max(_reordered(folder.times(number)) for number in range(segments))
+    step = max(1, round(1 / clip.rate / clip.time_base))
+    begins = min(folder.times(0))
+    waiting = deque(begins - step * place for place in range(depth, 0, -1))
+    for number in range(segments):
+        packets = folder.packets(number)
+        ends = {packet.time: packet.lasts for packet in packets}
+        ordered = sorted(ends)
+        following = dict(zip(ordered, ordered[1:], strict=False))
+        waiting.extend(ordered)
+        for packet in packets:
+            lasts = following.get(packet.time, packet.time + packet.lasts) - packet.time
+            time = waiting.popleft()
+            yield time * clip.time_base, 0, _packet(packet, time, lasts, clip, stream)
+
+
+def _packet(packet: Packet, decoded: int, lasts: int, clip: Clip, stream: VideoStream) -> AvPacket[Any]:
+    made: AvPacket[Any] = AvPacket(packet.data)
+    made.pts, made.dts, made.duration = packet.time, decoded, lasts
+    made.time_base, made.is_keyframe = clip.time_base, packet.is_key
+    made.stream = stream
+    return made
+
+
+def _reordered(times: list[int]) -> int:
+    """How many frames a decoder holds back: the most that come before one that is shown earlier."""
+    order = {time: place for place, time in enumerate(sorted(times))}
+    return max((place - order[time] for place, time in enumerate(times)), default=0)
+
+
+def _copied(
+    source: InputContainer, streams: dict[int, Stream]
+) -> Iterator[tuple[Fraction, int, AvPacket[Any]]]:
+    """The packets of other streams, unchanged, in the order of the file."""
+    if not streams:
+        return
+    last = Fraction(0)
+    for packet in source.demux([source.streams[index] for index in streams]):
+        if packet.size == 0 and packet.pts is None:
+            continue  # the mark of an end
+        time = packet.dts if packet.dts is not None else packet.pts
+        if time is not None:
+            last = max(last, time * packet.time_base)
+        packet.stream = streams[packet.stream_index]
+        yield last, 1, packet
+
+
+def joined_file(folder: WorkFolder) -> Callable[[Path], None]:
+    """What moves the joined file to the name that it is given."""
+    return lambda path: folder.joined.replace(path) and None

@@ -1,0 +1,347 @@
+"""A whole video: look at all frames, restore them shot by shot in segments, and join those."""
+
+from __future__ import annotations
+
+import shutil
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from av.video.frame import VideoFrame
+
+from clearair.errors import ImageError, UsageError
+from clearair.files.outputs import check_file
+from clearair.files.videos import CONTAINERS, video_target
+from clearair.image import DEFAULT_MAX_PIXELS, Photo, exists, write_atomically
+from clearair.outcome import Outcome
+from clearair.perception.telling import Damage, caution_of
+from clearair.percepts import Percepts
+from clearair.restorer import Restorer
+from clearair.video.coding import QUALITIES, Coding, coding_for, encoded
+from clearair.video.colours import as_written, changed_frame, to_pixels
+from clearair.video.joining import join, joined_file
+from clearair.video.segments import Plan, WorkFolder
+from clearair.video.shots import CutFinder, Gathering, fitted
+from clearair.video.source import Clip, describe, frames, has_captions, require_video
+
+SEGMENT_SECONDS = 2
+"""What a run that is killed loses at most; each segment begins with a key frame."""
+PERCEIVED_EVERY = 1.0
+"""Seconds between frames of a shot that are perceived."""
+VERSION = 1
+"""Of what segments hold; a run is not gone on with by another one."""
+
+
+class VideoWatcher:
+    """Is told how far a video is. This one does nothing."""
+
+    def looked(self, frames: int, announced: int) -> None:
+        """So many frames were looked at; the file announces so many, 0 where it does not."""
+
+    def restored(self, frames: int, total: int, done_before: int) -> None:
+        """So many frames are done, of which so many by an earlier run."""
+
+
+@dataclass(frozen=True)
+class VideoResult:
+    """What became of a video."""
+
+    output: Path
+    frames: int
+    shots: int
+    outcomes: tuple[Outcome, ...]
+    """Of the shots, one each; () for a video that was there already."""
+    changed: int
+    """Frames that were changed."""
+    notes: tuple[str, ...] = ()
+    """What was converted or left out."""
+
+    def __str__(self) -> str:
+        """A line for people."""
+        if not self.outcomes:
+            return "there already"
+        found: dict[str, float] = {}
+        for outcome in self.outcomes:
+            for kind, value in outcome.found.items():
+                found[kind] = max(value, found.get(kind, 0.0))
+        shots = f"{self.shots:,} shot{'' if self.shots == 1 else 's'}"
+        names = ", ".join(sorted(found, key=lambda kind: -found[kind]))
+        seen = f"found {names}" if names else "no damage found"
+        done = f"{self.changed:,} of {self.frames:,} frames restored" if self.changed else "left as it is"
+        return f"{shots}, {seen}; {done}"
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """How each frame is restored."""
+
+    damage: Damage
+    strength: float
+    keep_tone: bool
+    skip_tiles: bool
+
+
+def restore_video(
+    restorer: Restorer,
+    source: Path | str,
+    target: Path | str | None = None,
+    *,
+    damage: Damage = "auto",
+    strength: float = 1.0,
+    keep_tone: bool = False,
+    skip_tiles: bool = False,
+    quality: int | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    strip_metadata: bool = False,
+    preserve_times: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    salvage: bool = False,
+    watcher: VideoWatcher | None = None,
+) -> VideoResult:
+    """Restore a video file; times, colours, sound and everything else about it stay.
+
+    All frames of a shot get one judgement, so that nothing flickers. `target` is a file ending in .mp4, .m4v,
+    .mov, .mkv or .webm, or a folder; by default `*.restored.*` beside the source. `quality` is the CRF of the
+    encoder, 0 to 51, of VP9 and AV1 to 63; less is better. A run that was broken off goes on with `resume`.
+    Other options are those of a call of `Restorer`.
+    Raises ImageError for a video that cannot be read or would not come back right, OutputError, UsageError.
+    """
+    source = Path(source)
+    require_video(source)
+    restorer.check_damage(damage)
+    if quality is not None and quality not in QUALITIES:
+        raise UsageError(f"The quality of a video is a CRF of 0 to 63, got {quality!r}.")
+    if overwrite and resume:
+        raise UsageError("overwrite=True and resume=True contradict each other: begin anew, or go on?")
+    goal = video_target(source, target)
+    folder = WorkFolder(goal)
+    if resume and exists(goal):
+        return VideoResult(goal, 0, 0, (), 0)
+    check_file(goal, inputs=[source], overwrite=overwrite, make_folder=True)
+    clip = describe(source, max_pixels=max_pixels)
+    coding = coding_for(clip, CONTAINERS[goal.suffix.lower()], quality)
+    wish = _Wish(damage, strength, keep_tone, skip_tiles)
+    stat = source.stat()
+    job = {
+        "version": VERSION,
+        "input": [str(source.absolute()), stat.st_size, stat.st_mtime_ns],
+        "model": restorer.model,
+        "perceivers": restorer.perceiver.identity.fingerprint,
+        "damage": damage if isinstance(damage, str) else sorted(damage),
+        "strength": strength,
+        "keep tone": keep_tone,
+        "choice of tiles": skip_tiles,
+        "quality or codec": vars(coding),
+        "choice to salvage": salvage,
+    }
+    run = _Run(restorer, clip, coding, folder, wish, salvage, watcher or VideoWatcher())
+    with folder.entered(job, resume=resume, overwrite=overwrite):
+        result = run.all(goal, strip_metadata=strip_metadata)
+        data = joined_file(folder) if result.changed else partial(_copy, source, goal)
+        write_atomically(goal, data, overwrite=overwrite, like=stat, preserve_times=preserve_times)
+        folder.remove()
+    return result
+
+
+def _copy(source: Path, goal: Path, path: Path) -> None:
+    shutil.copyfile(source, path)
+
+
+class _Run:
+    """One video on its way."""
+
+    def __init__(
+        self,
+        restorer: Restorer,
+        clip: Clip,
+        coding: Coding,
+        folder: WorkFolder,
+        wish: _Wish,
+        salvage: bool,
+        watcher: VideoWatcher,
+    ) -> None:
+        self.restorer = restorer
+        self.clip = clip
+        self.coding = coding
+        self.folder = folder
+        self.wish = wish
+        self.salvage = salvage
+        self.watcher = watcher
+        self.notes: list[str] = []
+        self.done = self.done_before = 0
+        """Frames that are done, and those of them that were before this run."""
+        self.changed = 0
+        """Frames of the segment at hand that were changed."""
+
+    def all(self, goal: Path, *, strip_metadata: bool) -> VideoResult:
+        """Everything up to the joined file."""
+        plan = self.folder.plan() or self.look()
+        outcomes, segments = self.restore(plan)
+        changed = sum(self.folder.changed(number) for number in range(segments))
+        self.notes = [*plan.notes, *self.notes]
+        result = VideoResult(goal, plan.frames, len(plan.shots), outcomes, changed)
+        same_kind = goal.suffix.lower() == self.clip.path.suffix.lower()
+        if changed == 0 and same_kind and not strip_metadata and not self.salvage:
+            return replace(result, notes=tuple(plan.notes))
+        join(
+            self.folder,
+            segments,
+            self.clip,
+            self.coding,
+            CONTAINERS[goal.suffix.lower()],
+            strip_metadata=strip_metadata,
+            remark=self.remark,
+        )
+        return replace(result, notes=tuple(self.notes))
+
+    def remark(self, text: str) -> None:
+        """Keep a remark for the user, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def look(self) -> Plan:
+        """Find the shots, perceive frames of each, and find out whether anything is damaged or missing."""
+        finder, gathering = CutFinder(), Gathering()
+        shots: list[int] = []
+        count, perceived_at = 0, float("-inf")
+        flat: VideoFrame | None = None
+        for frame in frames(self.clip, salvage=self.salvage, remark=self.remark):
+            if finder.begins(frame):
+                if shots:
+                    self._end_shot(len(shots) - 1, gathering, flat)
+                shots.append(count)
+                gathering, perceived_at, flat = Gathering(), float("-inf"), None
+            time = float(frame.pts * self.clip.time_base) if frame.pts is not None else 0.0
+            if finder.is_flat:
+                flat = flat or frame  # shows nothing, but there may be nothing else
+            elif time - perceived_at >= PERCEIVED_EVERY:
+                gathering.add(self._perceive(frame))
+                perceived_at = time
+            if has_captions(frame):
+                self.remark("left out: closed captions stored in the frames")
+            count += 1
+            self.watcher.looked(count, self.clip.announced)
+        if not shots:
+            raise ImageError(f"{self.clip.path}: no frame can be decoded.")
+        self._end_shot(len(shots) - 1, gathering, flat)
+        plan = Plan(count, tuple(shots), tuple(self.notes))
+        self.folder.save_plan(plan)
+        self.notes = []
+        return plan
+
+    def _end_shot(self, shot: int, gathering: Gathering, flat: VideoFrame | None) -> None:
+        if gathering.count == 0 and flat is not None:
+            gathering.add(self._perceive(flat))
+        self.folder.save_shot(shot, gathering.mean(caution_of(self.restorer.perceiver)))
+
+    def _perceive(self, frame: VideoFrame) -> Percepts:
+        with self.restorer.runtime.memory_errors():
+            return self.restorer.perceive(self._photo(frame))
+
+    def _photo(self, frame: VideoFrame) -> Photo:
+        pixels = to_pixels(frame, self.clip.colours, self.clip.turns)
+        return Photo(pixels, name=f"{self.clip.path} at {frame.time or 0:.2f} s", bits=self.clip.bits)
+
+    def restore(self, plan: Plan) -> tuple[tuple[Outcome, ...], int]:
+        """Make the segments that are missing; outcomes of the shots, and the number of segments."""
+        shots = _Shots(self.restorer, self.folder, plan, self.wish)
+        numbered = enumerate(frames(self.clip, salvage=self.salvage))
+        segments = 0
+        for number, group in groupby(numbered, key=_Segmenting(self.clip)):
+            segments = number + 1
+            if self.folder.has(number):
+                passed = sum(1 for _ in group)
+                self.done += passed
+                self.done_before += passed
+                self.watcher.restored(self.done, plan.frames, self.done_before)
+            else:
+                self.changed = 0
+                packets, head = encoded(self._restored(group, shots), self.clip, self.coding)
+                self.folder.save(number, packets, head, self.changed)
+        return shots.outcomes(), segments
+
+    def _restored(
+        self, group: Iterable[tuple[int, VideoFrame]], shots: _Shots
+    ) -> Iterator[tuple[VideoFrame, int, int]]:
+        """Frames as they are encoded, with their times and how long they last."""
+        clip, wanted = self.clip, self.coding.pixel_format
+        for number, frame in group:
+            time, lasts = frame.pts or 0, frame.duration or 0
+            written = as_written(frame, clip.colours, wanted)
+            if not shots.is_left(number):
+                photo = self._photo(frame)
+                restored = shots.restored(number, photo)
+                if restored is not photo:
+                    self.changed += 1
+                    both = (photo.pixels, restored.pixels)
+                    written = changed_frame(frame, *both, clip.colours, wanted, clip.turns)
+            yield written, time, lasts
+            self.done += 1
+            self.watcher.restored(self.done, shots.plan.frames, self.done_before)
+
+
+class _Segmenting:
+    """Which segment a frame belongs to, by its time."""
+
+    def __init__(self, clip: Clip) -> None:
+        self._length = SEGMENT_SECONDS / clip.time_base
+        self._first: int | None = None
+        self._number, self._ends = -1, -1
+
+    def __call__(self, numbered: tuple[int, VideoFrame]) -> int:
+        time = numbered[1].pts or 0
+        if self._first is None:
+            self._first = time
+        place = int((time - self._first) / self._length)
+        if place > self._ends:  # numbers follow each other also where nothing is shown for long
+            self._ends, self._number = place, self._number + 1
+        return self._number
+
+
+class _Shots:
+    """The judgements of the shots, one of which is in memory at a time."""
+
+    def __init__(self, restorer: Restorer, folder: WorkFolder, plan: Plan, wish: _Wish) -> None:
+        self.restorer = restorer
+        self.folder = folder
+        self.plan = plan
+        self.wish = wish
+        self._number = -1
+        self._percepts: Percepts | None = None
+        self._outcome = Outcome()
+
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """What was found in each shot, and what is done about it."""
+        return tuple(self._intended(self.folder.percepts(shot)) for shot in range(len(self.plan.shots)))
+
+    def is_left(self, frame: int) -> bool:
+        """Whether nothing is to be changed in the shot of this frame."""
+        self._turn_to(frame)
+        return self._outcome.share == 0
+
+    def restored(self, frame: int, photo: Photo) -> Photo:
+        """The frame of this number, restored by the judgement of its shot; itself where nothing changed."""
+        percepts = self._turn_to(frame)
+        size = photo.pixels.shape[:2]
+        if percepts.labels.shape != size:
+            percepts = self._percepts = fitted(percepts, *size)
+        restored, _, outcome = self.restorer.restore_photo(photo, percepts=percepts, **vars(self.wish))
+        return restored if outcome.changed else photo
+
+    def _turn_to(self, frame: int) -> Percepts:
+        number = bisect_right(self.plan.shots, frame) - 1
+        if self._percepts is None or number != self._number:
+            self._number, self._percepts = number, self.folder.percepts(number)
+            self._outcome = self._intended(self._percepts)
+        return self._percepts
+
+    def _intended(self, percepts: Percepts) -> Outcome:
+        wish = self.wish
+        return self.restorer.intended(
+            percepts, damage=wish.damage, strength=wish.strength, keep_tone=wish.keep_tone
+        )

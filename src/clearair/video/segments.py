@@ -1,0 +1,168 @@
+"""The hidden folder of a run: what it does, what was perceived, and the segments that are done.
+
+Each file in it appears whole or not at all, so that a run can be killed at any time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clearair.errors import ExistsError, OutputError
+from clearair.image import write_atomically
+from clearair.percepts import Percepts
+from clearair.video.coding import Packet
+from clearair.video.shots import load_percepts, save_percepts
+
+_JOB, _PLAN, _LOCK = "job.json", "plan.json", "lock"
+_MAGIC = b"clearair segment 1\n"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a look at all frames found."""
+
+    frames: int
+    shots: tuple[int, ...]
+    """Number of the first frame of each shot."""
+    notes: tuple[str, ...]
+
+
+class WorkFolder:
+    """The folder beside a target in which its segments are kept until all are there."""
+
+    def __init__(self, target: Path) -> None:
+        self.path = target.with_name(f".{target.name}.clearair")
+
+    @contextmanager
+    def entered(self, job: dict[str, Any], *, resume: bool, overwrite: bool) -> Iterator[None]:
+        """Hold the folder for this job, which it may have been begun for.
+
+        Raises ExistsError for an unfinished run that is neither gone on with nor given up, OutputError when
+        it was one with other options or is still going on.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / _LOCK).open("w")
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written: {error.strerror}.") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise OutputError(f"{self.path}: another run is restoring this video.") from error
+            self._take(json.loads(json.dumps(job)), resume=resume, overwrite=overwrite)
+            yield
+
+    def _take(self, job: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
+        begun = self._read(_JOB)
+        if begun is not None and resume:
+            different = sorted(key for key in {*begun, *job} if begun.get(key) != job.get(key))
+            if different:
+                raise OutputError(
+                    f"{self.path}: was begun with another {', '.join(different)}; overwrite=True begins anew."
+                )
+            return
+        if begun is not None and not overwrite:
+            raise ExistsError(
+                f"{self.path}: holds an unfinished run; resume=True goes on with it, overwrite=True begins "
+                "anew."
+            )
+        for path in self.path.iterdir():
+            if path.name != _LOCK:
+                path.unlink()
+        self._write(_JOB, json.dumps(job).encode())
+
+    @property
+    def joined(self) -> Path:
+        """Where the segments are joined."""
+        return self.path / "joined.part"
+
+    def plan(self) -> Plan | None:
+        """What was found by an earlier look; None where none was finished."""
+        stored = self._read(_PLAN)
+        if stored is None:
+            return None
+        return Plan(stored["frames"], tuple(stored["shots"]), tuple(stored["notes"]))
+
+    def save_plan(self, plan: Plan) -> None:
+        """Keep what was found."""
+        self._write(_PLAN, json.dumps(vars(plan)).encode())
+
+    def percepts(self, shot: int) -> Percepts:
+        """Of a shot by its number."""
+        return load_percepts(self.path / f"shot-{shot:06}.npz")
+
+    def save_shot(self, shot: int, percepts: Percepts) -> None:
+        """Keep what was perceived in a shot."""
+        save_percepts(percepts, self.path / f"shot-{shot:06}.npz")
+
+    def has(self, number: int) -> bool:
+        """Whether a segment is done."""
+        return self._segment(number).exists()
+
+    def save(self, number: int, packets: Sequence[Packet], head: bytes, changed: int) -> None:
+        """Keep a segment, of whose frames so many were changed."""
+        listed = [[len(each.data), each.time, each.lasts, int(each.is_key)] for each in packets]
+        about = json.dumps({"packets": listed, "head": head.hex(), "changed": changed}).encode()
+        data = [_MAGIC, about, b"\n", *(each.data for each in packets)]
+        self._write(self._segment(number).name, b"".join(data))
+
+    def changed(self, number: int) -> int:
+        """How many frames of a segment were changed."""
+        about, _ = self._open(number)
+        return int(about["changed"])
+
+    def head(self, number: int) -> bytes:
+        """The encoder's head of a segment."""
+        return bytes.fromhex(self._open(number)[0]["head"])
+
+    def times(self, number: int) -> list[int]:
+        """Times of presentation of a segment's packets, in the order of decoding."""
+        return [each[1] for each in self._open(number)[0]["packets"]]
+
+    def packets(self, number: int) -> list[Packet]:
+        """A segment that was kept. Raises OutputError when it is damaged."""
+        about, data = self._open(number, data=True)
+        packets, at = [], 0
+        for size, time, lasts, is_key in about["packets"]:
+            packets.append(Packet(data[at : at + size], time, lasts, bool(is_key)))
+            at += size
+        if at != len(data):
+            raise OutputError(f"{self._segment(number)}: is damaged; remove it and resume.")
+        return packets
+
+    def remove(self) -> None:
+        """Take the folder away, which nobody needs any more."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _segment(self, number: int) -> Path:
+        return self.path / f"segment-{number:06}"
+
+    def _open(self, number: int, *, data: bool = False) -> tuple[dict[str, Any], bytes]:
+        path = self._segment(number)
+        try:
+            with path.open("rb") as file:
+                if file.readline() != _MAGIC:
+                    raise ValueError
+                return json.loads(file.readline()), file.read() if data else b""
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{path}: is damaged; remove it and resume.") from error
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        try:
+            stored: dict[str, Any] = json.loads((self.path / name).read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{self.path / name}: is damaged; remove the folder and begin anew.") from error
+        return stored
+
+    def _write(self, name: str, data: bytes) -> None:
+        write_atomically(self.path / name, data, overwrite=True)

@@ -1,0 +1,271 @@
+"""A video as it comes: what it is, whether it can be restored, and its frames one after another."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from clearair.errors import ImageError, UsageError
+from clearair.video.colours import DEPTHS, MATRICES, SRGB_LIKE_HDR, Colours
+
+_PROGRESSIVE = (0, 1)
+"""Field orders: unknown and progressive."""
+_TOLERANCE = Fraction(1, 2)
+"""Seconds that a container may announce more than its frames last; audio is often a little longer."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is the same for all frames of a video that can be restored."""
+
+    path: Path
+    stream: int
+    """Number of the video stream in its file."""
+    codec: str
+    width: int
+    height: int
+    """As stored, before the rotation that a player makes."""
+    pixel_format: str
+    time_base: Fraction
+    """Seconds of a unit of presentation times."""
+    rate: Fraction
+    """Frames a second on average."""
+    aspect: Fraction | None
+    """Of a pixel, width to height; None where the file does not say."""
+    colours: Colours
+    matrix: tuple[int, ...] | None
+    """The display matrix of FFmpeg, nine numbers; None for none."""
+    announced: int
+    """Frames that the file announces, 0 where it does not; a guess where it tells only its duration."""
+    exact: bool
+    """Whether that number is exact."""
+
+    @property
+    def bits(self) -> int:
+        """Bits of a channel, 8 or 10."""
+        return DEPTHS[self.pixel_format]
+
+    @property
+    def turns(self) -> int:
+        """Quarter turns counter-clockwise, 0 to 3, that make a stored frame upright."""
+        if self.matrix is None:
+            return 0
+        a, b, c, d = (round(self.matrix[place] / 65536) for place in (0, 1, 3, 4))
+        return {(0, 1, -1, 0): 3, (-1, 0, 0, -1): 2, (0, -1, 1, 0): 1}.get((a, b, c, d), 0)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """A video file, open. Raises ImageError, naming it, when it cannot be opened."""
+    try:
+        container = av.open(str(path), metadata_errors="replace")
+    except (FFmpegError, OSError, ValueError) as error:
+        raise ImageError(f"{path}: cannot be read: {_reason(error)}") from error
+    with container:
+        yield container
+
+
+def main_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The video that is restored, ready to be decoded. Raises ImageError when there is none."""
+    streams = [each for each in container.streams.video if not _is_cover(each)]
+    if not streams:
+        raise ImageError(f"{path}: holds no video stream.")
+    chosen = next((each for each in streams if each.disposition & type(each.disposition).default), streams[0])
+    if chosen.codec_context is None:
+        raise ImageError(f"{path}: its video is in a format that cannot be decoded.")
+    chosen.thread_type = "AUTO"  # type: ignore[assignment]  # PyAV takes names
+    return chosen
+
+
+def describe(path: Path, *, max_pixels: int) -> Clip:
+    """What is known of a video from its head and its first frame.
+
+    Raises ImageError when it cannot be read, or cannot be restored and come back right.
+    """
+    with opened(path) as container:
+        stream = main_stream(container, path)
+        context = stream.codec_context
+        if context.width * context.height > max_pixels:
+            raise ImageError(
+                f"{path}: has frames of {context.width} x {context.height} px, more than "
+                f"max_pixels={max_pixels} allows."
+            )
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        try:
+            first = next(container.decode(stream), None)
+        except FFmpegError as error:
+            raise ImageError(f"{path}: damaged, its first frame cannot be decoded.") from error
+        if first is None:
+            raise ImageError(f"{path}: its video stream holds no frame that can be decoded.")
+        if context.field_order not in _PROGRESSIVE:
+            raise ImageError(_interlaced(path))
+        if stream.time_base is None or first.pts is None:
+            raise ImageError(f"{path}: its frames have no presentation times; put it into MP4 or Matroska.")
+        seconds = _seconds(container, stream)
+        clip = Clip(
+            path=path,
+            stream=stream.index,
+            codec=context.codec.name,
+            width=first.width,
+            height=first.height,
+            pixel_format=first.format.name,
+            time_base=stream.time_base,
+            rate=rate,
+            aspect=stream.sample_aspect_ratio or context.sample_aspect_ratio or None,
+            colours=Colours.of(first),
+            matrix=_display_matrix(first),
+            announced=stream.frames or round(seconds * rate),
+            exact=bool(stream.frames),
+        )
+    refuse_unfit(clip, first)
+    return clip
+
+
+def refuse_unfit(clip: Clip, frame: VideoFrame) -> None:
+    """Raise ImageError for a frame that could not be restored and come back right."""
+    path = clip.path
+    if frame.interlaced_frame:
+        raise ImageError(_interlaced(path))
+    if frame.color_trc in SRGB_LIKE_HDR or _is_dolby_vision(frame):
+        raise ImageError(f"{path}: is HDR video (PQ, HLG or Dolby Vision), which cannot be restored yet.")
+    if frame.format.name not in DEPTHS:
+        raise ImageError(
+            f"{path}: has pixels of the format {frame.format.name}; 8 and 10 bits in YUV without "
+            "transparency can be restored."
+        )
+    if frame.colorspace not in MATRICES:
+        raise ImageError(f"{path}: has a colour matrix (number {frame.colorspace}) that is not supported.")
+    if (frame.width, frame.height, frame.format.name) != (clip.width, clip.height, clip.pixel_format):
+        raise ImageError(f"{path}: its frames change their size or format at {frame.time or 0:.2f} s.")
+    if Colours.of(frame) != clip.colours:
+        raise ImageError(f"{path}: its colour tags change at {frame.time or 0:.2f} s.")
+
+
+def frames(
+    clip: Clip, *, salvage: bool = False, remark: Callable[[str], None] | None = None
+) -> Iterator[VideoFrame]:
+    """Every frame in the order of presentation.
+
+    A frame that is damaged or missing raises ImageError; with `salvage` it is left out or taken as decoded,
+    and `remark` is told.
+    """
+    tell = remark or (lambda text: None)
+    count, last = 0, None
+    with opened(clip.path) as container:
+        stream = main_stream(container, clip.path)
+        for frame in _decoded(container, stream, clip, salvage, tell):
+            refuse_unfit(clip, frame)
+            if frame.is_corrupt:
+                _damaged(clip, f"damaged at {frame.time or 0:.2f} s", salvage, tell)
+            if frame.pts is None or (last is not None and last.pts is not None and frame.pts <= last.pts):
+                _damaged(clip, "its presentation times do not rise", salvage, tell)
+                continue
+            count, last = count + 1, frame
+            yield frame
+        missing = _missing(container, stream, clip, count, last)
+    if missing:
+        _damaged(clip, missing, salvage, tell)
+
+
+def _decoded(
+    container: InputContainer, stream: VideoStream, clip: Clip, salvage: bool, tell: Callable[[str], None]
+) -> Iterator[VideoFrame]:
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+            decoded = packet.decode()
+        except FFmpegError as error:
+            _damaged(clip, f"damaged: {_reason(error)}", salvage, tell)
+            if packet is None:
+                return
+            continue
+        yield from decoded
+
+
+def _damaged(clip: Clip, what: str, salvage: bool, tell: Callable[[str], None]) -> None:
+    if not salvage:
+        raise ImageError(
+            f"{clip.path}: {what.removesuffix('.')}. salvage=True restores what can be decoded."
+        )
+    tell(what)
+
+
+def _missing(
+    container: InputContainer, stream: VideoStream, clip: Clip, count: int, last: VideoFrame | None
+) -> str | None:
+    """How a file is cut off that ends before it should; None for one that does not."""
+    if last is None or last.pts is None:
+        return "no frame can be decoded"
+    if clip.exact:
+        return f"cut off, {count} of {clip.announced} frames are there" if count < clip.announced else None
+    lasts = last.duration or round(1 / clip.rate / clip.time_base)
+    ends = (last.pts + lasts) * clip.time_base
+    expected = _seconds(container, stream) + Fraction(stream.start_time or 0) * clip.time_base
+    alone = len(container.streams) == 1 or stream.duration is not None
+    tolerance = _TOLERANCE + 2 / clip.rate if alone else max(_TOLERANCE, expected / 20) + 2 / clip.rate
+    if ends < expected - tolerance:
+        return f"cut off at {float(ends):.1f} of {float(expected):.1f} s"
+    return None
+
+
+def _seconds(container: InputContainer, stream: VideoStream) -> Fraction:
+    """How long the video lasts as the file has it, 0 where it does not say."""
+    if stream.duration is not None and stream.time_base is not None:
+        return Fraction(stream.duration) * stream.time_base
+    return Fraction(container.duration or 0, av.time_base)
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    disposition = stream.disposition
+    return bool(disposition & (type(disposition).attached_pic | type(disposition).still_image))
+
+
+def _is_dolby_vision(frame: VideoFrame) -> bool:
+    kinds = {each.type for each in _side_data(frame)}
+    return bool(kinds & {SideDataType.DOVI_METADATA, SideDataType.DOVI_RPU_BUFFER})
+
+
+def has_captions(frame: VideoFrame) -> bool:
+    """Whether closed captions are stored in a frame itself."""
+    return any(each.type == SideDataType.A53_CC for each in _side_data(frame))
+
+
+def _display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
+    for each in _side_data(frame):
+        if each.type == SideDataType.DISPLAYMATRIX:
+            return struct.unpack("=9i", bytes(each)[:36])
+    return None
+
+
+def _side_data(frame: VideoFrame) -> list[Any]:
+    return [frame.side_data[place] for place in range(len(frame.side_data))]  # type: ignore[literal-required]
+
+
+def _interlaced(path: Path) -> str:
+    return f"{path}: is interlaced; deinterlace it first, as with ffmpeg's bwdif."
+
+
+def _reason(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return f"{str(text).lower().rstrip('.')}."
+
+
+def require_video(path: Path) -> None:
+    """Raise UsageError for what is no file."""
+    if not path.exists():
+        raise UsageError(f"{path}: there is no such file.")
