@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from clearair.outcome import Outcome
     from clearair.percepts import Percepts
     from clearair.restorer import Restorer, Result
+    from clearair.video.restoring import VideoResult, restore_video
 
     __version__: str
 
@@ -50,9 +51,11 @@ __all__ = [
     "Result",
     "TrainingError",
     "UsageError",
+    "VideoResult",
     "__version__",
     "degrade",
     "inspect",
+    "restore_video",
 ]
 
 _HOMES = {
@@ -62,8 +65,10 @@ _HOMES = {
     "Record": "clearair.files.record",
     "Restorer": "clearair.restorer",
     "Result": "clearair.restorer",
+    "VideoResult": "clearair.video.restoring",
     "degrade": "clearair.degrading",
     "inspect": "clearair.inspection",
+    "restore_video": "clearair.video.restoring",
 }
 
 

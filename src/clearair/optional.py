@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from functools import cache
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,6 +21,24 @@ def require_pytorch(what: str) -> None:
     """Raise MissingExtraError, which says that `what` needs PyTorch, where it is not installed."""
     if not has_pytorch():
         raise MissingExtraError(f"{what} needs PyTorch: pip install 'clearair[torch]'")
+
+
+_LEAST_PYAV = 18
+"""Earlier versions of PyAV lose colour tags and display matrices."""
+
+
+def require_pyav() -> None:
+    """Raise MissingExtraError where PyAV, which videos need, is missing or too old; it is not loaded."""
+    try:
+        version = metadata.version("av")
+    except metadata.PackageNotFoundError:
+        version = ""
+    if find_spec("av") is None or not version:
+        raise MissingExtraError("Restoring videos needs PyAV: pip install 'clearair[video]'")
+    if int(version.split(".")[0]) < _LEAST_PYAV:
+        raise MissingExtraError(
+            f"Restoring videos needs PyAV {_LEAST_PYAV}, not {version}: pip install -U 'clearair[video]'"
+        )
 
 
 def pytorch_is_faster() -> bool:

@@ -228,7 +228,7 @@ class Restorer:
         Raises ImageError when it cannot be read or is no picture, OutputError when the network returns NaN,
         OutOfMemoryError when even small tiles do not fit, UsageError for an option that makes no sense.
         """
-        _check_strength(strength)
+        check_strength(strength)
         self.check_damage(damage)
         photo, layout = as_photo(picture, max_pixels=max_pixels, salvage=salvage, check_size=self.check_size)
         own = isinstance(picture, str | os.PathLike)  # what came in is in its file still
@@ -283,7 +283,7 @@ class Restorer:
         `percepts`, with a label map of its size, are believed instead of perceiving it.
         Returns it with what is perceived in it, whatever `damage` says, and what was done.
         """
-        _check_strength(strength)
+        check_strength(strength)
         said = self.check_damage(damage)
         side = self._side_for(photo)
         output = photo.pixels if own and self._overwrites(photo) else None
@@ -330,7 +330,7 @@ class Restorer:
         self, percepts: Percepts, *, damage: Damage = "auto", strength: float = 1.0, keep_tone: bool = False
     ) -> Outcome:
         """What will be done about a picture in which this is perceived; its label map may be of any size."""
-        _check_strength(strength)
+        check_strength(strength)
         said = self.check_damage(damage)
         return self._intended(percepts, self._believed(percepts, said), said, strength, keep_tone)
 
@@ -393,7 +393,7 @@ class Restorer:
         good use of. Records keep the order of the pictures. `ledger` is told of each step of each picture.
         Raises UsageError when there is nothing to do, at once and not at the first record.
         """
-        _check_strength(strength)
+        check_strength(strength)
         check_quality(quality)
         self.check_damage(damage)
         plan = paths
@@ -469,7 +469,8 @@ def _smaller_side(side: int | None, size: tuple[int, int]) -> int | None:
     return None if used <= MIN_SIDE else max(MIN_SIDE, used // 2)
 
 
-def _check_strength(strength: float) -> None:
+def check_strength(strength: float) -> None:
+    """Raise UsageError for what is no strength."""
     if isinstance(strength, bool) or not isinstance(strength, int | float | np.number):
         raise UsageError(f"The strength is a number in [0, 1], got {strength!r}.")
     if not 0 <= strength <= 1:

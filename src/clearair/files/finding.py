@@ -13,6 +13,7 @@ from pathlib import Path
 
 from clearair.errors import UsageError
 from clearair.files.history import USUAL_SUFFIX, Note, read_note
+from clearair.files.videos import VIDEO_SUFFIXES
 from clearair.image import SUFFIXES, format_of_suffix
 from clearair.image.formats import FOREIGN_SUFFIXES, missing_extras
 
@@ -45,6 +46,8 @@ class Finding:
     problems: tuple[Problem, ...] = ()
     unread: Mapping[str, int] = field(default_factory=dict)
     """Pictures passed over because their format is not read: how many of each suffix."""
+    videos: int = 0
+    """Videos passed over, which are restored only when they are named."""
     earlier: tuple[str, ...] = ()
     """Results of earlier runs that were passed over: their folders, and patterns of their names."""
     holds_out: bool = False
@@ -58,6 +61,9 @@ class Finding:
             extras = missing_extras(self.unread)
             hint = f" pip install 'clearair[{','.join(extras)}]' adds readers." if extras else ""
             lines.append(f"passed over because their format is not read: {each}.{hint}")
+        if self.videos:
+            they = "video; name it to restore it" if self.videos == 1 else "videos; name them to restore them"
+            lines.append(f"passed over: {self.videos:,} {they}.")
         if self.earlier:
             places = ", ".join(self.earlier)
             lines.append(
@@ -105,7 +111,14 @@ def find_images(
     if not sources and search.problems:
         raise UsageError(search.problems[0].message)
     passed = tuple(dict.fromkeys(search.passed))
-    return Finding(sources, tuple(search.problems), dict(search.unread), passed, search.holds_out)
+    return Finding(
+        sources,
+        tuple(search.problems),
+        dict(search.unread),
+        videos=search.videos,
+        earlier=passed,
+        holds_out=search.holds_out,
+    )
 
 
 def read_list(data: bytes, *, null: bool = False) -> list[Path]:
@@ -157,6 +170,7 @@ class _Search:
         self.sources: list[Source] = []
         self.problems: list[Problem] = []
         self.unread: Counter[str] = Counter()
+        self.videos = 0
         self.passed: list[str] = []
 
     def look(self, given: Path | str) -> None:
@@ -252,6 +266,8 @@ class _Search:
     def _is_read(self, path: Path) -> bool:
         if format_of_suffix(path):
             return True
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            self.videos += 1
         if path.suffix.lower() in FOREIGN_SUFFIXES:
             self.unread[path.suffix.lower()] += 1
         return False

@@ -1,1 +1,5 @@
 """Videos: frames in a stream, judged shot by shot, written in segments. Needs PyAV (`clearair[video]`)."""
+
+from clearair.optional import require_pyav
+
+require_pyav()

@@ -1,7 +1,7 @@
 """How restored frames are encoded: which encoder, with which settings, one segment at a time.
 
-An encoder is opened anew for each segment, so that the segment starts at a key frame and can be made by itself.
-It counts frames; their times are given to the packets afterwards, as variable frame rates need.
+An encoder is opened anew for each segment, so that the segment starts at a key frame and can be made by
+itself. It counts frames; their times are given to the packets afterwards, as variable frame rates need.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _formats(encoder: str) -> set[str]:
         return {each.name for each in Codec(encoder, "w").video_formats or ()}
     except av.codec.codec.UnknownCodecError as error:
         raise MissingExtraError(
-            f"PyAV has no encoder {encoder} here; the wheels that pip install 'clearair[video]' brings have it."
+            f"PyAV has no encoder {encoder} here; the wheels of pip install 'clearair[video]' have it."
         ) from error
 
 
@@ -148,8 +148,10 @@ def encoded(
             times.append((time, lasts))
         packets += context.encode(None)
     except FFmpegError as error:
-        raise OutputError(f"{clip.path}: {coding.encoder.name} cannot encode it: {error.strerror}.") from error
-    done = [Packet(bytes(each), *times[each.pts], is_key=each.is_keyframe) for each in packets if each.size]
+        raise OutputError(
+            f"{clip.path}: {coding.encoder.name} cannot encode it: {error.strerror}."
+        ) from error
+    done = [Packet(bytes(each), *times[each.pts or 0], each.is_keyframe) for each in packets if each.size]
     if len(done) != len(times):
         raise OutputError(f"{clip.path}: {coding.encoder.name} made {len(done)} of {len(times)} frames.")
     return done, bytes(context.extradata or b"")

@@ -117,7 +117,8 @@ def as_written(frame: VideoFrame, colours: Colours, pixel_format: str) -> VideoF
 def thumbnail(frame: VideoFrame, side: int) -> NDArray[np.float32]:
     """(side, side, 3) in [0, 1], each pixel the mean of an area."""
     small = frame.reformat(width=side, height=side, format="rgb24", interpolation=Interpolation.AREA)
-    return small.to_ndarray().astype(np.float32) / 255
+    values: NDArray[np.float32] = small.to_ndarray().astype(np.float32) / np.float32(255)
+    return values
 
 
 def _stored(pixels: Pixels, colours: Colours, pixel_format: str, turns: int) -> VideoFrame:
@@ -138,5 +139,5 @@ def _samples(frame: VideoFrame, place: int) -> NDArray[Any]:
     """(H, W) values of a plane, which can be written to."""
     plane = frame.planes[place]
     depth = np.dtype(np.uint8 if DEPTHS[frame.format.name] == 8 else "<u2")
-    rows = np.frombuffer(plane, depth).reshape(plane.height, plane.line_size // depth.itemsize)
-    return rows[:, : plane.width]
+    rows: NDArray[Any] = np.frombuffer(memoryview(plane), depth)
+    return rows.reshape(plane.height, plane.line_size // depth.itemsize)[:, : plane.width]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,10 @@ from clearair.video.coding import Coding, Packet, set_up
 from clearair.video.segments import WorkFolder
 from clearair.video.source import Clip, opened
 
-_MUXER = {"mp4": {"movflags": "faststart+use_metadata_tags"}, "mov": {"movflags": "faststart+use_metadata_tags"}}
-"""The index in front, so that a file plays while it is fetched, and tags that only Apple knows."""
+_QUICKTIME = ("mp4", "mov")
+"""Containers of one family."""
+_OF_THE_ENCODING = re.compile(r"DURATION|BPS|NUMBER_OF_\w+|_STATISTICS_\w+|encoder", re.IGNORECASE)
+"""Tags that tell how the input was encoded."""
 _APPLE_TAGS = {"hevc": "hvc1"}
 """Codec tags that Apple's players want; FFmpeg writes another one."""
 
@@ -44,11 +48,21 @@ def join(
     try:
         with (
             opened(clip.path) as source,
-            av.open(str(folder.joined), "w", format=container, container_options=_MUXER.get(container, {})) as out,
+            av.open(
+                str(folder.joined), "w", format=container, container_options=_options(source, container)
+            ) as out,
         ):
             _join_into(out, source, folder, segments, clip, coding, strip_metadata, remark)
     except FFmpegError as error:
         raise OutputError(f"{clip.path}: cannot be put together as {container}: {error.strerror}.") from error
+
+
+def _options(source: InputContainer, container: str) -> dict[str, str]:
+    """Of the muxer: the index in front, so that a file plays while it is fetched, and tags of Apple's own."""
+    if container not in _QUICKTIME:
+        return {}
+    odd = any("." in key for key in source.metadata)
+    return {"movflags": "faststart+use_metadata_tags" if odd else "faststart"}
 
 
 def _join_into(
@@ -105,7 +119,9 @@ def _streams(
         new.disposition = old.disposition
         kept = {"language"} if strip_metadata else set(old.metadata)
         new.metadata.update({key: value for key, value in old.metadata.items() if key in kept})
-        new.metadata.pop("encoder", None)
+        if old.index == clip.stream:
+            for key in [key for key in new.metadata if _OF_THE_ENCODING.match(key)]:
+                del new.metadata[key]
     return streams
 
 
@@ -117,7 +133,7 @@ def _video(out: OutputContainer, old: Stream, clip: Clip, coding: Coding) -> Vid
     new.time_base = clip.time_base
     if clip.aspect:
         new.sample_aspect_ratio = clip.aspect
-    if out.format.name in ("mp4", "mov") and coding.codec in _APPLE_TAGS:
+    if out.format.name in _QUICKTIME and coding.codec in _APPLE_TAGS:
         new.codec_context.codec_tag = _APPLE_TAGS[coding.codec]
     if clip.matrix is not None:
         new.set_display_matrix(clip.matrix)
@@ -147,7 +163,7 @@ def _restored(
         packets = folder.packets(number)
         ends = {packet.time: packet.lasts for packet in packets}
         ordered = sorted(ends)
-        following = dict(zip(ordered, ordered[1:], strict=False))
+        following = dict(pairwise(ordered))
         waiting.extend(ordered)
         for packet in packets:
             lasts = following.get(packet.time, packet.time + packet.lasts) - packet.time
@@ -186,6 +202,6 @@ def _copied(
         yield last, 1, packet
 
 
-def joined_file(folder: WorkFolder) -> Callable[[Path], None]:
-    """What moves the joined file to the name that it is given."""
-    return lambda path: folder.joined.replace(path) and None
+def move_joined(folder: WorkFolder, path: Path) -> None:
+    """Give the joined file the name `path`."""
+    folder.joined.replace(path)

@@ -20,13 +20,14 @@ from clearair.image import DEFAULT_MAX_PIXELS, Photo, exists, write_atomically
 from clearair.outcome import Outcome
 from clearair.perception.telling import Damage, caution_of
 from clearair.percepts import Percepts
-from clearair.restorer import Restorer
+from clearair.restorer import Restorer, check_strength
 from clearair.video.coding import QUALITIES, Coding, coding_for, encoded
 from clearair.video.colours import as_written, changed_frame, to_pixels
-from clearair.video.joining import join, joined_file
+from clearair.video.joining import join, move_joined
 from clearair.video.segments import Plan, WorkFolder
 from clearair.video.shots import CutFinder, Gathering, fitted
 from clearair.video.source import Clip, describe, frames, has_captions, require_video
+from clearair.video.watcher import Nobody, VideoWatcher
 
 SEGMENT_SECONDS = 2
 """What a run that is killed loses at most; each segment begins with a key frame."""
@@ -34,16 +35,6 @@ PERCEIVED_EVERY = 1.0
 """Seconds between frames of a shot that are perceived."""
 VERSION = 1
 """Of what segments hold; a run is not gone on with by another one."""
-
-
-class VideoWatcher:
-    """Is told how far a video is. This one does nothing."""
-
-    def looked(self, frames: int, announced: int) -> None:
-        """So many frames were looked at; the file announces so many, 0 where it does not."""
-
-    def restored(self, frames: int, total: int, done_before: int) -> None:
-        """So many frames are done, of which so many by an earlier run."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +105,7 @@ def restore_video(
     source = Path(source)
     require_video(source)
     restorer.check_damage(damage)
+    check_strength(strength)
     if quality is not None and quality not in QUALITIES:
         raise UsageError(f"The quality of a video is a CRF of 0 to 63, got {quality!r}.")
     if overwrite and resume:
@@ -126,29 +118,35 @@ def restore_video(
     clip = describe(source, max_pixels=max_pixels)
     coding = coding_for(clip, CONTAINERS[goal.suffix.lower()], quality)
     wish = _Wish(damage, strength, keep_tone, skip_tiles)
+    job = _job(restorer, source, wish, coding, salvage)
     stat = source.stat()
-    job = {
-        "version": VERSION,
-        "input": [str(source.absolute()), stat.st_size, stat.st_mtime_ns],
-        "model": restorer.model,
-        "perceivers": restorer.perceiver.identity.fingerprint,
-        "damage": damage if isinstance(damage, str) else sorted(damage),
-        "strength": strength,
-        "keep tone": keep_tone,
-        "choice of tiles": skip_tiles,
-        "quality or codec": vars(coding),
-        "choice to salvage": salvage,
-    }
-    run = _Run(restorer, clip, coding, folder, wish, salvage, watcher or VideoWatcher())
+    run = _Run(restorer, clip, coding, folder, wish, salvage, watcher or Nobody())
     with folder.entered(job, resume=resume, overwrite=overwrite):
         result = run.all(goal, strip_metadata=strip_metadata)
-        data = joined_file(folder) if result.changed else partial(_copy, source, goal)
+        data = partial(move_joined, folder) if folder.joined.exists() else partial(_copy, source)
         write_atomically(goal, data, overwrite=overwrite, like=stat, preserve_times=preserve_times)
         folder.remove()
     return result
 
 
-def _copy(source: Path, goal: Path, path: Path) -> None:
+def _job(restorer: Restorer, source: Path, wish: _Wish, coding: Coding, salvage: bool) -> dict[str, Any]:
+    """All that a run must have in common with the one that it goes on with, as messages call it."""
+    stat, damage = source.stat(), wish.damage
+    return {
+        "version": VERSION,
+        "input": [str(source.absolute()), stat.st_size, stat.st_mtime_ns],
+        "model": restorer.model,
+        "perceiver": restorer.perceiver.identity.fingerprint,
+        "damage": damage if isinstance(damage, str) else sorted(damage),
+        "strength": wish.strength,
+        "choice of tone": wish.keep_tone,
+        "choice of tiles": wish.skip_tiles,
+        "codec or quality": vars(coding),
+        "choice to salvage": salvage,
+    }
+
+
+def _copy(source: Path, path: Path) -> None:
     shutil.copyfile(source, path)
 
 
@@ -185,6 +183,7 @@ class _Run:
         changed = sum(self.folder.changed(number) for number in range(segments))
         self.notes = [*plan.notes, *self.notes]
         result = VideoResult(goal, plan.frames, len(plan.shots), outcomes, changed)
+        self.folder.joined.unlink(missing_ok=True)
         same_kind = goal.suffix.lower() == self.clip.path.suffix.lower()
         if changed == 0 and same_kind and not strip_metadata and not self.salvage:
             return replace(result, notes=tuple(plan.notes))

@@ -58,10 +58,14 @@ class WorkFolder:
             except OSError as error:
                 raise OutputError(f"{self.path}: another run is restoring this video.") from error
             self._take(json.loads(json.dumps(job)), resume=resume, overwrite=overwrite)
-            yield
+            try:
+                yield
+            finally:
+                if not any(self.path.glob("segment-*")):
+                    self.remove()  # nothing to go on with
 
     def _take(self, job: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
-        begun = self._read(_JOB)
+        begun = self._read(_JOB) if any(self.path.glob("segment-*")) else None
         if begun is not None and resume:
             different = sorted(key for key in {*begun, *job} if begun.get(key) != job.get(key))
             if different:

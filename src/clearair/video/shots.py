@@ -1,7 +1,7 @@
 """Where a shot ends, and one judgement of all that is in it.
 
-Percepts of single frames differ a little from frame to frame, which would flicker. So the frames of a shot get
-the mean of what was perceived in some of them, with one region, since regions move.
+Percepts of single frames differ a little from frame to frame, which would flicker. So the frames of a shot
+get the mean of what was perceived in some of them, with one region, since regions move.
 
 Shapes: H x W pixels, N regions, K kinds of damage.
 """
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from clearair.image import write_atomically
 from clearair.perception.confidence import Caution
-from clearair.percepts import Floats, Guidance, Percepts
+from clearair.percepts import Floats, Guidance, Percepts, label_areas
 from clearair.video.colours import thumbnail
 
 _SIDE = 32
@@ -81,6 +81,7 @@ class Gathering:
             "quality": guidance.quality,
             "content": guidance.content,
             "degradation": guidance.degradation,
+            "places": _mean_of_places(percepts),
         }
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, np.zeros(())) + np.asarray(value, np.float64)
@@ -92,7 +93,7 @@ class Gathering:
         mean = {name: (value / self.count).astype(np.float32) for name, value in self._sums.items()}
         lengths = {
             name: mean[name] / np.linalg.norm(mean[name], axis=1, keepdims=True).clip(1e-6)
-            for name in ("content", "degradation")
+            for name in ("content", "degradation", "places")
         }
         shares = caution.shares(mean["probabilities"][None], self._names)
         guidance = Guidance(
@@ -100,7 +101,7 @@ class Gathering:
             labels=np.ones((1, 1, 1), np.uint8) if self._regions > 1 else np.zeros((1, 1, 1), np.uint8),
             content=lengths["content"],
             degradation=lengths["degradation"],
-            local_degradation=np.repeat(lengths["degradation"][:, None], self._regions, axis=1),
+            local_degradation=np.repeat(lengths["places"][:, None], self._regions, axis=1),
             tone=shares.tone,
             change=shares.change,
             coarse=shares.coarse,
@@ -109,6 +110,14 @@ class Gathering:
         return Percepts(
             float(mean["score"]), mean["levels"], guidance, self._names, mean["probabilities"], local
         )
+
+
+def _mean_of_places(percepts: Percepts) -> Floats:
+    """(1, D_d) the damage of regions, each as much as its area: what a network expects of a region."""
+    local = percepts.guidance.local_degradation[0]  # (N, D_d)
+    areas = label_areas(percepts.labels, len(local)) / percepts.labels.size
+    mean: Floats = (areas.astype(np.float32) @ local)[None]
+    return mean
 
 
 def fitted(percepts: Percepts, height: int, width: int) -> Percepts:
@@ -153,4 +162,3 @@ def load_percepts(path: Path) -> Percepts:
 
 def _floats(values: Any) -> Floats:
     return np.asarray(values, np.float32)
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +24,8 @@ from clearair.video.colours import DEPTHS, MATRICES, SRGB_LIKE_HDR, Colours
 _PROGRESSIVE = (0, 1)
 """Field orders: unknown and progressive."""
 _TOLERANCE = Fraction(1, 2)
-"""Seconds that a container may announce more than its frames last; audio is often a little longer."""
+"""Seconds by which frames may end before a file says, as some writers count."""
+_CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,7 @@ class Clip:
     matrix: tuple[int, ...] | None
     """The display matrix of FFmpeg, nine numbers; None for none."""
     announced: int
-    """Frames that the file announces, 0 where it does not; a guess where it tells only its duration."""
-    exact: bool
-    """Whether that number is exact."""
+    """Frames that there seem to be, 0 where the file does not say."""
 
     @property
     def bits(self) -> int:
@@ -85,7 +85,7 @@ def main_stream(container: InputContainer, path: Path) -> VideoStream:
     chosen = next((each for each in streams if each.disposition & type(each.disposition).default), streams[0])
     if chosen.codec_context is None:
         raise ImageError(f"{path}: its video is in a format that cannot be decoded.")
-    chosen.thread_type = "AUTO"  # type: ignore[assignment]  # PyAV takes names
+    chosen.thread_type = "AUTO"
     return chosen
 
 
@@ -113,11 +113,11 @@ def describe(path: Path, *, max_pixels: int) -> Clip:
             raise ImageError(_interlaced(path))
         if stream.time_base is None or first.pts is None:
             raise ImageError(f"{path}: its frames have no presentation times; put it into MP4 or Matroska.")
-        seconds = _seconds(container, stream)
+        seconds, _ = _seconds(container, stream)
         clip = Clip(
             path=path,
             stream=stream.index,
-            codec=context.codec.name,
+            codec=context.codec.canonical_name,
             width=first.width,
             height=first.height,
             pixel_format=first.format.name,
@@ -127,7 +127,6 @@ def describe(path: Path, *, max_pixels: int) -> Clip:
             colours=Colours.of(first),
             matrix=_display_matrix(first),
             announced=stream.frames or round(seconds * rate),
-            exact=bool(stream.frames),
         )
     refuse_unfit(clip, first)
     return clip
@@ -162,7 +161,7 @@ def frames(
     and `remark` is told.
     """
     tell = remark or (lambda text: None)
-    count, last = 0, None
+    last: VideoFrame | None = None
     with opened(clip.path) as container:
         stream = main_stream(container, clip.path)
         for frame in _decoded(container, stream, clip, salvage, tell):
@@ -172,9 +171,9 @@ def frames(
             if frame.pts is None or (last is not None and last.pts is not None and frame.pts <= last.pts):
                 _damaged(clip, "its presentation times do not rise", salvage, tell)
                 continue
-            count, last = count + 1, frame
+            last = frame
             yield frame
-        missing = _missing(container, stream, clip, count, last)
+        missing = _missing(container, stream, clip, last)
     if missing:
         _damaged(clip, missing, salvage, tell)
 
@@ -199,35 +198,37 @@ def _decoded(
 
 def _damaged(clip: Clip, what: str, salvage: bool, tell: Callable[[str], None]) -> None:
     if not salvage:
-        raise ImageError(
-            f"{clip.path}: {what.removesuffix('.')}. salvage=True restores what can be decoded."
-        )
+        raise ImageError(f"{clip.path}: {what.removesuffix('.')}. salvage=True restores what can be decoded.")
     tell(what)
 
 
 def _missing(
-    container: InputContainer, stream: VideoStream, clip: Clip, count: int, last: VideoFrame | None
+    container: InputContainer, stream: VideoStream, clip: Clip, last: VideoFrame | None
 ) -> str | None:
     """How a file is cut off that ends before it should; None for one that does not."""
     if last is None or last.pts is None:
         return "no frame can be decoded"
-    if clip.exact:
-        return f"cut off, {count} of {clip.announced} frames are there" if count < clip.announced else None
     lasts = last.duration or round(1 / clip.rate / clip.time_base)
     ends = (last.pts + lasts) * clip.time_base
-    expected = _seconds(container, stream) + Fraction(stream.start_time or 0) * clip.time_base
-    alone = len(container.streams) == 1 or stream.duration is not None
-    tolerance = _TOLERANCE + 2 / clip.rate if alone else max(_TOLERANCE, expected / 20) + 2 / clip.rate
-    if ends < expected - tolerance:
+    size = clip.path.stat().st_size
+    if any(entry.pos + entry.size > size for entry in stream.index_entries):
+        return f"cut off after {float(ends):.1f} s"
+    said, tolerance = _seconds(container, stream)
+    expected = said + Fraction(stream.start_time or 0) * clip.time_base
+    if ends < expected - tolerance - 2 / clip.rate:
         return f"cut off at {float(ends):.1f} of {float(expected):.1f} s"
     return None
 
 
-def _seconds(container: InputContainer, stream: VideoStream) -> Fraction:
-    """How long the video lasts as the file has it, 0 where it does not say."""
+def _seconds(container: InputContainer, stream: VideoStream) -> tuple[Fraction, Fraction]:
+    """How long the video lasts as the file has it, 0 where it does not say, and how wrong that may be."""
     if stream.duration is not None and stream.time_base is not None:
-        return Fraction(stream.duration) * stream.time_base
-    return Fraction(container.duration or 0, av.time_base)
+        return Fraction(stream.duration) * stream.time_base, _TOLERANCE
+    if found := _CLOCK.fullmatch(stream.metadata.get("DURATION", "")):  # Matroska
+        hours, minutes, seconds = found.groups()
+        return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds), _TOLERANCE
+    whole = Fraction(container.duration or 0, av.time_base)  # the sound may last longer
+    return whole, max(_TOLERANCE, whole / 20) if len(container.streams) > 1 else _TOLERANCE
 
 
 def _is_cover(stream: VideoStream) -> bool:

@@ -34,6 +34,7 @@ from clearair.apps.cli.options import (
 )
 from clearair.apps.cli.records import remark, sum_up, tell, tell_how_to_go_on
 from clearair.apps.cli.stream import STREAM, restore_to_output, single_picture
+from clearair.apps.cli.video import check_videos, parted, restore_videos, video_quality_option
 from clearair.errors import UsageError
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class _Remembering(click.Command):
 @click.option("--preserve-times", is_flag=True, help="Give results the modification time of their inputs.")
 @click.option("--strip-metadata", is_flag=True, help="Keep the colour profile, drop EXIF and XMP.")
 @quality_options
+@video_quality_option
 @perceiver_options
 @max_pixels_option
 @salvage_option
@@ -138,13 +140,17 @@ def restore(
     output: str | None,
     **options: Any,
 ) -> None:
-    """Restore photos: files, folders, patterns or standard input.
+    """Restore photos: files, folders, patterns or standard input; also videos that are named.
 
     `-` reads a photo from standard input and writes it to standard output. photo.jpg becomes
     photo.restored.jpg beside it, or photo.jpg at the same place below OUT. Inputs are never overwritten.
     """
     asked = Asked(**options)
     _check_paths(paths, files_from)
+    videos, others = parted(paths)
+    if videos:
+        check_videos(asked, output)
+        ctx.exit(_restore_both(asked, videos, others, files_from, null, output))
     wish = asked.wish()
     if STREAM in (*paths, output):
         from_files = STREAM not in paths
@@ -247,6 +253,41 @@ class Asked:
             "cautious": chosen_caution(),
             "memory_budget": chosen_budget(),
         }
+
+
+def _restore_both(
+    asked: Asked,
+    videos: list[Path],
+    others: list[str],
+    files_from: str | None,
+    null: bool,
+    output: str | None,
+) -> int:
+    """Restore videos, after the photos that were named with them; the exit code."""
+    from clearair.files.planning import plan_batch
+
+    alone = not others and files_from is None
+    if not alone and STREAM in others:
+        raise UsageError("`-` is one picture to standard output: no other PATH and no options about files.")
+    kept: list[Restorer] = []
+
+    def load() -> Restorer:
+        if not kept:
+            kept.append(asked.load())
+        return kept[0]
+
+    code = 0
+    if not alone:
+        plan = plan_batch(
+            others,
+            output,
+            listed=read_names(files_from, null),
+            suffix=asked.suffix,
+            overwrite=asked.overwrite,
+            resume=asked.resume,
+        )
+        code = _restore_batch(load, plan, asked.batch_wish(), asked.quiet)
+    return max(code, restore_videos(asked, load, videos, output, alone=alone))
 
 
 def _check_journal(asked: Asked) -> None:

@@ -1,0 +1,172 @@
+"""What `clearair restore` does with videos."""
+
+from __future__ import annotations
+
+import glob
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clearair.apps.cli.lines import one_line, say_error, say_to_whoever_reads
+from clearair.apps.cli.progress import Progress
+from clearair.apps.cli.records import remark
+from clearair.errors import ClearAirError, UsageError
+from clearair.files.videos import is_video, video_target
+from clearair.optional import require_pyav
+
+if TYPE_CHECKING:
+    from clearair import Restorer
+    from clearair.apps.cli.restore import Asked
+
+_QUALITY = "clearair.video_quality"
+
+
+def video_quality_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--video-quality, read by `restore_videos`."""
+    return click.option(
+        "--video-quality",
+        type=click.IntRange(0, 63),
+        metavar="CRF",
+        expose_value=False,
+        callback=lambda ctx, _, value: ctx.meta.update({_QUALITY: value}),
+        help="CRF of videos that are written, 0 to 51 or 63; less is better.  [default: 18 for H.264]",
+    )(command)
+
+
+def parted(paths: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """The videos among paths and patterns, each once, and everything else."""
+    videos: list[Path] = []
+    others = []
+    for path in paths:
+        if not is_video(path):
+            others.append(path)
+        elif glob.has_magic(path) and not Path(path).exists():
+            found = sorted(Path(each) for each in glob.glob(path, recursive=True))  # noqa: PTH207
+            videos += [each for each in found if is_video(each)] or [Path(path)]
+        else:
+            videos.append(Path(path))
+    return list(dict.fromkeys(videos)), others
+
+
+def check_videos(asked: Asked, output: str | None) -> None:
+    """Raise UsageError for options that make no sense for videos, MissingExtraError without PyAV."""
+    if output == "-":
+        raise UsageError("A video is not written to standard output; name a file or a folder.")
+    about_photos = {
+        "--report": asked.report,
+        "--journal": asked.journal,
+        "--shard": asked.shard,
+        "--format": asked.format_,
+    }
+    for name, value in about_photos.items():
+        if value is not None:
+            raise UsageError(f"{name} is about photos; restore videos without it.")
+    require_pyav()
+
+
+def restore_videos(
+    asked: Asked, load: Callable[[], Restorer], videos: Sequence[Path], output: str | None, *, alone: bool
+) -> int:
+    """Restore videos one after another; the exit code. `alone` says that no photos were named.
+
+    Raises what went wrong where it is the only one.
+    """
+    from clearair.video.restoring import restore_video
+
+    stems = {(video.parent, video.stem) for video in videos}
+    fresh = [video for video in videos if not _is_result(video, asked.suffix, stems)]
+    one = alone and len(fresh) == 1
+    targets = [video_target(each, output, suffix=asked.suffix, alone=one) for each in fresh]
+    _refuse_clashes(fresh, targets)
+    wish = {name: value for name, value in asked.wish().items() if name not in ("quality", "skip_tiles")}
+    restorer, failed = load(), 0
+    for video, target in zip(fresh, targets, strict=True):
+        progress = VideoProgress(video.name, quiet=asked.quiet)
+        try:
+            result = restore_video(
+                restorer,
+                video,
+                target,
+                quality=click.get_current_context().meta.get(_QUALITY),
+                overwrite=asked.overwrite,
+                resume=asked.resume,
+                preserve_times=asked.preserve_times,
+                watcher=progress,
+                **wish,
+            )
+        except ClearAirError as error:
+            progress.clear()
+            if one:
+                raise
+            say_error(error)
+            failed += 1
+        except KeyboardInterrupt:
+            progress.clear()
+            progress.tell_how_to_go_on(overwrite=asked.overwrite)
+            raise
+        else:
+            progress.clear()
+            if not asked.quiet:
+                remark(str(video), result.notes)
+                say_to_whoever_reads(f"{video} -> {result.output}: {result}")
+    return 1 if failed else 0
+
+
+class VideoProgress(Progress):
+    """Shows frames and the time left on stderr when it is a terminal; a `VideoWatcher`."""
+
+    def __init__(self, name: str, *, quiet: bool) -> None:
+        super().__init__(1, quiet=quiet)
+        self.name = one_line(name)
+        self.frames = self.total = 0
+        self._began = 0.0
+        self._shown = 0.0
+
+    def looked(self, frames: int, announced: int) -> None:
+        """So many frames were looked at."""
+        self._show(f"{self.name}  looking at frame {frames}{f'/{announced}' if announced else ''}")
+
+    def restored(self, frames: int, total: int, done_before: int) -> None:
+        """So many frames are done, of which so many by an earlier run."""
+        self.frames, self.total = frames, total
+        made = frames - done_before
+        if made <= 1:
+            self._began = time.monotonic()
+            self._show(f"{self.name}  frame {frames}/{total}")
+            return
+        left = int((time.monotonic() - self._began) / (made - 1) * (total - frames))
+        clock = f"{left // 3600}:{left // 60 % 60:02d}" if left >= 3600 else f"{left // 60}"
+        self._show(f"{self.name}  frame {frames}/{total}  {clock}:{left % 60:02d} left")
+
+    def tell_how_to_go_on(self, *, overwrite: bool) -> None:
+        """Print how far a video came that was broken off, and what does the rest."""
+        if self.frames:
+            how = "--resume instead of --overwrite" if overwrite else "--resume"
+            done = f"{self.frames:,} of {self.total:,} frames"
+            say_to_whoever_reads(
+                f"clearair: {self.name}: {done} were done; the same command with {how} goes on.", err=True
+            )
+
+    def _show(self, line: str) -> None:
+        now = time.monotonic()
+        if now - self._shown >= 0.1:
+            self._shown = now
+            self.say(line)
+
+
+def _is_result(video: Path, suffix: str, stems: set[tuple[Path, str]]) -> bool:
+    """Whether a video is the restoration of another one in the list, as a shell's `*.mp4` brings."""
+    return bool(suffix) and (video.parent, video.stem.removesuffix(suffix)) in stems - {
+        (video.parent, video.stem)
+    }
+
+
+def _refuse_clashes(videos: Sequence[Path], targets: Sequence[Path]) -> None:
+    owners: dict[Path, Path] = {}
+    for video, target in zip(videos, targets, strict=True):
+        other = owners.setdefault(target.absolute(), video)
+        if other != video:
+            raise UsageError(f"{video}: would become {target}, as would {other}; restore it apart.")

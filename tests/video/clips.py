@@ -1,0 +1,138 @@
+"""Small videos, made frame by frame, and what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import skimage.data
+from numpy.typing import NDArray
+
+HEIGHT, WIDTH = 32, 48
+TICKS = Fraction(1, 12800)
+
+
+def pictures(
+    number: int, *, seed: int = 0, noise: float = 25, source: str = "coffee"
+) -> list[NDArray[np.uint8]]:
+    """Frames of a still photo with noise that differs in each."""
+    drawn = np.random.default_rng(seed)
+    photo = getattr(skimage.data, source)()[100 : 100 + HEIGHT * 8 : 8, 60 : 60 + WIDTH * 8 : 8].astype(float)
+    return [
+        (photo + drawn.normal(0, noise, photo.shape)).clip(0, 255).astype(np.uint8) for _ in range(number)
+    ]
+
+
+def write_clip(
+    path: Path,
+    frames: Sequence[NDArray[Any]],
+    *,
+    times: Sequence[int] | None = None,
+    codec: str = "libx264",
+    pixel_format: str = "yuv420p",
+    tags: tuple[int, int, int, int] = (1, 1, 1, 1),
+    sound: bool = False,
+    options: dict[str, str] | None = None,
+    rotation: float | None = None,
+    aspect: Fraction | None = None,
+    metadata: dict[str, str] | None = None,
+    prepare: Callable[[Any, Any], Any] | None = None,
+    format: str | None = None,
+) -> Path:
+    """Write frames (H, W, 3); `times` in ticks of 1/12800 s, by default 25 frames a second."""
+    height, width = frames[0].shape[:2]
+    odd = any("." in key for key in metadata or {})
+    muxer = {"movflags": "use_metadata_tags"} if odd else {}
+    with av.open(str(path), "w", format=format, container_options=muxer) as out:
+        stream: Any = out.add_stream(codec, rate=25, options=options or {"crf": "12"})
+        stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
+        stream.time_base = stream.codec_context.time_base = TICKS
+        context = stream.codec_context
+        context.color_range, context.color_primaries, context.color_trc, context.colorspace = tags
+        if aspect:
+            context.sample_aspect_ratio = stream.sample_aspect_ratio = aspect
+        if rotation is not None:
+            stream.set_display_rotation(rotation)
+        out.metadata.update(metadata or {})
+        tone: Any = out.add_stream("aac", rate=48000) if sound else None
+        if tone:
+            tone.metadata["language"] = "fra"
+        if prepare:
+            prepare(out, stream)
+        last = 0
+        for time, pixels in zip(times or range(0, 512 * len(frames), 512), frames, strict=True):
+            kind = "rgb24" if pixels.dtype == np.uint8 else "rgb48le"
+            frame = av.VideoFrame.from_ndarray(pixels, kind).reformat(
+                format=pixel_format, dst_colorspace=tags[3] if tags[3] != 2 else 5, dst_color_range=tags[0]
+            )
+            frame.pts, frame.time_base, last = time, TICKS, time
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+        if tone:
+            _write_tone(out, tone, float(last * TICKS))
+    return path
+
+
+def _write_tone(out: Any, stream: Any, seconds: float) -> None:
+    count = max(1, round(seconds * 48000 / 1024))
+    wave = (np.sin(np.arange(count * 1024) * 0.05) * 0.3).astype(np.float32)
+    for place in range(count):
+        part = wave[place * 1024 : (place + 1) * 1024]
+        frame = av.AudioFrame.from_ndarray(np.stack([part, part]), format="fltp", layout="stereo")
+        frame.sample_rate, frame.pts, frame.time_base = 48000, place * 1024, Fraction(1, 48000)
+        out.mux(stream.encode(frame))
+    out.mux(stream.encode(None))
+
+
+@dataclass
+class Seen:
+    """What a video file holds."""
+
+    codec: str
+    times: list[Fraction]
+    """Of presentation, in seconds."""
+    tags: tuple[int, ...]
+    """Range, primaries, transfer and matrix."""
+    pixel_format: str
+    rotation: int
+    aspect: Fraction | None
+    metadata: dict[str, str]
+    frames: list[Any] = field(repr=False)
+    others: list[tuple[str, dict[str, str], list[tuple[Fraction, bytes]]]] = field(repr=False)
+    """Type, metadata and packets of the other streams."""
+
+    def pixels(self, at: int) -> NDArray[np.float64]:
+        """(H, W, 3) of a frame as stored, in [0, 255]."""
+        from clearair.video.colours import Colours, to_pixels
+
+        frame = self.frames[at]
+        values = to_pixels(frame, Colours.of(frame))
+        return values / np.iinfo(values.dtype).max * 255
+
+
+def look(path: Path) -> Seen:
+    """Everything in a file."""
+    with av.open(str(path)) as source:
+        video = source.streams.video[0]
+        frames = list(source.decode(video))
+        first = frames[0]
+        tags = (first.color_range, first.color_primaries, first.color_trc, first.colorspace)
+        times = [frame.pts * video.time_base for frame in frames]
+        about = (video.codec_context.name, times, tuple(map(int, tags)), first.format.name, first.rotation)
+        aspect, metadata = video.sample_aspect_ratio, dict(source.metadata)
+    others = []
+    with av.open(str(path)) as source:
+        for stream in source.streams:
+            if stream.type in ("audio", "subtitle"):
+                others.append((stream.type, dict(stream.metadata), _packets(source.demux(stream))))
+                source.seek(0)
+    return Seen(*about, aspect, metadata, frames, others)
+
+
+def _packets(packets: Iterable[Any]) -> list[tuple[Fraction, bytes]]:
+    return [(each.pts * each.time_base, bytes(each)) for each in packets if each.size]
