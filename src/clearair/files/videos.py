@@ -17,6 +17,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 """Suffixes of videos that are read."""
 
+_LIKE_MP4 = (".3g2", ".3gp", ".f4v")
 _SEPARATORS = (os.sep, os.altsep or os.sep)
 
 
@@ -31,10 +32,12 @@ def video_target(
 ) -> Path:
     """The file that a restored video becomes: beside it with `suffix`, in the folder `out`, or `out` itself.
 
-    What cannot be written keeps its name and becomes a Matroska file. `alone` says that `out` may be a file.
+    What cannot be written becomes a Matroska file, or MP4 where that is much the same. `alone` says that
+    `out` may be a file.
     Raises UsageError when it is one of a kind that cannot be written, or stands for several inputs.
     """
-    ending = source.suffix if source.suffix.lower() in CONTAINERS else ".mkv"
+    kept = source.suffix if source.suffix.lower() in CONTAINERS else ".mkv"
+    ending = ".mp4" if source.suffix.lower() in _LIKE_MP4 else kept
     if out is None:
         return source.with_name(f"{source.stem}{suffix}{ending}")
     folder = Path(out)
