@@ -14,6 +14,8 @@ pytest.importorskip("av")
 from clearair.image import Photo, write_photo
 from tests.video.clips import look, pictures, write_clip
 
+pytestmark = pytest.mark.slow  # each of them starts programs that load a model
+
 PROGRAM = "from clearair.apps.cli import main; main()"
 
 
