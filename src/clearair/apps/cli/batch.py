@@ -16,7 +16,10 @@ _JOURNAL = click.argument("journal", metavar="RUN", type=click.Path(path_type=Pa
 
 @click.group()
 def batch() -> None:
-    """See, go on with, repeat and check runs of `clearair restore --journal RUN`."""
+    """See, go on with and check runs that keep a journal.
+
+    `clearair restore --journal RUN` begins one.
+    """
 
 
 @batch.command()
@@ -56,7 +59,7 @@ def status(journal: Path, as_json: bool, failed: bool) -> None:
 @batch.command()
 @_JOURNAL
 def retry(journal: Path) -> None:
-    """Let what failed be done again by the next `clearair batch resume`."""
+    """Let what failed be done again by the next resume."""
     from clearair.files.journal import Journal, State
 
     with closing(Journal.open(journal)) as run:
@@ -70,7 +73,10 @@ def retry(journal: Path) -> None:
 @click.option("--repair", is_flag=True, help="Let what does not hold be done again by the next resume.")
 @click.pass_context
 def verify(ctx: click.Context, journal: Path, repair: bool) -> None:
-    """Check that every result is there, whole and as it was written, and its input unchanged."""
+    """Check that every result is there, whole and unchanged.
+
+    It is decoded and compared with what was written, and its input with what was read.
+    """
     from clearair.files.journal import DONE, Journal
     from clearair.files.journaled import repair as let_be_repeated
     from clearair.files.journaled import verify as find_wrong

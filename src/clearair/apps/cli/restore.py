@@ -140,7 +140,9 @@ def restore(
     output: str | None,
     **options: Any,
 ) -> None:
-    """Restore photos: files, folders, patterns or standard input; also videos that are named.
+    """Restore photos: files, folders, patterns or standard input.
+
+    Videos that are named are restored, too.
 
     `-` reads a photo from standard input and writes it to standard output. photo.jpg becomes
     photo.restored.jpg beside it, or photo.jpg at the same place below OUT. Inputs are never overwritten.
