@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import sys
 from functools import cache
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,6 +28,8 @@ _LEAST_PYAV = 18
 
 def require_pyav() -> None:
     """Raise MissingExtraError where PyAV, which videos need, is missing or too old; it is not loaded."""
+    from importlib import metadata  # takes longer than all of --help
+
     try:
         version = metadata.version("av")
     except metadata.PackageNotFoundError:
