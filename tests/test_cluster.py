@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from clearair.cluster import Cluster
 from clearair.errors import MissingExtraError, UsageError
 from clearair.files.journal import Journal, State
 from clearair.files.journaled import verify, working_on
+from clearair.files.outputs import Job
 from clearair.files.planning import plan_batch
 from clearair.image import Photo, read_photo, write_photo
 
@@ -89,6 +92,18 @@ def test_a_result_that_is_there_already_stays(cluster, journal):
     list(cluster.run(journal))
     assert target.read_text() == "mine"
     assert "exists already" in next(journal.entries(State.FAILED)).note
+
+
+def test_a_result_whose_folder_cannot_be_made_fails_alone(cluster, tmp_path, journal):
+    source = next(journal.entries()).source
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "sub").write_text("a file")
+    jobs = [Job(source, tmp_path / "there" / name) for name in ("sub/a.png", "fresh/b.png")]
+    jobs[1] = replace(jobs[1], source=list(journal.entries())[1].source)
+    with closing(Journal.create(tmp_path / "other.db", jobs, {})) as other:
+        list(cluster.run(other))
+        assert [entry.state for entry in other.entries()] == [State.FAILED, State.RESTORED]
+        assert "sub" in next(other.entries(State.FAILED)).note
 
 
 def test_a_run_that_is_broken_off_goes_on(cluster, journal):

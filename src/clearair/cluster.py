@@ -64,10 +64,6 @@ class Hands:
         self._restorer = Restorer.from_pretrained(**loading)
         self._wish = wish
 
-    def ready(self) -> bool:
-        """Whether the model is loaded."""
-        return True
-
     def restore(self, source: str, part: str) -> _Answer:
         """Restore a photo into a hidden file."""
         place = Path(source)
@@ -177,7 +173,6 @@ class Cluster:
             self._give_up(journal)
 
     def _give(self, journal: Journal, actor: _Actor, entry: Entry, watcher: Watcher) -> None:
-        entry.target.parent.mkdir(parents=True, exist_ok=True)
         part = entry.target.with_name(f".{secrets.token_hex(8)}.part{entry.target.suffix}")
         journal.claim(entry.id, 0, 0, b"")
         watcher.start(entry.job)
@@ -202,6 +197,10 @@ class Cluster:
                 raise UsageError(f"--cluster: an actor cannot load the model: {_last_line(error)}") from error
             self._replace(journal, actor)
             return None
+        except self._ray.exceptions.RayTaskError as error:
+            _log.exception("%s: unexpected error", entry.source)
+            record = Record(str(entry.source), None, error=f"{entry.source}: unexpected: {_last_line(error)}")
+            return _Answer(record, 0, 0, b"", None)
         return answer
 
     def _replace(self, journal: Journal, actor: _Actor) -> None:
@@ -240,10 +239,10 @@ def _settle(journal: Journal, entry: Entry, part: Path, answer: _Answer, overwri
             move_into_place(part, entry.target, overwrite=overwrite)
             record = replace(record, output=str(entry.target))
         except OutputError as error:
+            part.unlink(missing_ok=True)
             record = replace(record, error=str(error))
     elif record.error is not None:
         record = replace(record, error=record.error.replace(str(part), str(entry.target)))
-    part.unlink(missing_ok=True)
     finish(journal, entry.id, record)
     return record
 

@@ -62,6 +62,7 @@ def test_errors_are_one_line_with_a_code(restore, tmp_path):
     assert restore("bad.mp4", code=1).stderr.startswith("clearair: bad.mp4: cannot be read")
     assert "name a file or a folder" in restore("clip.mp4", "-o", "-", code=2).stderr
     assert "--report is about photos" in restore("clip.mp4", "--report", "r.json", code=2).stderr
+    assert "--cluster is about photos" in restore("clip.mp4", "--cluster", "auto", code=2).stderr
     assert "no format that a video is written in" in restore("clip.mp4", "-o", "a.png", code=2).stderr
     both = restore("bad.mp4", str(clip), "-o", "out", code=1)
     assert len(both.stderr.splitlines()) == 1

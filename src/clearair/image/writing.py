@@ -305,6 +305,8 @@ def _move_without_replacing(part: Path, target: Path) -> None:
         except BaseException:
             target.unlink(missing_ok=True)
             raise
+    else:
+        part.unlink(missing_ok=True)
 
 
 def _reason(error: OSError) -> str:

@@ -168,7 +168,8 @@ def restore(
         ctx.exit(go_on(journal, asked.shard, asked.cluster, quiet=asked.quiet))
     _check_journal(asked)
     if asked.journal is not None and asked.shard is not None and asked.journal.exists():
-        ctx.exit(go_on(asked.journal, asked.shard, quiet=asked.quiet))  # another part has begun the run
+        # another part has begun the run
+        ctx.exit(go_on(asked.journal, asked.shard, asked.cluster, quiet=asked.quiet))
     plan = plan_batch(
         paths,
         output,

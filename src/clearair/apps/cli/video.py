@@ -58,6 +58,8 @@ def check_videos(asked: Asked, output: str | None) -> None:
     about_photos = {
         "--report": asked.report,
         "--journal": asked.journal,
+        "--list-only": asked.list_only or None,
+        "--cluster": asked.cluster,
         "--shard": asked.shard,
         "--format": asked.format_,
     }
