@@ -104,8 +104,8 @@ def command(words: list[str]) -> list[str]:
     return [sys.executable, "-m", "clearair", *words]
 
 
-def run(folder: Path, words: list[str], **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(words), cwd=folder, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
+def run(folder: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(words), cwd=folder, capture_output=True, text=True, check=False)
 
 
 def judge(folder: Path, what: str, disturbed: int, *, out: str = "out") -> Outcome:

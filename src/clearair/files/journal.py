@@ -21,6 +21,7 @@ from typing import Any
 
 from clearair.errors import ExistsError, OutputError, UsageError
 from clearair.files.outputs import Job
+from clearair.image import move_into_place
 
 _APPLICATION = 0x436C4172
 """SQLite's `application_id` of a journal: "ClAr"."""
@@ -130,9 +131,7 @@ class Journal:
                     "INSERT INTO entry (source, target, state, note) VALUES (?, ?, ?, ?)", rows
                 )
             connection.close()
-            os.link(part, path)
-        except FileExistsError as error:
-            raise ExistsError(f"{path}: exists already.") from error
+            move_into_place(part, path, overwrite=False)
         except (sqlite3.Error, OSError) as error:
             raise OutputError(f"{path}: the journal cannot be written: {_reason(error)}.") from error
         finally:
@@ -234,11 +233,10 @@ class Journal:
     def requeue(self, numbers: Iterable[int], *, forgive: bool = False) -> None:
         """These pictures are to be done again; `forgive` forgets earlier attempts."""
         attempts = ", attempts = 0" if forgive else ""
-        with self._database:
-            self._database.executemany(
-                f"UPDATE entry SET state = 0, output = NULL, note = NULL{attempts} WHERE id = ?",
-                ((number,) for number in numbers),
-            )
+        self._write(
+            f"UPDATE entry SET state = 0, output = NULL, note = NULL{attempts} WHERE id = ?",
+            ((number,) for number in numbers),
+        )
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
         try:
@@ -250,9 +248,12 @@ class Journal:
         return UsageError(f"{self.path}: the journal is damaged{f' ({why})' if why else ''}.")
 
     def _set(self, what: str, values: tuple[Any, ...], number: int) -> None:
+        self._write(f"UPDATE entry SET {what} WHERE id = ?", [(*values, number)])
+
+    def _write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         try:
             with self._database:
-                self._database.execute(f"UPDATE entry SET {what} WHERE id = ?", (*values, number))
+                self._database.executemany(statement, rows)
         except sqlite3.Error as error:
             raise OutputError(f"{self.path}: the journal cannot be written: {_reason(error)}.") from error
 

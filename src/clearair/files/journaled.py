@@ -245,15 +245,15 @@ def working_on(journal: Journal) -> Iterator[None]:
     out = journal.options.get("out")
     # A file of its own: whoever closes the journal's file would take SQLite's locks on it away.
     lock = journal.path.with_name(f".{journal.path.name}.lock")
-    with locked(lock), locked(Path(out), folder=True) if out else nullcontext():
+    with locked(lock, journal.path), locked(Path(out), folder=True) if out else nullcontext():
         yield
 
 
 @contextmanager
-def locked(path: Path, *, folder: bool = False) -> Iterator[None]:
+def locked(path: Path, what: Path | None = None, *, folder: bool = False) -> Iterator[None]:
     """Hold a file or a folder, made if it is not there, until the process ends at the latest.
 
-    Raises UsageError when another one holds it, OutputError when it cannot be made.
+    Raises UsageError, which calls it `what`, when another one holds it, OutputError when it cannot be made.
     """
     try:
         if folder:
@@ -265,8 +265,7 @@ def locked(path: Path, *, folder: bool = False) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            what = path.name.removeprefix(".").removesuffix(".lock") if not folder else path
-            raise UsageError(f"{what}: another run works on it; wait for its end.") from error
+            raise UsageError(f"{what or path}: another run works on it; wait for its end.") from error
         yield
     finally:
         os.close(descriptor)

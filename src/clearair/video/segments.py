@@ -5,7 +5,6 @@ Each file in it appears whole or not at all, so that a run can be killed at any 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from clearair.errors import ExistsError, OutputError
+from clearair.files.journaled import locked
+from clearair.files.outputs import make_folder
 from clearair.image import write_atomically
 from clearair.percepts import Percepts
 from clearair.video.coding import Packet
@@ -45,18 +46,10 @@ class WorkFolder:
         """Hold the folder for this job, which it may have been begun for.
 
         Raises ExistsError for an unfinished run that is neither gone on with nor given up, OutputError when
-        it was one with other options or is still going on.
+        it was one with other options, UsageError when it is still going on.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / _LOCK).open("w")
-        except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written: {error.strerror}.") from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise OutputError(f"{self.path}: another run is restoring this video.") from error
+        make_folder(self.path)
+        with locked(self.path / _LOCK, self.path):
             self._take(json.loads(json.dumps(job)), resume=resume, overwrite=overwrite)
             try:
                 yield

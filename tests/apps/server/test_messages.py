@@ -53,6 +53,7 @@ def test_of_what_a_worker_refuses_only_kind_and_sentence_are_believed():
         "title": "Unexpected error",
         "status": 500,
         "detail": "Something unexpected went wrong; the server has noted it.",
+        "schema_version": 1,
     }
     assert ProblemError.from_worker({"kind": "OSError", "errno": 28}).name == "no-space"
     assert ProblemError.from_worker({}).name == "bug"

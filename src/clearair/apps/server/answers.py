@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import BinaryIO
 
 from starlette.responses import JSONResponse, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from clearair.apps.server.problems import MEDIA_TYPE, ProblemError
 
@@ -16,8 +17,7 @@ _PIECE = 1 << 18
 
 def answer_problem(problem: ProblemError) -> JSONResponse:
     """A problem document."""
-    content = {**problem.to_dict(), "schema_version": 1}
-    return JSONResponse(content, problem.status, problem.headers, MEDIA_TYPE)
+    return JSONResponse(problem.to_dict(), problem.status, problem.headers, MEDIA_TYPE)
 
 
 def answer_file(file: BinaryIO, media_type: str, headers: dict[str, str] | None = None) -> StreamingResponse:
@@ -48,7 +48,7 @@ class _FileAnswer(StreamingResponse):
         super().__init__(pieces, headers=headers, media_type=media_type)
         self._descriptor = descriptor
 
-    async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         except asyncio.CancelledError:

@@ -23,10 +23,9 @@ from clearair.apps.server import documents
 from clearair.apps.server.answers import answer_file, answer_problem
 from clearair.apps.server.guard import Guard
 from clearair.apps.server.jobs import PREVIEWS, Job, Status
-from clearair.apps.server.problems import ProblemError
+from clearair.apps.server.problems import SCHEMA_VERSION, ProblemError
 from clearair.apps.server.schemas import (
     MEDIA_TYPES,
-    SCHEMA_VERSION,
     Health,
     Inspected,
     InspectOptions,
@@ -162,7 +161,8 @@ async def _done(service: Service, request: Request, operation: str, options: Ins
         if not job.over:
             raise ClientDisconnect
     finally:
-        service.cancel(job) if not job.over else None
+        if not job.over:
+            service.cancel(job)
         end.cancel()
         gone.cancel()
     if job.status is not Status.DONE:

@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 
-from clearair.apps.server.problems import MEDIA_TYPE, ProblemError
-from clearair.apps.server.schemas import MEDIA_TYPES, SCHEMA_VERSION, Problem
+from clearair.apps.server.problems import MEDIA_TYPE, SCHEMA_VERSION, ProblemError
+from clearair.apps.server.schemas import MEDIA_TYPES, Problem
 
 DESCRIPTION = """Restores noisy, hazy, rainy, snowy, blurred or dark photos.
 
@@ -65,7 +65,7 @@ def _problem(status: int) -> dict[str, Any]:
     name = _TYPICAL.get(status)
     if name is None:
         return schema
-    return {**schema, "example": {**ProblemError.of(name).to_dict(), "schema_version": SCHEMA_VERSION}}
+    return {**schema, "example": ProblemError.of(name).to_dict()}
 
 
 _ALWAYS = (401, 403, 421)
@@ -125,6 +125,10 @@ _INSPECTED = {
     "notes": [],
 }
 _HERE = "v1/jobs/q05mS8rDIhtRKprxnPOtiQ"
+_LINKS: dict[str, str | None] = {
+    "self": _HERE, "events": f"{_HERE}/events", "result": None,
+    "before": None, "after": None, "regions": None,
+}  # fmt: skip
 _QUEUED = {
     "schema_version": SCHEMA_VERSION,
     "id": "q05mS8rDIhtRKprxnPOtiQ",
@@ -138,10 +142,7 @@ _QUEUED = {
     "expires": None,
     "error": None,
     "result": None,
-    "links": {
-        "self": _HERE, "events": f"{_HERE}/events", "result": None,
-        "before": None, "after": None, "regions": None,
-    },
+    "links": _LINKS,
 }  # fmt: skip
 _FINISHED = {
     **_QUEUED,
@@ -154,7 +155,7 @@ _FINISHED = {
         **_PICTURE, "media_type": "image/jpeg", "suffix": ".jpg", "bytes": 35240, "seconds": 0.61,
         "percepts": _PERCEPTS, "outcome": _DONE, "notes": [], "left_out": [],
     },
-    "links": {**_QUEUED["links"], "result": f"{_HERE}/result"},  # type: ignore[dict-item]
+    "links": {**_LINKS, "result": f"{_HERE}/result"},
 }  # fmt: skip
 
 

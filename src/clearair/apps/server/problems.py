@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+SCHEMA_VERSION = 1
+"""Of every JSON value of the API; grows when a client would have to change."""
 MEDIA_TYPE = "application/problem+json"
 _PREFIX = "urn:clearair:"
 
@@ -134,4 +136,5 @@ class ProblemError(Exception):
             "title": self.title,
             "status": self.status,
             "detail": self.detail,
+            "schema_version": SCHEMA_VERSION,
         }

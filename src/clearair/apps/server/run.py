@@ -9,6 +9,7 @@ import socket
 import tempfile
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -132,6 +133,6 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _preferred(found: list[tuple]) -> tuple:  # type: ignore[type-arg]
+def _preferred(found: list[tuple[Any, ...]]) -> tuple[Any, ...]:
     """Of the addresses of a name, one of IPv4, since browsers try it for localhost, too."""
     return next((each for each in found if each[0] == socket.AF_INET), found[0])

@@ -8,10 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from clearair.apps.server.jobs import Job
+from clearair.apps.server.problems import SCHEMA_VERSION
 from clearair.kinds import listed
-
-SCHEMA_VERSION = 1
-"""Of every JSON value of the API; grows when a client would have to change."""
 
 Formats = Literal["jpeg", "png", "tiff", "webp", "avif"]
 
