@@ -12,7 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0
 """Seconds that the head of a request may take."""
-LINGER_SECONDS = 2.0
+LINGER_SECONDS = 5.0
 """Seconds in which a client may still read an answer that came before its request was complete."""
 
 

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
 """Bytes that are written at once, in a thread."""
-_DRAINED = 2.0
+_DRAINED = 5.0
 """Seconds in which the rest of a body that was refused is taken and thrown away: a client that still sends
 would not read the answer."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
