@@ -48,8 +48,15 @@ class Guard:
             await self._app(scope, receive, send)
             return
         began, status = time.perf_counter(), 500
+        unread = _has_body(Headers(scope=scope))
         if scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}  # uvicorn, which has its own, leaves the body out
+
+        async def receive_noted() -> Message:
+            nonlocal unread
+            message = await receive()
+            unread = unread and message.get("more_body", False)
+            return message
 
         async def send_guarded(message: Message) -> None:
             nonlocal status
@@ -60,6 +67,8 @@ class Guard:
                     headers.setdefault(name, value)
                 if scope["path"].startswith("/v1/"):
                     headers.setdefault("Cache-Control", "no-store")
+                if unread:  # the rest of the body still comes, so the client cannot use the connection again
+                    headers["Connection"] = "close"
             await send(message)
 
         try:
@@ -67,11 +76,15 @@ class Guard:
         except ProblemError as problem:
             await answer_problem(problem)(scope, receive, send_guarded)
         else:
-            await self._app(scope, receive, send_guarded)
+            await self._app(scope, receive_noted, send_guarded)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in (*_SAFE, "POST", "DELETE") else "other"
             self._metrics.note_request(method, route, status, time.perf_counter() - began)
+
+
+def _has_body(headers: Headers) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 def check(scope: Scope, settings: Settings) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import resource
 from contextlib import suppress
 from functools import cache
+from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -24,7 +25,7 @@ class PatientProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
-        super().connection_made(transport)
+        super().connection_made(_PatientTransport(transport, self))  # type: ignore[arg-type]
         if len(self.connections) > most_connections():
             transport.abort()
             return
@@ -43,14 +44,24 @@ class PatientProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """An answer is sent; a body that still comes is not waited for."""
         super().on_response_complete()
-        if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
-            self._lingers = True
-            if self.timeout_keep_alive_task is not None:
-                self.timeout_keep_alive_task.cancel()
-            with suppress(OSError):  # the client has gone
-                self.transport.write_eof()
-            self._go_on()
-            self._end_in(LINGER_SECONDS)
+        self.linger()
+        if self._lingers and self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+
+    def linger(self) -> bool:
+        """Send no more, and throw away what still comes: closed at once, it would take the answer along.
+
+        Returns False where there is nothing to wait for.
+        """
+        if self._lingers or self.conn.their_state is not h11.SEND_BODY or self.transport.is_closing():
+            return False
+        self._lingers = True
+        with suppress(OSError):  # the client has gone
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self._go_on()
+        self._end_in(LINGER_SECONDS)
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
@@ -65,6 +76,21 @@ class PatientProtocol(H11Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+class _PatientTransport:
+    """A transport that waits before it is closed while a client still sends."""
+
+    def __init__(self, transport: asyncio.Transport, protocol: PatientProtocol) -> None:
+        self._transport = transport
+        self._protocol = protocol
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        if not self._protocol.linger():
+            self._transport.close()
 
 
 def raise_limit() -> None:
