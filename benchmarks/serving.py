@@ -5,7 +5,8 @@
 Starts a server and measures its capacity with one client after another. Then, for `--seconds`, clients send
 so many times that capacity, whatever the answers, while one asks `/healthz` ten times a second. Prints what
 the answers were, how long they took, and the memory of the server and its workers before, in the middle and
-at the end. With `--requests N` it ends after so many requests instead. Linux only.
+at the end. With `--requests N` it ends after so many requests instead, and with `--clients N` each of so many
+clients waits for its answer before it asks again, so that nothing is refused. Linux only.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--requests", type=int, help="end after so many requests instead")
+    parser.add_argument("--clients", type=int, help="so many clients one request after another, at no rate")
     parser.add_argument("--times", type=float, default=4, help="requests sent, in terms of the capacity")
     parser.add_argument("--width", type=int, default=320)
     parser.add_argument("--height", type=int, default=240)
@@ -81,6 +83,8 @@ async def load(options: argparse.Namespace, pid: int, port: int, request: bytes,
     health = asyncio.create_task(check_health())
     sent = 0
     while True:
+        if options.clients and len(tasks) >= options.clients:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         task = asyncio.create_task(send())
         tasks.add(task)
         task.add_done_callback(tasks.discard)
@@ -92,7 +96,8 @@ async def load(options: argparse.Namespace, pid: int, port: int, request: bytes,
             break
         if len(memory) < 1 + passed // 60:
             memory.append(resident(pid))
-        await asyncio.sleep(max(0, sent * pause - (time.perf_counter() - began)))
+        if not options.clients:
+            await asyncio.sleep(max(0, sent * pause - (time.perf_counter() - began)))
     await asyncio.gather(*tasks)
     passed = time.perf_counter() - began
     health.cancel()

@@ -178,7 +178,13 @@ class Restorer:
         from clearair.runtime.loading import load_runtime  # the backend loads with the model, not before
 
         runtime, perceiver = load_runtime(
-            name, perceiver, device=device, precision=precision, backend=backend, compile=compile
+            name,
+            perceiver,
+            device=device,
+            precision=precision,
+            backend=backend,
+            compile=compile,
+            early=memory_budget is None,  # a budget counts what the process takes at this moment
         )
         restorer = cls(runtime, perceiver, tile=tile, cautious=cautious, memory_budget=memory_budget)
         restorer.model = str(name)

@@ -165,3 +165,19 @@ def test_perceivers_without_graphs_are_those_that_were_asked_for(tmp_path):
 
     save_perceiver(CompactEyes(EyesConfig()), tmp_path)
     assert load_perceiver(tmp_path).identity.fingerprint != load_perceiver().identity.fingerprint
+
+
+def test_a_fork_waits_for_graphs_that_are_being_built():
+    program = (
+        "import os, numpy as np\n"
+        "from clearair import Restorer\n"
+        "restorer = Restorer.from_pretrained(backend='onnx')\n"
+        "restorer.runtime.open_early()\n"  # again, so that the fork surely meets it
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    restorer(np.full((32, 32, 3), 90, np.uint8), damage='noise')\n"
+        "    os._exit(7)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "7", done.stderr

@@ -29,6 +29,7 @@ def load_runtime(
     precision: Precision = "auto",
     backend: Backend = "auto",
     compile: bool = False,
+    early: bool = False,
 ) -> tuple[Runtime, Perceiver]:
     """A model by name or path, and what guides it: by default the perceivers that ship.
 
@@ -37,15 +38,16 @@ def load_runtime(
     `backend` "auto" takes PyTorch where it is installed and either asked for by `device` or `precision`, or
     faster: on a GPU, and on processors that multiply bfloat16. Else it takes ONNX Runtime. The environment
     variable CLEARAIR_BACKEND says which of the two "auto" prefers. `compile` lets PyTorch compile the
-    network. Raises ModelError when the model is unknown, damaged or was trained with other perceivers, or has
-    no graphs for ONNX Runtime; UsageError for a device that is not there and for choices that contradict each
-    other.
+    network. `early` lets ONNX Runtime build graphs in a thread that may outlast this call: sooner ready, but
+    the memory of the process still grows meanwhile. Raises ModelError when the model is unknown, damaged or
+    was trained with other perceivers, or has no graphs for ONNX Runtime; UsageError for a device that is not
+    there and for choices that contradict each other.
     """
     checkpoint = find_checkpoint(name)
     needs_pytorch = compile or device not in ("auto", "cpu") or precision not in ("auto", "fp32")
     chosen = _chosen(name, backend, needs_pytorch or checkpoint is not None)
     if chosen == "onnx":
-        return _on_onnx(name, perceiver)
+        return _on_onnx(name, perceiver, early)
     if needs_pytorch:
         require_pytorch(f"device={device}, precision={precision}, compile={compile}")
     require_pytorch(f"{name}, a checkpoint of another project," if checkpoint else "The backend torch")
@@ -96,7 +98,7 @@ def load_perceiver(folder: Path | str | None = None) -> Perceiver:
     return load_compact(folder)
 
 
-def _on_onnx(name: str | Path, perceiver: Perceiver | None) -> tuple[Runtime, Perceiver]:
+def _on_onnx(name: str | Path, perceiver: Perceiver | None, early: bool) -> tuple[Runtime, Perceiver]:
     stored = read_model(name)
     graphs = graphs_for(stored.folder, stored.network)
     if graphs is None:
@@ -104,9 +106,12 @@ def _on_onnx(name: str | Path, perceiver: Perceiver | None) -> tuple[Runtime, Pe
             f"{name}: has no graphs for ONNX Runtime: write them with `clearair export`, or use PyTorch "
             "(pip install 'clearair[torch]')."
         )
+    runtime = OnnxRuntime(stored, graphs)
+    if early:
+        runtime.open_early()
     guide = perceiver or load_perceiver()
     _check_perceivers(name, stored.perceivers, guide)
-    return OnnxRuntime(stored, graphs), guide
+    return runtime, guide
 
 
 def _on_pytorch(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearair.errors import ModelError, OutputError
+from clearair.errors import ClearAirError, ModelError, OutputError
 from clearair.graphs import GRAPHS, GraphFolder, Opens, Runs, read_graphs, same_config
 from clearair.image import write_atomically
 from clearair.memory import is_shortage
@@ -37,6 +39,18 @@ class OnnxRuntime:
         self._weights = {name: value.astype(np.float32) for name, value in stored.weights.items()}
         self._sessions: dict[str, Runs] = {}
         self._opening = threading.Lock()
+        self._early: threading.Thread | None = None
+
+    def open_early(self) -> None:
+        """Build the graphs that most pictures need in a thread, while the caller loads other things."""
+        self._early = threading.Thread(target=self._open_most, name="clearair-graphs")
+        _early.add(self)
+        self._early.start()
+
+    def wait(self) -> None:
+        """Wait until no graph is being built."""
+        if self._early is not None:
+            self._early.join()
 
     @property
     def device_type(self) -> str:
@@ -131,11 +145,29 @@ class OnnxRuntime:
         for name, content in data.items():
             write_atomically(folder / name, content, overwrite=True)
 
+    def _open_most(self) -> None:
+        with suppress(ClearAirError, MemoryError):  # the first picture that needs the graph will be told
+            for name in ("judge", "window"):
+                self._session(name)
+
     def _session(self, name: str) -> Runs:
         with self._opening:
             if name not in self._sessions:
                 self._sessions[name] = self._graphs.open(name, self._weights)
             return self._sessions[name]
+
+
+_early: weakref.WeakSet[OnnxRuntime] = weakref.WeakSet()
+
+
+def _wait_for_all() -> None:
+    for runtime in _early:
+        runtime.wait()
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked process has none of the threads, and would wait for the locks that they held.
+    os.register_at_fork(before=_wait_for_all)
 
 
 def graphs_for(folder: Path, network: NetworkConfig) -> GraphFolder | None:

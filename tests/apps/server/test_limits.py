@@ -83,7 +83,9 @@ def test_too_many_bytes_are_refused_by_the_header_and_by_counting(small):
         answer = small.post("/v1/restore", body)
         assert "2,097,152" in problem(answer, 413, "too-many-bytes")
         assert answer.headers["Connection"] == "close"
-        pieces = (body[at : at + 65536] for at in range(0, len(body), 65536))  # chunked: no length is announced
+        pieces = (
+            body[at : at + 65536] for at in range(0, len(body), 65536)
+        )  # chunked: no length is announced
         answer = small.post("/v1/restore", pieces)
         problem(answer, 413, "too-many-bytes")
         assert answer.headers["Connection"] == "close"
