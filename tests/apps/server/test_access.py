@@ -73,6 +73,13 @@ def test_the_own_page_and_programs_may_post():
     check(scope("POST", origin="https://photos.example", sec_fetch_site="cross-site"), allowed)
 
 
+def test_a_length_that_is_told_twice_is_refused():
+    assert (
+        refused(scope("POST", transfer_encoding="chunked", content_length="3"), Settings()) == "two-lengths"
+    )
+    check(scope("POST", transfer_encoding="chunked"), Settings())
+
+
 def test_an_api_key_is_asked_for_where_there_is_one():
     settings = Settings(api_key=KEY)
     for headers in (

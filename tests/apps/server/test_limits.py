@@ -92,6 +92,15 @@ def test_too_many_bytes_are_refused_by_the_header_and_by_counting(small):
     assert "Connection" not in small.get("/v1/models").headers
 
 
+@pytest.mark.parametrize(
+    ("target", "status"), [("http://localhost/healthz", 200), ("http://evil.example/healthz", 421)]
+)
+def test_a_target_may_be_a_whole_address(small, target, status):
+    with socket.create_connection(small.host) as client:
+        client.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        assert client.makefile("rb").readline().split()[1] == str(status).encode()
+
+
 def announcing(name: str, width: int, height: int) -> bytes:
     """A small file of a format whose header announces a large picture."""
     data = samples()[name][0]

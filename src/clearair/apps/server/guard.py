@@ -47,6 +47,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = _in_origin_form(scope)
         began, status = time.perf_counter(), 500
         unread = _has_body(Headers(scope=scope))
         if scope["method"] == "HEAD":
@@ -83,6 +84,16 @@ class Guard:
             self._metrics.note_request(method, route, status, time.perf_counter() - began)
 
 
+def _in_origin_form(scope: Scope) -> Scope:
+    """A request whose target is a whole address is one for its host, as to a proxy (RFC 9112, 3.2.2)."""
+    scheme, found, rest = scope["path"].partition("://")
+    if not found or scheme.lower() not in ("http", "https"):
+        return scope
+    host, _, path = rest.partition("/")
+    headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
+    return {**scope, "path": f"/{path}", "headers": [(b"host", host.encode("latin-1", "replace")), *headers]}
+
+
 def _has_body(headers: Headers) -> bool:
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
@@ -90,6 +101,8 @@ def _has_body(headers: Headers) -> bool:
 def check(scope: Scope, settings: Settings) -> None:
     """Raise ProblemError for a request that must not be answered."""
     headers = Headers(scope=scope)
+    if "transfer-encoding" in headers and "content-length" in headers:
+        raise ProblemError.of("two-lengths")  # a proxy might see the next request begin elsewhere
     host = headers.get("host", "")
     _check_host(host, settings)
     if scope["method"] not in _SAFE:

@@ -58,6 +58,11 @@ KINDS = {
     "not-ready": _Kind(
         503, "Not ready", "The server is starting or ending; try again later.", {"Retry-After": "5"}
     ),
+    "two-lengths": _Kind(
+        400,
+        "Length told twice",
+        "Content-Length and Transfer-Encoding contradict each other; send one of them.",
+    ),
     "unauthorized": _Kind(
         401,
         "API key needed",
