@@ -56,5 +56,3 @@ class Protocol:
 
 WHOLE = Protocol()
 """The whole picture, rounded to 8 bits."""
-CROPPED = Protocol(multiple=16)
-"""As PromptIR and AdaIR crop."""

@@ -14,13 +14,14 @@ import torch
 from PIL import Image
 
 from clearair.data.degradations import KINDS
-from clearair.errors import DataError, TrainingError
+from clearair.errors import DataError, ModelError, TrainingError
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
 from clearair.perception.compact.weights import load_perceiver
 from clearair.training.loop.checkpoint import load_checkpoint
-from clearair.training.loop.loop import run
+from clearair.training.loop.loop import RunOptions, run
 from clearair.training.loop.resume import LATEST
+from clearair.training.loop.trainer import Saving, Setup
 from clearair.training.perceivers.losses import losses
 from clearair.training.perceivers.samples import (
     PerceiverRecipe,
@@ -31,7 +32,8 @@ from clearair.training.perceivers.samples import (
     load_photos,
     quality_score,
 )
-from clearair.training.perceivers.task import PerceiverTask, publish, reopen
+from clearair.training.perceivers.task import PerceiverTask, publish
+from clearair.training.perceivers.trainer import PerceiverTrainer
 
 TINY = PerceiverRecipe(
     eyes=EyesConfig(
@@ -259,10 +261,20 @@ def test_published_weights_load_without_the_normalisation(data, tmp_path):
 def test_published_weights_are_a_start_for_more_training(data, tmp_path):
     train_perceivers(replace(TINY, steps=1), data, tmp_path / "first")
     publish(tmp_path / "first" / LATEST, TINY, tmp_path / "shipped")
-    reopen(tmp_path / "shipped", TINY, data, tmp_path / "start.safetensors", batches=2)
     rest = replace(TINY, steps=1, learning_rate=1e-9, weight_decay=0.0)
-    again = train_perceivers(rest, data, tmp_path / "second", start=tmp_path / "start.safetensors")
+    options = RunOptions(start=tmp_path / "shipped")
+    setup = Setup(data, tmp_path / "second", options, saving=Saving(tmp_path / "again"))
+    PerceiverTrainer(rest, setup).train()
     images = torch.rand(2, 3, 40, 40)
     with torch.no_grad():
-        before, after = load_perceiver(tmp_path / "shipped")[0](images), again(images)
-    assert (before.levels - after.levels).abs().max() < 0.25
+        before, after = (load_perceiver(tmp_path / name)[0](images).levels for name in ("shipped", "again"))
+    assert (before - after).abs().max() < 0.25
+
+
+def test_a_start_is_refused_that_is_no_perceiver_or_another_one(data, tmp_path):
+    missing = Setup(data, tmp_path / "run", RunOptions(start=tmp_path / "nothing"))
+    with pytest.raises(ModelError, match="nothing"):
+        PerceiverTrainer(TINY, missing).train()
+    other = Setup(data, tmp_path / "run", RunOptions(start="compact"))
+    with pytest.raises(TrainingError, match="other eyes than the recipe's"):
+        PerceiverTrainer(TINY, other).train()

@@ -10,11 +10,12 @@ import torch
 
 from clearair.data.degradations import KINDS
 from clearair.data.pairs import generator_for
+from clearair.errors import TrainingError
 from clearair.perception.compact.eyes import CompactEyes, Sight, folded, unfolded
 from clearair.perception.compact.views import sampled
 from clearair.perception.compact.weights import load_perceiver, save_perceiver
 from clearair.runtime.precision import learning_in
-from clearair.training.loop.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from clearair.training.loop.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, unlike
 from clearair.training.loop.optimizer import Muon
 from clearair.training.loop.processes import ALONE
 from clearair.training.loop.task import Terms
@@ -91,9 +92,15 @@ class PerceiverTask:
 
 
 def reopen(weights: Path, recipe: PerceiverRecipe, data: Path, checkpoint: Path, *, batches: int = 6) -> None:
-    """Make a checkpoint to start from of published weights, which have no normalisation any more."""
+    """Make a checkpoint to start from of published weights, which have no normalisation any more.
+
+    Raises ModelError where there are none, TrainingError when they are of other eyes than the recipe's.
+    """
     eyes = CompactEyes(recipe.eyes).eval()
-    eyes.load_state_dict(load_perceiver(weights)[0].state_dict())
+    published = load_perceiver(weights)[0].state_dict()
+    if difference := unlike(eyes, published):
+        raise TrainingError(f"{weights}: are other eyes than the recipe's: {difference}.")
+    eyes.load_state_dict(published)
     photos, pairs = load_photos(data)
     drawn = [draw_batch(photos, pairs, recipe, generator_for(recipe.seed, step)) for step in range(batches)]
     normed = unfolded(eyes, [batch.images for batch in drawn])
@@ -114,15 +121,6 @@ def publish(
     if data is not None:
         _fit_kind_heads(plain, recipe, data, batches)
     save_perceiver(plain, folder)
-
-
-def recalibrate(
-    weights: Path, recipe: PerceiverRecipe, folder: Path, data: Path, *, batches: int = 60
-) -> None:
-    """Fit the kind head of published weights anew; every embedding, and so what a restorer sees, stays."""
-    eyes, recognizer, caution = load_perceiver(weights)
-    _fit_kind_heads(eyes, recipe, data, batches)
-    save_perceiver(eyes, folder, recognizer, caution)
 
 
 def _fit_kind_heads(eyes: CompactEyes, recipe: PerceiverRecipe, data: Path, batches: int) -> None:

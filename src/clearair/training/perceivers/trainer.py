@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from clearair.errors import UsageError
+from clearair.perception.compact.stored import shipped_folder
 from clearair.training.loop.loop import run
 from clearair.training.loop.resume import LATEST
 from clearair.training.loop.trainer import Setup, Trainer
 from clearair.training.perceivers.recognition import RecognizerRecipe, publish_recognizer, train_recognizer
 from clearair.training.perceivers.samples import PerceiverRecipe
-from clearair.training.perceivers.task import PerceiverTask, publish
+from clearair.training.perceivers.task import PerceiverTask, publish, reopen
+
+START = "start.safetensors"
+"""File of the run folder: published perceivers, made ready for more training."""
+
+
+def published_folder(start: Path | str) -> Path:
+    """The folder of published perceivers: "compact" are those that ship."""
+    return shipped_folder() if str(start) == "compact" else Path(start)
 
 
 class _AloneTrainer(Trainer):
@@ -36,7 +46,13 @@ class PerceiverTrainer(_AloneTrainer):
     def train(self) -> None:
         """Train, and write the perceivers in the form that ships."""
         setup = self.setup
-        run(self.task, setup.out, setup.options, report=setup.report, notice=setup.notice)
+        options = setup.options
+        if options.start is not None and not Path(options.start).is_file() and not options.resume:
+            start = setup.out / START
+            setup.out.mkdir(parents=True, exist_ok=True)
+            reopen(published_folder(options.start), self.recipe, setup.data, start)
+            options = replace(options, start=start)
+        run(self.task, setup.out, options, report=setup.report, notice=setup.notice)
         if setup.saving.folder is not None:
             publish(setup.out / LATEST, self.recipe, setup.saving.folder, setup.data)
             setup.report(f"perceivers -> {setup.saving.folder}")
@@ -58,7 +74,7 @@ class RecognizerTrainer(_AloneTrainer):
             self.recipe,
             setup.data,
             setup.out,
-            start=None if start is None else Path(start),
+            start=None if start is None else published_folder(start),
             max_minutes=setup.options.max_minutes,
             report=setup.report,
         )
