@@ -50,7 +50,7 @@ from clearair.runtime.protocol import (
     Runtime,
     SeesWhole,
 )
-from clearair.tiling import MIN_SIDE, plan_tiles
+from clearair.tiling import MIN_SIDE, best_side, plan_tiles
 
 TileSide = int | Literal["auto", "off"]
 
@@ -144,6 +144,7 @@ class Restorer:
         self.model = ""
         """Name or path of the model, "" where it was not loaded by one."""
         self.side = _tile_side(tile, runtime)
+        self._stretches = tile == "auto"
         counts = isinstance(runtime, CountsMemory)
         tile_pixel = runtime.tile_pixel_bytes if isinstance(runtime, CountsMemory) else USUAL_PIXEL_BYTES
         self.budget = Budget.of(memory_budget, tile_pixel, may_overwrite=counts)
@@ -248,7 +249,7 @@ class Restorer:
 
         Raises ImageError, without the picture's name, when the budget has no room for it.
         """
-        return self.budget.cost((width, height), pixel_bytes, self.side)
+        return self.budget.cost((width, height), pixel_bytes, self._wanted_side((width, height)))
 
     def check_size(self, width: int, height: int, pixel_bytes: int) -> None:
         """Raise ImageError as `cost` does, for a picture that is not decoded yet."""
@@ -257,11 +258,15 @@ class Restorer:
         except ImageError as error:
             raise ImageError(f"The picture is too large: {error}") from error
 
+    def _wanted_side(self, size: tuple[int, int]) -> int | None:
+        """The side of tiles for a picture (width, height), where memory allows it."""
+        return best_side(size[1], size[0], self.side) if self._stretches and self.side else self.side
+
     def _side_for(self, photo: Photo) -> int | None:
         """The side of tiles that the budget allows for a photo."""
         if not self._bounded:
             return self.side
-        return self.budget.side_for(photo.size, _pixel_bytes(photo), self.side)
+        return self.budget.side_for(photo.size, _pixel_bytes(photo), self._wanted_side(photo.size))
 
     def _overwrites(self, photo: Photo) -> bool:
         """Whether the result has to replace the pixels that came in, and can."""

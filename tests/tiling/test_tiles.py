@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearair.errors import UsageError
-from clearair.tiling.tiles import ALIGNMENT, DISCARDED, MAX_OVERLAP, Window, blend_tiles, plan_tiles
+from clearair.tiling.tiles import (
+    ALIGNMENT,
+    DISCARDED,
+    MAX_OVERLAP,
+    STRETCH,
+    Window,
+    best_side,
+    blend_tiles,
+    plan_tiles,
+)
 
 LENGTHS = st.integers(1, 700)
 SIDES = st.one_of(st.none(), st.integers(64, 300))
@@ -30,6 +39,26 @@ def test_weights_sum_to_one_at_every_position(length, side):
         assert (span.weights >= 0).all()
         total[span.start : span.stop] += span.weights
     np.testing.assert_allclose(total, 1, atol=1e-6)
+
+
+@given(LENGTHS, LENGTHS, st.integers(64, 300))
+def test_larger_tiles_are_taken_only_where_they_cover_less(height, width, side):
+    best = best_side(height, width, side)
+    assert side <= best <= STRETCH * side
+    assert plan_tiles(height, width, best).area <= plan_tiles(height, width, side).area
+    if height <= side and width <= side:
+        assert best == side
+
+
+def test_a_square_of_a_megapixel_takes_four_tiles_instead_of_nine():
+    assert len(plan_tiles(1000, 1000, 512)) == 9
+    tiling = plan_tiles(1000, 1000, best_side(1000, 1000, 512))
+    assert len(tiling) == 4
+    assert tiling.area == sum(
+        (row.stop - row.start) * (column.stop - column.start)
+        for row in tiling.rows
+        for column in tiling.columns
+    )
 
 
 @given(LENGTHS, st.integers(64, 300))

@@ -1,6 +1,6 @@
 """Large pictures in overlapping tiles, and which of them need nothing."""
 
 from clearair.tiling.skipping import Skipper
-from clearair.tiling.tiles import MIN_SIDE, Tiling, Window, blend_tiles, plan_tiles
+from clearair.tiling.tiles import MIN_SIDE, Tiling, Window, best_side, blend_tiles, plan_tiles
 
-__all__ = ["MIN_SIDE", "Skipper", "Tiling", "Window", "blend_tiles", "plan_tiles"]
+__all__ = ["MIN_SIDE", "Skipper", "Tiling", "Window", "best_side", "blend_tiles", "plan_tiles"]

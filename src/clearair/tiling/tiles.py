@@ -24,6 +24,9 @@ DISCARDED = 3 / 8
 """Share of an overlap, at either end of it, that is taken from the other tile alone: what a tile makes of its
 outermost pixels, beyond which it saw nothing, is too far off to be blended."""
 
+STRETCH = 1.2
+"""By how much tiles may be larger than usual where that leaves fewer of them."""
+
 Floats = NDArray[np.float32]
 
 
@@ -67,6 +70,12 @@ class Tiling:
         return len(self.rows) * len(self.columns)
 
     @property
+    def area(self) -> int:
+        """Pixels of all tiles: those of the picture, and what overlaps."""
+        rows, columns = (sum(span.stop - span.start for span in spans) for spans in (self.rows, self.columns))
+        return rows * columns
+
+    @property
     def height(self) -> int:
         """H of the picture."""
         return self.rows[-1].stop
@@ -85,6 +94,12 @@ def plan_tiles(height: int, width: int, side: int | None) -> Tiling:
     if side is not None and side < MIN_SIDE:
         raise UsageError(f"A tile needs at least {MIN_SIDE} px a side, got {side}.")
     return Tiling(_spans(height, side), _spans(width, side))
+
+
+def best_side(height: int, width: int, side: int) -> int:
+    """The side, from `side` to a fifth more, with which tiles cover a picture with the least overlap."""
+    sides = range(side, int(STRETCH * side) + 1, ALIGNMENT)
+    return min(sides, key=lambda each: (plan_tiles(height, width, each).area, each))
 
 
 def blend_tiles(tiling: Tiling, restore: Callable[[Window], Floats]) -> Iterator[tuple[int, Floats]]:
