@@ -36,8 +36,8 @@ Arrays = Mapping[str, NDArray[Any]]
 class Runs(Protocol):
     """A graph with its weights, ready to run."""
 
-    def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """All outputs by name."""
+    def run(self, inputs: Arrays, *, give_back: bool = False) -> dict[str, NDArray[Any]]:
+        """All outputs by name. `give_back` keeps no memory for the next run."""
 
 
 class Opens(Protocol):
@@ -148,13 +148,20 @@ class Session:
         for session in self._sessions.values():
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
 
-    def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """All outputs by name. Raises MemoryError when there is too little memory."""
+    def run(self, inputs: Arrays, *, give_back: bool = False) -> dict[str, NDArray[Any]]:
+        """All outputs by name. `give_back` keeps no memory for the next run.
+
+        Raises MemoryError when there is too little memory.
+        """
         session = self._for_this_thread()
+        options = None
+        if give_back:
+            options = onnx_runtime().RunOptions()
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         names = [output.name for output in session.get_outputs()]
         wanted = {entry.name for entry in session.get_inputs()}
         try:
-            values = session.run(names, {name: inputs[name] for name in wanted})
+            values = session.run(names, {name: inputs[name] for name in wanted}, options)
         except Exception as error:  # ONNX Runtime's errors share no base class but this
             if is_shortage(error):
                 raise MemoryError("there is too little memory") from error

@@ -65,7 +65,7 @@ class _Compiled:
     def __init__(self, core: Any, path: Path) -> None:
         self._model = core.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
-    def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+    def run(self, inputs: Arrays, *, give_back: bool = False) -> dict[str, NDArray[Any]]:
         """All outputs by name."""
         found = self._model({entry.any_name: inputs[entry.any_name] for entry in self._model.inputs})
         return {entry.any_name: found[entry].copy() for entry in self._model.outputs}

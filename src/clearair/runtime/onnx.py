@@ -30,6 +30,10 @@ Judgement = dict[str, NDArray[np.float32]]
 """What holds for every window of a picture, by the names that the graphs have for it."""
 
 
+_KEPT = 640 * 640
+"""Pixels of a window whose memory is kept for the next one: a picture has many of these, but few larger."""
+
+
 class OnnxRuntime:
     """A stored network and its graphs. Raises ModelError when they do not fit each other."""
 
@@ -40,6 +44,7 @@ class OnnxRuntime:
         self._sessions: dict[str, Runs] = {}
         self._opening = threading.Lock()
         self._early: threading.Thread | None = None
+        self._is_short = False
 
     def open_early(self) -> None:
         """Build the graphs that most pictures need in a thread, while the caller loads other things."""
@@ -115,7 +120,12 @@ class OnnxRuntime:
             "labels": np.ascontiguousarray(percepts.labels[window.slices])[None],
             "origin": np.array([window.top, window.left], np.float32),
         }
-        restored: NDArray[np.float32] = self._session(name).run(inputs)["restored"]
+        gives_back = self._is_short or window.height * window.width > _KEPT
+        try:
+            restored: NDArray[np.float32] = self._session(name).run(inputs, give_back=gives_back)["restored"]
+        except MemoryError:
+            self._is_short = True  # whatever comes next, such as encoding, needs what is kept here
+            raise
         values: NDArray[np.float32] = restored[0].transpose(1, 2, 0)
         return values
 
