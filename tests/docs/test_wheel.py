@@ -1,5 +1,7 @@
 """The built wheel, installed by itself, restores a photo."""
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -7,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import sbom
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,14 +25,20 @@ def run(*command: str | Path, **environment: str) -> str:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with nothing but the installed wheel; its dependencies are this environment's."""
+    """Return a folder with nothing but the installed wheel; its dependencies are this environment's.
+
+    The wheel is built from a source archive, so that holds all it needs, too.
+    """
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+    shutil.copytree(ROOT / "tools", source / "tools")
+    for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, source)
+    build = f"import os, backend; os.chdir({str(source)!r}); print(backend.build_sdist({str(folder)!r}))"
+    packed = run(sys.executable, "-c", build, PYTHONPATH=str(source / "tools")).splitlines()[-1]
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
-    run(*pip, "wheel", source, "--no-deps", "--no-build-isolation", "--no-index", "-w", folder)
+    run(*pip, "wheel", folder / packed, "--no-deps", "--no-build-isolation", "--no-index", "-w", folder)
     (wheel,) = folder.glob("*.whl")
     run(*pip, "install", wheel, "--no-deps", "--no-index", "--target", folder / "site")
     return folder / "site"
@@ -66,3 +75,18 @@ def test_the_wheel_holds_licences_and_weights_but_no_tests(installed):
     assert "clearair/py.typed" in files
     assert {Path(name).name for name in files if "/licenses/" in name} == {"LICENSE", "NOTICE"}
     assert [name for name in files if name.startswith(("tests/", "docs/", "benchmarks/"))] == []
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_a_list_of_what_is_in_it(installed):
+    (path,) = installed.glob("*.dist-info/sboms/*")
+    assert path.name == "clearair.cdx.json"
+    assert path.read_text() == sbom.written()
+    listed = {
+        file["name"]: file["hashes"][0]["content"]
+        for each in json.loads(path.read_text())["components"]
+        for file in each.get("components", [])
+    }
+    assert len(listed) > 15
+    for name, value in listed.items():
+        assert hashlib.sha256((installed / name).read_bytes()).hexdigest() == value, name
