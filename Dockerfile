@@ -6,17 +6,29 @@
 # With --build-arg EXTRAS=serve,torch it computes on NVIDIA GPUs, too: PyTorch for Linux brings CUDA with it.
 # Then give `docker run` the option `--gpus all`.
 
-ARG PYTHON=3.11
+# Everything that serves is locked with hashes in requirements/; the extras that EXTRAS adds are pinned by version.
+# A tag can be moved, so pin the base by its digest where that matters: --build-arg BASE=python:3.11-slim-trixie@sha256:...
 
-FROM python:${PYTHON}-slim AS build
+ARG BASE=python:3.11-slim-trixie
+
+FROM ${BASE} AS build
 ARG EXTRAS=serve
 WORKDIR /source
-RUN python -m venv --without-pip /opt/clearair
+# Wheels are built without isolation, as isolated builds would fetch what they need by themselves, unlocked.
+COPY requirements requirements
+RUN pip install --no-cache-dir --require-hashes -r requirements/build.txt && \
+    pip wheel --no-cache-dir --no-build-isolation --require-hashes -r requirements/serve.txt -w /wheels
 COPY . .
-# pip of the image itself installs into the environment, which then needs no pip of its own.
-RUN pip --python /opt/clearair/bin/python install --no-cache-dir -c constraints.txt ".[${EXTRAS}]"
+RUN pip wheel --no-cache-dir --no-build-isolation --no-deps --no-index -w /wheels .
+# pip of the image itself installs into the environment, which then needs no pip of its own. "$1" is the one wheel.
+# hadolint ignore=DL3013
+RUN set -- /wheels/clearair-*.whl && python -m venv --without-pip /opt/clearair && \
+    pip --python /opt/clearair/bin/python install --no-cache-dir --no-index --find-links /wheels "$1[serve]" && \
+    if [ "${EXTRAS}" != serve ]; then \
+        pip --python /opt/clearair/bin/python install --no-cache-dir -c constraints.txt "$1[${EXTRAS}]"; \
+    fi
 
-FROM python:${PYTHON}-slim
+FROM ${BASE}
 COPY --from=build /opt/clearair /opt/clearair
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin clearair
 USER 10001:10001
