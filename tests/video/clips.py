@@ -136,3 +136,117 @@ def look(path: Path) -> Seen:
 
 def _packets(packets: Iterable[Any]) -> list[tuple[Fraction, bytes]]:
     return [(each.pts * each.time_base, bytes(each)) for each in packets if each.size]
+
+
+CHAPTERS = [
+    {"id": 1, "start": 0, "end": 400, "time_base": Fraction(1, 1000), "metadata": {"title": "One"}},
+    {"id": 2, "start": 400, "end": 1000, "time_base": Fraction(1, 1000), "metadata": {"title": "Two"}},
+]
+TITLES = [(100, 300, b"Hello"), (600, 300, b"World")]
+"""Time and length in milliseconds, and text."""
+_STYLES = (
+    b"[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize\n"
+    b"Style: Default,Arial,16\n\n[Events]\nFormat: Layer, Start, End, Style, Name, Text\n"
+)
+
+
+def write_rich(
+    path: Path,
+    frames: Sequence[NDArray[Any]],
+    *,
+    codec: str = "libx264",
+    sound: str = "",
+    seconds: float = 1,
+    subtitles: str = "",
+    chapters: bool = False,
+    cover: bool = False,
+    second: bool = False,
+) -> Path:
+    """Write frames with other streams: sound of a codec and length, subtitles, a cover, a second video."""
+    small = [frame[:32, :48] for frame in frames]
+    with av.open(str(path), "w") as out:
+        picture = _add_video(out, "mjpeg", [small[0]]) if cover and path.suffix != ".mkv" else None
+        if picture:
+            picture.disposition = type(picture.disposition).attached_pic
+        elif cover:
+            out.add_attachment("cover.png", "image/png", _png(small[0]))
+            out.add_attachment("letters.ttf", "font/ttf", b"letters")
+        video = _add_video(out, codec, frames)
+        other = _add_video(out, "libx264", small) if second else None
+        tone: Any = out.add_stream(sound, rate=48000) if sound else None
+        text: Any = out.add_stream(subtitles) if subtitles else None
+        if text:
+            text.codec_context.subtitle_header, text.time_base = _STYLES, Fraction(1, 1000)
+            text.metadata["language"] = "deu"
+        if chapters:
+            out.set_chapters(CHAPTERS)  # type: ignore[arg-type]
+        for stream, shown in ((picture, [small[0]]), (video, frames), (other, small)):
+            if stream:
+                _encode(out, stream, shown)
+        if tone:
+            _write_tone(out, tone, seconds)
+        for time, lasts, words in TITLES if text else ():
+            data = len(words).to_bytes(2, "big") + words if subtitles == "mov_text" else words
+            packet: Any = av.Packet(data)
+            packet.pts = packet.dts = time
+            packet.duration, packet.time_base, packet.stream = lasts, Fraction(1, 1000), text
+            out.mux(packet)
+    return path
+
+
+def _png(pixels: NDArray[Any]) -> bytes:
+    encoder: Any = av.CodecContext.create("png", "w")
+    encoder.height, encoder.width = pixels.shape[:2]
+    encoder.pix_fmt, encoder.time_base = "rgb24", Fraction(1, 25)
+    return b"".join(map(bytes, encoder.encode(av.VideoFrame.from_ndarray(pixels, "rgb24"))))
+
+
+def _add_video(out: Any, codec: str, frames: Sequence[NDArray[Any]]) -> Any:
+    stream = out.add_stream(codec, rate=25)
+    stream.height, stream.width = frames[0].shape[:2]
+    stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    if codec != "mpeg2video":  # which has rates of its own
+        stream.time_base = stream.codec_context.time_base = TICKS
+    return stream
+
+
+def _encode(out: Any, stream: Any, frames: Sequence[NDArray[Any]]) -> None:
+    for number, pixels in enumerate(frames):
+        frame = av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(format=stream.pix_fmt)
+        frame.pts, frame.time_base = number, Fraction(1, 25)
+        out.mux(stream.encode(frame))
+    out.mux(stream.encode(None))
+
+
+def write_mpeg2(path: Path, frames: Sequence[NDArray[Any]], *, interlaced: bool = False) -> Path:
+    """Write frames as a camera for broadcasting does."""
+    with av.open(str(path), "w") as out:
+        stream = _add_video(out, "mpeg2video", frames)
+        stream.codec_context.bit_rate = 4_000_000
+        stream.codec_context.options = {"flags": "+ildct+ilme"} if interlaced else {}
+        _encode(out, stream, frames)
+    return path
+
+
+def copied(source: Path, path: Path, *, shift: int = 0, movflags: str = "", negative: bool = False) -> Path:
+    """Write the packets of a clip into another file, all of them later by so many ticks of their stream."""
+    options = {"avoid_negative_ts": "disabled"} if negative else {}
+    muxer = {"movflags": movflags} if movflags else {}
+    with (
+        av.open(str(source)) as old,
+        av.open(str(path), "w", options=options, container_options=muxer) as out,
+    ):
+        streams = {each.index: out.add_stream_from_template(each, opaque=True) for each in old.streams}
+        for packet in old.demux():
+            if packet.size and packet.pts is not None and packet.dts is not None:
+                packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                packet.stream = streams[packet.stream_index]
+                out.mux(packet)
+    return path
+
+
+def cut(path: Path, share: float) -> Path:
+    """Keep the first part of a file."""
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    return path

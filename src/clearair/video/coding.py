@@ -97,13 +97,29 @@ def coding_for(clip: Clip, container: str, quality: int | None) -> Coding:
     for codec in (clip.codec, "h264", "vp9"):
         if codec not in ENCODERS or container not in ENCODERS[codec].containers:
             continue
-        if wanted not in _formats(ENCODERS[codec].name):
+        if wanted not in _formats(ENCODERS[codec].name) or not _holds_size(codec, clip, wanted):
             continue
         chosen = ENCODERS[codec].quality if quality is None else quality
         if chosen > 51 and codec in ("h264", "hevc"):
             raise UsageError(f"The quality of {codec} is a CRF of 0 to 51, got {chosen}.")
         return Coding(codec, wanted, chosen)
-    raise OutputError(f"{clip.path}: no encoder here writes its pixels ({wanted}) into {container}.")
+    raise OutputError(
+        f"{clip.path}: no encoder here writes its pixels ({wanted}, {clip.width} x {clip.height} px) into "
+        f"{container}; name another format, such as .mkv."
+    )
+
+
+def _holds_size(codec: str, clip: Clip, pixel_format: str) -> bool:
+    """Whether a codec takes these sides: H.264 and HEVC have no odd ones where colours have half of them."""
+    if codec not in ("h264", "hevc"):
+        return True
+    halved = {"420": clip.width % 2 + clip.height % 2, "422": clip.width % 2}
+    return not any(odd for kind, odd in halved.items() if kind in pixel_format)
+
+
+def written_rate(clip: Clip) -> Fraction:
+    """Frames a second that an encoder is told, which is only what it plans its bits by; never 0."""
+    return max(Fraction(clip.rate).limit_denominator(1001), Fraction(1, 1001))
 
 
 def _formats(encoder: str) -> set[str]:
@@ -117,7 +133,7 @@ def _formats(encoder: str) -> set[str]:
 
 def set_up(context: VideoCodecContext, clip: Clip, coding: Coding) -> None:
     """Give an encoder that is not open yet its settings; the same ones make streams that can be joined."""
-    rate = Fraction(clip.rate).limit_denominator(1001)
+    rate = written_rate(clip)
     context.width, context.height = clip.width, clip.height
     context.pix_fmt = coding.pixel_format
     context.framerate = rate

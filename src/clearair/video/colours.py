@@ -61,7 +61,9 @@ class Colours:
     @classmethod
     def of(cls, frame: VideoFrame) -> Colours:
         """As a frame says."""
-        full = frame.format.name.startswith("yuvj")
+        name = frame.format.name
+        # swscale takes grey for the full range, and it is not to be shown as anything else afterwards.
+        full = name.startswith("yuvj") or (name == "gray" and not frame.color_range)
         said = ColorRange.JPEG if full else frame.color_range
         return cls(int(said), int(frame.color_primaries), int(frame.color_trc), int(frame.colorspace))
 

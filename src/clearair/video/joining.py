@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import heapq
+import io
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,22 @@ import av
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet as AvPacket
-from av.stream import AttachmentStream, Stream
+from av.stream import AttachmentStream, DataStream, Stream
 from av.video.stream import VideoStream
 
 from clearair.errors import OutputError
-from clearair.video.coding import Coding, Packet, set_up
+from clearair.video.coding import Coding, Packet, set_up, written_rate
 from clearair.video.segments import WorkFolder
-from clearair.video.source import Clip, opened
+from clearair.video.source import Clip, is_cover, opened
 
 _QUICKTIME = ("mp4", "mov")
 """Containers of one family."""
 _OF_THE_ENCODING = re.compile(r"DURATION|BPS|NUMBER_OF_\w+|_STATISTICS_\w+|encoder", re.IGNORECASE)
 """Tags that tell how the input was encoded."""
+_PICTURES = {"mjpeg": "jpeg"}
+"""Codecs of covers whose files are called otherwise."""
+_EARLY = 2000
+"""Packets in which one of each stream is looked for."""
 _APPLE_TAGS = {"hevc": "hvc1"}
 """Codec tags that Apple's players want; FFmpeg writes another one."""
 
@@ -86,13 +91,41 @@ def _join_into(
     out.start_encoding()
     if bytes(video.codec_context.extradata or b"") != folder.head(0):
         raise OutputError(f"{folder.path}: its segments were encoded by another version; begin anew.")
-    others = {index: stream for index, stream in streams.items() if index != clip.stream}
+    others = {
+        index: stream
+        for index, stream in streams.items()
+        if index != clip.stream and not isinstance(stream, AttachmentStream)
+    }
     queues: list[Iterable[tuple[Fraction, int, Any]]] = [
-        _restored(folder, segments, clip, video),
+        _restored(folder, segments, clip, video, _end(source, clip)),
         _copied(source, others),
     ]
+    begins = _begins(source)
     for _, _, packet in heapq.merge(*queues, key=lambda each: each[:2]):
+        if begins:
+            _shift(packet, begins)
         out.mux_one(packet)
+
+
+def _end(source: InputContainer, clip: Clip) -> int | None:
+    """When the video ends, in units of the clip; None where the file does not say."""
+    stream = source.streams[clip.stream]
+    return None if stream.duration is None else (stream.start_time or 0) + stream.duration
+
+
+def _begins(source: InputContainer) -> Fraction:
+    """Seconds that are taken from all times: formats for broadcasting begin anywhere, those written at 0."""
+    if {"mov", "matroska"} & set(source.format.name.split(",")):
+        return Fraction(0)
+    return Fraction(source.start_time or 0, av.time_base)
+
+
+def _shift(packet: AvPacket[Any], seconds: Fraction) -> None:
+    ticks = round(seconds / packet.time_base)
+    if packet.pts is not None:
+        packet.pts -= ticks
+    if packet.dts is not None:
+        packet.dts -= ticks
 
 
 def _streams(
@@ -105,12 +138,15 @@ def _streams(
 ) -> dict[int, Stream]:
     """A stream for each of the source that the container can hold, in the same order, by its number."""
     streams: dict[int, Stream] = {}
+    firsts = _first_packets(clip.path)
     for old in source.streams:
         new: Stream | None
         if old.index == clip.stream:
             new = _video(out, old, clip, coding)
         else:
-            new = _copy_of(out, old)
+            if isinstance(old, DataStream) and _is_made_again(old, source):
+                continue
+            new = _copy_of(out, old, firsts.get(old.index))
             if new is None:
                 kind = old.codec_context.name if old.codec_context is not None else old.type
                 remark(f"left out, as the format cannot hold it: stream {old.index} ({kind})")
@@ -126,7 +162,7 @@ def _streams(
 
 
 def _video(out: OutputContainer, old: Stream, clip: Clip, coding: Coding) -> VideoStream:
-    new = out.add_stream(coding.encoder.name, rate=Fraction(clip.rate).limit_denominator(1001))
+    new = out.add_stream(coding.encoder.name, rate=written_rate(clip))
     if not isinstance(new, VideoStream):
         raise TypeError(f"{coding.encoder.name} encodes no video")
     set_up(new.codec_context, clip, coding)
@@ -140,19 +176,48 @@ def _video(out: OutputContainer, old: Stream, clip: Clip, coding: Coding) -> Vid
     return new
 
 
-def _copy_of(out: OutputContainer, old: Stream) -> Stream | None:
+def _first_packets(path: Path) -> dict[int, AvPacket[Any]]:
+    """A packet of each stream by its number, where one comes early in the file."""
+    firsts: dict[int, AvPacket[Any]] = {}
+    with opened(path) as source:
+        for packet in islice(source.demux(), _EARLY):
+            if packet.size:
+                firsts.setdefault(packet.stream_index, packet)
+    return firsts
+
+
+def _copy_of(out: OutputContainer, old: Stream, packet: AvPacket[Any] | None) -> Stream | None:
     """A stream that takes packets of `old` as they are; None where the container cannot."""
+    matroska = out.format.name == "matroska"
     try:
         if isinstance(old, AttachmentStream):
             name = old.metadata.get("filename", f"attachment-{old.index}")
-            return out.add_attachment(name, old.mimetype or "application/octet-stream", old.data)
+            kind = old.mimetype or "application/octet-stream"
+            return out.add_attachment(name, kind, old.data) if matroska else None
+        if matroska and packet is not None and isinstance(old, VideoStream) and is_cover(old):
+            ending = _PICTURES.get(old.codec_context.name, old.codec_context.name)
+            name = old.metadata.get("filename", f"cover.{ending.replace('jpeg', 'jpg')}")
+            return out.add_attachment(name, f"image/{ending}", bytes(packet))
+        # Some can be added and then make the whole file fail, even at its end: so each is tried by itself.
+        with av.open(io.BytesIO(), "w", format=out.format.name) as trial:
+            stream = trial.add_stream_from_template(old, opaque=True)
+            trial.start_encoding()
+            if packet is not None:
+                packet.stream = stream
+                trial.mux_one(packet)
         return out.add_stream_from_template(old, opaque=True)
     except (ValueError, TypeError, AttributeError, FFmpegError):
         return None
 
 
+def _is_made_again(old: DataStream, source: InputContainer) -> bool:
+    """Whether a track of QuickTime tells the timecode or the chapters' names, which its muxer writes anew."""
+    chapters = len(source.chapters())
+    return "mov" in source.format.name and ("timecode" in old.metadata or old.frames == chapters > 0)
+
+
 def _restored(
-    folder: WorkFolder, segments: int, clip: Clip, stream: VideoStream
+    folder: WorkFolder, segments: int, clip: Clip, stream: VideoStream, end: int | None
 ) -> Iterator[tuple[Fraction, int, AvPacket[Any]]]:
     """The packets of all segments with times of decoding that rise across their borders."""
     depth = max(_reordered(folder.times(number)) for number in range(segments))
@@ -167,6 +232,10 @@ def _restored(
         waiting.extend(ordered)
         for packet in packets:
             lasts = following.get(packet.time, packet.time + packet.lasts) - packet.time
+            if end is not None and end > packet.time:
+                lasts = min(
+                    lasts, end - packet.time
+                )  # of the last frame, decoders say what another one lasts
             time = waiting.popleft()
             yield time * clip.time_base, 0, _packet(packet, time, lasts, clip, stream)
 
@@ -193,13 +262,19 @@ def _copied(
         return
     last = Fraction(0)
     for packet in source.demux([source.streams[index] for index in streams]):
-        if packet.size == 0 and packet.pts is None:
-            continue  # the mark of an end
+        if (packet.size == 0 and packet.pts is None) or _is_gap(packet):
+            continue  # the mark of an end, or what the muxer makes again
         time = packet.dts if packet.dts is not None else packet.pts
         if time is not None:
             last = max(last, time * packet.time_base)
         packet.stream = streams[packet.stream_index]
         yield last, 1, packet
+
+
+def _is_gap(packet: AvPacket[Any]) -> bool:
+    """Whether it is a subtitle of QuickTime that shows nothing until the next one."""
+    context = packet.stream.codec_context
+    return packet.size == 2 and context is not None and context.name == "mov_text" and not any(bytes(packet))
 
 
 def move_joined(folder: WorkFolder, path: Path) -> None:

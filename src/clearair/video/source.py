@@ -79,7 +79,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
 
 def main_stream(container: InputContainer, path: Path) -> VideoStream:
     """The video that is restored, ready to be decoded. Raises ImageError when there is none."""
-    streams = [each for each in container.streams.video if not _is_cover(each)]
+    streams = [each for each in container.streams.video if not is_cover(each)]
     if not streams:
         raise ImageError(f"{path}: holds no video stream.")
     chosen = next((each for each in streams if each.disposition & type(each.disposition).default), streams[0])
@@ -113,6 +113,11 @@ def describe(path: Path, *, max_pixels: int) -> Clip:
             raise ImageError(_interlaced(path))
         if stream.time_base is None or first.pts is None:
             raise ImageError(f"{path}: its frames have no presentation times; put it into MP4 or Matroska.")
+        if container.format.name == "avi" and context.has_b_frames and context.name == "h264":
+            raise ImageError(
+                f"{path}: AVI keeps no presentation times for its frames; put it into Matroska first, as "
+                "with mkvmerge."
+            )
         seconds, _ = _seconds(container, stream)
         clip = Clip(
             path=path,
@@ -211,13 +216,30 @@ def _missing(
     lasts = last.duration or round(1 / clip.rate / clip.time_base)
     ends = (last.pts + lasts) * clip.time_base
     size = clip.path.stat().st_size
-    if any(entry.pos + entry.size > size for entry in stream.index_entries):
+    if any(entry.pos + entry.size > size for entry in stream.index_entries) or (
+        container.format.name == "avi" and _riff_end(clip.path) > size
+    ):
         return f"cut off after {float(ends):.1f} s"
     said, tolerance = _seconds(container, stream)
-    expected = said + Fraction(stream.start_time or 0) * clip.time_base
+    # Matroska counts from 0 where FFmpeg wrote it.
+    begins = 0 if "matroska" in container.format.name else Fraction(stream.start_time or 0) * clip.time_base
+    expected = said + begins
     if ends < expected - tolerance - 2 / clip.rate:
         return f"cut off at {float(ends):.1f} of {float(expected):.1f} s"
     return None
+
+
+def _riff_end(path: Path) -> int:
+    """Where an AVI file should end at least: its parts tell their sizes, 0 where a writer was broken off."""
+    end = 0
+    with path.open("rb") as file:
+        while (head := file.read(8))[:4] == b"RIFF" and len(head) == 8:
+            length = int.from_bytes(head[4:], "little")
+            end += 8 + length
+            if length == 0:
+                break
+            file.seek(end + end % 2)
+    return end
 
 
 def _seconds(container: InputContainer, stream: VideoStream) -> tuple[Fraction, Fraction]:
@@ -231,7 +253,8 @@ def _seconds(container: InputContainer, stream: VideoStream) -> tuple[Fraction, 
     return whole, max(_TOLERANCE, whole / 20) if len(container.streams) > 1 else _TOLERANCE
 
 
-def _is_cover(stream: VideoStream) -> bool:
+def is_cover(stream: VideoStream) -> bool:
+    """Whether a stream is a picture of what the file is about."""
     disposition = stream.disposition
     return bool(disposition & (type(disposition).attached_pic | type(disposition).still_image))
 
