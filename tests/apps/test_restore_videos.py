@@ -38,7 +38,9 @@ def restore(tmp_path, model):
 def test_a_video_and_a_photo_are_restored_together(restore, tmp_path):
     write_clip(tmp_path / "clip.mp4", pictures(6), sound=True)
     write_photo(Photo(pictures(1)[0]), tmp_path / "photo.png")
-    done = restore("clip.mp4", "photo.png", "-o", "out", "--damage", "noise", "--video-quality", "10")
+    words = ("--damage", "noise", "--video-quality", "10", "--jobs", "2")
+    done = restore("clip.mp4", "photo.png", "-o", "out", *words)
+    assert done.stderr.count("--jobs is about photos") == 1
     assert "out/clip.mp4: 1 shot" in done.stdout
     assert "6 of 6 frames restored" in done.stdout
     assert look(tmp_path / "out" / "clip.mp4").times == look(tmp_path / "clip.mp4").times
@@ -115,4 +117,23 @@ def test_a_run_that_is_ended_goes_on(restore, tmp_path, model, number):
     assert (work / "segment-000000").stat().st_ino == first
     assert "150 of 150 frames restored" in restore(*words[1:4], "--resume").stdout
     assert look(tmp_path / "clip.restored.mp4").times == look(tmp_path / "clip.mp4").times
+    assert not work.exists()
+
+
+def test_a_run_that_is_killed_while_it_looks_goes_on(restore, tmp_path, model):
+    seconds = 60
+    write_clip(tmp_path / "clip.mp4", pictures(seconds), times=[12800 * each for each in range(seconds)])
+    words = ["restore", "clip.mp4", "--damage", "noise"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *words, "--model", str(model)], cwd=tmp_path, stderr=subprocess.PIPE
+    )
+    work = tmp_path / ".clip.restored.mp4.clearair"
+    deadline = time.monotonic() + 60
+    while not (work / "look.npz").exists() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.kill()
+    process.communicate(timeout=60)
+    assert not (work / "plan.json").exists()
+    assert "holds an unfinished run" in restore(*words, code=1).stderr
+    assert "60 of 60 frames restored" in restore(*words, "--resume").stdout
     assert not work.exists()

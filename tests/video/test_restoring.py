@@ -122,6 +122,13 @@ def test_each_shot_has_one_judgement(restorer, tmp_path):
     assert change == pytest.approx([20] * 6 + [0] * 8 + [20] * 4, abs=1.5)
 
 
+def test_a_video_may_end_with_a_shot_that_is_left_alone(restorer, tmp_path):
+    bright = [255 - frame // 4 for frame in pictures(30, source="astronaut")]
+    clip = write_clip(tmp_path / "clip.mp4", [*dark(30), *bright])
+    result = restore_video(restorer, clip)
+    assert (result.frames, result.changed) == (60, 30)
+
+
 def test_few_frames_of_a_shot_are_perceived(restorer, tmp_path):
     clip = write_clip(tmp_path / "clip.mp4", dark(60))  # 2.4 seconds
     restore_video(restorer, clip)
@@ -189,6 +196,40 @@ def test_a_run_goes_on_with_the_segment_it_was_broken_off_in(restorer, tmp_path)
     assert result.output.read_bytes() == whole.output.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "clip.restored.mp4", "whole.mp4"]
     assert look(result.output).times == look(clip).times
+
+
+class StoppingToLook(Stopping):
+    def looked(self, frames, announced):
+        if frames == self.at:
+            raise StopError
+
+
+def test_a_look_that_was_broken_off_goes_on(restorer, tmp_path):
+    bright = [255 - frame // 4 for frame in pictures(25, source="astronaut")]
+    times = [12800 * second for second in range(40)]  # each of them is perceived
+    clip = write_clip(tmp_path / "clip.mp4", [*dark(15), *bright], times=times)
+    whole = restore_video(restorer, clip, tmp_path / "whole.mp4")
+    seen = restorer.perceiver.seen
+    assert (seen, whole.shots) == (40, 2)
+    with pytest.raises(StopError):
+        restore_video(restorer, clip, watcher=StoppingToLook(30))
+    with pytest.raises(ExistsError, match="unfinished run"):
+        restore_video(restorer, clip)
+    with pytest.raises(OutputError, match="begun with another strength"):
+        restore_video(restorer, clip, strength=0.5, resume=True)
+    assert restorer.perceiver.seen - seen == 30
+    result = restore_video(restorer, clip, resume=True)
+    assert restorer.perceiver.seen - seen == 30 + 15  # the first shot was kept, and 10 frames of the second
+    assert result.output.read_bytes() == whole.output.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "clip.restored.mp4", "whole.mp4"]
+
+
+def test_a_short_look_that_was_broken_off_leaves_nothing(restorer, tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", dark(8))
+    with pytest.raises(StopError):
+        restore_video(restorer, clip, watcher=StoppingToLook(6))
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+    assert restore_video(restorer, clip).changed == 8
 
 
 def test_each_segment_starts_at_a_key_frame(restorer, tmp_path):

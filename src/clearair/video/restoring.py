@@ -25,7 +25,7 @@ from clearair.video.coding import QUALITIES, Coding, coding_for, encoded
 from clearair.video.colours import as_written, changed_frame, to_pixels
 from clearair.video.joining import join, move_joined
 from clearair.video.segments import Plan, WorkFolder
-from clearair.video.shots import CutFinder, Gathering, fitted
+from clearair.video.shots import CutFinder, fitted
 from clearair.video.source import Clip, describe, frames, has_captions, require_video
 from clearair.video.watcher import Nobody, VideoWatcher
 
@@ -33,6 +33,8 @@ SEGMENT_SECONDS = 2
 """What a run that is killed loses at most; each segment begins with a key frame."""
 PERCEIVED_EVERY = 1.0
 """Seconds between frames of a shot that are perceived."""
+KEPT_EVERY = 10
+"""Frames perceived between two times at which a look is kept."""
 VERSION = 1
 """Of what segments hold; a run is not gone on with by another one."""
 
@@ -204,41 +206,36 @@ class _Run:
             self.notes.append(text)
 
     def look(self) -> Plan:
-        """Find the shots, perceive frames of each, and find out whether anything is damaged or missing."""
-        finder, gathering = CutFinder(), Gathering()
+        """Find the shots, perceive frames of each, and find out whether anything is damaged or missing.
+
+        What a look perceived that was broken off is not perceived again.
+        """
+        finder = CutFinder()
         shots: list[int] = []
-        count, perceived_at = 0, float("-inf")
-        flat: VideoFrame | None = None
+        looking: _Looking | None = None
+        count = 0
         for frame in frames(self.clip, salvage=self.salvage, remark=self.remark):
             if finder.begins(frame):
-                if shots:
-                    self._end_shot(len(shots) - 1, gathering, flat)
+                if looking:
+                    looking.end()
+                looking = _Looking(self, len(shots))
                 shots.append(count)
-                gathering, perceived_at, flat = Gathering(), float("-inf"), None
-            time = float(frame.pts * self.clip.time_base) if frame.pts is not None else 0.0
-            if finder.is_flat:
-                flat = flat or frame  # shows nothing, but there may be nothing else
-            elif time - perceived_at >= PERCEIVED_EVERY:
-                gathering.add(self._perceive(frame))
-                perceived_at = time
+            if looking:
+                looking.at(frame, is_flat=finder.is_flat)
             if has_captions(frame):
                 self.remark("left out: closed captions stored in the frames")
             count += 1
             self.watcher.looked(count, self.clip.announced)
-        if not shots:
+        if looking is None:
             raise ImageError(f"{self.clip.path}: no frame can be decoded.")
-        self._end_shot(len(shots) - 1, gathering, flat)
+        looking.end()
         plan = Plan(count, tuple(shots), tuple(self.notes))
         self.folder.save_plan(plan)
         self.notes = []
         return plan
 
-    def _end_shot(self, shot: int, gathering: Gathering, flat: VideoFrame | None) -> None:
-        if gathering.count == 0 and flat is not None:
-            gathering.add(self._perceive(flat))
-        self.folder.save_shot(shot, gathering.mean(caution_of(self.restorer.perceiver)))
-
-    def _perceive(self, frame: VideoFrame) -> Percepts:
+    def perceive(self, frame: VideoFrame) -> Percepts:
+        """What is seen in a frame."""
         with self.restorer.runtime.memory_errors():
             return self.restorer.perceive(self._photo(frame))
 
@@ -282,6 +279,47 @@ class _Run:
             yield written, time, lasts
             self.done += 1
             self.watcher.restored(self.done, shots.plan.frames, self.done_before)
+
+
+class _Looking:
+    """A look at the frames of one shot."""
+
+    def __init__(self, run: _Run, shot: int) -> None:
+        self.run = run
+        self.shot = shot
+        self.is_known = run.folder.has_shot(shot)
+        self.gathering = run.folder.gathered(shot)
+        self._known = self.gathering.count
+        """Frames that an earlier look perceived, which come first."""
+        self._perceived_at = float("-inf")
+        self._flat: VideoFrame | None = None
+
+    def at(self, frame: VideoFrame, *, is_flat: bool) -> None:
+        """Perceive the next frame where one is due."""
+        if self.is_known:
+            return
+        if is_flat:
+            self._flat = self._flat or frame  # shows nothing, but there may be nothing else
+            return
+        time = float(frame.pts * self.run.clip.time_base) if frame.pts is not None else 0.0
+        if time - self._perceived_at < PERCEIVED_EVERY:
+            return
+        self._perceived_at = time
+        if self._known:
+            self._known -= 1
+            return
+        self.gathering.add(self.run.perceive(frame))
+        if self.gathering.count % KEPT_EVERY == 0:
+            self.run.folder.save_gathered(self.shot, self.gathering)
+
+    def end(self) -> None:
+        """Keep the judgement of the shot."""
+        if self.is_known:
+            return
+        if self.gathering.count == 0 and self._flat is not None:
+            self.gathering.add(self.run.perceive(self._flat))
+        mean = self.gathering.mean(caution_of(self.run.restorer.perceiver))
+        self.run.folder.save_shot(self.shot, mean)
 
 
 class _Segmenting:

@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from zipfile import BadZipFile
 
-from clearair.errors import ExistsError, OutputError
+from clearair.errors import ExistsError, ImageError, OutputError
 from clearair.files.journaled import locked
 from clearair.files.outputs import make_folder
 from clearair.image import write_atomically
 from clearair.percepts import Percepts
 from clearair.video.coding import Packet
-from clearair.video.shots import load_percepts, save_percepts
+from clearair.video.shots import Gathering, load_percepts, save_percepts
 
-_JOB, _PLAN, _LOCK = "job.json", "plan.json", "lock"
+Loaded = TypeVar("Loaded")
+
+_JOB, _PLAN, _LOCK, _LOOK = "job.json", "plan.json", "lock", "look.npz"
+_BEGIN_ANEW = "is damaged; remove the folder and begin anew."
 _MAGIC = b"clearair segment 1\n"
 
 
@@ -53,12 +57,22 @@ class WorkFolder:
             self._take(json.loads(json.dumps(job)), resume=resume, overwrite=overwrite)
             try:
                 yield
-            finally:
+            except ImageError:
                 if not any(self.path.glob("segment-*")):
+                    self.remove()  # a look found that nothing can come of it
+                raise
+            finally:
+                if not self._is_begun():
                     self.remove()  # nothing to go on with
 
+    def _is_begun(self) -> bool:
+        """Whether there is anything that took long."""
+        return (self.path / _LOOK).exists() or any(
+            path.name.startswith(("segment-", "shot-")) for path in self.path.glob("s*")
+        )
+
     def _take(self, job: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
-        begun = self._read(_JOB) if any(self.path.glob("segment-*")) else None
+        begun = self._read(_JOB) if self._is_begun() else None
         if begun is not None and resume:
             different = sorted(key for key in {*begun, *job} if begun.get(key) != job.get(key))
             if different:
@@ -86,19 +100,38 @@ class WorkFolder:
         stored = self._read(_PLAN)
         if stored is None:
             return None
-        return Plan(stored["frames"], tuple(stored["shots"]), tuple(stored["notes"]))
+        try:
+            return Plan(int(stored["frames"]), tuple(map(int, stored["shots"])), tuple(stored["notes"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise OutputError(f"{self.path / _PLAN}: {_BEGIN_ANEW}") from error
 
     def save_plan(self, plan: Plan) -> None:
         """Keep what was found."""
         self._write(_PLAN, json.dumps(vars(plan)).encode())
 
     def percepts(self, shot: int) -> Percepts:
-        """Of a shot by its number."""
-        return load_percepts(self.path / f"shot-{shot:06}.npz")
+        """Of a shot by its number. Raises OutputError."""
+        return self._load(load_percepts, self._shot(shot))
+
+    def has_shot(self, shot: int) -> bool:
+        """Whether a look came to the end of a shot."""
+        return self._shot(shot).exists()
 
     def save_shot(self, shot: int, percepts: Percepts) -> None:
         """Keep what was perceived in a shot."""
-        save_percepts(percepts, self.path / f"shot-{shot:06}.npz")
+        save_percepts(percepts, self._shot(shot))
+
+    def gathered(self, shot: int) -> Gathering:
+        """What an earlier look perceived of a shot before it was broken off. Raises OutputError."""
+        if (self.path / _LOOK).exists():
+            number, gathering = self._load(Gathering.load, self.path / _LOOK)
+            if number == shot:
+                return gathering
+        return Gathering()
+
+    def save_gathered(self, shot: int, gathering: Gathering) -> None:
+        """Keep what was perceived of a shot so far."""
+        gathering.save(self.path / _LOOK, shot)
 
     def has(self, number: int) -> bool:
         """Whether a segment is done."""
@@ -139,6 +172,15 @@ class WorkFolder:
         """Take the folder away, which nobody needs any more."""
         shutil.rmtree(self.path, ignore_errors=True)
 
+    def _load(self, load: Callable[[Path], Loaded], path: Path) -> Loaded:
+        try:
+            return load(path)
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise OutputError(f"{path}: {_BEGIN_ANEW}") from error
+
+    def _shot(self, number: int) -> Path:
+        return self.path / f"shot-{number:06}.npz"
+
     def _segment(self, number: int) -> Path:
         return self.path / f"segment-{number:06}"
 
@@ -146,19 +188,22 @@ class WorkFolder:
         path = self._segment(number)
         try:
             with path.open("rb") as file:
-                if file.readline() != _MAGIC:
+                about = json.loads(file.readline()) if file.readline() == _MAGIC else None
+                if not isinstance(about, dict):
                     raise ValueError
-                return json.loads(file.readline()), file.read() if data else b""
+                return about, file.read() if data else b""
         except (OSError, ValueError) as error:
             raise OutputError(f"{path}: is damaged; remove it and resume.") from error
 
     def _read(self, name: str) -> dict[str, Any] | None:
         try:
-            stored: dict[str, Any] = json.loads((self.path / name).read_bytes())
+            stored = json.loads((self.path / name).read_bytes())
+            if not isinstance(stored, dict):
+                raise ValueError
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise OutputError(f"{self.path / name}: is damaged; remove the folder and begin anew.") from error
+            raise OutputError(f"{self.path / name}: {_BEGIN_ANEW}") from error
         return stored
 
     def _write(self, name: str, data: bytes) -> None:

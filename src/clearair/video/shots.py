@@ -88,6 +88,27 @@ class Gathering:
         self._names, self._regions = percepts.names, guidance.regions
         self.count += 1
 
+    def save(self, path: Path, shot: int) -> None:
+        """Write what there is so far of the shot of this number."""
+        arrays: dict[str, Any] = {f"sum of {name}": value for name, value in self._sums.items()}
+        about = {"shot": shot, "count": self.count, "regions": self._regions}
+        _save(path, names=np.array(self._names, dtype=np.str_), **about, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> tuple[int, Gathering]:
+        """The number of the shot and what was saved. Raises what `load_percepts` raises."""
+        gathering = cls()
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            gathering.count, gathering._regions = int(stored["count"]), int(stored["regions"])
+            gathering._names = tuple(str(name) for name in stored["names"])
+            start = "sum of "
+            gathering._sums = {
+                name.removeprefix(start): np.asarray(stored[name], np.float64)
+                for name in stored.files
+                if name.startswith(start)
+            }
+            return int(stored["shot"]), gathering
+
     def mean(self, caution: Caution) -> Percepts:
         """Percepts of all frames together, with a label map of one pixel; see `fitted`."""
         mean = {name: (value / self.count).astype(np.float32) for name, value in self._sums.items()}
@@ -132,10 +153,8 @@ def save_percepts(percepts: Percepts, path: Path) -> None:
     arrays: dict[str, Any] = {
         field.name: np.asarray(getattr(guidance, field.name)) for field in fields(guidance)
     }
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        allow_pickle=False,
+    _save(
+        path,
         score=np.array(percepts.score),
         levels=percepts.levels,
         names=np.array(percepts.names, dtype=np.str_),
@@ -143,12 +162,17 @@ def save_percepts(percepts: Percepts, path: Path) -> None:
         local_probabilities=percepts.local_probabilities,
         **arrays,
     )
+
+
+def _save(path: Path, **arrays: Any) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
     write_atomically(path, buffer.getvalue(), overwrite=True)
 
 
 def load_percepts(path: Path) -> Percepts:
-    """The percepts that were saved. Raises OSError and ValueError."""
-    with np.load(path, allow_pickle=False) as stored:
+    """The percepts that were saved. Raises OSError, ValueError, KeyError, EOFError and BadZipFile."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         guidance = Guidance(**{field.name: stored[field.name] for field in fields(Guidance)})
         return Percepts(
             float(stored["score"]),

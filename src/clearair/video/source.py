@@ -166,19 +166,19 @@ def frames(
     and `remark` is told.
     """
     tell = remark or (lambda text: None)
-    last: VideoFrame | None = None
+    last = lasts = None  # numbers, as whoever gets a frame may change it
     with opened(clip.path) as container:
         stream = main_stream(container, clip.path)
         for frame in _decoded(container, stream, clip, salvage, tell):
             refuse_unfit(clip, frame)
             if frame.is_corrupt:
                 _damaged(clip, f"damaged at {frame.time or 0:.2f} s", salvage, tell)
-            if frame.pts is None or (last is not None and last.pts is not None and frame.pts <= last.pts):
+            if frame.pts is None or (last is not None and frame.pts <= last):
                 _damaged(clip, "its presentation times do not rise", salvage, tell)
                 continue
-            last = frame
+            last, lasts = frame.pts, frame.duration
             yield frame
-        missing = _missing(container, stream, clip, last)
+        missing = _missing(container, stream, clip, last, lasts)
     if missing:
         _damaged(clip, missing, salvage, tell)
 
@@ -208,13 +208,12 @@ def _damaged(clip: Clip, what: str, salvage: bool, tell: Callable[[str], None]) 
 
 
 def _missing(
-    container: InputContainer, stream: VideoStream, clip: Clip, last: VideoFrame | None
+    container: InputContainer, stream: VideoStream, clip: Clip, last: int | None, lasts: int | None
 ) -> str | None:
     """How a file is cut off that ends before it should; None for one that does not."""
-    if last is None or last.pts is None:
+    if last is None:
         return "no frame can be decoded"
-    lasts = last.duration or round(1 / clip.rate / clip.time_base)
-    ends = (last.pts + lasts) * clip.time_base
+    ends = (last + (lasts or round(1 / clip.rate / clip.time_base))) * clip.time_base
     size = clip.path.stat().st_size
     if any(entry.pos + entry.size > size for entry in stream.index_entries) or (
         container.format.name == "avi" and _riff_end(clip.path) > size

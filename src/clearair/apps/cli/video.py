@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clearair.apps.cli.lines import one_line, say_error, say_to_whoever_reads
+from clearair.apps.cli.options import chosen_jobs
 from clearair.apps.cli.progress import Progress
 from clearair.apps.cli.records import remark
 from clearair.errors import ClearAirError, UsageError
@@ -84,6 +85,9 @@ def restore_videos(
     targets = [video_target(each, output, suffix=asked.suffix, alone=one) for each in fresh]
     _refuse_clashes(fresh, targets)
     wish = {name: value for name, value in asked.wish().items() if name not in ("quality", "skip_tiles")}
+    if chosen_jobs() is not None and not asked.quiet:
+        text = "--jobs is about photos; of a video, one frame is restored at a time, on all cores."
+        say_to_whoever_reads(f"clearair: {text}", err=True)
     restorer, failed = load(), 0
     for video, target in zip(fresh, targets, strict=True):
         progress = VideoProgress(video.name, quiet=asked.quiet)
@@ -123,12 +127,13 @@ class VideoProgress(Progress):
     def __init__(self, name: str, *, quiet: bool) -> None:
         super().__init__(1, quiet=quiet)
         self.name = one_line(name)
-        self.frames = self.total = 0
+        self.frames = self.total = self.looked_at = 0
         self._began = 0.0
         self._shown = 0.0
 
     def looked(self, frames: int, announced: int) -> None:
         """So many frames were looked at."""
+        self.looked_at = frames
         self._show(f"{self.name}  looking at frame {frames}{f'/{announced}' if announced else ''}")
 
     def restored(self, frames: int, total: int, done_before: int) -> None:
@@ -145,11 +150,11 @@ class VideoProgress(Progress):
 
     def tell_how_to_go_on(self, *, overwrite: bool) -> None:
         """Print how far a video came that was broken off, and what does the rest."""
-        if self.frames:
-            how = "--resume instead of --overwrite" if overwrite else "--resume"
-            done = f"{self.frames:,} of {self.total:,} frames"
+        how = "--resume instead of --overwrite" if overwrite else "--resume"
+        done = f"{self.frames:,} of {self.total:,} frames were done" if self.frames else "it was looked at"
+        if self.frames or self.looked_at:
             say_to_whoever_reads(
-                f"clearair: {self.name}: {done} were done; the same command with {how} goes on.", err=True
+                f"clearair: {self.name}: {done}; the same command with {how} goes on.", err=True
             )
 
     def _show(self, line: str) -> None:
