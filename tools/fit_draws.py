@@ -3,10 +3,12 @@
     python tools/fit_draws.py lowlight --data ../shared/data
     python tools/fit_draws.py rain --data ../shared/data
     python tools/fit_draws.py depth --data ../shared/data
+    python tools/fit_draws.py fog --data ../shared/data
 
 `lowlight` fits y = g c x^gamma to every pair that is trained on, and prints the quantiles that
 `clearair.data.degradations.lowlight` draws from. `rain` prints what the residuals of the pairs look like, and
-those of synthetic rain on grey. `depth` prints how measured depth is spread.
+those of synthetic rain on grey. `depth` prints how measured depth is spread. `fog` prints how light named
+photographs of fog are, and drawn ones.
 
 Shapes: H x W pixels.
 """
@@ -15,14 +17,17 @@ from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clearair.data.degradations.haze import draw_haze
 from clearair.data.degradations.rain import draw_rain
-from clearair.data.photos import find_pairs
+from clearair.data.named import find_named
+from clearair.data.photos import find_clean, find_pairs
 from clearair.data.pixels import load_pixels
 from clearair.data.scenes import find_scenes, load_scene
 from clearair.data.splits import held_out
@@ -37,11 +42,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["lowlight", "rain", "depth"])
+    parser.add_argument("what", choices=["lowlight", "rain", "depth", "fog"])
     parser.add_argument("--data", type=Path, required=True, help="folder that holds train/")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    {"lowlight": lowlight, "rain": rain, "depth": depth}[options.what](options.data)
+    {"lowlight": lowlight, "rain": rain, "depth": depth, "fog": fog}[options.what](options.data)
 
 
 def lowlight(data: Path) -> None:
@@ -148,6 +153,31 @@ def depth(data: Path) -> None:
     print(f"{len(nearest)} maps; quantiles {', '.join(map(str, QUANTILES))}")
     print_quantiles("nearest, relative to the farthest", torch.tensor(nearest))
     print_quantiles("curve, so that half of the picture is nearer than 0.5 ** curve", torch.tensor(curve))
+
+
+def fog(data: Path) -> None:
+    paths = [photo.path for photo in find_named(data) if photo.kind == "haze" and not photo.held_out]
+    print(f"{len(paths)} photographs; quantiles {', '.join(map(str, QUANTILES))}")
+    print_lightness("photographs", torch.stack([small(path) for path in paths]))
+    files, _ = held_out(data).split(find_clean(data), "clean")
+    clean = torch.stack([small(path) for path in files])
+    generator = torch.Generator().manual_seed(0)
+    drawn = draw_haze(clean, torch.rand(len(clean), generator=generator), generator)
+    print(f"{len(clean)} scenes")
+    print_lightness("scenes", clean)
+    print_lightness("drawn haze and fog", drawn(clean))
+    print_lightness("the same without shorter exposures", replace(drawn, lighter=None)(clean))
+
+
+def small(path: Path) -> Tensor:
+    """(3, 96, 96) in [0, 1]."""
+    return F.adaptive_avg_pool2d(load_pixels(path) / 255, 96)
+
+
+def print_lightness(name: str, pictures: Tensor) -> None:
+    light = luma(pictures).flatten(1)
+    print_quantiles(f"{name}, mean luma", light.mean(1))
+    print_quantiles(f"{name}, 99th percentile of luma", light.quantile(0.99, dim=1))
 
 
 def print_quantiles(name: str, values: Tensor) -> None:

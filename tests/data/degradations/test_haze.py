@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from clearair.data.degradations import haze as haze_draws
 from clearair.data.degradations.depth import estimate_depth, find_sky
-from clearair.data.degradations.haze import Haze, draw_haze
+from clearair.data.degradations.haze import DARKEST, Haze, draw_haze
 
 
 def test_no_scattering_leaves_the_image_unchanged(photos):
@@ -66,6 +66,19 @@ def test_haze_in_linear_light_is_thinner_in_the_dark_than_in_the_file(photos):
     assert torch.allclose(
         Haze(beta, airlight, depth, torch.ones(3, dtype=torch.bool))(white), white, atol=1e-5
     )
+
+
+def test_a_photograph_exposed_for_fog_is_hardly_lighter_than_its_scene(photos):
+    beta, airlight, depth = torch.full((3,), 2.0), torch.full((3, 3), 0.95), torch.ones(3, 1, 192, 256)
+    usual = Haze(beta, airlight, depth)(photos)
+    lighter = torch.tensor([1.0, 1.2, torch.inf])
+    exposed = Haze(beta, airlight, depth, lighter=lighter)(photos)
+    wanted = (lighter * photos.mean((1, 2, 3))).clamp_min(DARKEST)
+    assert torch.allclose(exposed.mean((1, 2, 3))[:2], wanted[:2], atol=1e-3)
+    assert (exposed[:2] < usual[:2]).all()
+    assert torch.equal(exposed[2], usual[2])
+    none = Haze(torch.zeros(3), airlight, depth, lighter=torch.ones(3))(photos)
+    assert torch.allclose(none, photos, atol=1e-6)  # it makes nothing darker that has no haze
 
 
 def test_sky_is_what_is_smooth_bright_and_open_above():

@@ -28,6 +28,13 @@ FOG_BETA, FOG_AIRLIGHT, FOG_NEAREST = (0.2, 2.6), (0.6, 1.0), (0.2, 0.7)
 """The same of fog, in which the nearest thing, too, is far away: as much light is lost on the way to it."""
 DRIFT = 0.6
 """By how much fog is thicker in one place than in another, at most."""
+EXPOSED = 0.75
+"""Share of fog that the camera was set for: exposed shorter, so that the photograph is hardly lighter than
+the scene without fog. `tools/fit_draws.py fog` compares the lightness of photographs and of what is drawn."""
+LIGHTER = (1.0, 1.35)
+"""How much lighter than its scene such a photograph stays."""
+DARKEST = 0.35
+"""Mean that no camera goes below for fog, however dark the scene."""
 LINEAR = 0.25
 """Share of haze that is mixed in linear light, as in nature; RESIDE mixes the values of the file. Light is
 taken for the square of a value: not far from the power 2.2, and much cheaper."""
@@ -45,17 +52,23 @@ class Haze:
     """(B, 1, H, W) distance, relative: 1 is the farthest point but the sky, up to drifts of fog."""
     linear: Tensor | None = None
     """(B,) bool: the law holds for linear light; without it for the values of the file."""
+    lighter: Tensor | None = None
+    """(B,) how much lighter on average than the scene the picture may be before it is exposed shorter."""
 
     def __call__(self, clean: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> the same through haze."""
         transmission = torch.exp(-per_sample(self.beta) * self.depth)
         airlight = self.airlight[:, :, None, None]
         hazy = (airlight + transmission * (clean - airlight)).clamp(0, 1)
-        if self.linear is None:
+        if self.linear is not None:
+            light, glow = clean.square(), airlight.square()
+            mixed = (glow + transmission * (light - glow)).clamp(0, 1).sqrt()
+            hazy = torch.where(per_sample(self.linear), mixed, hazy)
+        if self.lighter is None:
             return hazy
-        light, glow = clean.square(), airlight.square()
-        mixed = (glow + transmission * (light - glow)).clamp(0, 1).sqrt()
-        return torch.where(per_sample(self.linear), mixed, hazy)
+        means = [image.mean((1, 2, 3)).clamp_min(1e-3) for image in (clean, hazy)]
+        wanted = (self.lighter * means[0]).clamp_min(DARKEST)
+        return hazy * per_sample((wanted / means[1]).clamp_max(1))
 
 
 def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
@@ -88,11 +101,15 @@ def draw_haze(
     tinted = chance(generator, 0.5, like=like)[:, None]
     warmth = 0.025 * normal(generator, len(like), 1, like=like).clamp(-2.5, 2.5) * tinted
     tint = torch.cat([warmth, torch.zeros_like(warmth), -warmth], dim=1)
+    linear = chance(generator, LINEAR, like=like) > 0
+    exposed = fog * chance(generator, EXPOSED, like=like) > 0
+    lighter = uniform(generator, len(like), like=like, low=LIGHTER[0], high=LIGHTER[1])
     return Haze(
         beta=beta,
         airlight=(grey + tint).clamp(0, 1),
         depth=distance + beyond * find_sky(clean),
-        linear=chance(generator, LINEAR, like=like) > 0,
+        linear=linear,
+        lighter=lighter.masked_fill(~exposed, math.inf),
     )
 
 
