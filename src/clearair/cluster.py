@@ -2,7 +2,8 @@
 
 Only paths and records travel. An actor loads the model once, reads the photo itself and writes the result
 beside its place under a hidden name. The driver notes its checksum in the journal and gives it its name. All
-machines see the same folders.
+machines see the same folders, or reach the same stores: then the actor keeps the result in its memory until
+the driver has noted it, and writes the object itself.
 """
 
 from __future__ import annotations
@@ -17,17 +18,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from clearair.errors import MissingExtraError, OutputError, UsageError
+from clearair.errors import ExistsError, MissingExtraError, OutputError, UsageError
 from clearair.files.journal import Entry, Journal, digest_of
-from clearair.files.journaled import finish, put_right, remove_parts, working_on
+from clearair.files.journaled import (
+    Claimed,
+    finish,
+    put_right,
+    refuse_changed,
+    remove_parts,
+    working_on,
+)
 from clearair.files.outputs import Job
 from clearair.files.planning import Plan
 from clearair.files.record import Record
 from clearair.files.watcher import Watcher
-from clearair.image import move_into_place
+from clearair.image import Photo, exists, move_into_place, write_atomically
+from clearair.stores import Address, Content, Place, place_of
 
 AUTO = "auto"
 """The cluster that this machine belongs to, else one of its own."""
+_KEPT = Address("memory://results")
+"""Where an actor keeps what becomes an object, in its own memory."""
 _AHEAD = 2
 """Photos that each actor has to do, so that it never waits for the driver."""
 _AT_ONCE = 1000
@@ -46,11 +57,27 @@ class _Answer:
     """What an actor says of a photo."""
 
     record: Record
-    size: int
-    modified: int
-    input: bytes
-    output: bytes | None
+    claimed: Claimed | None = None
+    """What the photo was like; None when it was not read."""
+    output: bytes | None = None
     """Checksum of the result; None when there is none."""
+
+
+class _Notes:
+    """What the actor says to the driver's journal of one photo; a `Ledger`."""
+
+    def __init__(self) -> None:
+        self.claimed: Claimed | None = None
+        self.output: bytes | None = None
+
+    def claim(self, job: Job, given: Path | Content) -> None:
+        self.claimed = Claimed.of(job, given)
+
+    def check(self, job: Job, photo: Photo) -> None:
+        refuse_changed(job, photo, self.claimed.digest if self.claimed else None)
+
+    def written(self, job: Job, part: Path) -> None:
+        self.output = digest_of(part)
 
 
 class Hands:
@@ -64,32 +91,38 @@ class Hands:
         self._restorer = Restorer.from_pretrained(**loading)
         self._wish = wish
 
-    def restore(self, source: str, part: str) -> _Answer:
-        """Restore a photo into a hidden file."""
-        place = Path(source)
+    def restore(self, source: str, part: str, target: str, overwrite: bool) -> _Answer:
+        """Restore a photo into `part`, unless `target` is taken: that is known before the work."""
         try:
-            stat = place.stat()
-            read = digest_of(place)
-        except OSError as error:
-            words = f"{place}: cannot be read: {error.strerror or error}."
-            return _Answer(Record(source, None, error=words), 0, 0, b"", None)
-        plan = Plan((Job(place, Path(part)),))
-        (record,) = self._restorer.restore_many(plan, jobs=1, **self._wish)
-        written = None
-        if record.error is None:
-            written = digest_of(Path(part))
-            if _digest(place) != read:
-                Path(part).unlink(missing_ok=True)
-                words = f"{place}: was changed while it was read; restore it again."
-                record, written = replace(record, error=words, output=None), None
-        return _Answer(record, stat.st_size, stat.st_mtime_ns, read, written)
+            if not overwrite and exists(place_of(target)):
+                raise ExistsError(f"{target}: exists already; overwrite=True replaces it.")
+        except OutputError as error:
+            return _Answer(Record(source, None, error=str(error)))
+        notes = _Notes()
+        plan = Plan((Job(place_of(source), place_of(part)),))
+        (record,) = self._restorer.restore_many(plan, jobs=1, ledger=notes, **self._wish)
+        return _Answer(record, notes.claimed, notes.output if record.error is None else None)
 
-
-def _digest(path: Path) -> bytes | None:
-    try:
-        return digest_of(path)
-    except OSError:
+    def publish(self, part: str, target: str, overwrite: bool) -> str | None:
+        """Write a result that is kept here as an object; what went wrong."""
+        kept = Address(part)
+        try:
+            write_atomically(place_of(target), kept.read().data, overwrite=overwrite)
+        except OutputError as error:
+            return str(error)
+        finally:
+            kept.unlink(missing_ok=True)
         return None
+
+
+@dataclass
+class _Task:
+    """A photo that an actor restores, or whose result it writes."""
+
+    entry: Entry
+    part: Place
+    answer: _Answer | None = None
+    """Of its restoration, once the result is on its way to a store."""
 
 
 @dataclass
@@ -98,7 +131,7 @@ class _Actor:
 
     handle: Any
     gpus: int
-    tasks: dict[Any, tuple[Entry, Path]] = field(default_factory=dict)
+    tasks: dict[Any, _Task] = field(default_factory=dict)
 
 
 class Cluster:
@@ -120,7 +153,7 @@ class Cluster:
         others = max(0 if gpus else 1, (int(have.get("CPU", 1)) - gpus) // self._cores)
         self.actors = [self._start(1) for _ in range(gpus)] + [self._start(0) for _ in range(others)]
         self.restarts = 0
-        self._left: set[Path] = set()
+        self._left: set[Place] = set()
         """Folders in which actors may have left something when they were lost."""
 
     def __enter__(self) -> Cluster:
@@ -146,13 +179,17 @@ class Cluster:
         watcher = watcher or Watcher()
         overwrite = bool(journal.options.get("overwrite"))
         with working_on(journal):
-            put_right(journal)
             try:
-                while entries := deque(journal.next_open(_AT_ONCE)):
+                while entries := self._next(journal):
                     yield from self._run(journal, entries, watcher, overwrite)
             finally:
                 for folder in self._left:
                     remove_parts(folder)
+
+    def _next(self, journal: Journal) -> deque[Entry]:
+        """What is to be done next, while nothing is under way."""
+        put_right(journal)  # also what an actor was writing to a store when it was lost
+        return deque(journal.next_open(_AT_ONCE))
 
     def _run(
         self, journal: Journal, entries: deque[Entry], watcher: Watcher, overwrite: bool
@@ -161,23 +198,51 @@ class Cluster:
             while entries or any(actor.tasks for actor in self.actors):
                 for actor in self.actors:
                     while entries and len(actor.tasks) < _AHEAD:
-                        self._give(journal, actor, entries.popleft(), watcher)
-                for actor, task in self._done():
-                    entry, part = actor.tasks.pop(task)
-                    answer = self._answer_of(journal, actor, task, entry, part)
-                    if answer is not None:
-                        record = _settle(journal, entry, part, answer, overwrite)
+                        self._give(journal, actor, entries.popleft(), watcher, overwrite)
+                for actor, handle in self._done():
+                    task = actor.tasks.pop(handle)
+                    record = self._advance(journal, actor, handle, task, overwrite)
+                    if record is not None:
+                        finish(journal, task.entry.id, record)
                         watcher.finish(record)
                         yield record
         finally:
             self._give_up(journal)
 
-    def _give(self, journal: Journal, actor: _Actor, entry: Entry, watcher: Watcher) -> None:
-        part = entry.target.with_name(f".{secrets.token_hex(8)}.part{entry.target.suffix}")
+    def _give(self, journal: Journal, actor: _Actor, entry: Entry, watcher: Watcher, overwrite: bool) -> None:
+        place = _KEPT / "result" if isinstance(entry.target, Address) else entry.target
+        part = place.with_name(f".{secrets.token_hex(8)}.part{entry.target.suffix}")
         journal.claim(entry.id, 0, 0, b"")
         watcher.start(entry.job)
-        task = actor.handle.restore.remote(str(entry.source), str(part))
-        actor.tasks[task] = (entry, part)
+        names = str(entry.source), str(part), str(entry.target)
+        actor.tasks[actor.handle.restore.remote(*names, overwrite)] = _Task(entry, part)
+
+    def _advance(
+        self, journal: Journal, actor: _Actor, handle: Any, task: _Task, overwrite: bool
+    ) -> Record | None:
+        """Take the next step with a photo; what became of it, or None while that is open."""
+        entry, part = task.entry, task.part
+        answer = self._answer_of(journal, actor, handle, task)
+        if answer is None:
+            return None
+        if isinstance(answer, _Answer):
+            if answer.claimed is not None:
+                claimed = answer.claimed
+                journal.note_input(entry.id, claimed.size, claimed.mark, claimed.digest)
+            record = replace(answer.record, input=str(entry.source), output=None)
+            if record.error is not None or answer.output is None:
+                error = (record.error or "nothing was written").replace(str(part), str(entry.target))
+                return replace(record, error=error)
+            journal.note_result(entry.id, answer.output)
+            if isinstance(entry.target, Address):
+                handle = actor.handle.publish.remote(str(part), str(entry.target), overwrite)
+                actor.tasks[handle] = _Task(entry, part, replace(answer, record=record))
+                return None
+            return _moved(part, entry.target, record, overwrite)
+        assert task.answer is not None
+        if answer:
+            return replace(task.answer.record, error=answer)
+        return replace(task.answer.record, output=str(entry.target))
 
     def _done(self) -> list[tuple[_Actor, Any]]:
         """Tasks that have ended, well or not."""
@@ -185,14 +250,13 @@ class Cluster:
         ready, _ = self._ray.wait(list(owners), num_returns=1, timeout=_PATIENCE)
         return [(owners[task], task) for task in ready]
 
-    def _answer_of(
-        self, journal: Journal, actor: _Actor, task: Any, entry: Entry, part: Path
-    ) -> _Answer | None:
+    def _answer_of(self, journal: Journal, actor: _Actor, handle: Any, task: _Task) -> _Answer | str | None:
         """What the actor says; None when it was lost, and the photo is to be done again."""
+        entry = task.entry
         try:
-            answer: _Answer = self._ray.get(task)
+            answer: _Answer | str | None = self._ray.get(handle)
         except self._ray.exceptions.RayActorError as error:
-            self._requeue(journal, entry, part)
+            self._requeue(journal, task)
             if _UNLOADED in str(error):
                 raise UsageError(f"--cluster: an actor cannot load the model: {_last_line(error)}") from error
             self._replace(journal, actor)
@@ -200,8 +264,8 @@ class Cluster:
         except self._ray.exceptions.RayTaskError as error:
             _log.exception("%s: unexpected error", entry.source)
             record = Record(str(entry.source), None, error=f"{entry.source}: unexpected: {_last_line(error)}")
-            return _Answer(record, 0, 0, b"", None)
-        return answer
+            return _Answer(record)
+        return "" if answer is None else answer
 
     def _replace(self, journal: Journal, actor: _Actor) -> None:
         """Start another actor in the place of one that is lost, and let its photos be done again."""
@@ -212,13 +276,14 @@ class Cluster:
 
     def _let_go(self, journal: Journal, actor: _Actor) -> None:
         """Leave what an actor has to do as if it had never been begun."""
-        for entry, part in actor.tasks.values():
-            self._requeue(journal, entry, part)
+        for task in actor.tasks.values():
+            self._requeue(journal, task)
         actor.tasks.clear()
 
-    def _requeue(self, journal: Journal, entry: Entry, part: Path) -> None:
-        journal.requeue([entry.id])
-        self._left.add(part.parent)
+    def _requeue(self, journal: Journal, task: _Task) -> None:
+        if task.answer is None:  # else only the store knows whether the result is there
+            journal.requeue([task.entry.id])
+        self._left.add(task.part.parent)
 
     def _give_up(self, journal: Journal) -> None:
         """Stop what is under way."""
@@ -229,22 +294,15 @@ class Cluster:
             self._let_go(journal, actor)
 
 
-def _settle(journal: Journal, entry: Entry, part: Path, answer: _Answer, overwrite: bool) -> Record:
-    """Give a result its name, and note what became of the photo."""
-    record = replace(answer.record, input=str(entry.source), output=None)
-    if answer.record.error is None and answer.output is not None:
-        journal.note_input(entry.id, answer.size, answer.modified, answer.input)
-        journal.note_result(entry.id, answer.output)
-        try:
-            move_into_place(part, entry.target, overwrite=overwrite)
-            record = replace(record, output=str(entry.target))
-        except OutputError as error:
-            part.unlink(missing_ok=True)
-            record = replace(record, error=str(error))
-    elif record.error is not None:
-        record = replace(record, error=record.error.replace(str(part), str(entry.target)))
-    finish(journal, entry.id, record)
-    return record
+def _moved(part: Place, target: Path, record: Record, overwrite: bool) -> Record:
+    """What became of a photo whose result gets its name."""
+    assert isinstance(part, Path)
+    try:
+        move_into_place(part, target, overwrite=overwrite)
+    except OutputError as error:
+        part.unlink(missing_ok=True)
+        return replace(record, error=str(error))
+    return replace(record, output=str(target))
 
 
 def _connect(address: str) -> Any:

@@ -28,6 +28,7 @@ from clearair.image import (
     Quality,
     check_quality,
     exists,
+    fetch,
     format_of_suffix,
     holdings,
     read_photo,
@@ -35,6 +36,7 @@ from clearair.image import (
 )
 from clearair.memory import is_shortage
 from clearair.outcome import Outcome
+from clearair.stores import Address, Content, Place, place_of
 
 Process = Callable[[Photo], tuple[Photo, dict[str, Any], Outcome]]
 """Restores one photo, and says what was perceived in it as plain values for JSON, and what was done."""
@@ -58,8 +60,8 @@ Cost = Callable[[int, int, int], int]
 class Ledger(Protocol):
     """Is told of each step of a picture, before the step is taken, by the threads that take them."""
 
-    def claim(self, job: Job) -> None:
-        """The picture is read now. Raises ImageError when its file cannot be read."""
+    def claim(self, job: Job, given: Path | Content) -> None:
+        """The picture is read now, from its file or what was fetched. Raises ImageError when it cannot be."""
 
     def check(self, job: Job, photo: Photo) -> None:
         """It was read. Raises ImageError when its file is not the one that was claimed."""
@@ -105,11 +107,11 @@ def run_plan(
     """Restore what was planned, as `run` does, and write its report, also when it is broken off."""
     watcher = watcher or Watcher()
     done: list[Record] = []
-    noted: set[Path] = set()
+    noted: set[Place] = set()
 
     def finish(record: Record) -> None:
         if record.output is not None and not record.skipped:
-            _note(plan, Path(record.output).parent, noted)
+            _note(plan, place_of(record.output).parent, noted)
         done.append(record)
         watcher.finish(record)
 
@@ -135,7 +137,7 @@ def run_plan(
             plan.report.write(done, [job for job in plan.jobs if str(job.source) not in named])
 
 
-def _note(plan: Plan, folder: Path, noted: set[Path]) -> None:
+def _note(plan: Plan, folder: Place, noted: set[Place]) -> None:
     """Note once in a folder what later runs cannot know of the results in it."""
     place = plan.out or folder
     if place in noted:
@@ -273,29 +275,29 @@ class _Door:
     cost: Cost | None
     job: Job
 
-    def read(self, max_pixels: int, salvage: bool) -> Photo:
+    def read(self, given: Path | Content, max_pixels: int, salvage: bool) -> Photo:
         """Read its photo; what does not fit yet is read again once it does."""
+        held = len(given.data) if isinstance(given, Content) else 0
 
         def check(width: int, height: int, pixel_bytes: int) -> None:
             if self.cost is None:
                 return
             try:
-                cost = self.cost(width, height, pixel_bytes)
+                cost = self.cost(width, height, pixel_bytes) + held
             except ImageError as error:
                 raise ImageError(f"{self.job.source}: {error}") from error
             if not self.gate.try_enter(self.job, cost):
                 raise _FullError(cost)
 
-        source = self.job.source
         try:
-            return read_photo(source, max_pixels=max_pixels, salvage=salvage, check_size=check)
+            return read_photo(given, max_pixels=max_pixels, salvage=salvage, check_size=check)
         except _FullError as full:
             cost = full.cost
         try:
             self.gate.enter(self.job, cost)  # outside the decoder's lock, which others need
         except ClosedError as error:
             raise StoppedError from error
-        return read_photo(source, max_pixels=max_pixels, salvage=salvage)
+        return read_photo(given, max_pixels=max_pixels, salvage=salvage)
 
 
 class _FullError(Exception):
@@ -482,9 +484,11 @@ def _read(step: _Step, door: _Door, chosen: _Choices) -> None:
             raise
         step.skip()  # another run was faster
         return
+    source = step.job.source
+    given = fetch(source, chosen.max_pixels) if isinstance(source, Address) else source
     if ledger is not None:
-        ledger.claim(step.job)
-    photo = door.read(chosen.max_pixels, chosen.salvage)
+        ledger.claim(step.job, given)
+    photo = door.read(given, chosen.max_pixels, chosen.salvage)
     if ledger is not None:
         ledger.check(step.job, photo)
     step.size, step.notes = photo.size, photo.notes

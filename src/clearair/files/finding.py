@@ -9,24 +9,25 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from clearair.errors import UsageError
-from clearair.files.history import USUAL_SUFFIX, Note, read_note
+from clearair.files.history import NOTE, USUAL_SUFFIX, Note, read_note
 from clearair.files.videos import VIDEO_SUFFIXES
 from clearair.image import SUFFIXES, format_of_suffix
 from clearair.image.formats import FOREIGN_SUFFIXES, missing_extras
+from clearair.stores import Address, Place, place_of, require
 
-Paths = Path | str | Sequence[Path | str]
-"""One path, folder or pattern, or several."""
+Paths = Place | str | Sequence[Place | str]
+"""One path, folder or pattern, or several; each may be an address such as s3://bucket/photos."""
 
 
 @dataclass(frozen=True)
 class Source:
     """A picture to restore."""
 
-    path: Path
-    relative: Path
+    path: Place
+    relative: PurePath
     """Its place below the folder or glob it was found through; the bare name of a file named itself."""
 
 
@@ -34,7 +35,7 @@ class Source:
 class Problem:
     """A folder or pattern that gives nothing."""
 
-    path: Path
+    path: Place
     message: str
 
 
@@ -76,8 +77,8 @@ def find_images(
     paths: Paths,
     *,
     suffix: str = USUAL_SUFFIX,
-    out: Path | None = None,
-    listed: Sequence[Path] = (),
+    out: Place | None = None,
+    listed: Sequence[Place] = (),
 ) -> Finding:
     """Collect the pictures that files, folders and glob patterns name, each once, in a stable order.
 
@@ -90,14 +91,16 @@ def find_images(
     """
     if out is not None:
         as_paths(out)
-    given, listed = as_paths(paths), [Path(path) for path in as_paths(list(listed))]
+    given, listed = as_paths(paths), [place_of(path) for path in as_paths(list(listed))]
     if not given and not listed:
         raise UsageError("No pictures are named; give at least one file, folder or pattern.")
+    places = [*map(place_of, given), *listed, *([] if out is None else [out])]
+    require(places)
     search = _Search(suffix, None if out is None else _real(out))
     for path in given:
         search.look(path)
     search.sources += [Source(path, _place_of(path)) for path in listed]
-    first: dict[Path, Source] = {}
+    first: dict[Place, Source] = {}
     for source in search.sources:
         # A link is a picture of its own: whoever looks for it among the results must find it there.
         first.setdefault(_real(source.path.parent) / source.path.name, source)
@@ -121,7 +124,7 @@ def find_images(
     )
 
 
-def read_list(data: bytes, *, null: bool = False) -> list[Path]:
+def read_list(data: bytes, *, null: bool = False) -> list[Place]:
     """The paths in a list, one a line, or with `null` each ended by a NUL byte; empty ones are left out.
 
     Raises UsageError for a list whose names are parted otherwise.
@@ -134,55 +137,59 @@ def read_list(data: bytes, *, null: bool = False) -> list[Path]:
     if not null and b"\0" in data:
         raise UsageError("holds names that NUL bytes end; add -0.")
     names = data.split(b"\0") if null else [line.removesuffix(b"\r") for line in data.split(b"\n")]
-    return [Path(os.fsdecode(name)) for name in names if name]
+    return [place_of(os.fsdecode(name)) for name in names if name]
 
 
-def as_paths(paths: Paths) -> list[Path | str]:
+def as_paths(paths: Paths) -> list[Place | str]:
     """One path as a list of one; raises UsageError for what is no path."""
-    if isinstance(paths, str | os.PathLike):
+    if isinstance(paths, str | os.PathLike | Address):
         paths = [paths]
     try:
         several = list(paths)
     except TypeError:
         several = [paths]  # type: ignore[list-item]
     for path in several:
-        if not isinstance(path, str | os.PathLike):
+        if not isinstance(path, str | os.PathLike | Address):
             raise UsageError(f"A path is a str or a Path, not {type(path).__name__}.")
         if path == "":
             raise UsageError(
                 "A picture's name is empty, as a shell's variable may be; `.` names this folder."
             )
-        if "\0" in os.fspath(path):
-            raise UsageError(f"{os.fspath(path)!r}: a path cannot hold a NUL character.")
+        if "\0" in str(path):
+            raise UsageError(f"{str(path)!r}: a path cannot hold a NUL character.")
     return several
 
 
 class _Search:
     """Gathers sources, problems and what is passed over, place after place."""
 
-    def __init__(self, suffix: str, out: Path | None) -> None:
+    def __init__(self, suffix: str, out: Place | None) -> None:
         self.suffix = suffix
         self.out = out
         """Real path of the folder that is not searched."""
         self.holds_out = False
         """Whether a searched place holds that folder."""
-        self._notes: dict[Path, Note] = {}
+        self._notes: dict[Place, Note] = {}
+        self._stems: set[tuple[Place, str]] = set()
+        """Folders and stems of the pictures that a store has listed."""
         self.sources: list[Source] = []
         self.problems: list[Problem] = []
         self.unread: Counter[str] = Counter()
         self.videos = 0
         self.passed: list[str] = []
 
-    def look(self, given: Path | str) -> None:
-        path = Path(given)
-        if _is_folder(path):
+    def look(self, given: Place | str) -> None:
+        path = place_of(given)
+        if isinstance(path, Address):
+            self._look_in_store(path, named=not str(given).endswith("/"))
+        elif _is_folder(path):
             self._look_in_folder(path)
         elif not os.path.lexists(path) and glob.has_magic(str(given)):
             self._look_for_pattern(str(given))
         else:
             self.sources.append(Source(path, Path(path.name)))
 
-    def originals(self, path: Path) -> Iterator[tuple[Path, str]]:
+    def originals(self, path: Place) -> Iterator[tuple[Place, str]]:
         """The folders and stems of pictures that `path` is named as the restoration of."""
         for suffix in {self.suffix, USUAL_SUFFIX, *self._note(path.parent).suffixes}:
             if _ends_with(path, suffix):
@@ -195,9 +202,46 @@ class _Search:
         fresh = [path for path in pictures if not self._is_result(path)]
         self.sources += [Source(path, path.relative_to(folder)) for path in fresh]
         if not fresh and len(self.problems) == troubles:
-            only = f"only earlier restorations (*{self.suffix}.*)" if pictures else "no pictures"
-            ends = ", ".join(sorted(SUFFIXES))
-            self._report(folder, f"{folder}: {only} in this folder; pictures end in {ends}.")
+            self._report_empty(folder, bool(pictures))
+
+    def _look_in_store(self, address: Address, *, named: bool) -> None:
+        """Take the object that is named like a picture, else list what is below the name, once."""
+        is_pattern = glob.has_magic(str(address))
+        if format_of_suffix(address) and named and not is_pattern:
+            self.sources.append(Source(address, PurePath(address.name)))
+            return
+        try:
+            if is_pattern and address.exists():
+                is_pattern = False
+            listed = address.matches() if is_pattern else address.below()
+        except OSError as error:
+            self._report(address, f"{address}: cannot be listed: {error.strerror or error}.")
+            return
+        if listed == [address]:
+            self.sources.append(Source(address, PurePath(address.name)))
+            return
+        folder = _fixed(address) if is_pattern else address
+        self.holds_out = self.holds_out or self._is_below(folder)
+        self._notes |= {each.parent: read_note(each.parent) for each in listed if each.name == NOTE}
+        self._stems |= {(each.parent, each.stem) for each in listed if format_of_suffix(each)}
+        found = [source for each in listed if (source := self._fresh(each, folder, hidden=is_pattern))]
+        self.sources += found
+        if not found and is_pattern:
+            self._report(address, f"{address}: matches no pictures.")
+        elif not found:
+            self._report_empty(address, any(format_of_suffix(each) for each in listed))
+
+    def _fresh(self, path: Address, folder: Address, *, hidden: bool) -> Source | None:
+        """A listed object as a source, unless it is hidden, a result or no picture."""
+        name = str(path).removeprefix(f"{folder}/")
+        if not hidden and any(part.startswith(".") and part not in (".", "..") for part in name.split("/")):
+            return None
+        if self._lies_among_results(path, folder) or self._is_result(path) or not self._is_read(path):
+            return None
+        if _is_odd(name):
+            self._report(path, f"{path}: its name would lead elsewhere as that of a file; rename it.")
+            return None
+        return Source(path, PurePath(name))
 
     def _look_for_pattern(self, pattern: str) -> None:
         parts = Path(pattern).parts
@@ -228,11 +272,11 @@ class _Search:
             )
             yield from (here / name for name in sorted(files) if not name.startswith("."))
 
-    def _is_below(self, folder: Path) -> bool:
+    def _is_below(self, folder: Place) -> bool:
         """Whether the output folder lies below this one."""
         return self.out is not None and _real(folder) in self.out.parents
 
-    def _holds_results(self, folder: Path) -> bool:
+    def _holds_results(self, folder: Place) -> bool:
         if _real(folder) == self.out:
             return True
         if self._note(folder).all_results:
@@ -240,30 +284,39 @@ class _Search:
             return True
         return False
 
-    def _lies_among_results(self, path: Path, fixed: Path) -> bool:
+    def _lies_among_results(self, path: Place, fixed: Place) -> bool:
         """Whether `path` is in a folder of results below `fixed`, which is itself searched in any case."""
-        inside = itertools.takewhile(lambda folder: folder != fixed, path.parents)
+        above: Sequence[Place] = path.parents
+        inside = itertools.takewhile(lambda folder: folder != fixed, above)
         return any(self._holds_results(folder) for folder in inside) or (
             self.out is not None and self.out in _real(path).parents
         )
 
-    def _is_result(self, path: Path) -> bool:
+    def _is_result(self, path: Place) -> bool:
         """Whether a picture that a search comes upon is a restoration by its name."""
         if _ends_with(path, self.suffix) or _ends_with(path, USUAL_SUFFIX):
             return True
         for suffix in self._note(path.parent).suffixes:
             # A suffix that somebody chose may be the end of any name, so the original must be there.
-            if _ends_with(path, suffix) and _holds_picture(path.parent, path.stem.removesuffix(suffix)):
+            if _ends_with(path, suffix) and self._holds_picture(path.parent, path.stem.removesuffix(suffix)):
                 self.passed.append(str(path.parent / f"*{suffix}.*"))
                 return True
         return False
 
-    def _note(self, folder: Path) -> Note:
+    def _holds_picture(self, folder: Place, stem: str) -> bool:
+        if isinstance(folder, Address):
+            return (folder, stem) in self._stems
+        beside = folder.glob(f"{glob.escape(stem)}.*")
+        return any(path.stem == stem and format_of_suffix(path) for path in beside)
+
+    def _note(self, folder: Place) -> Note:
+        if isinstance(folder, Address):
+            return self._notes.get(folder, Note())  # read where a listing has shown one
         if folder not in self._notes:
             self._notes[folder] = read_note(folder)
         return self._notes[folder]
 
-    def _is_read(self, path: Path) -> bool:
+    def _is_read(self, path: Place) -> bool:
         if format_of_suffix(path):
             return True
         if path.suffix.lower() in VIDEO_SUFFIXES:
@@ -272,8 +325,18 @@ class _Search:
             self.unread[path.suffix.lower()] += 1
         return False
 
-    def _report(self, path: Path, message: str) -> None:
+    def _report_empty(self, folder: Place, pictures: bool) -> None:
+        only = f"only earlier restorations (*{self.suffix}.*)" if pictures else "no pictures"
+        ends = ", ".join(sorted(SUFFIXES))
+        self._report(folder, f"{folder}: {only} in this folder; pictures end in {ends}.")
+
+    def _report(self, path: Place, message: str) -> None:
         self.problems.append(Problem(path, message))
+
+
+def _fixed(pattern: Address) -> Address:
+    """What stands before the first part of an address that is a pattern."""
+    return next(place for place in pattern.parents if not glob.has_magic(str(place)))
 
 
 def _is_folder(path: Path) -> bool:
@@ -283,20 +346,22 @@ def _is_folder(path: Path) -> bool:
         return False  # reading it will say why
 
 
-def _place_of(path: Path) -> Path:
+def _place_of(path: Place) -> PurePath:
     """The place of a listed file below an output folder: its own path, unless that leads elsewhere."""
+    if isinstance(path, Address):
+        return path.key if not _is_odd(str(path.key)) else PurePath(path.name)
     return Path(path.name) if path.is_absolute() or ".." in path.parts else path
 
 
-def _real(path: Path) -> Path:
+def _is_odd(name: str) -> bool:
+    """Whether the name of an object, taken as a path, would be another one, or lead out of its folder."""
+    return any(part in ("", ".", "..") for part in name.split("/"))
+
+
+def _real(path: Place) -> Place:
     """Follow all links; unlike Path.resolve, also where they run in circles."""
-    return Path(os.path.realpath(path))
+    return path if isinstance(path, Address) else Path(os.path.realpath(path))
 
 
-def _ends_with(path: Path, suffix: str) -> bool:
+def _ends_with(path: Place, suffix: str) -> bool:
     return bool(suffix) and path.stem.endswith(suffix) and path.stem != suffix
-
-
-def _holds_picture(folder: Path, stem: str) -> bool:
-    beside = folder.glob(f"{glob.escape(stem)}.*")
-    return any(path.stem == stem and format_of_suffix(path) for path in beside)

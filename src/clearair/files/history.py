@@ -10,8 +10,11 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from clearair.errors import OutputError
+from clearair.image import write_atomically
+from clearair.stores import Address, Place
 
 _log = logging.getLogger(__name__)
 
@@ -31,37 +34,45 @@ class Note:
     """What was added to the names of results beside their inputs."""
 
 
-def read_note(folder: Path) -> Note:
+def read_note(folder: Place) -> Note:
     """What a folder's note says; nothing where there is none, or it is damaged."""
     entries = _entries(folder)
     suffixes = {entry["suffix"] for entry in entries if isinstance(entry.get("suffix"), str)}
     return Note(any(entry.get("results") is True for entry in entries), frozenset(suffixes - {""}))
 
 
-def note_results(folder: Path) -> None:
+def note_results(folder: Place) -> None:
     """Note that all pictures in a folder are results."""
     _note(folder, {"results": True})
 
 
-def note_suffix(folder: Path, suffix: str) -> None:
+def note_suffix(folder: Place, suffix: str) -> None:
     """Note that names of results in a folder end with this suffix; the usual one needs no note."""
     if suffix != USUAL_SUFFIX:
         _note(folder, {"suffix": suffix})
 
 
-def _note(folder: Path, entry: dict[str, Any]) -> None:
-    if entry in _entries(folder):
+def _note(folder: Place, entry: dict[str, Any]) -> None:
+    earlier = _entries(folder)
+    if entry in earlier:
         return
+    line = json.dumps(entry) + "\n"
     try:
+        if isinstance(folder, Address):
+            lines = "".join(json.dumps(each) + "\n" for each in [*earlier, entry])
+            write_atomically(folder / NOTE, lines.encode("ascii"), overwrite=True)
+            return
         with (folder / NOTE).open("a", encoding="ascii") as note:
-            note.write(json.dumps(entry) + "\n")  # one write, so that runs at the same time do not mix lines
-    except OSError as error:
+            note.write(line)  # one write, so that runs at the same time do not mix lines
+    except (OSError, OutputError) as error:
         _log.debug("the place of results is not noted: %s", error)
 
 
-def _entries(folder: Path) -> list[dict[str, Any]]:
+def _entries(folder: Place) -> list[dict[str, Any]]:
+    note = folder / NOTE
     try:
-        lines = (folder / NOTE).read_text(encoding="ascii").splitlines()
+        data = note.read().data if isinstance(note, Address) else note.read_bytes()
+        lines = data.decode("ascii").splitlines()
     except (OSError, ValueError):
         return []
     entries = []

@@ -22,6 +22,7 @@ from typing import Any
 from clearair.errors import ExistsError, OutputError, UsageError
 from clearair.files.outputs import Job
 from clearair.image import move_into_place
+from clearair.stores import Content, Place, place_of
 
 _APPLICATION = 0x436C4172
 """SQLite's `application_id` of a journal: "ClAr"."""
@@ -78,14 +79,14 @@ class Entry:
     """One picture of a run."""
 
     id: int
-    source: Path
-    target: Path
+    source: Place
+    target: Place
     state: State
     attempts: int
     """How often it was claimed."""
     size: int | None
     modified: int | None
-    """Size and time of modification (ns) of the input when it was read."""
+    """Size and time of modification (ns) of the input when it was read; of an object its mark."""
     input: bytes | None
     output: bytes | None
     """Checksums of the input and the result."""
@@ -125,7 +126,8 @@ class Journal:
                 about = {"options": json.dumps(options), "created": str(int(time.time()))}
                 connection.executemany("INSERT INTO meta VALUES (?, ?)", about.items())
                 rows = (
-                    (os.fsencode(job.source), os.fsencode(job.target), *_initial(job.problem)) for job in jobs
+                    (os.fsencode(str(job.source)), os.fsencode(str(job.target)), *_initial(job.problem))
+                    for job in jobs
                 )
                 connection.executemany(
                     "INSERT INTO entry (source, target, state, note) VALUES (?, ?, ?, ?)", rows
@@ -203,7 +205,7 @@ class Journal:
         )
         for number, source, target, state, *rest in rows:
             try:
-                places = Path(os.fsdecode(source)), Path(os.fsdecode(target))
+                places = place_of(os.fsdecode(source)), place_of(os.fsdecode(target))
                 entry = Entry(number, *places, State(state), *rest)
             except (TypeError, ValueError) as error:
                 raise self._damaged() from error
@@ -268,10 +270,13 @@ def is_journal(path: Path) -> bool:
     return head.startswith(b"SQLite format 3\0") and int.from_bytes(head[68:72], "big") == _APPLICATION
 
 
-def digest_of(path: Path) -> bytes:
-    """The checksum of a file (BLAKE2b, 16 bytes). Raises OSError."""
+def digest_of(given: Path | Content) -> bytes:
+    """The checksum of a file or an object (BLAKE2b, 16 bytes). Raises OSError."""
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    with path.open("rb") as file:
+    if isinstance(given, Content):
+        digest.update(given.data)
+        return digest.digest()
+    with given.open("rb") as file:
         while piece := file.read(_PIECE):
             digest.update(piece)
     return digest.digest()

@@ -19,6 +19,7 @@ from clearair.files.planning import Plan
 from clearair.files.record import Record, Status
 from clearair.files.watcher import Watcher
 from clearair.image import Photo, read_photo
+from clearair.stores import Address, Content, Place, place_of
 
 _AT_ONCE = 1000
 """Entries that are in memory."""
@@ -43,9 +44,9 @@ class Shard:
         if not 1 <= self.number <= self.count:
             raise UsageError(f"shard {self.number}/{self.count}: the first number lies in 1 to the second.")
 
-    def holds(self, source: Path) -> bool:
+    def holds(self, source: Place) -> bool:
         """Whether a picture belongs to this part; told by its path alone, on every machine alike."""
-        return zlib.crc32(os.fsencode(source)) % self.count == self.number - 1
+        return zlib.crc32(os.fsencode(str(source))) % self.count == self.number - 1
 
     def journal(self, path: Path) -> Path:
         """The journal of this part, beside the one of the whole."""
@@ -60,6 +61,36 @@ def parse_shard(said: str) -> Shard:
     return Shard(int(match[1]), int(match[2]))
 
 
+@dataclass(frozen=True)
+class Claimed:
+    """What an input was like when it was claimed."""
+
+    size: int
+    mark: int
+    """Time of modification (ns) of a file; of an object what its store says."""
+    digest: bytes
+
+    @classmethod
+    def of(cls, job: Job, given: Path | Content) -> Claimed:
+        """As it is now. Raises ImageError when it cannot be read."""
+        try:
+            return cls(*identity_of(given), digest_of(given))
+        except OSError as error:
+            raise ImageError(f"{job.source}: cannot be read: {error.strerror or error}.") from error
+
+
+def refuse_changed(job: Job, photo: Photo, digest: bytes | None) -> None:
+    """Raise ImageError when a file is not the one that was claimed any more."""
+    if isinstance(job.source, Address):
+        return  # what was fetched is what was claimed
+    try:
+        same = photo.stat is not None and digest_of(job.source) == digest
+    except OSError:
+        same = False
+    if not same:
+        raise ImageError(f"{job.source}: was changed while it was read; restore it again.")
+
+
 class JournalLedger(Watcher):
     """Notes in a journal what a run does with some of its pictures."""
 
@@ -71,26 +102,17 @@ class JournalLedger(Watcher):
         self.full: OutputError | None = None
         """Set once the disk is full, which no other picture would survive."""
 
-    def claim(self, job: Job) -> None:
+    def claim(self, job: Job, given: Path | Content) -> None:
         """A picture is read now. Raises ImageError when its file cannot be read."""
         if self.full is not None:
             raise self.full
-        try:
-            stat = job.source.stat()
-            digest = digest_of(job.source)
-        except OSError as error:
-            raise ImageError(f"{job.source}: cannot be read: {error.strerror or error}.") from error
+        claimed = Claimed.of(job, given)
         with self._writing:
-            self._journal.claim(self._number(job), stat.st_size, stat.st_mtime_ns, digest)
+            self._journal.claim(self._number(job), claimed.size, claimed.mark, claimed.digest)
 
     def check(self, job: Job, photo: Photo) -> None:
         """Raise ImageError when the file is not the one that was claimed any more."""
-        try:
-            same = photo.stat is not None and digest_of(job.source) == self._entry(job).input
-        except OSError:
-            same = False
-        if not same:
-            raise ImageError(f"{job.source}: was changed while it was read; restore it again.")
+        refuse_changed(job, photo, self._entry(job).input)
 
     def written(self, job: Job, part: Path) -> None:
         """The result is complete in a file that gets its name next."""
@@ -161,7 +183,7 @@ def finish(journal: Journal, number: int, record: Record) -> None:
 
 def put_right(journal: Journal) -> None:
     """Decide about pictures that were under way when the run before ended."""
-    folders: set[Path] = set()
+    folders: set[Place] = set()
     for entry in list(journal.entries(State.RUNNING, State.WRITING)):
         folders.add(entry.target.parent)
         if entry.state is State.WRITING and _holds(entry.target, entry.output):
@@ -179,8 +201,22 @@ def put_right(journal: Journal) -> None:
         remove_parts(folder)
 
 
-def remove_parts(folder: Path) -> None:
-    """Delete what a process that ended left half written in a folder that no other run works on."""
+def identity_of(given: Place | Content) -> tuple[int, int]:
+    """Size and time of modification (ns) of a file, size and mark of an object. Raises OSError."""
+    if isinstance(given, Address | Content):
+        facts = given.facts() if isinstance(given, Address) else given.facts
+        return facts.size, facts.mark
+    stat = given.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def remove_parts(folder: Place) -> None:
+    """Delete what a process that ended left half written in a folder that no other run works on.
+
+    In a store nothing is half written.
+    """
+    if isinstance(folder, Address):
+        return
     with suppress(OSError):
         for part in folder.iterdir():
             if _PART.fullmatch(part.name):
@@ -190,14 +226,24 @@ def remove_parts(folder: Path) -> None:
 def verify(journal: Journal) -> Iterator[tuple[Entry, str]]:
     """Yield what is done and does not hold any more, with what is wrong: read, decoded and compared."""
     for entry in journal.entries(*DONE):
-        if not entry.target.exists():
-            yield entry, f"{entry.target}: is gone."
-        elif not _holds(entry.target, entry.output):
-            yield entry, f"{entry.target}: is not what was written; move it away to have it restored again."
-        elif (wrong := _unreadable(entry.target)) is not None:
+        if (wrong := _wrong_with(entry)) is not None:
             yield entry, wrong
-        elif _changed(entry):
-            yield entry, f"{entry.source}: was changed since it was restored."
+
+
+def _wrong_with(entry: Entry) -> str | None:
+    target = entry.target
+    try:
+        given = _given(target)
+        if digest_of(given) != entry.output:
+            return f"{target}: is not what was written; move it away to have it restored again."
+        read_photo(given)
+    except FileNotFoundError:
+        return f"{target}: is gone."
+    except OSError as error:
+        return f"{target}: cannot be read: {error.strerror or error}."
+    except ImageError as error:
+        return str(error)
+    return f"{entry.source}: was changed since it was restored." if _changed(entry) else None
 
 
 def repair(journal: Journal, entries: Iterable[Entry]) -> int:
@@ -245,7 +291,8 @@ def working_on(journal: Journal) -> Iterator[None]:
     out = journal.options.get("out")
     # A file of its own: whoever closes the journal's file would take SQLite's locks on it away.
     lock = journal.path.with_name(f".{journal.path.name}.lock")
-    with locked(lock, journal.path), locked(Path(out), folder=True) if out else nullcontext():
+    whole = place_of(out) if out else None
+    with locked(lock, journal.path), locked(whole, folder=True) if isinstance(whole, Path) else nullcontext():
         yield
 
 
@@ -271,27 +318,30 @@ def locked(path: Path, what: Path | None = None, *, folder: bool = False) -> Ite
         os.close(descriptor)
 
 
-def _holds(path: Path, digest: bytes | None) -> bool:
-    try:
-        return digest is not None and digest_of(path) == digest
-    except OSError:
+def _given(place: Place) -> Path | Content:
+    """What can be read: a file, or all of an object."""
+    return place.read() if isinstance(place, Address) else place
+
+
+def _holds(place: Place, digest: bytes | None) -> bool:
+    """Whether this is there; raises OutputError when a store does not say."""
+    if digest is None:
         return False
-
-
-def _unreadable(path: Path) -> str | None:
     try:
-        read_photo(path)
-    except ImageError as error:
-        return str(error)
-    return None
+        return digest_of(_given(place)) == digest
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if isinstance(place, Address):
+            raise OutputError(f"{place}: cannot be read: {error.strerror or error}.") from error
+        return False
 
 
 def _changed(entry: Entry) -> bool:
     try:
-        stat = entry.source.stat()
-        if (stat.st_size, stat.st_mtime_ns) == (entry.size, entry.modified):
+        if identity_of(entry.source) == (entry.size, entry.modified):
             return False
-        return digest_of(entry.source) != entry.input
+        return digest_of(_given(entry.source)) != entry.input
     except OSError:
         return False  # it is not needed any more
 

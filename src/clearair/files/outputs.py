@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from clearair.errors import ExistsError, OutputError, UsageError
 from clearair.files.finding import Finding, Source
@@ -24,6 +23,7 @@ from clearair.image import (
     output_format,
 )
 from clearair.image.formats import FOREIGN_SUFFIXES, HEAD_BYTES, sniff
+from clearair.stores import Address, Place
 
 _ODD_SUFFIX = re.compile(r"\.[a-zA-Z][a-zA-Z0-9]{1,4}")
 """What looks like the suffix of a file; names of folders end in numbers or words."""
@@ -33,14 +33,14 @@ _ODD_SUFFIX = re.compile(r"\.[a-zA-Z][a-zA-Z0-9]{1,4}")
 class Job:
     """One picture and the file its restoration goes to; the suffix of `target` is its format."""
 
-    source: Path
-    target: Path
+    source: Place
+    target: Place
     problem: str | None = None
     """Why it cannot be done; None when it can be tried."""
 
 
 def check_file(
-    target: Path, *, inputs: Iterable[Path] = (), overwrite: bool = False, make_folder: bool = False
+    target: Place, *, inputs: Iterable[Place] = (), overwrite: bool = False, make_folder: bool = False
 ) -> None:
     """Refuse to write `target` while refusing costs nothing.
 
@@ -50,6 +50,8 @@ def check_file(
     """
     if any(is_same_file(target, path) for path in inputs):
         raise UsageError(f"{target}: is an input itself, which is never overwritten. Choose another name.")
+    if isinstance(target, Address):
+        return  # whether it can be written is up to the store
     if exists(target):
         if target.is_dir():
             raise OutputError(f"{target}: is a folder; name a file.")
@@ -67,17 +69,25 @@ def check_file(
         raise OutputError(f"{target}: cannot be written: no permission to write in {place}.")
 
 
-def is_same_file(one: Path, other: Path) -> bool:
+def is_same_file(one: Place, other: Place) -> bool:
     """Whether two paths lead to one file, also by links of either kind."""
-    if os.path.realpath(one) == os.path.realpath(other):
+    if _identity(one) == _identity(other):
         return True
+    if isinstance(one, Address) or isinstance(other, Address):
+        return False
     with suppress(OSError):
         return one.samefile(other)
     return False
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it. Raises OutputError."""
+def _identity(place: Place) -> str:
+    return str(place) if isinstance(place, Address) else os.path.realpath(place)
+
+
+def make_folder(folder: Place) -> None:
+    """Make a folder and those above it; a store needs none. Raises OutputError."""
+    if isinstance(folder, Address):
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -86,7 +96,7 @@ def make_folder(folder: Path) -> None:
 
 def plan_outputs(
     found: Finding | Sequence[Source],
-    out: Path | None = None,
+    out: Place | None = None,
     *,
     suffix: str = ".restored",
     format: str | None = None,
@@ -128,13 +138,13 @@ def format_named(name: str) -> str:
     return kind
 
 
-def check_suffix(out: Path) -> None:
+def check_suffix(out: Place) -> None:
     """Raise UsageError when the suffix of `out` is not that of a format that can be written."""
     if out.suffix.lower() not in WRITABLE_SUFFIXES:
         raise UsageError(f"{out}: this format cannot be written; use {', '.join(sorted(WRITABLE_SUFFIXES))}.")
 
 
-def refuse_odd_suffix(out: Path) -> None:
+def refuse_odd_suffix(out: Place) -> None:
     """Raise UsageError where `out`, for one picture, ends like a file of a kind that is unknown."""
     if _ODD_SUFFIX.fullmatch(out.suffix) and not names_picture(out) and not out.is_dir():
         known = ", ".join(sorted(WRITABLE_SUFFIXES))
@@ -143,13 +153,13 @@ def refuse_odd_suffix(out: Path) -> None:
         )
 
 
-def names_picture(path: Path) -> bool:
+def names_picture(path: Place) -> bool:
     """Whether `path` is meant as a picture, not as a folder; also one that cannot be written."""
     known = path.suffix.lower() in SUFFIXES or path.suffix.lower() in FOREIGN_SUFFIXES
     return known and not path.is_dir()
 
 
-def _single_job(sources: Sequence[Source], out: Path, kind: str | None) -> Job:
+def _single_job(sources: Sequence[Source], out: Place, kind: str | None) -> Job:
     if len(sources) != 1:
         raise UsageError(f"{out}: one file for {len(sources)} pictures; name a folder.")
     check_suffix(out)
@@ -158,22 +168,24 @@ def _single_job(sources: Sequence[Source], out: Path, kind: str | None) -> Job:
     return Job(sources[0].path, out)
 
 
-def _target(source: Source, out: Path | None, suffix: str, kind: str | None) -> Path:
+def _target(source: Source, out: Place | None, suffix: str, kind: str | None) -> Place:
     ending = _ending(source.path, kind)
     if out is not None:
         return out / source.relative.with_name(source.relative.stem + ending)
     return source.path.with_name(f"{source.path.stem}{suffix}{ending}")
 
 
-def _ending(path: Path, kind: str | None) -> str:
+def _ending(path: Place, kind: str | None) -> str:
     """Return the suffix of the output: the input's own, where that names the format to write."""
     own = format_of_suffix(path)
     kind = kind or output_format(own or _format_inside(path) or "png")
     return path.suffix if own == kind else FORMATS[kind].suffixes[0]
 
 
-def _format_inside(path: Path) -> str | None:
+def _format_inside(path: Place) -> str | None:
     try:
+        if isinstance(path, Address):
+            return sniff(path.head(HEAD_BYTES))
         with path.open("rb") as file:
             return sniff(file.read(HEAD_BYTES))
     except OSError:
@@ -182,14 +194,14 @@ def _format_inside(path: Path) -> str | None:
 
 def _without_clashes(jobs: Sequence[Job]) -> list[Job]:
     """The same jobs; those whose output is an input or another's output carry that as their problem."""
-    inputs = {os.path.realpath(job.source) for job in jobs}
+    inputs = {_identity(job.source) for job in jobs}
     owners: dict[str, Job] = {}
     # A picture that keeps its suffix has more right to the name than one that is converted.
     for job in sorted(jobs, key=lambda job: job.source.suffix != job.target.suffix):
-        owners.setdefault(os.path.realpath(job.target), job)
+        owners.setdefault(_identity(job.target), job)
     checked: list[Job] = []
     for job in jobs:
-        target = os.path.realpath(job.target)
+        target = _identity(job.target)
         problem = None
         if target in inputs:
             problem = f"{job.target}: is an input itself. Choose another folder or suffix for the results."

@@ -12,6 +12,7 @@ from clearair.files.finding import Paths, Source, as_paths, find_images
 from clearair.files.history import USUAL_SUFFIX
 from clearair.files.outputs import Job, names_picture, plan_outputs, refuse_odd_suffix
 from clearair.files.report import Report
+from clearair.stores import Address, Place, is_address, place_of
 
 _SEPARATORS = (os.sep, os.altsep or os.sep)
 
@@ -28,7 +29,7 @@ class Plan:
     report: Report | None = None
     remarks: tuple[str, ...] = ()
     """What was passed over, a line each."""
-    out: Path | None = None
+    out: Place | None = None
     """The folder of the results; None where they lie beside their inputs, or one file was named."""
     suffix: str = ""
     """What is added to the names of results beside their inputs."""
@@ -38,9 +39,9 @@ class Plan:
 
 def plan_batch(
     paths: Paths,
-    out: Path | str | None = None,
+    out: Place | str | None = None,
     *,
-    listed: Sequence[Path] = (),
+    listed: Sequence[Place] = (),
     suffix: str = USUAL_SUFFIX,
     format: str | None = None,
     overwrite: bool = False,
@@ -58,12 +59,14 @@ def plan_batch(
         raise UsageError(
             "overwrite=True and resume=True contradict each other: redo what is there, or skip it?"
         )
+    if is_address(report):
+        raise UsageError(f"{report}: the report is a file on this machine, not an object in a store.")
     for place in (out, report):
-        if place is not None and not isinstance(place, str | os.PathLike):
+        if place is not None and not isinstance(place, str | os.PathLike | Address):
             raise UsageError(f"A folder or a file is a str or a Path, not {type(place).__name__}.")
         if place == "":
             raise UsageError("A name for results is empty, as a shell's variable may be; `.` is this folder.")
-    target = None if out is None else Path(out)
+    target = None if out is None else place_of(out)
     into_folder = isinstance(out, str) and out.endswith(_SEPARATORS)
     found = find_images(paths, suffix=suffix, out=target, listed=listed)
     if target is not None and not into_folder and _is_one_file(found.sources, as_paths(paths), listed):
@@ -85,7 +88,7 @@ def plan_batch(
     )
 
 
-def _is_one_file(sources: Sequence[Source], paths: Sequence[Path | str], listed: Sequence[Path]) -> bool:
+def _is_one_file(sources: Sequence[Source], paths: Sequence[Place | str], listed: Sequence[Place]) -> bool:
     """Whether one picture was named itself, rather than found in a folder."""
-    named = {Path(path) for path in (*paths, *listed)}
+    named = {place_of(path) for path in (*paths, *listed)}
     return len(sources) == 1 and sources[0].path in named

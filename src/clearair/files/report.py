@@ -12,6 +12,7 @@ from clearair.errors import ExistsError, OutputError, UsageError
 from clearair.files.outputs import Job, check_file, is_same_file, make_folder
 from clearair.files.record import Record, Status
 from clearair.image import write_atomically
+from clearair.stores import Place
 
 _DONE = (Status.RESTORED, Status.LEFT)
 
@@ -28,7 +29,7 @@ class Report:
     overwrite: bool = False
     resume: bool = False
 
-    def check(self, jobs: Sequence[Job], out: Path | None = None) -> None:
+    def check(self, jobs: Sequence[Job], out: Place | None = None) -> None:
         """Refuse a file that cannot be written, while refusing costs nothing; `out` is made by the run.
 
         Raises UsageError when it is an input or the name of a result, OutputError when it exists and may not

@@ -21,11 +21,12 @@ from clearair.image import (
     write_atomically,
     write_photo,
 )
+from clearair.stores import Place
 
 
 def save(
     photo: Photo,
-    target: Path,
+    target: Place,
     *,
     changed: bool = True,
     format: str | None = None,

@@ -17,7 +17,7 @@ from clearair.image.metadata import Metadata
 from clearair.image.metadata.inventory import Inventory
 from clearair.image.metadata.stripping import stripped
 from clearair.image.photo import Photo, to_depth
-from clearair.image.reading import DEFAULT_MAX_PIXELS, CheckSize, read_photo
+from clearair.image.reading import DEFAULT_MAX_PIXELS, CheckSize, fetch, read_photo
 from clearair.image.writing import (
     Quality,
     check_quality,
@@ -47,6 +47,7 @@ __all__ = [
     "check_target",
     "encode_photo",
     "exists",
+    "fetch",
     "format_of_suffix",
     "holdings",
     "losses",

@@ -6,6 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clearair.stores import Address
 
 HEAD_BYTES = 64
 """So many bytes from the start of a file are enough for `sniff`."""
@@ -115,7 +119,7 @@ def missing_extras(suffixes: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(extra for extra in missing if not is_installed(extra)))
 
 
-def format_of_suffix(path: PurePath) -> str | None:
+def format_of_suffix(path: PurePath | Address) -> str | None:
     """Name the format that the suffix of `path` stands for, or None."""
     return SUFFIXES.get(path.suffix.lower())
 

@@ -29,6 +29,7 @@ from clearair.image.metadata import Metadata, avif, directories, inventory, jpeg
 from clearair.image.photo import Photo, Pixels, turn_upright
 from clearair.image.samples import Samples, UnfitError, samples_of
 from clearair.image.samples import describe as describe_samples
+from clearair.stores import Address, Content, Place
 
 DEFAULT_MAX_PIXELS = 300_000_000
 """Larger pictures are refused before they are decoded: no camera of today makes 300 megapixels."""
@@ -64,14 +65,14 @@ _SPARE_BYTES = 64 << 20  # what a small picture may carry beside its pixels
 
 
 def read_photo(
-    source: Path | str | bytes,
+    source: Place | Content | str | bytes,
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     name: str | None = None,
     salvage: bool = False,
     check_size: CheckSize | None = None,
 ) -> Photo:
-    """Read and check the whole picture in `source`, a path or a file's content.
+    """Read and check the whole picture in `source`, a path, an object in a store or a file's content.
 
     `name` is what messages call it (default: the path). The decode is complete when this returns: a damaged
     file raises instead of giving grey pixels, unless `salvage` asks for what can be decoded of it, with a
@@ -79,6 +80,17 @@ def read_photo(
     wrong and what to do, and OutOfMemoryError where memory is too short for it.
     """
     _check_limit(max_pixels)
+    if isinstance(source, Address):
+        source = fetch(source, max_pixels)
+    if isinstance(source, Content):
+        photo = read_photo(
+            source.data,
+            max_pixels=max_pixels,
+            name=name or source.name,
+            salvage=salvage,
+            check_size=check_size,
+        )
+        return replace(photo, stat=source.facts.stat)
     if not isinstance(source, bytes | str | os.PathLike):
         raise UsageError(f"A picture file is a path or bytes, not {type(source).__name__}.")
     path = None if isinstance(source, bytes) else Path(source)
@@ -95,6 +107,16 @@ def read_photo(
         raise
     except MemoryError as error:
         raise no_room(name, "decode") from error
+
+
+def fetch(address: Address, max_pixels: int = DEFAULT_MAX_PIXELS) -> Content:
+    """An object that may be a picture of so many pixels. Raises ImageError."""
+    try:
+        facts = address.facts()
+        _refuse_long(facts.size, str(address), max_pixels)
+        return address.read(facts)
+    except OSError as error:
+        raise ImageError(f"{brief(str(address))}: cannot be read: {error.strerror or error}.") from error
 
 
 def _stat(path: Path | None) -> os.stat_result | None:
@@ -322,11 +344,7 @@ def _read_file(path: Path, name: str, max_pixels: int) -> bytes:
             head = file.read(formats.HEAD_BYTES)
             _recognise(head, name, path)
             size = os.fstat(file.fileno()).st_size
-            if size > max_pixels * _BYTES_A_PIXEL + _SPARE_BYTES:
-                raise ImageError(
-                    f"{name}: {size / 1e9:.1f} GB are more than a picture of {max_pixels:,} pixels can take; "
-                    "raise the limit with max_pixels=N."
-                )
+            _refuse_long(size, name, max_pixels)
             if size > _LARGE and formats.sniff(head) == "tiff":
                 return cast(bytes, directories.FileBytes(path.open("rb")))  # nothing takes it as a whole
             file.seek(0)
@@ -338,6 +356,15 @@ def _read_file(path: Path, name: str, max_pixels: int) -> bytes:
         raise ImageError(f"{brief(name)}: {what}.") from error
     except OSError as error:
         raise ImageError(f"{brief(name)}: cannot be read: {error.strerror or error}.") from error
+
+
+def _refuse_long(size: int, name: str, max_pixels: int) -> None:
+    """Refuse a file of more bytes than a picture of so many pixels takes."""
+    if size > max_pixels * _BYTES_A_PIXEL + _SPARE_BYTES:
+        raise ImageError(
+            f"{name}: {size / 1e9:.1f} GB are more than a picture of {max_pixels:,} pixels can take; "
+            "raise the limit with max_pixels=N."
+        )
 
 
 def _recognise(data: bytes, name: str, path: Path | None) -> str:

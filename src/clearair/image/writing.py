@@ -25,6 +25,7 @@ from clearair.image.metadata.profiles import Curve, grey_to_srgb, in_srgb_curve
 from clearair.image.photo import Photo, Pixels, to_depth, turn_stored
 from clearair.image.samples import Samples, describe_scaled
 from clearair.memory import JPEG_LIMIT, JPEG_PIXEL_BYTES, free_memory, is_shortage
+from clearair.stores import Address, Place, place_of, unnamed_file
 
 QUALITY = {"jpeg": 95, "webp": 98, "avif": 90}
 """Default quality of the lossy formats, 1 to 100: a second compression must not show."""
@@ -49,7 +50,7 @@ _VIPS_TYPES = {
 
 def write_photo(
     photo: Photo,
-    target: Path | str,
+    target: Place | str,
     *,
     format: str | None = None,
     strip_metadata: bool = False,
@@ -58,7 +59,7 @@ def write_photo(
     preserve_times: bool = False,
     on_written: Callable[[Path], None] | None = None,
 ) -> tuple[str, ...]:
-    """Write `photo` to the file `target`; it appears whole or not at all.
+    """Write `photo` to `target`, a file or an object in a store; it appears whole or not at all.
 
     The format is `format`, else the one of target's suffix. Returns remarks on what that format cannot hold.
     The file gets the mode of the photo's own file, less what the umask withholds, and with `preserve_times`
@@ -66,7 +67,7 @@ def write_photo(
     Raises OutputError, naming the file, when it exists and `overwrite` is false, is the photo's own file,
     cannot be written, or its format cannot hold the photo.
     """
-    target = Path(target)
+    target = place_of(target)
     if target == Path():
         raise OutputError("The name of the file to write is empty or names a folder.")
     kind = format or format_of_suffix(target)
@@ -209,7 +210,7 @@ def refuse_unfit(photo: Photo, format: str, name: str) -> None:
         raise OutputError(f"{name}: {format} cannot hold the picture's transparency; write it as png.")
 
 
-def exists(target: Path) -> bool:
+def exists(target: Place) -> bool:
     """Whether something stands at `target`; raises OutputError when that may not even be looked up."""
     try:
         return target.exists()
@@ -217,8 +218,10 @@ def exists(target: Path) -> bool:
         raise OutputError(f"{brief(str(target))}: cannot be written: {_reason(error)}.") from error
 
 
-def check_target(photo: Photo, target: Path, *, overwrite: bool = False) -> None:
+def check_target(photo: Photo, target: Place, *, overwrite: bool = False) -> None:
     """Raise OutputError when `target` is the file that the photo came from, by whatever path, or is taken."""
+    if isinstance(target, Address):
+        return  # the store says itself that there is such an object, and whoever asks pays
     if photo.path is not None:
         same = os.path.realpath(photo.path) == os.path.realpath(target)
         with suppress(OSError):
@@ -232,7 +235,7 @@ def check_target(photo: Photo, target: Path, *, overwrite: bool = False) -> None
 
 
 def write_atomically(
-    target: Path,
+    target: Place,
     data: bytes | Callable[[Path], None],
     *,
     overwrite: bool,
@@ -247,6 +250,9 @@ def write_atomically(
     `on_written` is told of the file that is complete before it gets its name.
     Raises ExistsError for that, OutputError naming the file when it cannot be written.
     """
+    if isinstance(target, Address):
+        _write_object(target, data, overwrite, on_written)
+        return
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     mode = 0o666 if like is None else like.st_mode & 0o777
     try:
@@ -270,6 +276,28 @@ def write_atomically(
         raise ExistsError(f"{target}: exists already; overwrite=True replaces it.") from error
     except OSError as error:
         raise OutputError(f"{target}: cannot be written: {_reason(error)}.") from error
+
+
+def _write_object(
+    target: Address,
+    data: bytes | Callable[[Path], None],
+    overwrite: bool,
+    on_written: Callable[[Path], None] | None,
+) -> None:
+    try:
+        with unnamed_file() as part:
+            if callable(data):
+                data(part)
+            else:
+                part.write_bytes(data)
+            if on_written is not None:
+                on_written(part)
+            target.write(part, overwrite=overwrite)
+    except FileExistsError as error:
+        raise ExistsError(f"{target}: exists already; overwrite=True replaces it.") from error
+    except OSError as error:
+        why = _reason(error) if error.errno == errno.ENOSPC else error.strerror
+        raise OutputError(f"{target}: cannot be written: {why}.") from error
 
 
 def move_into_place(part: Path, target: Path, *, overwrite: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Sequence
 from contextlib import chdir, closing, nullcontext
 from dataclasses import replace
@@ -31,17 +30,15 @@ def journal_named(paths: Sequence[str]) -> Path | None:
 def begin(path: Path, plan: Plan, words: Sequence[str]) -> None:
     """Write the journal of a plan; `words` are those of `clearair restore`."""
     from clearair.files.journal import Journal
+    from clearair.stores import absolute
 
     remark("clearair", plan.remarks)
-    jobs = (
-        replace(job, source=Path(os.path.abspath(job.source)), target=Path(os.path.abspath(job.target)))  # noqa: PTH100
-        for job in plan.jobs
-    )
+    jobs = (replace(job, source=absolute(job.source), target=absolute(job.target)) for job in plan.jobs)
     options = {
         "words": list(words),
         "folder": str(Path.cwd()),
         "overwrite": plan.overwrite,
-        "out": None if plan.out is None else os.path.abspath(plan.out),  # noqa: PTH100
+        "out": None if plan.out is None else str(absolute(plan.out)),
     }
     Journal.create(path, jobs, options).close()
 

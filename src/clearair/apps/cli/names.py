@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clearair.errors import UsageError
 
+if TYPE_CHECKING:
+    from clearair.stores import Place
 
-def read_names(name: str | None, null: bool) -> list[Path]:
+
+def read_names(name: str | None, null: bool) -> list[Place]:
     """The paths in a file, or on standard input for `-`."""
     if name is None:
         if null:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearair.apps.cli.records import remark, tell_outcome
@@ -14,12 +13,13 @@ from clearair.errors import ImageError, UsageError
 if TYPE_CHECKING:
     from clearair import Restorer
     from clearair.image import Quality
+    from clearair.stores import Place
 
 STREAM = "-"
 """Standard input as a PATH, standard output as OUT."""
 
 
-def single_picture(paths: Sequence[str], listed: Sequence[Path]) -> Path:
+def single_picture(paths: Sequence[str], listed: Sequence[Place]) -> Place:
     """The one picture that is named. Raises UsageError when there are several."""
     from clearair.files.finding import find_images
 
@@ -31,7 +31,7 @@ def single_picture(paths: Sequence[str], listed: Sequence[Path]) -> Path:
 
 def restore_to_output(
     load: Callable[[], Restorer],
-    source: Path | None,
+    source: Place | None,
     *,
     format: str | None,
     strip_metadata: bool,

@@ -1,0 +1,338 @@
+"""Objects in stores, such as s3://bucket/photos/a.jpg, by what fsspec knows of them.
+
+fsspec is loaded when the first object is looked at. Every error is an OSError whose `strerror` is one line
+that names no credentials.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Any
+
+from clearair.errors import MissingExtraError, UsageError
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_NO_STORE = ("file", "local", "http", "https")
+"""Addresses that are refused where files are read: a file has a path, and a page is not a store."""
+_SECRETS = re.compile(r"(?i)(\b[\w-]*(?:sig|signature|token|secret|password|credential|key)=)[^\s&\"']+")
+_LONGEST = 200
+_NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
+_UNREACHABLE = ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionError")
+
+
+@dataclass(frozen=True)
+class Content:
+    """An object as it was at one moment."""
+
+    name: str
+    """Its address."""
+    data: bytes
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a store says of an object without giving it."""
+
+    size: int
+    mark: int
+    """Another one when the object is another one: made of its ETag, version and time."""
+    modified: float | None
+    """Seconds since the epoch."""
+
+    @property
+    def stat(self) -> os.stat_result | None:
+        """As those of a file; None where the store knows no time."""
+        if self.modified is None:
+            return None
+        times = dict.fromkeys(("st_atime_ns", "st_mtime_ns"), int(self.modified * 1e9))
+        return os.stat_result((0o666, 0, 0, 1, 0, 0, self.size, *(3 * [int(self.modified)])), times)
+
+
+@dataclass(frozen=True, order=True)
+class Address:
+    """An object in a store, or what begins the names of several, as a path is a file or a folder.
+
+    It offers what is used of paths, so that most of the code need not ask which of the two it has.
+    """
+
+    url: str
+    """Without a slash at its end."""
+
+    def __str__(self) -> str:
+        return self.url
+
+    def __truediv__(self, other: str | PurePath) -> Address:
+        return Address(f"{self.url}/{other}")
+
+    @property
+    def scheme(self) -> str:
+        """Such as "s3"."""
+        return self.url.partition("://")[0]
+
+    @property
+    def name(self) -> str:
+        """What stands behind the last slash; empty for a bucket."""
+        return "" if self._is_bucket else self.url.rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        """The name without its suffix."""
+        return PurePosixPath(self.name).stem
+
+    @property
+    def suffix(self) -> str:
+        """Such as ".jpg"."""
+        return PurePosixPath(self.name).suffix
+
+    @property
+    def parent(self) -> Address:
+        """What it lies below; that of a bucket is the bucket itself."""
+        return self if self._is_bucket else Address(self.url.rpartition("/")[0])
+
+    @property
+    def parents(self) -> tuple[Address, ...]:
+        """All that it lies below, nearest first."""
+        found = []
+        here = self
+        while here.parent != here:
+            here = here.parent
+            found.append(here)
+        return tuple(found)
+
+    @property
+    def key(self) -> PurePosixPath:
+        """Its name in its bucket."""
+        return PurePosixPath(self.url.partition("://")[2].partition("/")[2])
+
+    def with_name(self, name: str) -> Address:
+        """Its neighbour of this name."""
+        return self.parent / name
+
+    def is_dir(self) -> bool:
+        """False: a store has no folders, and what looks like one takes an object of any name beside it."""
+        return False
+
+    @property
+    def _is_bucket(self) -> bool:
+        return "/" not in self.url.partition("://")[2]
+
+    def exists(self) -> bool:
+        """Whether there is such an object."""
+        try:
+            with self._errors() as system:
+                # A byte of it: to ask for its facts costs a search for a folder where there is no object.
+                system.cat_file(self.url, start=0, end=1)
+        except FileNotFoundError:
+            return False
+        except PermissionError:
+            raise
+        except OSError as error:
+            if "range" not in str(error.strerror).lower():
+                raise
+            return True  # it is empty, so it has no such byte
+        return True
+
+    def facts(self) -> Facts:
+        """Size and mark. Raises OSError."""
+        with self._errors() as system:
+            info = system.info(self.url)
+        if info.get("type") == "directory":
+            raise IsADirectoryError(errno.EISDIR, "a folder, not an object")
+        return _facts(info)
+
+    def read(self, facts: Facts | None = None) -> Content:
+        """The whole object. Raises OSError, also when it is replaced meanwhile."""
+        facts = facts or self.facts()
+        if not facts.size:
+            return Content(self.url, b"", facts)
+        with self._errors() as system:
+            data: bytes = system.cat_file(self.url, start=0)
+        if len(data) != facts.size:
+            raise OSError(errno.EIO, "was changed while it was read; restore it again")
+        return Content(self.url, data, facts)
+
+    def head(self, size: int) -> bytes:
+        """Its first bytes. Raises OSError."""
+        with self._errors() as system:
+            data: bytes = system.cat_file(self.url, start=0, end=size)
+        return data
+
+    def write(self, part: Path, *, overwrite: bool) -> None:
+        """Make it of a complete file: it appears whole or not at all.
+
+        Raises FileExistsError where it is there and `overwrite` is false, also when it appeared meanwhile if
+        the store can tell, and OSError.
+        """
+        with self._errors() as system:
+            if overwrite:
+                system.put_file(str(part), self.url)
+                return
+            try:
+                system.put_file(str(part), self.url, mode="create")
+            except FileExistsError:
+                # A second try whose first had arrived, though nobody heard of it, is no stranger's object.
+                if system.cat_file(self.url, start=0) != part.read_bytes():
+                    raise
+            except (TypeError, NotImplementedError, OSError) as error:
+                if isinstance(error, OSError) and error.errno != errno.ENOSYS:
+                    raise
+                if self.exists():
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
+                system.put_file(str(part), self.url)
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        """Delete it. Raises OSError."""
+        try:
+            with self._errors() as system:
+                system.rm_file(self.url)
+        except FileNotFoundError:
+            if not missing_ok:
+                raise
+
+    def below(self) -> list[Address]:
+        """All objects whose names go on behind it, or itself if it is one, sorted. Raises OSError."""
+        with self._errors() as system:
+            return self._named(system, system.find(self.url))
+
+    def matches(self) -> list[Address]:
+        """All objects that it names as a pattern, sorted. Raises OSError."""
+        with self._errors() as system:
+            found = system.glob(self.url, detail=True)
+            return self._named(system, [name for name, info in found.items() if info["type"] == "file"])
+
+    def _named(self, system: Any, names: list[str]) -> list[Address]:
+        start = _SCHEME.match(self.url)
+        assert start is not None
+        cut = len(system._strip_protocol(start[0])) if start[1] == "memory" else 0
+        return [Address(start[0] + name[cut:].lstrip("/")) for name in sorted(names)]
+
+    @contextmanager
+    def _errors(self) -> Iterator[Any]:
+        """The file system of fsspec, whose errors become errors of the system."""
+        system = _system(self.scheme)
+        try:
+            yield system
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise _as_system_error(error) from error
+
+
+Place = Path | Address
+"""A file or an object."""
+
+
+def place_of(said: str | PurePath | Address) -> Place:
+    """The file or the object that is named.
+
+    Raises UsageError for an address that holds credentials, which would be printed and kept.
+    """
+    if isinstance(said, Address):
+        return said
+    if not isinstance(said, str) or not is_address(said):
+        return Path(said)
+    scheme, _, rest = said.partition("://")
+    user, at, _ = rest.partition("/")[0].rpartition("@")
+    if (at and ":" in user) or _SECRETS.search(rest.partition("?")[2]):
+        raise UsageError(
+            f"{scheme}://...: credentials do not belong into an address, which is printed and kept; give "
+            "them by the environment, or by a file that the store's library reads."
+        )
+    if not rest.strip("/"):
+        raise UsageError(f"{said}: names no bucket.")
+    return Address(said.rstrip("/"))
+
+
+def require(places: Iterable[Place]) -> None:
+    """Raise MissingExtraError or UsageError where a store among these is of a kind that cannot be used."""
+    for scheme in {place.scheme for place in places if isinstance(place, Address)}:
+        _system(scheme)
+
+
+def absolute(place: Place) -> Place:
+    """The same from whatever folder it is looked at."""
+    return place if isinstance(place, Address) else Path(os.path.abspath(place))  # noqa: PTH100
+
+
+def is_address(said: object) -> bool:
+    """Whether a name is that of an object in a store."""
+    match = _SCHEME.match(said) if isinstance(said, str) else None
+    return match is not None and match[1].lower() not in _NO_STORE
+
+
+@contextmanager
+def unnamed_file() -> Iterator[Path]:
+    """A file for what becomes an object; where the system can, it has no name and nothing is left of it."""
+    with tempfile.NamedTemporaryFile() if not _HAS_PROC else tempfile.TemporaryFile() as file:
+        yield Path(f"/proc/self/fd/{file.fileno()}") if _HAS_PROC else Path(str(file.name))
+
+
+_HAS_PROC = Path("/proc/self/fd").is_dir()
+
+
+@cache
+def _system(scheme: str) -> Any:
+    """What fsspec uses for addresses of this kind."""
+    try:
+        import fsspec
+    except ImportError as error:
+        raise MissingExtraError(f"{scheme}:// needs fsspec: pip install 'clearair[stores]'") from error
+    try:
+        kind = fsspec.get_filesystem_class(scheme)
+        return kind(use_listings_cache=False, skip_instance_cache=True)
+    except ImportError as error:
+        raise MissingExtraError(f"{scheme}://: {_package_for(scheme, error)}") from error
+    except ValueError as error:
+        raise UsageError(f"{scheme}://: no kind of store that fsspec knows.") from error
+
+
+def _package_for(scheme: str, error: ImportError) -> str:
+    if scheme in ("s3", "s3a"):
+        return "needs s3fs: pip install 'clearair[stores]'"
+    named = {"gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs"}.get(scheme)
+    return f"needs {named}: pip install {named}" if named else _one_line(error)
+
+
+def _facts(info: dict[str, Any]) -> Facts:
+    """Of what fsspec says of an object; each of its file systems has names of its own."""
+    names = ("ETag", "etag", "generation", "VersionId", "LastModified", "last_modified", "mtime", "updated")
+    told = [str(info[name]) for name in (*names, "created") if info.get(name) is not None]
+    mark = int.from_bytes(blake2b("\n".join(told).encode(), digest_size=7).digest(), "big")
+    modified = next((info[name] for name in names[4:] if hasattr(info.get(name), "timestamp")), None)
+    return Facts(int(info.get("size") or 0), mark, None if modified is None else modified.timestamp())
+
+
+def _as_system_error(error: Exception) -> Exception:
+    """The same as an OSError with one line; what a user can put right by installing something stays."""
+    kind = type(error).__name__
+    if isinstance(error, MissingExtraError | UsageError):
+        return error
+    if isinstance(error, FileNotFoundError):
+        bucket = "bucket" in str(error).lower()
+        return FileNotFoundError(errno.ENOENT, "there is no such bucket" if bucket else "no such object")
+    if isinstance(error, FileExistsError):
+        return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    if kind in _NO_CREDENTIALS:
+        return PermissionError(errno.EACCES, "no credentials for the store were found")
+    said = _one_line(error)
+    if isinstance(error, PermissionError):
+        return PermissionError(errno.EACCES, f"the store refuses access ({said})")
+    if kind in _UNREACHABLE:
+        return OSError(errno.EHOSTUNREACH, f"the store cannot be reached ({said})")
+    number = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
+    return OSError(number, said)
+
+
+def _one_line(error: Exception) -> str:
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return _SECRETS.sub(r"\1...", " ".join(said.split()))[:_LONGEST].rstrip(".")
