@@ -1,5 +1,6 @@
 """Runs on a real Ray cluster of this machine, with two actors."""
 
+import os
 import subprocess
 import sys
 from contextlib import closing
@@ -170,3 +171,25 @@ def test_the_command(tmp_path, journal):
     assert done.returncode == 0, done.stderr
     assert f"{COUNT} photos: {COUNT} restored" in done.stderr
     assert len(list(Path(tmp_path / "there").iterdir())) == COUNT
+
+
+@pytest.mark.slow  # actors of their own, which get the address of the server when they start
+def test_actors_read_and_write_a_store_themselves(journal, tmp_path):
+    pytest.importorskip("s3fs")
+    pytest.importorskip("moto")
+    from tests.object_store import BUCKET, running
+
+    with running() as store:
+        store.upload(tmp_path / "photos", "photos")
+        store.put("out/0.png", b"mine")
+        words = ["restore", f"s3://{BUCKET}/photos", "-o", f"s3://{BUCKET}/out", "--backend", "onnx"]
+        command = [sys.executable, "-m", "clearair", *words, "--journal", "stored.db", "--cluster", "local"]
+        settings = {**os.environ, **store.settings}
+        options = {"cwd": tmp_path, "env": settings, "capture_output": True, "text": True, "timeout": 300}
+        done = subprocess.run(command, **options)
+        assert "0.png: exists already" in done.stderr
+        assert f"{COUNT} photos: {COUNT - 1} restored, 1 failed" in done.stderr
+        assert store.get("out/0.png") == b"mine"
+        assert store.keys("out") == [f"out/{number}.png" for number in range(COUNT)]  # and nothing else
+        verified = subprocess.run([*command[:3], "batch", "verify", "stored.db"], **options)
+        assert f"{COUNT - 1} results checked, 0 wrong" in verified.stdout

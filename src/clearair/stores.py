@@ -7,6 +7,7 @@ that names no credentials.
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import re
 import tempfile
@@ -24,6 +25,8 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _NO_STORE = ("file", "local", "http", "https")
 """Addresses that are refused where files are read: a file has a path, and a page is not a store."""
 _SECRETS = re.compile(r"(?i)(\b[\w-]*(?:sig|signature|token|secret|password|credential|key)=)[^\s&\"']+")
+_VERSIONS = ("ETag", "etag", "generation", "VersionId")
+_TIMES = ("LastModified", "last_modified", "mtime", "updated", "created")
 _LONGEST = 200
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
 _UNREACHABLE = ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionError")
@@ -179,16 +182,17 @@ class Address:
                 return
             try:
                 system.put_file(str(part), self.url, mode="create")
-            except FileExistsError:
-                # A second try whose first had arrived, though nobody heard of it, is no stranger's object.
-                if system.cat_file(self.url, start=0) != part.read_bytes():
-                    raise
             except (TypeError, NotImplementedError, OSError) as error:
-                if isinstance(error, OSError) and error.errno != errno.ENOSYS:
+                if _is_taken(error):
+                    # What a first try has written, though nobody heard of it, is no stranger's.
+                    if system.cat_file(self.url, start=0) != part.read_bytes():
+                        raise FileExistsError from error
+                elif isinstance(error, OSError) and error.errno != errno.ENOSYS:
                     raise
-                if self.exists():
-                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
-                system.put_file(str(part), self.url)
+                elif self.exists():  # as near as this store gets
+                    raise FileExistsError from error
+                else:
+                    system.put_file(str(part), self.url)
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Delete it. Raises OSError."""
@@ -208,13 +212,19 @@ class Address:
         """All objects that it names as a pattern, sorted. Raises OSError."""
         with self._errors() as system:
             found = system.glob(self.url, detail=True)
-            return self._named(system, [name for name, info in found.items() if info["type"] == "file"])
+            files = [name for name, info in found.items() if info["type"] == "file"]
+            return self.fixed._named(system, files)
+
+    @property
+    def fixed(self) -> Address:
+        """What stands before the first part of it that is a pattern."""
+        places = (self, *self.parents)
+        return next((place for place in places if not glob.has_magic(place.url)), places[-1])
 
     def _named(self, system: Any, names: list[str]) -> list[Address]:
-        start = _SCHEME.match(self.url)
-        assert start is not None
-        cut = len(system._strip_protocol(start[0])) if start[1] == "memory" else 0
-        return [Address(start[0] + name[cut:].lstrip("/")) for name in sorted(names)]
+        """The objects below it that fsspec calls by these names."""
+        cut = len(system._strip_protocol(self.url))
+        return [Address(self.url + name[cut:]) for name in sorted(names)]
 
     @contextmanager
     def _errors(self) -> Iterator[Any]:
@@ -289,11 +299,14 @@ def _system(scheme: str) -> Any:
         raise MissingExtraError(f"{scheme}:// needs fsspec: pip install 'clearair[stores]'") from error
     try:
         kind = fsspec.get_filesystem_class(scheme)
-        return kind(use_listings_cache=False, skip_instance_cache=True)
     except ImportError as error:
         raise MissingExtraError(f"{scheme}://: {_package_for(scheme, error)}") from error
     except ValueError as error:
         raise UsageError(f"{scheme}://: no kind of store that fsspec knows.") from error
+    try:
+        return kind(use_listings_cache=False, skip_instance_cache=True)
+    except Exception as error:  # whatever the library of a store lacks: an account, a host
+        raise UsageError(f"{scheme}://: cannot be used: {_one_line(error)}.") from error
 
 
 def _package_for(scheme: str, error: ImportError) -> str:
@@ -305,10 +318,9 @@ def _package_for(scheme: str, error: ImportError) -> str:
 
 def _facts(info: dict[str, Any]) -> Facts:
     """Of what fsspec says of an object; each of its file systems has names of its own."""
-    names = ("ETag", "etag", "generation", "VersionId", "LastModified", "last_modified", "mtime", "updated")
-    told = [str(info[name]) for name in (*names, "created") if info.get(name) is not None]
+    told = [str(info[name]) for name in (*_VERSIONS, *_TIMES) if info.get(name) is not None]
     mark = int.from_bytes(blake2b("\n".join(told).encode(), digest_size=7).digest(), "big")
-    modified = next((info[name] for name in names[4:] if hasattr(info.get(name), "timestamp")), None)
+    modified = next((info[name] for name in _TIMES if hasattr(info.get(name), "timestamp")), None)
     return Facts(int(info.get("size") or 0), mark, None if modified is None else modified.timestamp())
 
 
@@ -328,9 +340,14 @@ def _as_system_error(error: Exception) -> Exception:
     if isinstance(error, PermissionError):
         return PermissionError(errno.EACCES, f"the store refuses access ({said})")
     if kind in _UNREACHABLE:
-        return OSError(errno.EHOSTUNREACH, f"the store cannot be reached ({said})")
+        return OSError(errno.EHOSTUNREACH, f"the store cannot be reached ({said.partition('?')[0]})")
     number = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
     return OSError(number, said)
+
+
+def _is_taken(error: Exception) -> bool:
+    """Whether a store did not write since there is an object; some name only the condition that failed."""
+    return isinstance(error, FileExistsError) or "condition" in str(error).lower()
 
 
 def _one_line(error: Exception) -> str:

@@ -211,16 +211,17 @@ class _Search:
             self.sources.append(Source(address, PurePath(address.name)))
             return
         try:
-            if is_pattern and address.exists():
-                is_pattern = False
-            listed = address.matches() if is_pattern else address.below()
+            listed = address.below()
+            is_pattern = is_pattern and not listed
+            if is_pattern:
+                listed = address.matches()
         except OSError as error:
             self._report(address, f"{address}: cannot be listed: {error.strerror or error}.")
             return
         if listed == [address]:
             self.sources.append(Source(address, PurePath(address.name)))
             return
-        folder = _fixed(address) if is_pattern else address
+        folder = address.fixed if is_pattern else address
         self.holds_out = self.holds_out or self._is_below(folder)
         self._notes |= {each.parent: read_note(each.parent) for each in listed if each.name == NOTE}
         self._stems |= {(each.parent, each.stem) for each in listed if format_of_suffix(each)}
@@ -332,11 +333,6 @@ class _Search:
 
     def _report(self, path: Place, message: str) -> None:
         self.problems.append(Problem(path, message))
-
-
-def _fixed(pattern: Address) -> Address:
-    """What stands before the first part of an address that is a pattern."""
-    return next(place for place in pattern.parents if not glob.has_magic(str(place)))
 
 
 def _is_folder(path: Path) -> bool:

@@ -247,13 +247,19 @@ def _wrong_with(entry: Entry) -> str | None:
 
 
 def repair(journal: Journal, entries: Iterable[Entry]) -> int:
-    """Let what `verify` found be done again, and return how many; what is not our own result stays."""
+    """Let what `verify` found be done again, and return how many; what is not our own result stays.
+
+    Raises OutputError for a result that cannot be deleted.
+    """
     again = []
     for entry in entries:
-        if _holds(entry.target, entry.output):
-            entry.target.unlink(missing_ok=True)
-        if not entry.target.exists():
-            again.append(entry.id)
+        try:
+            if _holds(entry.target, entry.output):
+                entry.target.unlink(missing_ok=True)
+            if not entry.target.exists():
+                again.append(entry.id)
+        except OSError as error:
+            raise OutputError(f"{entry.target}: cannot be deleted: {error.strerror or error}.") from error
     journal.requeue(again, forgive=True)
     return len(again)
 

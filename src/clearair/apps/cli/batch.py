@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from clearair.apps.cli.lines import say, say_error
-from clearair.apps.cli.options import cluster_option
+from clearair.apps.cli.options import LocalPath, cluster_option
 
-_JOURNAL = click.argument("journal", metavar="RUN", type=click.Path(path_type=Path))
+_JOURNAL = click.argument("journal", metavar="RUN", type=LocalPath(path_type=Path))
 
 
 @click.group()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearair.errors import UsageError
@@ -23,7 +22,7 @@ def read_names(name: str | None, null: bool) -> list[Place]:
     if name == "-" and sys.stdin is None:
         raise UsageError("--files-from -: standard input is closed.")
     try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        data = sys.stdin.buffer.read() if name == "-" else _read(name)
     except (OSError, ValueError) as error:
         raise UsageError(f"--files-from {name}: cannot be read: {error}.") from error
     try:
@@ -33,3 +32,10 @@ def read_names(name: str | None, null: bool) -> list[Place]:
     if not listed:
         raise UsageError(f"--files-from {name}: names no files.")
     return listed
+
+
+def _read(name: str) -> bytes:
+    from clearair.stores import Address, place_of
+
+    place = place_of(name)
+    return place.read().data if isinstance(place, Address) else place.read_bytes()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from clearair.errors import DataError
+from clearair.errors import DataError, UsageError
 from clearair.kinds import listed
 from clearair.optional import require_pytorch
 
@@ -19,6 +19,16 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 MAX_PIXELS = 300_000_000
 """The library's own limit, repeated here so that --help need not load what reads pictures."""
+
+
+class LocalPath(click.Path):
+    """A file or a folder of this machine. Raises UsageError for an address of a store."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click does."""
+        if isinstance(value, str) and "://" in value:
+            raise UsageError(f"{value}: must be a file on this machine, not an object in a store.")
+        return super().convert(value, param, ctx)
 
 
 def model_option(command: Command) -> Command:

@@ -13,6 +13,7 @@ import click
 
 from clearair.apps.cli.names import read_names
 from clearair.apps.cli.options import (
+    LocalPath,
     backend_option,
     cautious_option,
     chosen_backend,
@@ -118,11 +119,11 @@ class _Remembering(click.Command):
 @max_pixels_option
 @salvage_option
 @click.option(
-    "--report", type=click.Path(path_type=Path), metavar="FILE.json", help="Write a record of each file."
+    "--report", type=LocalPath(path_type=Path), metavar="FILE.json", help="Write a record of each file."
 )
 @click.option(
     "--journal",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Keep a journal of the run, with which it goes on after whatever ends it; see clearair batch.",
 )
@@ -140,12 +141,13 @@ def restore(
     output: str | None,
     **options: Any,
 ) -> None:
-    """Restore photos: files, folders, patterns or standard input.
+    """Restore photos: files, folders, patterns, objects in stores or standard input.
 
     Videos that are named are restored, too.
 
     `-` reads a photo from standard input and writes it to standard output. photo.jpg becomes
     photo.restored.jpg beside it, or photo.jpg at the same place below OUT. Inputs are never overwritten.
+    PATH and OUT may be addresses of stores, such as s3://bucket/photos.
     """
     asked = Asked(**options)
     _check_paths(paths, files_from)

@@ -17,6 +17,7 @@ from clearair.apps.cli.records import remark
 from clearair.errors import ClearAirError, UsageError
 from clearair.files.videos import is_video, video_target
 from clearair.optional import require_pyav
+from clearair.stores import is_address
 
 if TYPE_CHECKING:
     from clearair import Restorer
@@ -38,12 +39,17 @@ def video_quality_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def parted(paths: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """The videos among paths and patterns, each once, and everything else."""
+    """The videos among paths and patterns, each once, and everything else.
+
+    Raises UsageError for a video in a store: only a file can be read here and there.
+    """
     videos: list[Path] = []
     others = []
     for path in paths:
         if not is_video(path):
             others.append(path)
+        elif is_address(path):
+            raise UsageError(f"{path}: a video in a store; copy it to this machine and restore it there.")
         elif glob.has_magic(path) and not Path(path).exists():
             found = sorted(Path(each) for each in glob.glob(path, recursive=True))  # noqa: PTH207
             videos += [each for each in found if is_video(each)] or [Path(path)]
