@@ -189,7 +189,9 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch):
 
 def test_fsspec_is_loaded_for_an_address_and_not_before():
     program = (
-        "import sys, clearair.image, clearair.files.planning, clearair.apps.cli as c\n"
+        "import sys, clearair.apps.cli\n"
+        "assert not {'fsspec', 'numpy', 'tempfile'} & set(sys.modules)\n"
+        "import clearair.files.planning\n"
         "assert 'fsspec' not in sys.modules\n"
         "from clearair.stores import Address\n"
         "Address('memory://a/b').exists()\n"

@@ -10,12 +10,10 @@ import errno
 import glob
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from hashlib import blake2b
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
@@ -27,6 +25,7 @@ _NO_STORE = ("file", "local", "http", "https")
 _SECRETS = re.compile(r"(?i)(\b[\w-]*(?:sig|signature|token|secret|password|credential|key)=)[^\s&\"']+")
 _VERSIONS = ("ETag", "etag", "generation", "VersionId")
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "created")
+_S3 = ("s3", "s3a")
 _LONGEST = 200
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
 _UNREACHABLE = ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionError")
@@ -177,11 +176,12 @@ class Address:
         the store can tell, and OSError.
         """
         with self._errors() as system:
+            headers = self._headers()
             if overwrite:
-                system.put_file(str(part), self.url)
+                system.put_file(str(part), self.url, **headers)
                 return
             try:
-                system.put_file(str(part), self.url, mode="create")
+                system.put_file(str(part), self.url, mode="create", **headers)
             except (TypeError, NotImplementedError, OSError) as error:
                 if _is_taken(error):
                     # What a first try has written, though nobody heard of it, is no stranger's.
@@ -192,7 +192,14 @@ class Address:
                 elif self.exists():  # as near as this store gets
                     raise FileExistsError from error
                 else:
-                    system.put_file(str(part), self.url)
+                    system.put_file(str(part), self.url, **headers)
+
+    def _headers(self) -> dict[str, str]:
+        """What is said of it to those who fetch it; only S3 is known to take it in these words."""
+        import mimetypes
+
+        kind = mimetypes.guess_type(self.name)[0]
+        return {"ContentType": kind} if kind and self.scheme in _S3 else {}
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Delete it. Raises OSError."""
@@ -283,6 +290,8 @@ def is_address(said: object) -> bool:
 @contextmanager
 def unnamed_file() -> Iterator[Path]:
     """A file for what becomes an object; where the system can, it has no name and nothing is left of it."""
+    import tempfile  # takes longer than all the rest here
+
     with tempfile.NamedTemporaryFile() if not _HAS_PROC else tempfile.TemporaryFile() as file:
         yield Path(f"/proc/self/fd/{file.fileno()}") if _HAS_PROC else Path(str(file.name))
 
@@ -310,7 +319,7 @@ def _system(scheme: str) -> Any:
 
 
 def _package_for(scheme: str, error: ImportError) -> str:
-    if scheme in ("s3", "s3a"):
+    if scheme in _S3:
         return "needs s3fs: pip install 'clearair[stores]'"
     named = {"gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs"}.get(scheme)
     return f"needs {named}: pip install {named}" if named else _one_line(error)
@@ -318,8 +327,10 @@ def _package_for(scheme: str, error: ImportError) -> str:
 
 def _facts(info: dict[str, Any]) -> Facts:
     """Of what fsspec says of an object; each of its file systems has names of its own."""
+    import hashlib
+
     told = [str(info[name]) for name in (*_VERSIONS, *_TIMES) if info.get(name) is not None]
-    mark = int.from_bytes(blake2b("\n".join(told).encode(), digest_size=7).digest(), "big")
+    mark = int.from_bytes(hashlib.blake2b("\n".join(told).encode(), digest_size=7).digest(), "big")
     modified = next((info[name] for name in _TIMES if hasattr(info.get(name), "timestamp")), None)
     return Facts(int(info.get("size") or 0), mark, None if modified is None else modified.timestamp())
 
@@ -341,6 +352,8 @@ def _as_system_error(error: Exception) -> Exception:
         return PermissionError(errno.EACCES, f"the store refuses access ({said})")
     if kind in _UNREACHABLE:
         return OSError(errno.EHOSTUNREACH, f"the store cannot be reached ({said.partition('?')[0]})")
+    if isinstance(error, TimeoutError) or "Timeout" in kind:
+        return TimeoutError(errno.ETIMEDOUT, "the store did not answer in time")
     number = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
     return OSError(number, said)
 

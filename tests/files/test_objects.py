@@ -123,6 +123,7 @@ def test_one_object_is_named_without_a_search(store):
     (record,) = run_plan(plan_batch(f"{ROOT}/photos/0.png", f"{ROOT}/one.jpg"), invert)
     assert record.output == f"{ROOT}/one.jpg"
     assert store.keys("one") == ["one.jpg"]
+    assert store.client.head_object(Bucket=BUCKET, Key="one.jpg")["ContentType"] == "image/jpeg"
     assert store.asked["LIST"] == 0
 
 
