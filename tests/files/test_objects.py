@@ -146,6 +146,16 @@ def test_patterns(store):
     assert {source.relative.as_posix() for source in every} >= {"sub/2.png", "sub/deep/3.png"}
 
 
+def test_a_name_that_looks_like_a_pattern_and_a_whole_bucket(store):
+    store.put("scans [2024]/a b#?.png", PICTURES["0.png"])
+    (source,) = find_images(f"{ROOT}/scans [2024]").sources
+    assert str(source.path) == f"{ROOT}/scans [2024]/a b#?.png"
+    assert len(find_images(ROOT).sources) == len(NAMES) + 1
+    (record,) = run_plan(plan_batch(f"{ROOT}/scans [2024]", f"{ROOT}/out"), invert)
+    assert record.output == f"{ROOT}/out/a b#?.png"
+    assert store.keys("out") == ["out/a b#?.png"]
+
+
 def test_hidden_objects_results_and_odd_names_are_not_taken(store):
     for key in (".hidden.png", ".thumbnails/a.png", "0.restored.png", "notes.txt", "folder/"):
         store.put(f"photos/{key}", b"x")

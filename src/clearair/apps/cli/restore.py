@@ -141,7 +141,7 @@ def restore(
     output: str | None,
     **options: Any,
 ) -> None:
-    """Restore photos: files, folders, patterns, objects in stores or standard input.
+    """Restore photos: files, folders, patterns or standard input.
 
     Videos that are named are restored, too.
 
