@@ -3,6 +3,7 @@
 import errno
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,17 @@ def test_a_store_that_is_away_is_named(store, monkeypatch):
     with pytest.raises(OSError, match=r"cannot be reached .*127\.0\.0\.1:9") as caught:
         Address(f"s3://{BUCKET}/a.jpg").read()
     assert caught.value.errno == errno.EHOSTUNREACH
+
+
+def test_who_stops_does_not_wait_for_a_store_that_never_answers(store):
+    silence, stop = threading.Event(), threading.Event()
+    store.fault = lambda *_: silence.wait(60) and None
+    threading.Timer(0.5, stop.set).start()
+    try:
+        with stores.until(stop), pytest.raises(InterruptedError):
+            Address(f"s3://{BUCKET}/a.jpg").read()
+    finally:
+        silence.set()
 
 
 def test_without_credentials(store, monkeypatch):

@@ -10,6 +10,7 @@ import errno
 import glob
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ _VERSIONS = ("ETag", "etag", "generation", "VersionId")
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "created")
 _S3 = ("s3", "s3a")
 _LONGEST = 200
+_PATIENCE = 0.2
+"""Seconds after which a thread that waits looks whether it is to stop."""
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
 _UNREACHABLE = ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionError")
 
@@ -133,7 +136,7 @@ class Address:
         try:
             with self._errors() as system:
                 # A byte of it: to ask for its facts costs a search for a folder where there is no object.
-                system.cat_file(self.url, start=0, end=1)
+                _ask(system, "cat_file", self.url, start=0, end=1)
         except FileNotFoundError:
             return False
         except PermissionError:
@@ -147,7 +150,7 @@ class Address:
     def facts(self) -> Facts:
         """Size and mark. Raises OSError."""
         with self._errors() as system:
-            info = system.info(self.url)
+            info = _ask(system, "info", self.url)
         if info.get("type") == "directory":
             raise IsADirectoryError(errno.EISDIR, "a folder, not an object")
         return _facts(info)
@@ -158,7 +161,7 @@ class Address:
         if not facts.size:
             return Content(self.url, b"", facts)
         with self._errors() as system:
-            data: bytes = system.cat_file(self.url, start=0)
+            data: bytes = _ask(system, "cat_file", self.url, start=0)
         if len(data) != facts.size:
             raise OSError(errno.EIO, "was changed while it was read; restore it again")
         return Content(self.url, data, facts)
@@ -297,6 +300,38 @@ def unnamed_file() -> Iterator[Path]:
 
 
 _HAS_PROC = Path("/proc/self/fd").is_dir()
+
+
+_waiting = threading.local()
+
+
+@contextmanager
+def until(stop: threading.Event) -> Iterator[None]:
+    """Let this thread wait for a store only until `stop` is set: it may never answer. Writes are finished."""
+    _waiting.stop = stop
+    try:
+        yield
+    finally:
+        _waiting.stop = None
+
+
+def _ask(system: Any, method: str, *values: Any, **options: Any) -> Any:
+    """What a file system of fsspec answers. Raises InterruptedError when nobody waits for it any more."""
+    stop: threading.Event | None = getattr(_waiting, "stop", None)
+    if stop is None or not getattr(system, "async_impl", False):
+        return getattr(system, method)(*values, **options)
+    import asyncio
+
+    work = asyncio.run_coroutine_threadsafe(getattr(system, f"_{method}")(*values, **options), system.loop)
+    while True:
+        try:
+            return work.result(_PATIENCE)
+        except TimeoutError:
+            if work.done():
+                raise
+            if stop.is_set():
+                work.cancel()
+                raise InterruptedError(errno.EINTR, "given up") from None
 
 
 @cache

@@ -36,7 +36,7 @@ from clearair.image import (
 )
 from clearair.memory import is_shortage
 from clearair.outcome import Outcome
-from clearair.stores import Address, Content, Place, place_of
+from clearair.stores import Address, Content, Place, place_of, until
 
 Process = Callable[[Photo], tuple[Photo, dict[str, Any], Outcome]]
 """Restores one photo, and says what was perceived in it as plain values for JSON, and what was done."""
@@ -223,10 +223,7 @@ class _Stages:
         """Decode it once there is room for it."""
         chosen, door = self._choices, _Door(self._gate, self._together.cost, job)
         return self._leaving(
-            _guarded(
-                _Step(job),
-                lambda step: _read(step, door, chosen),
-            )
+            _guarded(_Step(job), lambda step: _read(step, door, chosen, self._together.stop))
         )
 
     def restore(self, step: _Step) -> _Step:
@@ -467,7 +464,12 @@ def _guarded(step: _Step, stage: Callable[[_Step], None]) -> _Step:
     return step
 
 
-def _read(step: _Step, door: _Door, chosen: _Choices) -> None:
+def _read(step: _Step, door: _Door, chosen: _Choices, stop: threading.Event) -> None:
+    with until(stop):
+        _read_from_its_place(step, door, chosen)
+
+
+def _read_from_its_place(step: _Step, door: _Door, chosen: _Choices) -> None:
     target, overwrite, resume, ledger = step.job.target, chosen.overwrite, chosen.resume, chosen.ledger
     if step.job.problem is not None:
         step.error = step.job.problem
