@@ -233,9 +233,8 @@ def _restored(
         for packet in packets:
             lasts = following.get(packet.time, packet.time + packet.lasts) - packet.time
             if end is not None and end > packet.time:
-                lasts = min(
-                    lasts, end - packet.time
-                )  # of the last frame, decoders say what another one lasts
+                # Of the last frame, decoders say how long another one lasts.
+                lasts = min(lasts, end - packet.time)
             time = waiting.popleft()
             yield time * clip.time_base, 0, _packet(packet, time, lasts, clip, stream)
 
