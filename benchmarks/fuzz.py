@@ -1,12 +1,14 @@
-"""Feed damaged picture files to what reads them, and count crashes, hangs and memory that is not given back.
+"""Feed damaged files to what reads them, and count crashes, hangs and memory that is not given back.
 
     python benchmarks/fuzz.py --each 10000
     python benchmarks/fuzz.py --only heic raw --each 500 --first 2000
+    python benchmarks/fuzz.py --only config weights recipe journal list --each 10000
 
 Small files of every format that is read are changed at random, each change drawn by its own number, so that
-one can be repeated. They are read in a child process as `clearair serve` reads uploads: each either becomes a
-photo or is refused with an ImageError. Anything else is a fault and printed with its number: another error,
-the end of the process, more than ten seconds. Prints a table. Linux only.
+one can be repeated. Pictures are read in a child process as `clearair serve` reads uploads: each becomes a
+photo or is refused with an ImageError. A model's files, recipes, journals and lists of files are read or
+refused with one line, too. Anything else is a fault and printed with its number: another error, the end of
+the process, more than ten seconds. Prints a table. Linux only.
 """
 
 from __future__ import annotations
@@ -17,10 +19,13 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 import time
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +63,7 @@ def main() -> None:
         return
     print(f"{'format':<8} {'files':>7} {'read':>7} {'refused':>7} {'faults':>6} {'MB more':>7} {'s':>6}")
     failed = False
-    for name in options.only or samples():
+    for name in options.only or [*samples(), *READERS]:
         began = time.monotonic()
         tally = fuzz(name, options.first, options.each)
         read, refused = tally.counts["read"], tally.counts["refused"]
@@ -120,17 +125,113 @@ def read_all(name: str, first: int, count: int) -> None:
     from clearair.errors import ImageError
     from clearair.image import read_photo
 
-    files = samples()[name]
-    for number in range(first, first + count):
-        data = changed(files, number)
-        try:
-            read_photo(data, max_pixels=4_000_000)
-            word = "read"
-        except ImageError:
-            word = "refused"
-        except BaseException as error:
-            word = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        os.write(1, f"{number} {word}\n".encode())
+    with tempfile.TemporaryDirectory() as folder:
+        files = other_samples(name, Path(folder)) if name in READERS else samples()[name]
+        for number in range(first, first + count):
+            data = changed(files, number)
+            try:
+                if name in READERS:
+                    word = read_other(name, Path(folder), data)
+                else:
+                    read_photo(data, max_pixels=4_000_000)
+                    word = "read"
+            except ImageError:
+                word = "refused"
+            except BaseException as error:
+                word = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            os.write(1, f"{number} {word}\n".encode())
+
+
+def read_other(name: str, folder: Path, data: bytes) -> str:
+    """ "read" or "refused" for a file that is no picture; `folder` is that of `other_samples`."""
+    from clearair.errors import ClearAirError
+
+    try:
+        READERS[name](folder, data)
+    except ClearAirError as error:
+        return "refused" if len(str(error).splitlines()) == 1 else f"lines: {str(error)!r}"
+    return "read"
+
+
+def other_samples(name: str, folder: Path) -> list[bytes]:
+    """Small files of a kind that is no picture; what else it takes to read one is put into `folder`."""
+    from safetensors.numpy import save
+
+    from clearair.files.journal import Journal
+    from clearair.files.outputs import Job
+    from clearair.models import find_model
+
+    config = (find_model("compact") / "config.json").read_bytes()
+    weights = save({"a": np.zeros((3, 4), np.float16), "b": np.ones(5, np.float32)})
+    if name in ("config", "weights"):
+        (folder / "model").mkdir()
+        (folder / "model" / "config.json").write_bytes(config)
+        (folder / "model" / "model.safetensors").write_bytes(weights)
+        return [config if name == "config" else weights]
+    if name == "recipe":
+        from clearair.training.recipes import get_recipe, to_toml
+
+        return [to_toml(each, get_recipe(each)).encode() for each in ("compact", "perceivers")]
+    if name == "journal":
+        jobs = [Job(folder / f"{each}.jpg", folder / "out" / f"{each}.jpg") for each in range(40)]
+        journal = Journal.create(folder / "made.db", jobs, {"overwrite": True})
+        journal.claim(3, 1000, 5, b"input")
+        journal.note_result(3, b"output")
+        journal.close()
+        return [(folder / "made.db").read_bytes()]
+    return [b"a.jpg\nb/c.jpg\n\xc3\xa9.png\r\n", b"a.jpg\0b c.jpg\0", "\ufeffa.jpg\n".encode()]
+
+
+def _read_model(folder: Path, data: bytes, *, file: str) -> None:
+    from clearair.models.stored import read_model
+
+    path = folder / "model" / file
+    path.write_bytes(data)
+    read_model(folder / "model")
+
+
+def _read_recipe(folder: Path, data: bytes) -> None:
+    from clearair.training.recipes import read_recipe
+
+    path = folder / "recipe.toml"
+    path.write_bytes(data)
+    read_recipe(str(path))
+
+
+def _read_journal(folder: Path, data: bytes) -> None:
+    from clearair.files.journal import Journal
+
+    path = folder / "run.db"
+    for stale in folder.glob("run.db*"):
+        stale.unlink()
+    path.write_bytes(data)
+    journal = Journal.open(path)
+    try:
+        _ = journal.options, journal.counts(), list(journal.entries())
+        for entry in journal.next_open(5):
+            journal.claim(entry.id, 1, 2, b"input")
+            journal.note_result(entry.id, b"output")
+        journal.requeue([1, 2])
+    finally:
+        journal.close()
+
+
+def _read_list(folder: Path, data: bytes) -> None:
+    from clearair.apps.cli.names import read_names
+
+    path = folder / "names.txt"
+    path.write_bytes(data)
+    read_names(str(path), null=len(data) % 2 == 0)
+
+
+READERS: dict[str, Callable[[Path, bytes], None]] = {
+    "config": partial(_read_model, file="config.json"),
+    "weights": partial(_read_model, file="model.safetensors"),
+    "recipe": _read_recipe,
+    "journal": _read_journal,
+    "list": _read_list,
+}
+"""What reads files that are no pictures, by their kinds."""
 
 
 def changed(files: list[bytes], number: int) -> bytes:

@@ -68,7 +68,7 @@ def check_folder(folder: Path, *, overwrite: bool = False) -> None:
 def _read_config(path: Path) -> tuple[NetworkConfig, PerceiverStamp]:
     try:
         values = json.loads(_read(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not JSON ({error}).") from error
     if not isinstance(values, dict) or "format" not in values:
         raise ModelError(f"{path}: not the config of a clearair model.")

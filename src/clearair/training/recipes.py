@@ -85,7 +85,7 @@ def _read_file(path: Path) -> tuple[str, dict[str, Any]]:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: there is no such file.") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read as TOML ({error}).") from error
     name = values.pop(BASE, None)
     if not isinstance(name, str):
