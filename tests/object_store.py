@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+from clearair import stores
 
 BUCKET = "pictures"
 SETTINGS = {
@@ -106,3 +109,14 @@ def running() -> Iterator[ObjectStore]:
         yield store
     finally:
         store.close()
+
+
+@contextmanager
+def known(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    """The server, empty, as the one that this process finds by its environment."""
+    for name, value in store.settings.items():
+        monkeypatch.setenv(name, value)
+    store.reset()
+    stores._system.cache_clear()
+    yield store
+    stores._system.cache_clear()

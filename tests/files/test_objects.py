@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clearair import stores
 from clearair.errors import UsageError
 from clearair.files.batch import run_plan
 from clearair.files.finding import find_images, read_list
@@ -31,7 +30,7 @@ from clearair.outcome import Outcome
 pytest.importorskip("s3fs")
 pytest.importorskip("moto")
 
-from tests.object_store import BUCKET, running
+from tests.object_store import BUCKET, known, running
 
 ROOT = f"s3://{BUCKET}"
 NAMES = ("0.png", "1.png", "sub/2.png", "sub/deep/3.png")
@@ -64,14 +63,10 @@ def server():
 @pytest.fixture
 def store(server, monkeypatch):
     """photos/... in a bucket."""
-    for name, value in server.settings.items():
-        monkeypatch.setenv(name, value)
-    server.reset()
-    stores._system.cache_clear()
-    for name, data in PICTURES.items():
-        server.put(f"photos/{name}", data)
-    yield server
-    stores._system.cache_clear()
+    with known(server, monkeypatch):
+        for name, data in PICTURES.items():
+            server.put(f"photos/{name}", data)
+        yield server
 
 
 def run(plan, ledger):
