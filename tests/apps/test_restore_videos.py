@@ -123,9 +123,11 @@ def test_a_run_that_is_ended_goes_on(restore, tmp_path, model, number):
 def test_a_run_that_is_killed_while_it_looks_goes_on(restore, tmp_path, model):
     seconds = 60
     write_clip(tmp_path / "clip.mp4", pictures(seconds), times=[12800 * each for each in range(seconds)])
-    words = ["restore", "clip.mp4", "--damage", "noise"]
+    words = ["clip.mp4", "--damage", "noise"]
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *words, "--model", str(model)], cwd=tmp_path, stderr=subprocess.PIPE
+        [sys.executable, "-c", PROGRAM, "restore", *words, "--model", str(model)],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
     )
     work = tmp_path / ".clip.restored.mp4.clearair"
     deadline = time.monotonic() + 60
