@@ -53,3 +53,11 @@ def test_anything_else_is_read_or_refused_in_one_line(folders, name, data):
 )
 def test_what_is_nested_deeply_or_lies_about_its_size_is_refused(folders, name, data):
     assert fuzz.read_other(name, folders[name][0], data) == "refused"
+
+
+@pytest.mark.parametrize("damage", [b"`", b"\xff"])
+def test_what_sqlite_says_of_damaged_text_is_one_line(folders, damage):
+    folder, samples = folders["journal"]
+    data = samples[0].replace(b"CREATE TABLE entry (", b"CREATE TABLE entry " + damage, 1)
+    assert data != samples[0]
+    assert fuzz.read_other("journal", folder, data) == "refused"

@@ -19,7 +19,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from clearair.errors import ExistsError, OutputError, UsageError
+from clearair.errors import ExistsError, OutputError, UsageError, brief
 from clearair.files.outputs import Job
 from clearair.image import move_into_place
 from clearair.stores import Content, Place, place_of
@@ -44,6 +44,8 @@ CREATE TABLE entry (
 );
 CREATE INDEX by_state ON entry (state);
 """
+_FAILURES = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite's module raises; the second where its own message quotes damaged text."""
 _SUSPICIOUS = 2
 """Attempts after which a picture is done alone."""
 _PIECE = 1 << 20
@@ -134,7 +136,7 @@ class Journal:
                 )
             connection.close()
             move_into_place(part, path, overwrite=False)
-        except (sqlite3.Error, OSError) as error:
+        except (*_FAILURES, OSError) as error:
             raise OutputError(f"{path}: the journal cannot be written: {_reason(error)}.") from error
         finally:
             for file in (part, *_companions(part)):
@@ -151,7 +153,7 @@ class Journal:
         try:
             connection = _connect(path)
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-        except sqlite3.Error as error:
+        except _FAILURES as error:
             raise UsageError(f"{path}: the journal cannot be opened: {_reason(error)}.") from error
         if version != _VERSION:
             connection.close()
@@ -243,7 +245,7 @@ class Journal:
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
         try:
             return self._database.execute(query, values).fetchall()
-        except sqlite3.Error as error:
+        except _FAILURES as error:
             raise self._damaged(_reason(error)) from error
 
     def _damaged(self, why: str = "") -> UsageError:
@@ -256,7 +258,7 @@ class Journal:
         try:
             with self._database:
                 self._database.executemany(statement, rows)
-        except sqlite3.Error as error:
+        except _FAILURES as error:
             raise OutputError(f"{self.path}: the journal cannot be written: {_reason(error)}.") from error
 
 
@@ -300,4 +302,6 @@ def _initial(problem: str | None) -> tuple[int, str | None]:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    return str(error)
+    if isinstance(error, UnicodeDecodeError):
+        return "its text is not UTF-8"
+    return brief(" ".join(str(error).split()))
