@@ -17,18 +17,15 @@ from clearair.image.metadata import Metadata
 from clearair.image.metadata.inventory import Inventory
 from clearair.image.metadata.stripping import stripped
 from clearair.image.photo import Photo, to_depth
+from clearair.image.placing import check_target, exists, move_into_place, write_atomically
 from clearair.image.reading import DEFAULT_MAX_PIXELS, CheckSize, fetch, read_photo
 from clearair.image.writing import (
     Quality,
     check_quality,
-    check_target,
     encode_photo,
-    exists,
     holdings,
     losses,
-    move_into_place,
     refuse_unfit,
-    write_atomically,
     write_photo,
 )
 

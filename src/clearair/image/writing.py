@@ -1,12 +1,9 @@
-"""Encode a photo and put it on disk, whole or not at all."""
+"""Encode a photo, as bytes or into a file or an object."""
 
 from __future__ import annotations
 
-import errno
-import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from clearair.errors import ExistsError, OutOfMemoryError, OutputError, UsageError, brief
+from clearair.errors import OutOfMemoryError, OutputError, UsageError
 from clearair.image.forking import using_libvips
 from clearair.image.formats import FORMATS, WRITABLE_SUFFIXES, format_of_suffix, output_format
 from clearair.image.libvips import explain, libvips, no_room, require_room
@@ -23,9 +20,10 @@ from clearair.image.metadata.colours import is_grey_profile
 from clearair.image.metadata.inventory import Inventory
 from clearair.image.metadata.profiles import Curve, grey_to_srgb, in_srgb_curve
 from clearair.image.photo import Photo, Pixels, to_depth, turn_stored
+from clearair.image.placing import check_target, write_atomically
 from clearair.image.samples import Samples, describe_scaled
 from clearair.memory import JPEG_LIMIT, JPEG_PIXEL_BYTES, free_memory, is_shortage
-from clearair.stores import Address, Place, place_of, unnamed_file
+from clearair.stores import Place, place_of
 
 QUALITY = {"jpeg": 95, "webp": 98, "avif": 90}
 """Default quality of the lossy formats, 1 to 100: a second compression must not show."""
@@ -208,141 +206,6 @@ def refuse_unfit(photo: Photo, format: str, name: str) -> None:
             raise OutputError(f"{name}: {format} cannot state its {colours.unsayable}; write it as {ways}.")
     if not FORMATS[format].alpha and _is_translucent(photo):
         raise OutputError(f"{name}: {format} cannot hold the picture's transparency; write it as png.")
-
-
-def exists(target: Place) -> bool:
-    """Whether something stands at `target`; raises OutputError when that may not even be looked up."""
-    try:
-        return target.exists()
-    except OSError as error:
-        raise OutputError(f"{brief(str(target))}: cannot be written: {_reason(error)}.") from error
-
-
-def check_target(photo: Photo, target: Place, *, overwrite: bool = False) -> None:
-    """Raise OutputError when `target` is the file that the photo came from, by whatever path, or is taken."""
-    if isinstance(target, Address):
-        return  # the store says itself that there is such an object, and whoever asks pays
-    if photo.path is not None:
-        same = os.path.realpath(photo.path) == os.path.realpath(target)
-        with suppress(OSError):
-            same = same or photo.path.samefile(target)
-        if same:
-            raise OutputError(
-                f"{target}: is the input itself, which is never overwritten. Choose another name."
-            )
-    if not overwrite and exists(target):
-        raise ExistsError(f"{target}: exists already; overwrite=True replaces it.")
-
-
-def write_atomically(
-    target: Place,
-    data: bytes | Callable[[Path], None],
-    *,
-    overwrite: bool,
-    like: os.stat_result | None = None,
-    preserve_times: bool = False,
-    on_written: Callable[[Path], None] | None = None,
-) -> None:
-    """Put `data`, or what it writes to a path, into `target`, where at no time a part of it stands.
-
-    `like` gives it the mode of another file, less what the umask withholds, from its first byte on, and with
-    `preserve_times` that file's times. Without `overwrite`, a file that appeared meanwhile is left alone.
-    `on_written` is told of the file that is complete before it gets its name.
-    Raises ExistsError for that, OutputError naming the file when it cannot be written.
-    """
-    if isinstance(target, Address):
-        _write_object(target, data, overwrite, on_written)
-        return
-    part = target.with_name(f".{secrets.token_hex(8)}.part")
-    mode = 0o666 if like is None else like.st_mode & 0o777
-    try:
-        try:
-            with open(part, "xb", opener=lambda path, flags: os.open(path, flags, mode)) as file:
-                if isinstance(data, bytes | bytearray | memoryview):
-                    file.write(data)
-                    file.flush()
-                else:
-                    data(part)
-                os.fsync(file.fileno())  # some disks report that they are full only here
-            if like is not None and preserve_times:
-                os.utime(part, ns=(like.st_atime_ns, like.st_mtime_ns))
-            if on_written is not None:
-                on_written(part)
-            _move(part, target, overwrite)
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-    except FileExistsError as error:
-        raise ExistsError(f"{target}: exists already; overwrite=True replaces it.") from error
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written: {_reason(error)}.") from error
-
-
-def _write_object(
-    target: Address,
-    data: bytes | Callable[[Path], None],
-    overwrite: bool,
-    on_written: Callable[[Path], None] | None,
-) -> None:
-    try:
-        with unnamed_file() as part:
-            if callable(data):
-                data(part)
-            else:
-                part.write_bytes(data)
-            if on_written is not None:
-                on_written(part)
-            target.write(part, overwrite=overwrite)
-    except FileExistsError as error:
-        raise ExistsError(f"{target}: exists already; overwrite=True replaces it.") from error
-    except OSError as error:
-        why = _reason(error) if error.errno == errno.ENOSPC else error.strerror
-        raise OutputError(f"{target}: cannot be written: {why}.") from error
-
-
-def move_into_place(part: Path, target: Path, *, overwrite: bool) -> None:
-    """Give a complete file in the same folder its name, which without `overwrite` must be free.
-
-    Raises ExistsError where it is not, OutputError naming the file when it cannot be moved.
-    """
-    try:
-        _move(part, target, overwrite)
-    except FileExistsError as error:
-        raise ExistsError(f"{target}: exists already; overwrite=True replaces it.") from error
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written: {_reason(error)}.") from error
-
-
-def _move(part: Path, target: Path, overwrite: bool) -> None:
-    if overwrite:
-        part.replace(target)
-    else:
-        _move_without_replacing(part, target)
-
-
-def _move_without_replacing(part: Path, target: Path) -> None:
-    try:
-        os.link(part, target)
-    except FileExistsError:
-        raise
-    except OSError:
-        # No hard links on this file system (FAT, some network shares): claim the name, then replace it.
-        target.open("xb").close()
-        try:
-            part.replace(target)
-        except BaseException:
-            target.unlink(missing_ok=True)
-            raise
-    else:
-        part.unlink(missing_ok=True)
-
-
-def _reason(error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
-        return "the disk is full"
-    if error.errno == errno.ENOENT:
-        return "its folder does not exist"
-    return (error.strerror or str(error)).lower()
 
 
 def _is_writable(kind: str) -> bool:
