@@ -70,12 +70,6 @@ class Tiling:
         return len(self.rows) * len(self.columns)
 
     @property
-    def area(self) -> int:
-        """Pixels of all tiles: those of the picture, and what overlaps."""
-        rows, columns = (sum(span.stop - span.start for span in spans) for spans in (self.rows, self.columns))
-        return rows * columns
-
-    @property
     def height(self) -> int:
         """H of the picture."""
         return self.rows[-1].stop
@@ -98,8 +92,14 @@ def plan_tiles(height: int, width: int, side: int | None) -> Tiling:
 
 def best_side(height: int, width: int, side: int) -> int:
     """The side, from `side` to a fifth more, with which tiles cover a picture with the least overlap."""
-    sides = range(side, int(STRETCH * side) + 1, ALIGNMENT)
-    return min(sides, key=lambda each: (plan_tiles(height, width, each).area, each))
+
+    def covered(each: int) -> int:
+        rows, columns = (
+            sum(stop - start for start, stop in _bounds(length, each)) for length in (height, width)
+        )
+        return rows * columns
+
+    return min(range(side, int(STRETCH * side) + 1, ALIGNMENT), key=covered)
 
 
 def blend_tiles(tiling: Tiling, restore: Callable[[Window], Floats]) -> Iterator[tuple[int, Floats]]:
@@ -130,13 +130,8 @@ def blend_tiles(tiling: Tiling, restore: Callable[[Window], Floats]) -> Iterator
 def _spans(length: int, side: int | None) -> tuple[Span, ...]:
     if side is None or length <= side:
         return (Span(0, length, np.ones(length, np.float32)),)
-    room = side - ALIGNMENT  # what rounding starts down may add to a span
-    overlap = min(MAX_OVERLAP, side // 4)
-    count = math.ceil((length - overlap) / (room - overlap))
-    even = math.ceil((length + (count - 1) * overlap) / count)  # sides of equal spans that just suffice
-    starts = [i * (length - even) // (count - 1) // ALIGNMENT * ALIGNMENT for i in range(count)]
-    bounds = [(start, min(length, start + even + ALIGNMENT)) for start in starts]
-    bumps = [_bump(start, stop, length, overlap) for start, stop in bounds]
+    bounds = _bounds(length, side)
+    bumps = [_bump(start, stop, length, _overlap(side)) for start, stop in bounds]
     total = np.zeros(length)
     for (start, stop), bump in zip(bounds, bumps, strict=True):
         total[start:stop] += bump
@@ -144,6 +139,22 @@ def _spans(length: int, side: int | None) -> tuple[Span, ...]:
         Span(start, stop, (bump / total[start:stop]).astype(np.float32))
         for (start, stop), bump in zip(bounds, bumps, strict=True)
     )
+
+
+def _bounds(length: int, side: int) -> list[tuple[int, int]]:
+    """Where spans of at most `side` start and stop."""
+    if length <= side:
+        return [(0, length)]
+    room = side - ALIGNMENT  # what rounding starts down may add to a span
+    overlap = _overlap(side)
+    count = math.ceil((length - overlap) / (room - overlap))
+    even = math.ceil((length + (count - 1) * overlap) / count)  # sides of equal spans that just suffice
+    starts = [i * (length - even) // (count - 1) // ALIGNMENT * ALIGNMENT for i in range(count)]
+    return [(start, min(length, start + even + ALIGNMENT)) for start in starts]
+
+
+def _overlap(side: int) -> int:
+    return min(MAX_OVERLAP, side // 4)
 
 
 def _bump(start: int, stop: int, length: int, overlap: int) -> NDArray[np.float64]:
