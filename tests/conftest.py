@@ -1,5 +1,6 @@
 import os
 
+import pytest
 from hypothesis import settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -9,3 +10,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # How long an example takes says more about what else the machine is doing than about the code.
 settings.register_profile("clearair", deadline=None, max_examples=30)
 settings.load_profile("clearair")
+
+
+@pytest.fixture(scope="module")
+def object_server():
+    """A real S3 server of this machine."""
+    pytest.importorskip("s3fs")
+    pytest.importorskip("moto")
+    from tests.object_store import running
+
+    with running() as server:
+        yield server

@@ -15,19 +15,13 @@ from clearair.stores import Address, is_address, place_of
 pytest.importorskip("s3fs")
 pytest.importorskip("moto")
 
-from tests.object_store import BUCKET, known, running
-
-
-@pytest.fixture(scope="module")
-def server():
-    with running() as store:
-        yield store
+from tests.object_store import BUCKET, known
 
 
 @pytest.fixture
-def store(server, monkeypatch):
-    with known(server, monkeypatch):
-        yield server
+def store(object_server, monkeypatch):
+    with known(object_server, monkeypatch):
+        yield object_server
 
 
 @pytest.fixture(params=["s3", "memory"])

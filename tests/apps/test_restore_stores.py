@@ -15,7 +15,7 @@ pytest.importorskip("s3fs")
 pytest.importorskip("moto")
 
 from clearair.image import Photo, write_photo
-from tests.object_store import BUCKET, running
+from tests.object_store import BUCKET
 
 COUNT = 6
 NAMES = [f"{number}.png" for number in range(COUNT)]
@@ -23,22 +23,16 @@ ROOT = f"s3://{BUCKET}"
 RESTORE = ["restore", f"{ROOT}/photos", "-o", f"{ROOT}/out", "--backend", "onnx"]
 
 
-@pytest.fixture(scope="module")
-def server():
-    with running() as store:
-        yield store
-
-
 @pytest.fixture
-def store(server, tmp_path):
-    server.reset()
+def store(object_server, tmp_path):
+    object_server.reset()
     draw = np.random.default_rng(0)
     for name in NAMES:
         pixels = draw.normal(120, 40, (48, 64, 3)).clip(0, 255).astype(np.uint8)
         write_photo(Photo(pixels), tmp_path / name)
-        server.put(f"photos/{name}", (tmp_path / name).read_bytes())
+        object_server.put(f"photos/{name}", (tmp_path / name).read_bytes())
         (tmp_path / name).unlink()
-    return server
+    return object_server
 
 
 def command(*words: str) -> list[str]:

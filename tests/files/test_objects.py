@@ -30,7 +30,7 @@ from clearair.outcome import Outcome
 pytest.importorskip("s3fs")
 pytest.importorskip("moto")
 
-from tests.object_store import BUCKET, known, running
+from tests.object_store import BUCKET, known
 
 ROOT = f"s3://{BUCKET}"
 NAMES = ("0.png", "1.png", "sub/2.png", "sub/deep/3.png")
@@ -54,19 +54,13 @@ def encoded(number: int) -> bytes:
 PICTURES = {name: encoded(number) for number, name in enumerate(NAMES)}
 
 
-@pytest.fixture(scope="module")
-def server():
-    with running() as store:
-        yield store
-
-
 @pytest.fixture
-def store(server, monkeypatch):
+def store(object_server, monkeypatch):
     """photos/... in a bucket."""
-    with known(server, monkeypatch):
+    with known(object_server, monkeypatch):
         for name, data in PICTURES.items():
-            server.put(f"photos/{name}", data)
-        yield server
+            object_server.put(f"photos/{name}", data)
+        yield object_server
 
 
 def run(plan, ledger):
