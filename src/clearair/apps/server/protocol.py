@@ -42,9 +42,8 @@ class PatientProtocol(H11Protocol):
             self._end_in(HEAD_SECONDS)
 
     def on_response_complete(self) -> None:
-        """An answer is sent; a body that still comes is not waited for."""
+        """An answer is sent; a connection that lingers ends by its own time."""
         super().on_response_complete()
-        self.linger()
         if self._lingers and self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
 
