@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
 
@@ -94,7 +95,7 @@ def changed_frame(
     The change is added to the stored values. So what was not changed stays exact, and what the way to RGB and
     back rounds or clips is not lost.
     """
-    kept = as_written(frame, colours, pixel_format)
+    kept = as_written(frame, pixel_format)
     before, after = (_stored(pixels, colours, pixel_format, turns) for pixels in (old, new))
     for place in range(len(kept.planes)):
         values = _samples(after, place).astype(np.int32) - _samples(before, place) + _samples(kept, place)
@@ -102,18 +103,19 @@ def changed_frame(
     return after
 
 
-def as_written(frame: VideoFrame, colours: Colours, pixel_format: str) -> VideoFrame:
-    """A frame that was not changed, in the format that is written; its samples stay."""
+def as_written(frame: VideoFrame, pixel_format: str) -> VideoFrame:
+    """A frame that was not changed, in the format that is written: the same samples in another order."""
     if frame.format.name == pixel_format:
         return frame
-    matrix, stored = colours.swscale(frame.height)
-    return frame.reformat(
-        format=pixel_format,
-        src_colorspace=matrix,
-        dst_colorspace=matrix,
-        src_color_range=stored,
-        dst_color_range=stored,
-    )
+    made = VideoFrame(frame.width, frame.height, pixel_format)
+    luma, *chroma = (_rows(plane, pixel_format) for plane in frame.planes)
+    if len(chroma) == 1:  # pairs of both colours
+        chroma = [chroma[0][:, 0::2], chroma[0][:, 1::2]]
+    for place, values in enumerate((luma, *chroma)):
+        written = _samples(made, place)
+        # P010 keeps its 10 bits in the upper ones of 16.
+        written[...] = values[:, : written.shape[1]] >> (6 if frame.format.name == "p010le" else 0)
+    return made
 
 
 def thumbnail(frame: VideoFrame, side: int) -> NDArray[np.float32]:
@@ -140,6 +142,11 @@ def _stored(pixels: Pixels, colours: Colours, pixel_format: str, turns: int) -> 
 def _samples(frame: VideoFrame, place: int) -> NDArray[Any]:
     """(H, W) values of a plane, which can be written to."""
     plane = frame.planes[place]
-    depth = np.dtype(np.uint8 if DEPTHS[frame.format.name] == 8 else "<u2")
+    return _rows(plane, frame.format.name)[:, : plane.width]
+
+
+def _rows(plane: VideoPlane, pixel_format: str) -> NDArray[Any]:
+    """(H, at least W) values of a plane with what pads its rows, which can be written to."""
+    depth = np.dtype(np.uint8 if DEPTHS[pixel_format] == 8 else "<u2")
     rows: NDArray[Any] = np.frombuffer(memoryview(plane), depth)
-    return rows.reshape(plane.height, plane.line_size // depth.itemsize)[:, : plane.width]
+    return rows.reshape(plane.height, plane.line_size // depth.itemsize)

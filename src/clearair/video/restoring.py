@@ -268,7 +268,7 @@ class _Run:
         clip, wanted = self.clip, self.coding.pixel_format
         for number, frame in group:
             time, lasts = frame.pts or 0, frame.duration or 0
-            written = as_written(frame, clip.colours, wanted)
+            written = as_written(frame, wanted)
             if not shots.is_left(number):
                 photo = self._photo(frame)
                 restored = shots.restored(number, photo)
