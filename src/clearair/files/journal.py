@@ -13,7 +13,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -120,8 +120,7 @@ class Journal:
             )
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            connection = _connect(part)
-            with connection:
+            with closing(_connect(part)) as connection, connection:
                 connection.executescript(_SCHEMA)
                 connection.execute(f"PRAGMA application_id = {_APPLICATION}")
                 connection.execute(f"PRAGMA user_version = {_VERSION}")
@@ -134,7 +133,6 @@ class Journal:
                 connection.executemany(
                     "INSERT INTO entry (source, target, state, note) VALUES (?, ?, ?, ?)", rows
                 )
-            connection.close()
             move_into_place(part, path, overwrite=False)
         except (*_FAILURES, OSError) as error:
             raise OutputError(f"{path}: the journal cannot be written: {_reason(error)}.") from error
@@ -150,16 +148,18 @@ class Journal:
         if not is_journal(path):
             what = "is no journal of a run" if path.exists() else "there is no such journal"
             raise UsageError(f"{path}: {what}.")
-        try:
-            connection = _connect(path)
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-        except _FAILURES as error:
-            raise UsageError(f"{path}: the journal cannot be opened: {_reason(error)}.") from error
-        if version != _VERSION:
-            connection.close()
-            raise UsageError(
-                f"{path}: a journal of version {version}, but this version of clearair reads {_VERSION}."
-            )
+        with ExitStack() as on_failure:
+            try:
+                connection = _connect(path)
+                on_failure.callback(connection.close)
+                version = connection.execute("PRAGMA user_version").fetchone()[0]
+            except _FAILURES as error:
+                raise UsageError(f"{path}: the journal cannot be opened: {_reason(error)}.") from error
+            if version != _VERSION:
+                raise UsageError(
+                    f"{path}: a journal of version {version}, but this version of clearair reads {_VERSION}."
+                )
+            on_failure.pop_all()
         return cls(path, connection)
 
     def close(self) -> None:
@@ -285,9 +285,12 @@ def digest_of(given: Path | Content) -> bytes:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
+    with ExitStack() as on_failure:
+        connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
+        on_failure.callback(connection.close)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        on_failure.pop_all()
     return connection
 
 
