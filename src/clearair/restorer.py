@@ -18,13 +18,14 @@ import numpy as np
 from clearair.budget import Budget
 from clearair.errors import ImageError, OutOfMemoryError, UsageError
 from clearair.files.adapters import Picture, as_photo, from_photo
-from clearair.files.batch import Ledger, StoppedError, Together, run_plan
+from clearair.files.batch import run_plan
 from clearair.files.finding import Paths
 from clearair.files.history import USUAL_SUFFIX
 from clearair.files.outputs import format_named
 from clearair.files.planning import Plan, plan_batch
 from clearair.files.record import Record
 from clearair.files.saving import save, save_to
+from clearair.files.stages import Ledger, StoppedError, Together
 from clearair.files.watcher import Watcher
 from clearair.graphs import Crowd, usable_cores
 from clearair.image import DEFAULT_MAX_PIXELS, Photo, Quality, check_quality

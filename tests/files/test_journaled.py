@@ -314,7 +314,7 @@ def test_a_large_run_is_done_in_pieces(tmp_path, monkeypatch):
 
 
 def test_side_by_side_with_a_journal(journal):
-    from clearair.files.batch import Together
+    from clearair.files.stages import Together
 
     def both(plan, ledger):
         return run_plan(plan, invert, watcher=ledger, ledger=ledger, together=Together(2))

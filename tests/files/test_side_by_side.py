@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from clearair.errors import ImageError
-from clearair.files.batch import StoppedError, Together, run
+from clearair.files.batch import run
 from clearair.files.outputs import Job
+from clearair.files.stages import StoppedError, Together
 from clearair.image import Photo, read_photo, write_photo
 from clearair.outcome import Outcome
 

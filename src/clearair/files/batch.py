@@ -3,94 +3,24 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
-from typing import Any, Protocol, TypedDict, TypeVar, Unpack
+from typing import TypeVar, Unpack
 
-from clearair.budget import ClosedError, Gate
-from clearair.errors import ClearAirError, ExistsError, ImageError, UsageError
+from clearair.errors import UsageError
 from clearair.files.history import note_results, note_suffix
-from clearair.files.outputs import Job, check_file, make_folder
+from clearair.files.outputs import Job
 from clearair.files.planning import Plan
 from clearair.files.record import Record
-from clearair.files.saving import save
+from clearair.files.stages import Choices, Ledger, Process, Stages, Step, Together, Writing
 from clearair.files.watcher import Watcher
-from clearair.image import (
-    DEFAULT_MAX_PIXELS,
-    Photo,
-    Quality,
-    check_quality,
-    exists,
-    fetch,
-    format_of_suffix,
-    holdings,
-    read_photo,
-    refuse_unfit,
-)
-from clearair.memory import is_shortage
-from clearair.outcome import Outcome
-from clearair.stores import Address, Content, Place, place_of, until
-
-Process = Callable[[Photo], tuple[Photo, dict[str, Any], Outcome]]
-"""Restores one photo, and says what was perceived in it as plain values for JSON, and what was done."""
-
-
-class Writing(TypedDict, total=False):
-    """How all results of a run are written."""
-
-    strip_metadata: bool
-    """Drop EXIF, XMP and all else that is not needed to show a picture."""
-    quality: Quality | None
-    """Of lossy formats, 1 to 100, one for all or by format."""
-    preserve_times: bool
-    """Give results the time of modification of their inputs; what is left alone has it in any case."""
-
-
-Cost = Callable[[int, int, int], int]
-"""Bytes that a picture of this width, height and bytes a pixel takes; raises ImageError for too many."""
-
-
-class Ledger(Protocol):
-    """Is told of each step of a picture, before the step is taken, by the threads that take them."""
-
-    def claim(self, job: Job, given: Path | Content) -> None:
-        """The picture is read now, from its file or what was fetched. Raises ImageError when it cannot be."""
-
-    def check(self, job: Job, photo: Photo) -> None:
-        """It was read. Raises ImageError when its file is not the one that was claimed."""
-
-    def written(self, job: Job, part: Path) -> None:
-        """Its result is complete in a file that gets its name next."""
-
-
-class StoppedError(BaseException):
-    """A run was broken off; whoever still restores a picture of it raises this to leave it."""
-
-
-@dataclass(frozen=True)
-class Together:
-    """How many pictures are worked on at once, side by together."""
-
-    jobs: int = 1
-    """So many are restored at once; one in the caller's thread."""
-    cost: Cost | None = None
-    room: int | None = None
-    """Bytes for all pictures; None = without limit. One that is alone is always let in."""
-    stop: threading.Event = field(default_factory=threading.Event)
-    """Set when the run is broken off."""
-
+from clearair.image import DEFAULT_MAX_PIXELS, check_quality
+from clearair.stores import Place, place_of
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
-
-_log = logging.getLogger(__name__)
 
 
 def run_plan(
@@ -183,175 +113,18 @@ def run(
         )
 
     together = together or Together()
-    choices = _Choices(overwrite, resume, max_pixels, salvage, writing, ledger)
-    stages = _Stages(process, choices, together, on_start, on_done)
+    choices = Choices(overwrite, resume, max_pixels, salvage, writing, ledger)
+    stages = Stages(process, choices, together, on_start, on_done)
     at_once = min(together.jobs, len(jobs))
     return _pipeline(jobs, stages) if at_once < 2 else _side_by_side(jobs, stages, at_once)
 
 
-@dataclass(frozen=True)
-class _Choices:
-    """How pictures of a run are read and written."""
-
-    overwrite: bool
-    resume: bool
-    max_pixels: int
-    salvage: bool
-    writing: Writing
-    ledger: Ledger | None
-
-
-class _Stages:
-    """What is done to a picture, and to all of them at the end."""
-
-    def __init__(
-        self,
-        process: Process,
-        choices: _Choices,
-        together: Together,
-        on_start: Callable[[Job], None] | None,
-        on_done: Callable[[Record], None] | None,
-    ) -> None:
-        self._process = process
-        self._choices = choices
-        self._together = together
-        self._on_start = on_start
-        self._on_done = on_done
-        self._gate = Gate(together.room)
-
-    def read(self, job: Job) -> _Step:
-        """Decode it once there is room for it."""
-        chosen, door = self._choices, _Door(self._gate, self._together.cost, job)
-        return self._leaving(
-            _guarded(_Step(job), lambda step: _read(step, door, chosen, self._together.stop))
-        )
-
-    def restore(self, step: _Step) -> _Step:
-        """Restore what was decoded."""
-        if step.photo is not None:
-            if self._on_start:
-                self._on_start(step.job)
-            step = _guarded(step, lambda step: _restore(step, self._process, self._choices.resume))
-        if step.error is not None:  # reading had its second try, restoring has tried smaller tiles
-            step.photo, step.short_of_memory = None, False
-        return self._leaving(step)
-
-    def write(self, step: _Step, *, alone: bool = False) -> _Step:
-        """Write what was restored; `alone` when nothing else is under way."""
-        chosen = self._choices
-        if step.error is None:
-            step = _guarded(step, lambda step: _write(step, chosen))
-        if self._on_done and (alone or not step.short_of_memory):
-            self._on_done(step.record())
-        return self._leaving(step)
-
-    def finish(self, leaving: Future[_Step]) -> Record:
-        """The record of what was written; what found no memory is written once more."""
-        step = leaving.result()
-        if step.short_of_memory:
-            step.error = None
-            step = self.write(step, alone=True)
-        return step.record()
-
-    def stop(self) -> None:
-        """Let nothing in any more, and what is under way leave."""
-        self._together.stop.set()
-        self._gate.close()
-
-    def _leaving(self, step: _Step) -> _Step:
-        if step.photo is None or step.short_of_memory:
-            self._gate.leave(step.job)
-        return step
-
-
-@dataclass(frozen=True)
-class _Door:
-    """Where one picture waits until there is room for it."""
-
-    gate: Gate
-    cost: Cost | None
-    job: Job
-
-    def read(self, given: Path | Content, max_pixels: int, salvage: bool) -> Photo:
-        """Read its photo; what does not fit yet is read again once it does."""
-        held = len(given.data) if isinstance(given, Content) else 0
-
-        def check(width: int, height: int, pixel_bytes: int) -> None:
-            if self.cost is None:
-                return
-            try:
-                cost = self.cost(width, height, pixel_bytes) + held
-            except ImageError as error:
-                raise ImageError(f"{self.job.source}: {error}") from error
-            if not self.gate.try_enter(self.job, cost):
-                raise _FullError(cost)
-
-        try:
-            return read_photo(given, max_pixels=max_pixels, salvage=salvage, check_size=check)
-        except _FullError as full:
-            cost = full.cost
-        try:
-            self.gate.enter(self.job, cost)  # outside the decoder's lock, which others need
-        except ClosedError as error:
-            raise StoppedError from error
-        return read_photo(given, max_pixels=max_pixels, salvage=salvage)
-
-
-class _FullError(Exception):
-    """There is no room for a picture yet."""
-
-    def __init__(self, cost: int) -> None:
-        super().__init__(cost)
-        self.cost = cost
-
-
-@dataclass
-class _Step:
-    """A job on its way, filled from stage to stage."""
-
-    job: Job
-    photo: Photo | None = None
-    size: tuple[int, int] | None = None
-    seconds: float = 0.0
-    percepts: dict[str, Any] = field(default_factory=dict)
-    outcome: Outcome | None = None
-    notes: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
-    error: str | None = None
-    skipped: bool = False
-    written: bool = False
-    short_of_memory: bool = False
-    """Whether the last stage failed for that; its photo is kept then, for another try."""
-
-    def skip(self) -> None:
-        """Its output is there already."""
-        self.photo, self.percepts, self.outcome, self.notes = None, {}, None, ()
-        self.skipped = True
-
-    def record(self) -> Record:
-        width, height = self.size or (None, None)
-        output = str(self.job.target) if self.written or self.skipped else None
-        return Record(
-            input=str(self.job.source),
-            output=output,
-            width=width,
-            height=height,
-            seconds=self.seconds,
-            percepts=self.percepts,
-            outcome=self.outcome,
-            error=self.error,
-            skipped=self.skipped,
-            notes=self.notes,
-            left_out=self.left_out,
-        )
-
-
-def _pipeline(jobs: Sequence[Job], stages: _Stages) -> Generator[Record, None, None]:
+def _pipeline(jobs: Sequence[Job], stages: Stages) -> Generator[Record, None, None]:
     read, finish = stages.read, stages.finish
     reader, writer = _Worker("clearair-read"), _Worker("clearair-write")
     try:
         coming = reader.submit(read, jobs[0]) if jobs else None
-        leaving: Future[_Step] | None = None
+        leaving: Future[Step] | None = None
         for job, following in itertools.zip_longest(jobs, jobs[1:]):
             if coming is None:
                 return
@@ -375,13 +148,13 @@ def _pipeline(jobs: Sequence[Job], stages: _Stages) -> Generator[Record, None, N
         writer.shutdown()
 
 
-def _side_by_side(jobs: Sequence[Job], stages: _Stages, at_once: int) -> Generator[Record, None, None]:
+def _side_by_side(jobs: Sequence[Job], stages: Stages, at_once: int) -> Generator[Record, None, None]:
     """Restore several at once, each in a thread, and yield records in the order of the jobs."""
     reader, writer = _Worker("clearair-read"), _Worker("clearair-write")
     restorers = _Worker("clearair-restore", at_once)
-    flying: deque[Future[Future[_Step]]] = deque()
+    flying: deque[Future[Future[Step]]] = deque()
 
-    def restore_and_write(coming: Future[_Step]) -> Future[_Step]:
+    def restore_and_write(coming: Future[Step]) -> Future[Step]:
         step = coming.result()
         if step.short_of_memory:
             return coming
@@ -440,97 +213,3 @@ class _Worker:
         """Finish what was submitted; what has not begun may be given up."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=give_up)
-
-
-def _guarded(step: _Step, stage: Callable[[_Step], None]) -> _Step:
-    """Run one stage; what goes wrong with one file ends in its record."""
-    start = time.perf_counter()
-    step.short_of_memory = False
-    try:
-        stage(step)
-    except Exception as error:
-        if isinstance(error, ClearAirError):
-            step.short_of_memory = isinstance(error, MemoryError)
-            step.error = str(error)
-        elif is_shortage(error):
-            step.short_of_memory = True
-            step.error = f"{step.job.source}: there is not enough memory for it."
-        else:
-            _log.exception("%s: unexpected error", step.job.source)
-            step.error = f"{step.job.source}: unexpected {type(error).__name__}: {error}"
-    if step.error is not None and not step.short_of_memory:
-        step.photo = None
-    step.seconds += time.perf_counter() - start
-    return step
-
-
-def _read(step: _Step, door: _Door, chosen: _Choices, stop: threading.Event) -> None:
-    with until(stop):
-        _read_from_its_place(step, door, chosen)
-
-
-def _read_from_its_place(step: _Step, door: _Door, chosen: _Choices) -> None:
-    target, overwrite, resume, ledger = step.job.target, chosen.overwrite, chosen.resume, chosen.ledger
-    if step.job.problem is not None:
-        step.error = step.job.problem
-        return
-    if not overwrite and exists(target):
-        if not resume:
-            raise ExistsError(f"{target}: exists already; overwrite=True replaces it, resume=True skips it.")
-        step.skip()
-        return
-    try:
-        check_file(target, inputs=[step.job.source], overwrite=overwrite, make_folder=True)
-    except ExistsError:
-        if not resume:
-            raise
-        step.skip()  # another run was faster
-        return
-    source = step.job.source
-    given = fetch(source, chosen.max_pixels) if isinstance(source, Address) else source
-    if ledger is not None:
-        ledger.claim(step.job, given)
-    photo = door.read(given, chosen.max_pixels, chosen.salvage)
-    if ledger is not None:
-        ledger.check(step.job, photo)
-    step.size, step.notes = photo.size, photo.notes
-    refuse_unfit(photo, format_of_suffix(target) or photo.format, str(target))
-    step.photo = photo
-
-
-def _restore(step: _Step, process: Process, resume: bool) -> None:
-    if step.photo is None:
-        return
-    if resume and exists(step.job.target):
-        step.skip()  # by another run, since it was read
-        return
-    step.photo, step.percepts, step.outcome = process(step.photo)
-    step.notes = step.photo.notes
-
-
-def _write(step: _Step, chosen: _Choices) -> None:
-    writing, ledger = chosen.writing, chosen.ledger
-    if step.photo is None or step.outcome is None:
-        return
-    target = step.job.target
-    make_folder(target.parent)
-    changed = step.outcome.changed is not False
-    try:
-        step.notes = save(
-            step.photo,
-            target,
-            changed=changed,
-            overwrite=chosen.overwrite,
-            on_written=None if ledger is None else partial(ledger.written, step.job),
-            **writing,
-        )
-    except ExistsError:
-        if not chosen.resume:
-            raise
-        step.skip()  # another run was faster
-        return
-    if step.notes:  # a copy has none, and everything that is left out is in them
-        kind = format_of_suffix(target) or step.photo.format
-        strip = writing.get("strip_metadata", False)
-        step.left_out = holdings(step.photo, kind, strip_metadata=strip).left_out
-    step.photo, step.written = None, True
