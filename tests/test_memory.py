@@ -44,7 +44,8 @@ READ_AND_WRITE_BELOW_MANY_LIMITS = """
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".avif"])
 def test_a_picture_that_finds_no_memory_is_not_called_damaged(tmp_path, suffix):
     path = tmp_path / f"photo{suffix}"
-    write_photo(Photo(np.tile(data.coffee(), (3, 3, 1))), path)
+    times = 2 if suffix == ".avif" else 3  # AVIF takes ten times as long to encode
+    write_photo(Photo(np.tile(data.coffee(), (times, times, 1))), path)
     program = textwrap.dedent(READ_AND_WRITE_BELOW_MANY_LIMITS)
     done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True)
     codes = [int(line.split()[1]) for line in done.stdout.splitlines() if line.count(" ") == 1]
