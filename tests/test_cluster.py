@@ -152,6 +152,27 @@ with Cluster("local", {{"name": "nothing"}}, {{}}, cores=1) as cluster:
     assert journal.counts()[State.PENDING] == COUNT
 
 
+def test_machines_with_and_without_a_gpu_share_the_work(journal):
+    """Ray is told of a GPU that PyTorch does not find: its actor restores all the same."""
+    program = f"""
+from pathlib import Path
+from ray.cluster_utils import Cluster as Nodes
+from clearair.cluster import Cluster
+from clearair.files.journal import Journal
+nodes = Nodes(initialize_head=True, head_node_args=dict(num_cpus=1, num_gpus=1, include_dashboard=False))
+nodes.add_node(num_cpus=1)
+with Cluster(nodes.address, {{"backend": "onnx"}}, {{}}, cores=1) as cluster:
+    print([actor.gpus for actor in cluster.actors])
+with Cluster(nodes.address, {{}}, {{}}, cores=1) as cluster:
+    print([actor.gpus for actor in cluster.actors])
+    done = list(cluster.run(Journal.open(Path({str(journal.path)!r}))))
+    print(len(done), [record.error for record in done if record.error])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=240)
+    assert done.stdout.splitlines() == ["[0, 0]", "[1, 0]", f"{COUNT} []"], done.stderr
+    check(journal)
+
+
 def test_without_ray_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"clearair\[cluster\]"):

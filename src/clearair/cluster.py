@@ -149,7 +149,7 @@ class Cluster:
         self._loading, self._wish = loading, wish
         have = self._ray.cluster_resources()
         self._cores = min(cores or 4, max(1, int(have.get("CPU", 1))))
-        gpus = int(have.get("GPU", 0)) if loading.get("device", "auto") in ("auto", "cuda") else 0
+        gpus = int(have.get("GPU", 0)) if _may_use_gpus(loading) else 0
         others = max(0 if gpus else 1, (int(have.get("CPU", 1)) - gpus) // self._cores)
         self.actors = [self._start(1) for _ in range(gpus)] + [self._start(0) for _ in range(others)]
         self.restarts = 0
@@ -165,8 +165,9 @@ class Cluster:
     def _start(self, gpus: int) -> _Actor:
         loading = dict(self._loading)
         cores = 1 if gpus else self._cores
-        if loading.get("device", "auto") == "auto":
-            loading["device"] = "cuda" if gpus else "cpu"
+        # With a GPU, "auto" stays: only the actor's machine knows whether its PyTorch can use it.
+        if not gpus and loading.get("device", "auto") == "auto":
+            loading["device"] = "cpu"
         kind = self._ray.remote(num_cpus=cores, num_gpus=gpus)(Hands)
         return _Actor(kind.remote(loading, self._wish, cores), gpus)
 
@@ -292,6 +293,11 @@ class Cluster:
                 with suppress(Exception):
                     self._ray.cancel(task)
             self._let_go(journal, actor)
+
+
+def _may_use_gpus(loading: dict[str, Any]) -> bool:
+    """Whether models that are loaded so may compute on a GPU; ONNX Runtime does not."""
+    return loading.get("device", "auto") in ("auto", "cuda") and loading.get("backend", "auto") != "onnx"
 
 
 def _moved(part: Place, target: Path, record: Record, overwrite: bool) -> Record:
