@@ -26,7 +26,9 @@ _NO_STORE = ("file", "local", "http", "https")
 _SECRETS = re.compile(r"(?i)(\b[\w-]*(?:sig|signature|token|secret|password|credential|key)=)[^\s&\"']+")
 _VERSIONS = ("ETag", "etag", "generation", "VersionId")
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "created")
-_S3 = ("s3", "s3a")
+_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
+_PACKAGES.update(dict.fromkeys(("az", "abfs", "abfss"), "adlfs"))
+"""What fsspec needs for each kind of address."""
 _LONGEST = 200
 _PATIENCE = 0.2
 """Seconds after which a thread that waits looks whether it is to stop."""
@@ -197,12 +199,17 @@ class Address:
                 else:
                     system.put_file(str(part), self.url, **headers)
 
-    def _headers(self) -> dict[str, str]:
-        """What is said of it to those who fetch it; only S3 is known to take it in these words."""
+    def _headers(self) -> dict[str, Any]:
+        """What is said of it to those who fetch it; each library takes it in words of its own."""
         import mimetypes
 
         kind = mimetypes.guess_type(self.name)[0]
-        return {"ContentType": kind} if kind and self.scheme in _S3 else {}
+        said: dict[str, dict[str, Any]] = {
+            "s3fs": {"ContentType": kind},
+            "gcsfs": {"content_type": kind},
+            "adlfs": {"content_settings": {"content_type": kind}},
+        }
+        return said.get(_PACKAGES.get(self.scheme, ""), {}) if kind else {}
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Delete it. Raises OSError."""
@@ -354,10 +361,11 @@ def _system(scheme: str) -> Any:
 
 
 def _package_for(scheme: str, error: ImportError) -> str:
-    if scheme in _S3:
-        return "needs s3fs: pip install 'clearair[stores]'"
-    named = {"gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs"}.get(scheme)
-    return f"needs {named}: pip install {named}" if named else _one_line(error)
+    named = _PACKAGES.get(scheme)
+    if named is None:
+        return _one_line(error)
+    wanted = "'clearair[stores]'" if named == "s3fs" else named
+    return f"needs {named}: pip install {wanted}"
 
 
 def _facts(info: dict[str, Any]) -> Facts:
