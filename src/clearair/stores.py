@@ -354,10 +354,22 @@ def _system(scheme: str) -> Any:
         raise MissingExtraError(f"{scheme}://: {_package_for(scheme, error)}") from error
     except ValueError as error:
         raise UsageError(f"{scheme}://: no kind of store that fsspec knows.") from error
+    _silence()
     try:
         return kind(use_listings_cache=False, skip_instance_cache=True)
     except Exception as error:  # whatever the library of a store lacks: an account, a host
         raise UsageError(f"{scheme}://: cannot be used: {_one_line(error)}.") from error
+
+
+def _silence() -> None:
+    """Let only who asked for it see what the libraries log.
+
+    Without any handler, Python prints warnings and tracebacks of them; the errors say what matters.
+    """
+    import logging
+
+    for name in ("fsspec", "s3fs", "botocore", "gcsfs", "google", "adlfs", "azure"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
 
 
 def _package_for(scheme: str, error: ImportError) -> str:
