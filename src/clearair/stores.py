@@ -187,12 +187,12 @@ class Address:
                 return
             try:
                 system.put_file(str(part), self.url, mode="create", **headers)
-            except (TypeError, NotImplementedError, OSError) as error:
+            except Exception as error:
                 if _is_taken(error):
                     # What a first try has written, though nobody heard of it, is no stranger's.
                     if system.cat_file(self.url, start=0) != part.read_bytes():
                         raise FileExistsError from error
-                elif isinstance(error, OSError) and error.errno != errno.ENOSYS:
+                elif not _is_unable(error):
                     raise
                 elif self.exists():  # as near as this store gets
                     raise FileExistsError from error
@@ -413,9 +413,20 @@ def _as_system_error(error: Exception) -> Exception:
     return OSError(number, said)
 
 
-def _is_taken(error: Exception) -> bool:
-    """Whether a store did not write since there is an object; some name only the condition that failed."""
-    return isinstance(error, FileExistsError) or "condition" in str(error).lower()
+def _is_taken(error: BaseException) -> bool:
+    """Whether a store did not write since there is an object; some name only the condition that failed.
+
+    A library that gives up the rest of a write may fail at that, too.
+    """
+    if isinstance(error, FileExistsError) or "condition" in str(error).lower():
+        return True
+    return error.__context__ is not None and _is_taken(error.__context__)
+
+
+def _is_unable(error: Exception) -> bool:
+    """Whether a store cannot be asked to write only what is not there."""
+    unknown = isinstance(error, TypeError | NotImplementedError)
+    return unknown or getattr(error, "errno", None) == errno.ENOSYS
 
 
 def _one_line(error: Exception) -> str:
