@@ -34,6 +34,7 @@ _PATIENCE = 0.2
 """Seconds after which a thread that waits looks whether it is to stop."""
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
 _UNREACHABLE = ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionError")
+_NO_BUCKET = re.compile(r"(?i)bucket does not exist|no ?such ?(bucket|container)")
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ class Address:
         Raises FileExistsError where it is there and `overwrite` is false, also when it appeared meanwhile if
         the store can tell, and OSError.
         """
-        with self._errors() as system:
+        with self._errors("there is no such bucket") as system:
             headers = self._headers()
             if overwrite:
                 system.put_file(str(part), self.url, **headers)
@@ -222,12 +223,12 @@ class Address:
 
     def below(self) -> list[Address]:
         """All objects whose names go on behind it, or itself if it is one, sorted. Raises OSError."""
-        with self._errors() as system:
+        with self._errors("there is no such bucket") as system:
             return self._named(system, system.find(self.url))
 
     def matches(self) -> list[Address]:
         """All objects that it names as a pattern, sorted. Raises OSError."""
-        with self._errors() as system:
+        with self._errors("there is no such bucket") as system:
             found = system.glob(self.url, detail=True)
             files = [name for name, info in found.items() if info["type"] == "file"]
             return self.fixed._named(system, files)
@@ -244,15 +245,18 @@ class Address:
         return [Address(self.url + name[cut:]) for name in sorted(names)]
 
     @contextmanager
-    def _errors(self) -> Iterator[Any]:
-        """The file system of fsspec, whose errors become errors of the system."""
+    def _errors(self, missing: str = "no such object") -> Iterator[Any]:
+        """The file system of fsspec, whose errors become errors of the system.
+
+        `missing` is what it means that something is not found, unless the store says more.
+        """
         system = _system(self.scheme)
         try:
             yield system
         except MemoryError:
             raise
         except Exception as error:
-            raise _as_system_error(error) from error
+            raise _as_system_error(error, missing) from error
 
 
 Place = Path | Address
@@ -390,14 +394,14 @@ def _facts(info: dict[str, Any]) -> Facts:
     return Facts(int(info.get("size") or 0), mark, None if modified is None else modified.timestamp())
 
 
-def _as_system_error(error: Exception) -> Exception:
+def _as_system_error(error: Exception, missing: str) -> Exception:
     """The same as an OSError with one line; what a user can put right by installing something stays."""
     kind = type(error).__name__
     if isinstance(error, MissingExtraError | UsageError):
         return error
     if isinstance(error, FileNotFoundError):
-        bucket = "bucket" in str(error).lower()
-        return FileNotFoundError(errno.ENOENT, "there is no such bucket" if bucket else "no such object")
+        bucket = _NO_BUCKET.search(str(error))
+        return FileNotFoundError(errno.ENOENT, "there is no such bucket" if bucket else missing)
     if isinstance(error, FileExistsError):
         return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
     if kind in _NO_CREDENTIALS:
