@@ -23,7 +23,9 @@ from clearair.errors import MissingExtraError, UsageError
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _NO_STORE = ("file", "local", "http", "https")
 """Addresses that are refused where files are read: a file has a path, and a page is not a store."""
-_SECRETS = re.compile(r"(?i)(\b[\w-]*(?:sig|signature|token|secret|password|credential|key)=)[^\s&\"']+")
+_SECRETS = re.compile(
+    r"(?i)(\b[\w-]*(?:sig|signature|token|secret|password|credential|key|upload_id)=)[^\s&\"']+"
+)
 _VERSIONS = ("ETag", "etag", "generation", "VersionId")
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "created")
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
@@ -32,9 +34,22 @@ _PACKAGES.update(dict.fromkeys(("az", "abfs", "abfss"), "adlfs"))
 _LONGEST = 200
 _PATIENCE = 0.2
 """Seconds after which a thread that waits looks whether it is to stop."""
-_NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
-_UNREACHABLE = ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionError")
+_NO_CREDENTIALS = (
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "DefaultCredentialsError",
+    "ClientAuthenticationError",
+)
+_UNREACHABLE = (
+    "EndpointConnectionError",
+    "ConnectTimeoutError",
+    "ClientConnectorError",
+    "ConnectionError",
+    "ServiceRequestError",
+)
 _NO_BUCKET = re.compile(r"(?i)bucket does not exist|no ?such ?(bucket|container)")
+_FORBIDDEN = re.compile(r"Forbidden: \S+\s*")
+"""How gcsfs begins what it says of a refusal, with a long address."""
 
 
 @dataclass(frozen=True)
@@ -396,7 +411,6 @@ def _facts(info: dict[str, Any]) -> Facts:
 
 def _as_system_error(error: Exception, missing: str) -> Exception:
     """The same as an OSError with one line; what a user can put right by installing something stays."""
-    kind = type(error).__name__
     if isinstance(error, MissingExtraError | UsageError):
         return error
     if isinstance(error, FileNotFoundError):
@@ -404,17 +418,29 @@ def _as_system_error(error: Exception, missing: str) -> Exception:
         return FileNotFoundError(errno.ENOENT, "there is no such bucket" if bucket else missing)
     if isinstance(error, FileExistsError):
         return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-    if kind in _NO_CREDENTIALS:
-        return PermissionError(errno.EACCES, "no credentials for the store were found")
+    kinds = {kind.__name__ for kind in type(error).__mro__}
     said = _one_line(error)
-    if isinstance(error, PermissionError):
+    status = _status(error)
+    if isinstance(error, PermissionError) or status in (401, 403):
         return PermissionError(errno.EACCES, f"the store refuses access ({said})")
-    if kind in _UNREACHABLE:
-        return OSError(errno.EHOSTUNREACH, f"the store cannot be reached ({said.partition('?')[0]})")
-    if isinstance(error, TimeoutError) or "Timeout" in kind:
+    if kinds.intersection(_NO_CREDENTIALS):
+        return PermissionError(errno.EACCES, "no credentials for the store were found")
+    if status == 416:
+        return OSError(errno.EIO, "there is no such range of bytes")
+    if kinds.intersection(_UNREACHABLE):
+        told = _one_line(Exception(str(error)))  # its strerror names no host
+        return OSError(errno.EHOSTUNREACH, f"the store cannot be reached ({told.partition('?')[0]})")
+    if any("Timeout" in kind for kind in kinds):
         return TimeoutError(errno.ETIMEDOUT, "the store did not answer in time")
     number = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
     return OSError(number, said)
+
+
+def _status(error: Exception) -> int | None:
+    """The status that a store answered with, where its library tells."""
+    told = (str(getattr(error, name, None)) for name in ("code", "status", "status_code"))
+    known = next((int(status) for status in told if status.isdecimal()), None)
+    return 403 if known is None and _FORBIDDEN.match(str(error)) else known
 
 
 def _is_taken(error: BaseException) -> bool:
@@ -435,4 +461,5 @@ def _is_unable(error: Exception) -> bool:
 
 def _one_line(error: Exception) -> str:
     said = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    return _SECRETS.sub(r"\1...", " ".join(said.split()))[:_LONGEST].rstrip(".")
+    said = _SECRETS.sub(r"\1...", " ".join((_FORBIDDEN.sub("", said) or "forbidden").split()))
+    return said[:_LONGEST].strip(".,: ")
