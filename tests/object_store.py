@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,32 +36,43 @@ class _Silent(WSGIRequestHandler):
 
 
 class ObjectStore:
-    """The server, a client of it, and what was asked since `asked` was cleared."""
+    """A server, what it knows, and what was asked since `asked` was cleared."""
+
+    scheme = "s3"
+    secrets: tuple[str, ...] = (SETTINGS["AWS_ACCESS_KEY_ID"], SETTINGS["AWS_SECRET_ACCESS_KEY"])
 
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
         """Requests by method; LIST is a GET that lists."""
         self.fault: Fault | None = None
-        self._app = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._answer, True, request_handler=_Silent)
         self.url = f"http://127.0.0.1:{self._server.port}"
-        self.settings = {**SETTINGS, "AWS_ENDPOINT_URL": self.url}
+        self.root = f"{self.scheme}://{BUCKET}"
+        self._open()
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
-        self.client = boto3.client(
-            "s3",
-            endpoint_url=self.url,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-        self.client.create_bucket(Bucket=BUCKET)
+        self._create_bucket()
 
     def close(self) -> None:
         self.client.close()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+    def _open(self) -> None:
+        """Make what answers, a client of it, and the settings by which a process finds it."""
+        self._app = DomainDispatcherApplication(create_backend_app)
+        self.settings = {**SETTINGS, "AWS_ENDPOINT_URL": self.url}
+        self.client: Any = boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def _create_bucket(self) -> None:
+        self.client.create_bucket(Bucket=BUCKET)
 
     def _answer(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
@@ -87,6 +99,14 @@ class ObjectStore:
     def put(self, key: str, data: bytes) -> None:
         self.client.put_object(Bucket=BUCKET, Key=key, Body=data)
 
+    def content_type(self, key: str) -> str:
+        return str(self.client.head_object(Bucket=BUCKET, Key=key)["ContentType"])
+
+    def modified(self, key: str) -> float:
+        """Seconds since the epoch."""
+        time: datetime = self.client.head_object(Bucket=BUCKET, Key=key)["LastModified"]
+        return time.timestamp()
+
     def delete(self, *keys: str) -> None:
         for key in keys:
             self.client.delete_object(Bucket=BUCKET, Key=key)
@@ -102,9 +122,9 @@ class ObjectStore:
 
 
 @contextmanager
-def running() -> Iterator[ObjectStore]:
+def running(kind: type[ObjectStore] = ObjectStore) -> Iterator[ObjectStore]:
     """A server while this lasts."""
-    store = ObjectStore()
+    store = kind()
     try:
         yield store
     finally:
