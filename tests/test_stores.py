@@ -1,4 +1,4 @@
-"""Objects in stores, on a real S3 server of this machine and in fsspec's memory."""
+"""Objects in stores, on real servers of S3 and Google of this machine and in fsspec's memory."""
 
 import errno
 import subprocess
@@ -17,6 +17,9 @@ pytest.importorskip("moto")
 
 from tests.object_store import BUCKET, known
 
+# gcsfs gives aiohttp a large result as it is.
+pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+
 
 @pytest.fixture
 def store(object_server, monkeypatch):
@@ -24,9 +27,17 @@ def store(object_server, monkeypatch):
         yield object_server
 
 
-@pytest.fixture(params=["s3", "memory"])
-def root(request, store):
-    """A place for objects in each of two stores."""
+@pytest.fixture
+def google(google_server, monkeypatch):
+    with known(google_server, monkeypatch):
+        yield google_server
+
+
+@pytest.fixture(params=["s3", "gs", "memory"])
+def root(request):
+    """A place for objects in each of three stores."""
+    if request.param != "memory":
+        request.getfixturevalue({"s3": "store", "gs": "google"}[request.param])
     yield Address(f"{request.param}://{BUCKET}/root")
     if request.param == "memory":
         import fsspec
@@ -100,13 +111,65 @@ def test_nothing_is_replaced_unasked_not_even_what_appears_meanwhile(root, tmp_p
     (root / "a.jpg").write(other, overwrite=False)  # it is there already: an answer that was lost
 
 
-def test_another_object_of_the_same_size_has_another_mark(store, tmp_path):
-    address = Address(f"s3://{BUCKET}/a")
+def test_another_object_of_the_same_size_has_another_mark(root, tmp_path):
+    address = root / "a"
+    if root.scheme == "memory":
+        pytest.skip("it knows times of seconds only")
     put(address, b"one", tmp_path)
     first = address.facts()
     assert address.facts() == first
     put(address, b"two", tmp_path)
     assert address.facts().mark != first.mark
+
+
+@pytest.mark.parametrize("size", [1000, 6 << 20])  # gcsfs puts 5 MiB and more in parts
+def test_a_large_result_does_not_replace_what_is_there_either(root, tmp_path, size):
+    large, other = tmp_path / "large", tmp_path / "other"
+    large.write_bytes(bytes(size))
+    other.write_bytes(b"x" * size)
+    (root / "a.png").write(large, overwrite=False)
+    (root / "a.png").write(large, overwrite=False)
+    with pytest.raises(FileExistsError):
+        (root / "a.png").write(other, overwrite=False)
+    assert (root / "a.png").read().data == bytes(size)
+
+
+@pytest.mark.parametrize("fixture", ["store", "google"])
+def test_a_result_says_what_it_is(request, fixture, tmp_path):
+    server = request.getfixturevalue(fixture)
+    for name in ("a.jpg", "b.png", "c"):
+        put(Address(f"{server.root}/{name}"), b"picture", tmp_path)
+    assert [server.content_type(name) for name in ("a.jpg", "b.png")] == ["image/jpeg", "image/png"]
+    assert server.content_type("c").endswith("/octet-stream")
+
+
+def test_what_appears_before_the_last_part_stays_though_the_upload_cannot_be_given_up(google, tmp_path):
+    part = tmp_path / "large"
+    part.write_bytes(bytes(6 << 20))
+    asked = []
+
+    def appear(method, path):
+        asked.append(method)
+        if asked == ["PUT"]:
+            return None  # the upload begins
+        if asked == ["PUT", "PUT"]:
+            google.put("a.png", b"mine")
+            return "412 Precondition Failed", "conditionNotMet"
+        return ("404 Not Found", "notFound") if asked == ["PUT", "PUT", "PUT"] else None
+
+    google.fault = appear
+    with pytest.raises(FileExistsError):
+        Address(f"{google.root}/a.png").write(part, overwrite=False)
+    assert google.get("a.png") == b"mine"
+    assert asked == ["PUT", "PUT", "PUT", "GET"]
+
+
+@pytest.mark.parametrize("fixture", ["store", "google"])
+def test_an_object_that_is_not_there_is_no_bucket_whatever_its_name(request, fixture):
+    server = request.getfixturevalue(fixture)
+    with pytest.raises(FileNotFoundError) as caught:
+        Address(f"{server.root}/bucket.jpg").read()
+    assert caught.value.strerror == "no such object"
 
 
 def test_a_large_result_that_cannot_be_completed_leaves_no_parts(store, tmp_path):
@@ -152,6 +215,62 @@ def test_what_a_store_says_becomes_one_line(store, status, code, words):
         Address(f"s3://{BUCKET}/folder").below()
     assert words in caught.value.strerror
     assert "\n" not in caught.value.strerror
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        ("403 Forbidden", "permission", "the store refuses access (permission it is)"),
+        ("401 Unauthorized", "anonymous", "the store refuses access (anonymous it is, 401)"),
+        ("404 Not Found", "notFound", "there is no such bucket"),
+    ],
+)
+def test_what_google_says_becomes_one_line(google, status, code, words):
+    google.fault = lambda *_: (status, code)
+    with pytest.raises(OSError, match=r".") as caught:
+        Address(f"{google.root}/folder").below()
+    assert caught.value.strerror == words
+
+
+def test_a_write_that_is_refused_keeps_the_address_of_the_upload_for_itself(google, tmp_path):
+    part = tmp_path / "large"
+    part.write_bytes(bytes(6 << 20))
+    said = iter([None, ("400 Bad Request", "invalid"), None])
+    google.fault = lambda method, _: next(said) if method == "PUT" else None
+    with pytest.raises(OSError, match="upload_id") as caught:
+        Address(f"{google.root}/a.png").write(part, overwrite=True)
+    assert "upload_id=..." in caught.value.strerror
+
+
+@pytest.mark.filterwarnings("default")
+def test_libraries_write_nothing_between_the_lines_of_a_run(google):
+    program = (
+        "from clearair.stores import Address\n"
+        f"print(Address('{google.root}/a.jpg').exists())\n"
+        "try:\n"
+        f"    Address('{google.root}/refused').below()\n"
+        "except PermissionError:\n"
+        "    print('refused')\n"
+    )
+    google.fault = lambda method, _: ("401 Unauthorized", "anonymous") if method == "LIST" else None
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (ran.stdout, ran.stderr) == ("False\nrefused\n", "")
+
+
+def test_a_host_that_is_away_is_named_by_what_other_libraries_say():
+    import asyncio
+
+    import aiohttp
+
+    async def ask():
+        async with aiohttp.ClientSession() as session, session.get("http://127.0.0.1:9/?a=b"):
+            pass
+
+    with pytest.raises(aiohttp.ClientConnectorError) as caught:
+        asyncio.run(ask())
+    error = stores._as_system_error(caught.value, "")
+    assert error.errno == errno.EHOSTUNREACH
+    assert "cannot be reached (Cannot connect to host 127.0.0.1:9 " in error.strerror
 
 
 def test_a_store_that_is_away_is_named(store, monkeypatch):
