@@ -8,7 +8,7 @@ Shapes: B images, H x W pixels, K kinds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,10 @@ SMALLEST = 96
 """Side in pixels below which no crop of a named photograph falls."""
 FAINT = 0.12
 """Strength up to which damage is hardly to be seen: whether it is there is left open."""
+CLOSE = 256
+"""Side in pixels of a close-up."""
+CLOSE_UPS = 5
+"""Of each pair."""
 BATCH = PerceiverRecipe(
     batch=4,
     clean=0.2,
@@ -114,7 +118,11 @@ def draw_unit(sources: Sources, number: int, looks: int, seed: int) -> Iterator[
         return
     number -= len(sources.known)
     if number < len(sources.pairs):
-        yield from _halves(sources.pairs[number])
+        kind, *files = sources.pairs[number]
+        yield from _halves(kind, files)
+        for kinds, shown in _close_ups(kind, files, generator):
+            label = _label_of_pair(kind, kinds)
+            yield Example(shown, label, f"{kind} pairs", torch.ones_like(label))
         return
     number -= len(sources.pairs)
     if number < len(sources.dark):
@@ -144,12 +152,16 @@ def validation(data: Path) -> Iterator[Example]:
         assert pair.dark is not None
         yield Example(picture(pair.dark), named("lowlight").float(), "lowlight, real", one)
         yield Example(picture(pair.clean), nothing, "undamaged low light", one)
+    generator = generator_for(9, 8)
     for kind in PAIRED:
         files = apart.split(find_pairs(data, kind), kind)[1] if kind != "lowlight" else []
         for both in files:
             for path, kinds in zip(both, _both(kind), strict=True):
-                group = f"{kind}, real pairs" if kinds else f"undamaged {kind} pairs"
-                yield Example(picture(load_pixels(path)), _label_of_pair(kind, kinds), group, one)
+                yield Example(
+                    picture(load_pixels(path)), _label_of_pair(kind, kinds), _group(kind, kinds), one
+                )
+            for kinds, shown in _close_ups(kind, both, generator):
+                yield Example(shown, _label_of_pair(kind, kinds), f"{_group(kind, kinds)}, close", one)
     for photo in find_named(data):
         if photo.held_out:
             group = f"undamaged {photo.source}" if photo.kind == CLEAN else photo.source
@@ -196,9 +208,8 @@ def _piece(whole: Tensor, reduce: bool, generator: torch.Generator) -> Tensor:
     return piece.flip(3) if mirror < 0.5 else piece
 
 
-def _halves(pair: tuple[str, Path, Path]) -> Iterator[Example]:
+def _halves(kind: str, files: Sequence[Path]) -> Iterator[Example]:
     """The damaged and the clean picture of a pair, whole and a part."""
-    kind, *files = pair
     for path, kinds in zip(files, _both(kind), strict=True):
         label = _label_of_pair(kind, kinds)
         whole = picture(load_pixels(path))
@@ -206,9 +217,31 @@ def _halves(pair: tuple[str, Path, Path]) -> Iterator[Example]:
             yield Example(shown, label, f"{kind} pairs", torch.ones_like(label))
 
 
+def _close_ups(
+    kind: str, files: Sequence[Path], generator: torch.Generator
+) -> Iterator[tuple[tuple[str, ...], Tensor]]:
+    """Places of a pair, what is wrong in each and (1, 3, H, W); only of kinds that cover a picture evenly.
+
+    Many show nothing but something black, which is no low light.
+    """
+    if not BY_NAME[kind].from_camera:
+        return
+    halves = [load_pixels(path) for path in files]
+    height, width = halves[0].shape[1:]
+    for down, right in torch.rand(CLOSE_UPS, 2, generator=generator).tolist():
+        top, left = int(down * max(1, height - CLOSE + 1)), int(right * max(1, width - CLOSE + 1))
+        for half, kinds in zip(halves, _both(kind), strict=True):
+            yield kinds, picture(half[:, top : top + CLOSE, left : left + CLOSE])
+
+
 def _both(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What is wrong with the two halves of a pair."""
     return (kind,), ()
+
+
+def _group(kind: str, kinds: tuple[str, ...]) -> str:
+    """Where a half of a held-out pair is counted."""
+    return f"{kind}, real pairs" if kinds else f"undamaged {kind} pairs"
 
 
 def _label_of_pair(kind: str, kinds: tuple[str, ...]) -> Tensor:
