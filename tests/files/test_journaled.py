@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -266,6 +268,20 @@ def test_parts_are_done_apart_and_counted_together(journal):
     for part in (*parts, again):
         check_results(part)
         part.close()
+
+
+def test_a_part_that_several_begin_at_once_is_one(journal):
+    shard = Shard(1, 2)
+    gate = threading.Barrier(8)
+
+    def open_it(number):
+        with closing(Journal.open(journal.path)) as mine:
+            gate.wait()
+            with closing(open_shard(mine, shard)) as part:
+                return part.counts()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len({tuple(each.items()) for each in pool.map(open_it, range(8))}) == 1
 
 
 @pytest.mark.parametrize("said", ["0/3", "4/3", "3", "a/b", "1/0", "-1/3", ""])

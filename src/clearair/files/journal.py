@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
@@ -114,11 +115,10 @@ class Journal:
 
         Raises ExistsError when there is something at `path`, OutputError when it cannot be written.
         """
+        exists = f"{path}: exists already; go on with `clearair batch resume {path}`, or choose another name."
         if path.exists():
-            raise ExistsError(
-                f"{path}: exists already; go on with `clearair batch resume {path}`, or choose another name."
-            )
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+            raise ExistsError(exists)
+        part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")  # in pods, process ids are alike
         try:
             with closing(_connect(part)) as connection, connection:
                 connection.executescript(_SCHEMA)
@@ -134,6 +134,8 @@ class Journal:
                     "INSERT INTO entry (source, target, state, note) VALUES (?, ?, ?, ?)", rows
                 )
             move_into_place(part, path, overwrite=False)
+        except ExistsError as error:
+            raise ExistsError(exists) from error
         except (*_FAILURES, OSError) as error:
             raise OutputError(f"{path}: the journal cannot be written: {_reason(error)}.") from error
         finally:

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from clearair.errors import ImageError, OutputError, UsageError
+from clearair.errors import ExistsError, ImageError, OutputError, UsageError
 from clearair.files.journal import DONE, OPEN, Entry, Journal, State, digest_of
 from clearair.files.outputs import Job
 from clearair.files.planning import Plan
@@ -271,7 +271,10 @@ def open_shard(journal: Journal, shard: Shard) -> Journal:
         return Journal.open(path)
     jobs = (entry.job for entry in journal.entries(*OPEN) if shard.holds(entry.source))
     options = {**journal.options, "out": None}  # parts share a folder, each with files of its own
-    return Journal.create(path, jobs, options)
+    try:
+        return Journal.create(path, jobs, options)
+    except ExistsError:  # another process has made it meanwhile
+        return Journal.open(path)
 
 
 def overview(journal: Journal) -> dict[State, int]:
