@@ -99,6 +99,40 @@ def test_results_are_verified_and_repaired(folder):
     assert program(folder, "batch", "verify", "run.db").returncode == 0
 
 
+def test_parts_of_a_run_are_checked_and_repeated_with_it(folder):
+    (folder / "photos" / "bad.png").write_text("no picture")
+    words = ("restore", "photos", "-o", "out", "--journal", "run.db", "--damage", "none", "--list-only")
+    assert program(folder, *words).returncode == 0
+    for part in ("1/2", "2/2"):
+        program(folder, "batch", "resume", "run.db", "--shard", part)
+    assert "bad.png: not a picture." in program(folder, "batch", "status", "run.db", "--failed").stdout
+    (folder / "out" / "1.png").unlink()
+    wrong = program(folder, "batch", "verify", "run.db", "--repair")
+    assert wrong.returncode == 1
+    assert f"run.db: {COUNT} results checked, 1 wrong" in wrong.stdout
+    shutil.copy(folder / "photos" / "0.png", folder / "photos" / "bad.png")
+    said = wrong.stdout + program(folder, "batch", "retry", "run.db").stdout
+    again = re.findall(r"1 to be done again: clearair batch resume (run\.db\.[12]-of-2)", said)
+    assert len(again) == 2
+    for part in again:
+        assert program(folder, "batch", "resume", part).returncode == 0
+    assert program(folder, "batch", "verify", "run.db").returncode == 0
+    assert states(folder) == {"left": COUNT + 1}
+
+
+@pytest.mark.parametrize("words", [(), ("--shard", "1/3")])
+def test_a_run_in_parts_is_not_done_again_otherwise(folder, words):
+    program(
+        folder, "restore", "photos", "-o", "out", "--journal", "run.db", "--damage", "none", "--list-only"
+    )
+    program(folder, "batch", "resume", "run.db", "--shard", "1/2")
+    done = program(folder, "batch", "resume", "run.db", *words)
+    assert done.returncode == 2
+    assert "begun in 2 parts" in done.stderr
+    assert "run.db --shard 1/2" in done.stderr
+    assert sorted(path.name for path in folder.glob("run.db.*")) == ["run.db.1-of-2"]
+
+
 def test_a_run_that_is_killed_goes_on(folder):
     command = [
         sys.executable,

@@ -8,7 +8,7 @@ import re
 import threading
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -269,12 +269,42 @@ def open_shard(journal: Journal, shard: Shard) -> Journal:
     path = shard.journal(journal.path)
     if path.exists():
         return Journal.open(path)
+    _refuse_other_parts(journal, shard.count)
     jobs = (entry.job for entry in journal.entries(*OPEN) if shard.holds(entry.source))
     options = {**journal.options, "out": None}  # parts share a folder, each with files of its own
     try:
         return Journal.create(path, jobs, options)
     except ExistsError:  # another process has made it meanwhile
         return Journal.open(path)
+
+
+def open_whole(path: Path) -> Journal:
+    """The journal of a run that is done as a whole. Raises UsageError when parts of it have been begun."""
+    journal = Journal.open(path)
+    try:
+        _refuse_other_parts(journal)
+    except UsageError:
+        journal.close()
+        raise
+    return journal
+
+
+def _refuse_other_parts(journal: Journal, count: int | None = None) -> None:
+    """Raise UsageError when there are parts of a run, unless it is in so many: work would be done twice."""
+    for path in shards_of(journal.path):
+        begun = path.name.rpartition("-of-")[2]
+        if int(begun) != count:
+            raise UsageError(
+                f"{journal.path}: this run was begun in {begun} parts, as {path.name} says; go on with "
+                f"`clearair batch resume {journal.path} --shard 1/{begun}`, and so on."
+            )
+
+
+@contextmanager
+def with_parts(path: Path) -> Iterator[list[Journal]]:
+    """The journal of a run and those of its parts that are there."""
+    with ExitStack() as opened:
+        yield [opened.enter_context(closing(Journal.open(each))) for each in (path, *shards_of(path))]
 
 
 def overview(journal: Journal) -> dict[State, int]:
@@ -291,7 +321,10 @@ def overview(journal: Journal) -> dict[State, int]:
 def shards_of(path: Path) -> list[Path]:
     """The journals of parts of a run that are there."""
     pattern = re.compile(re.escape(path.name) + r"\.\d+-of-\d+")
-    return sorted(each for each in path.parent.iterdir() if pattern.fullmatch(each.name))
+    folder = path.parent
+    return (
+        sorted(each for each in folder.iterdir() if pattern.fullmatch(each.name)) if folder.is_dir() else []
+    )
 
 
 @contextmanager

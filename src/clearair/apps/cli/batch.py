@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from pathlib import Path
 
 import click
@@ -42,30 +41,32 @@ def resume(ctx: click.Context, journal: Path, shard: str | None, cluster: str | 
 def status(journal: Path, as_json: bool, failed: bool) -> None:
     """Say how far a run is, its parts included."""
     from clearair.apps.cli.journaled import in_words
-    from clearair.files.journal import Journal, State
-    from clearair.files.journaled import overview
+    from clearair.files.journal import State
+    from clearair.files.journaled import overview, with_parts
 
-    with closing(Journal.open(journal)) as run:
-        counts = overview(run)
+    with with_parts(journal) as runs:
+        counts = overview(runs[0])
         if as_json:
             click.echo(json.dumps({state.word: count for state, count in counts.items()}))
         else:
             say(f"{journal}: {in_words(counts)}")
         if failed:
-            for entry in run.entries(State.FAILED):
+            for entry in (each for run in runs for each in run.entries(State.FAILED)):
                 say(entry.note or str(entry.source))
 
 
 @batch.command()
 @_JOURNAL
 def retry(journal: Path) -> None:
-    """Let what failed be done again by the next resume."""
-    from clearair.files.journal import Journal, State
+    """Let what failed be done again by the next resume, in a run in parts that of each part."""
+    from clearair.files.journal import State
+    from clearair.files.journaled import with_parts
 
-    with closing(Journal.open(journal)) as run:
-        failed = [entry.id for entry in run.entries(State.FAILED)]
-        run.requeue(failed, forgive=True)
-    say(f"{journal}: {len(failed):,} to be done again: clearair batch resume {journal}")
+    with with_parts(journal) as runs:
+        for run in runs[1:] or runs:  # once there are parts, the whole is not gone on with
+            failed = [entry.id for entry in run.entries(State.FAILED)]
+            run.requeue(failed, forgive=True)
+            _say_what_is_next(run.path, len(failed))
 
 
 @batch.command()
@@ -73,22 +74,32 @@ def retry(journal: Path) -> None:
 @click.option("--repair", is_flag=True, help="Let what does not hold be done again by the next resume.")
 @click.pass_context
 def verify(ctx: click.Context, journal: Path, repair: bool) -> None:
-    """Check that every result is there, whole and unchanged.
+    """Check that every result is there, whole and unchanged, those of parts of the run included.
 
     It is decoded and compared with what was written, and its input with what was read.
     """
-    from clearair.files.journal import DONE, Journal
+    from clearair.files.journal import DONE
     from clearair.files.journaled import repair as let_be_repeated
     from clearair.files.journaled import verify as find_wrong
+    from clearair.files.journaled import with_parts
 
-    with closing(Journal.open(journal)) as run:
-        done = sum(run.counts()[state] for state in DONE)
-        wrong = []
-        for entry, what in find_wrong(run):
-            say_error(what)
-            wrong.append(entry)
-        again = let_be_repeated(run, wrong) if repair else 0
-    say(f"{journal}: {done:,} results checked, {len(wrong):,} wrong")
-    if again:
-        say(f"{journal}: {again:,} to be done again: clearair batch resume {journal}")
-    ctx.exit(1 if wrong else 0)
+    done, bad = 0, 0
+    again: dict[Path, int] = {}
+    with with_parts(journal) as runs:
+        for run in runs:
+            done += sum(run.counts()[state] for state in DONE)
+            wrong = []
+            for entry, what in find_wrong(run):
+                say_error(what)
+                wrong.append(entry)
+            bad += len(wrong)
+            again[run.path] = let_be_repeated(run, wrong) if repair else 0
+    say(f"{journal}: {done:,} results checked, {bad:,} wrong")
+    for path, count in again.items():
+        if count:
+            _say_what_is_next(path, count)
+    ctx.exit(1 if bad else 0)
+
+
+def _say_what_is_next(path: Path, count: int) -> None:
+    say(f"{path}: {count:,} to be done again: clearair batch resume {path}")

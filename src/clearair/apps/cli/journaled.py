@@ -46,14 +46,14 @@ def begin(path: Path, plan: Plan, words: Sequence[str]) -> None:
 def go_on(path: Path, shard: str | None = None, cluster: str | None = None, *, quiet: bool = False) -> int:
     """Do what is open in a journal, or in a part of it, perhaps on a cluster; the exit code."""
     from clearair.files.journal import Journal
-    from clearair.files.journaled import open_shard, parse_shard
+    from clearair.files.journaled import open_shard, open_whole, parse_shard
 
     path = path.absolute()
-    with closing(Journal.open(path)) as journal:
-        if shard is None:
+    if shard is None:
+        with closing(open_whole(path)) as journal:
             return _go_on(journal, cluster, quiet=quiet)
-        with closing(open_shard(journal, parse_shard(shard))) as part:
-            return _go_on(part, cluster, quiet=quiet)
+    with closing(Journal.open(path)) as journal, closing(open_shard(journal, parse_shard(shard))) as part:
+        return _go_on(part, cluster, quiet=quiet)
 
 
 def _go_on(journal: Journal, cluster: str | None, *, quiet: bool) -> int:
