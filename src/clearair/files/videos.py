@@ -7,6 +7,7 @@ from pathlib import Path
 
 from clearair.errors import UsageError
 from clearair.files.history import USUAL_SUFFIX
+from clearair.stores import is_address
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """Suffixes of videos that are written, and what FFmpeg calls their formats."""
@@ -27,6 +28,14 @@ def is_video(path: Path | str) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()
 
 
+def refuse_store(out: Path | str | None) -> None:
+    """Raise UsageError where a video would go to a store: as a path, it would be a folder named `s3:`."""
+    if is_address(out):
+        raise UsageError(
+            f"{out}: no video is written to a store; name a folder of this machine, and copy it."
+        )
+
+
 def video_target(
     source: Path, out: Path | str | None = None, *, suffix: str = USUAL_SUFFIX, alone: bool = True
 ) -> Path:
@@ -34,12 +43,13 @@ def video_target(
 
     What cannot be written becomes a Matroska file, or MP4 where that is much the same. `alone` says that
     `out` may be a file.
-    Raises UsageError when it is one of a kind that cannot be written, or stands for several inputs.
+    Raises UsageError when it is of a kind that is not written, stands for several inputs or is in a store.
     """
     kept = source.suffix if source.suffix.lower() in CONTAINERS else ".mkv"
     ending = ".mp4" if source.suffix.lower() in _LIKE_MP4 else kept
     if out is None:
         return source.with_name(f"{source.stem}{suffix}{ending}")
+    refuse_store(out)
     folder = Path(out)
     is_folder = folder.is_dir() or str(out).endswith(_SEPARATORS)
     if is_folder or not folder.suffix or folder.suffix[1:].isdecimal():

@@ -15,7 +15,7 @@ from clearair.apps.cli.options import chosen_jobs
 from clearair.apps.cli.progress import Progress
 from clearair.apps.cli.records import remark
 from clearair.errors import ClearAirError, UsageError
-from clearair.files.videos import is_video, video_target
+from clearair.files.videos import is_video, refuse_store, video_target
 from clearair.optional import require_pyav
 from clearair.stores import is_address
 
@@ -62,6 +62,7 @@ def check_videos(asked: Asked, output: str | None) -> None:
     """Raise UsageError for options that make no sense for videos, MissingExtraError without PyAV."""
     if output == "-":
         raise UsageError("A video is not written to standard output; name a file or a folder.")
+    refuse_store(output)
     about_photos = {
         "--report": asked.report,
         "--journal": asked.journal,
