@@ -10,6 +10,7 @@ import pytest
 from clearair.errors import UsageError
 from clearair.files.finding import find_images, read_list
 from clearair.image import Photo, write_photo
+from clearair.stores import Address, unnamed_file
 
 PHOTO = Photo(np.full((6, 8, 3), 100, np.uint8))
 
@@ -123,6 +124,20 @@ def test_pictures_of_formats_that_are_not_read_are_counted(folder):
     assert found.unread == {".psd": 2, ".jp2": 1}
     assert found.remarks() == ("passed over because their format is not read: 1 .jp2, 2 .psd.",)
     assert find_images([folder / "a.jpg"]).remarks() == ()
+
+
+def test_videos_in_a_store_are_counted_apart(tmp_path):
+    pytest.importorskip("fsspec")
+    (tmp_path / "clip.mp4").touch()
+    address = Address("memory://finding/videos")
+    with unnamed_file() as empty:
+        for name in ("clip.mp4", "photo.png"):
+            (address / name).write(empty, overwrite=True)
+    found = find_images([tmp_path, address])
+    assert found.remarks() == (
+        "passed over: 1 video; name it to restore it.",
+        "passed over: 1 video in a store; copy it to this machine to restore it.",
+    )
 
 
 def test_listed_files_keep_their_place_below_the_output_folder(folder, monkeypatch):

@@ -49,6 +49,8 @@ class Finding:
     """Pictures passed over because their format is not read: how many of each suffix."""
     videos: int = 0
     """Videos passed over, which are restored only when they are named."""
+    stored_videos: int = 0
+    """Videos in stores passed over, which are not restored there."""
     earlier: tuple[str, ...] = ()
     """Results of earlier runs that were passed over: their folders, and patterns of their names."""
     holds_out: bool = False
@@ -65,6 +67,11 @@ class Finding:
         if self.videos:
             they = "video; name it to restore it" if self.videos == 1 else "videos; name them to restore them"
             lines.append(f"passed over: {self.videos:,} {they}.")
+        if self.stored_videos:
+            they, it = ("video in a store", "it") if self.stored_videos == 1 else ("videos in stores", "them")
+            lines.append(
+                f"passed over: {self.stored_videos:,} {they}; copy {it} to this machine to restore {it}."
+            )
         if self.earlier:
             places = ", ".join(self.earlier)
             lines.append(
@@ -119,6 +126,7 @@ def find_images(
         tuple(search.problems),
         dict(search.unread),
         videos=search.videos,
+        stored_videos=search.stored_videos,
         earlier=passed,
         holds_out=search.holds_out,
     )
@@ -175,7 +183,7 @@ class _Search:
         self.sources: list[Source] = []
         self.problems: list[Problem] = []
         self.unread: Counter[str] = Counter()
-        self.videos = 0
+        self.videos = self.stored_videos = 0
         self.passed: list[str] = []
 
     def look(self, given: Place | str) -> None:
@@ -321,7 +329,10 @@ class _Search:
         if format_of_suffix(path):
             return True
         if path.suffix.lower() in VIDEO_SUFFIXES:
-            self.videos += 1
+            if isinstance(path, Address):
+                self.stored_videos += 1
+            else:
+                self.videos += 1
         if path.suffix.lower() in FOREIGN_SUFFIXES:
             self.unread[path.suffix.lower()] += 1
         return False
