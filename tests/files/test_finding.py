@@ -72,6 +72,11 @@ def test_an_output_folder_inside_the_input_is_not_searched(folder):
     assert names(find([str(folder / "**" / "*.jpg")], out=out), folder) == ["a.jpg", "sub/a.jpg"]
 
 
+def test_an_output_folder_at_or_above_a_pattern_hides_nothing(folder):
+    for out in (folder, folder.parent):
+        assert find(str(folder / "*.png"), out=out) == find(str(folder / "*.png"))
+
+
 def test_a_folder_or_pattern_without_pictures_is_named(tmp_path, folder):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="empty: no pictures in this folder"):

@@ -176,6 +176,13 @@ def test_results_below_the_source_are_not_restored_again(store):
     assert "better" in again.remarks[0]
 
 
+def test_an_output_above_the_source_hides_nothing(store):
+    assert len(plan_batch(f"{store.root}/photos", store.root).jobs) == len(NAMES)
+    assert len(plan_batch(f"{store.root}/photos/*.png", store.root).jobs) == 2
+    with pytest.raises(UsageError, match="is an input itself"):
+        plan_batch(f"{store.root}/photos", f"{store.root}/photos", overwrite=True)
+
+
 def test_what_is_there_stays(store):
     store.put("out/0.png", b"mine")
     plan = plan_batch(f"{store.root}/photos", f"{store.root}/out")

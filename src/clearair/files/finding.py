@@ -298,7 +298,7 @@ class _Search:
         above: Sequence[Place] = path.parents
         inside = itertools.takewhile(lambda folder: folder != fixed, above)
         return any(self._holds_results(folder) for folder in inside) or (
-            self.out is not None and self.out in _real(path).parents
+            self._is_below(fixed) and self.out in _real(path).parents
         )
 
     def _is_result(self, path: Place) -> bool:
