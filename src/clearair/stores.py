@@ -48,6 +48,7 @@ _UNREACHABLE = (
     "ServiceRequestError",
 )
 _NO_BUCKET = re.compile(r"(?i)bucket does not exist|no ?such ?(bucket|container)")
+_NO_SUCH_BUCKET = "there is no such bucket"
 _FORBIDDEN = re.compile(r"Forbidden: \S+\s*")
 """How gcsfs begins what it says of a refusal, with a long address."""
 
@@ -150,12 +151,14 @@ class Address:
         return "/" not in self.url.partition("://")[2]
 
     def exists(self) -> bool:
-        """Whether there is such an object."""
+        """Whether there is such an object. Raises FileNotFoundError where the store has no such bucket."""
         try:
             with self._errors() as system:
                 # A byte of it: to ask for its facts costs a search for a folder where there is no object.
                 _ask(system, "cat_file", self.url, start=0, end=1)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if error.strerror == _NO_SUCH_BUCKET:
+                raise
             return False
         except PermissionError:
             raise
@@ -196,7 +199,7 @@ class Address:
         Raises FileExistsError where it is there and `overwrite` is false, also when it appeared meanwhile if
         the store can tell, and OSError.
         """
-        with self._errors("there is no such bucket") as system:
+        with self._errors(_NO_SUCH_BUCKET) as system:
             headers = self._headers()
             if overwrite:
                 system.put_file(str(part), self.url, **headers)
@@ -238,12 +241,12 @@ class Address:
 
     def below(self) -> list[Address]:
         """All objects whose names go on behind it, or itself if it is one, sorted. Raises OSError."""
-        with self._errors("there is no such bucket") as system:
+        with self._errors(_NO_SUCH_BUCKET) as system:
             return self._named(system, system.find(self.url))
 
     def matches(self) -> list[Address]:
         """All objects that it names as a pattern, sorted. Raises OSError."""
-        with self._errors("there is no such bucket") as system:
+        with self._errors(_NO_SUCH_BUCKET) as system:
             found = system.glob(self.url, detail=True)
             files = [name for name, info in found.items() if info["type"] == "file"]
             return self.fixed._named(system, files)
@@ -415,7 +418,7 @@ def _as_system_error(error: Exception, missing: str) -> Exception:
         return error
     if isinstance(error, FileNotFoundError):
         bucket = _NO_BUCKET.search(str(error))
-        return FileNotFoundError(errno.ENOENT, "there is no such bucket" if bucket else missing)
+        return FileNotFoundError(errno.ENOENT, _NO_SUCH_BUCKET if bucket else missing)
     if isinstance(error, FileExistsError):
         return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
     kinds = {kind.__name__ for kind in type(error).__mro__}

@@ -214,8 +214,16 @@ def test_an_input_is_never_replaced(store):
 def test_a_bucket_that_is_not_there(store, tmp_path):
     with pytest.raises(UsageError, match=r"://nothing-here/photos: .*no such bucket"):
         plan_batch(f"{store.scheme}://nothing-here/photos", tmp_path)
-    records = list(run_plan(plan_batch(f"{store.root}/photos", f"{store.scheme}://nothing-here/out"), invert))
-    assert all("no such bucket" in record.error for record in records)
+
+    def restore(photo):
+        pytest.fail("it cannot be written")
+
+    records = list(
+        run_plan(plan_batch(f"{store.root}/photos", f"{store.scheme}://nothing-here/out"), restore)
+    )
+    assert [record.error.rpartition(": ")[2] for record in records] == ["there is no such bucket."] * len(
+        NAMES
+    )
 
 
 def test_an_object_that_disappears_fails_alone(store):

@@ -19,7 +19,8 @@ def exists(target: Place) -> bool:
     try:
         return target.exists()
     except OSError as error:
-        raise OutputError(f"{brief(str(target))}: cannot be written: {_reason(error)}.") from error
+        why = error.strerror if isinstance(target, Address) else _reason(error)
+        raise OutputError(f"{brief(str(target))}: cannot be written: {why}.") from error
 
 
 def check_target(photo: Photo, target: Place, *, overwrite: bool = False) -> None:
