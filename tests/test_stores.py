@@ -279,6 +279,14 @@ def test_a_store_that_is_away_is_named(store, monkeypatch):
     with pytest.raises(OSError, match=r"cannot be reached .*127\.0\.0\.1:9") as caught:
         Address(f"s3://{BUCKET}/a.jpg").read()
     assert caught.value.errno == errno.EHOSTUNREACH
+    with pytest.raises(OSError, match=rf'cannot be reached \([^?]*"http://127\.0\.0\.1:9/{BUCKET}"\)'):
+        Address(f"s3://{BUCKET}").below()
+
+
+@pytest.mark.parametrize("said", ["s3://", "s3:///photos/a.jpg", "gs:///"])
+def test_an_address_without_a_bucket_is_refused(said):
+    with pytest.raises(UsageError, match="names no bucket"):
+        place_of(said)
 
 
 def test_who_stops_does_not_wait_for_a_store_that_never_answers(store):

@@ -48,6 +48,8 @@ _UNREACHABLE = (
     "ServiceRequestError",
 )
 _NO_BUCKET = re.compile(r"(?i)bucket does not exist|no ?such ?(bucket|container)")
+_QUESTION = re.compile(r"\?[^\s\"']*")
+"""What an address asks for, which is long."""
 _NO_SUCH_BUCKET = "there is no such bucket"
 _FORBIDDEN = re.compile(r"Forbidden: \S+\s*")
 """How gcsfs begins what it says of a refusal, with a long address."""
@@ -297,7 +299,7 @@ def place_of(said: str | PurePath | Address) -> Place:
             f"{scheme}://...: credentials do not belong into an address, which is printed and kept; give "
             "them by the environment, or by a file that the store's library reads."
         )
-    if not rest.strip("/"):
+    if not rest.strip("/") or (scheme in _PACKAGES and rest.startswith("/")):
         raise UsageError(f"{said}: names no bucket.")
     return Address(said.rstrip("/"))
 
@@ -432,7 +434,7 @@ def _as_system_error(error: Exception, missing: str) -> Exception:
         return OSError(errno.EIO, "there is no such range of bytes")
     if kinds.intersection(_UNREACHABLE):
         told = _one_line(Exception(str(error)))  # its strerror names no host
-        return OSError(errno.EHOSTUNREACH, f"the store cannot be reached ({told.partition('?')[0]})")
+        return OSError(errno.EHOSTUNREACH, f"the store cannot be reached ({_QUESTION.sub('', told)})")
     if any("Timeout" in kind for kind in kinds):
         return TimeoutError(errno.ETIMEDOUT, "the store did not answer in time")
     number = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
