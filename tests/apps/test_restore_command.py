@@ -167,6 +167,7 @@ def test_ctrl_c_says_how_far_it_came_and_how_to_go_on(folder, model):
     process = subprocess.Popen(
         [sys.executable, "-c", program, *command, "--report", "r.json"],
         cwd=folder,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
@@ -174,8 +175,10 @@ def test_ctrl_c_says_how_far_it_came_and_how_to_go_on(folder, model):
     while not (folder / "out" / "a.png").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    told, errors = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert told.startswith(b"ph/a.png -> out/a.png: ")
+    assert told.count(b"\n") == 1
     assert [line for line in errors.decode().splitlines() if line] == [
         "clearair: 1 photo: 1 restored",
         "clearair: 1 of 2 done; the same command with --resume does the rest.",

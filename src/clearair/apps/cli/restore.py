@@ -334,13 +334,18 @@ def _restore_batch(load: Callable[[], Restorer], plan: Plan, wish: dict[str, Any
         remark("clearair", plan.remarks)
     restorer = load()
     progress = Progress(len(plan.jobs), quiet=quiet)
+    told: set[str] = set()
     try:
         with closing(restorer.restore_many(plan, watcher=progress, **wish)) as records:
             for record in records:
                 progress.clear()
                 tell(record, quiet=quiet)
+                told.add(record.input)
     except KeyboardInterrupt:
         progress.clear()
+        for record in progress.records:  # what was under way has been finished
+            if record.input not in told:
+                tell(record, quiet=quiet)
         if not quiet:
             sum_up(progress.records)
         tell_how_to_go_on(plan, progress.records)
