@@ -167,6 +167,20 @@ def test_hidden_objects_results_and_odd_names_are_not_taken(store):
     ]
 
 
+def test_a_name_that_s3fs_takes_for_a_version_fails_alone(store):
+    if not store.root.startswith("s3://"):
+        pytest.skip("s3fs alone reads versions in names")
+    store.put("photos/3.png?versionId=1.png", PICTURES["0.png"])
+    errors = [
+        record.error for record in run_plan(plan_batch(f"{store.root}/photos", f"{store.root}/out"), invert)
+    ]
+    (error,) = filter(None, errors)
+    assert error.startswith(f"{store.root}/")
+    assert "?versionId=" in error
+    assert "for a version" in error
+    assert store.keys("out") == [f"out/{name}" for name in NAMES]
+
+
 def test_results_below_the_source_are_not_restored_again(store):
     for _ in range(2):
         plan = plan_batch(f"{store.root}/photos", f"{store.root}/photos/better", overwrite=True)
