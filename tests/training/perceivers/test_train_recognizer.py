@@ -127,9 +127,11 @@ def data_with_names(data, tmp_path_factory) -> Path:
         shutil.copy(photo, root / "train" / "named" / source / "a.png")
     for half in ("input", "target"):
         (root / "train" / "noise" / "there" / half).mkdir(parents=True)
-        for number in range(21):  # one of them is held out
-            shutil.copy(photo, root / "train" / "noise" / "there" / half / f"{number}.png")
-    (root / "train" / "held_out.toml").write_text('[named]\nsources = ["haze/NatHaze"]\n')
+        for name in ("Mine_1", "Mine_2", "Other_1"):
+            shutil.copy(photo, root / "train" / "noise" / "there" / half / f"{name}.png")
+    (root / "train" / "held_out.toml").write_text(
+        '[named]\nsources = ["haze/NatHaze"]\n[cameras]\nnoise = ["Other"]\n'
+    )
     return root
 
 
@@ -150,16 +152,19 @@ def test_every_part_can_be_drawn_by_itself_and_comes_out_the_same(data_with_name
 def test_noise_of_cameras_is_also_seen_from_close_up(data_with_names):
     sources = load_sources(data_with_names)
     first = len(sources.known)
-    assert [kind for kind, *_ in sources.pairs] == ["noise"] * 20
+    assert [(kind, path.stem) for kind, path, _ in sources.pairs] == [
+        ("noise", "Mine_1"),
+        ("noise", "Mine_2"),
+    ]
     halves = list(draw_unit(sources, first, 2, 77))
     noise = [float(example.label[0, KINDS.index("noise")]) for example in halves]
     assert noise == [1, 1, 0, 0, *([1, 0] * 5)]
     assert all(example.label[0, KINDS.index("lowlight")] == 0 for example in halves)
-    assert {tuple(example.images.shape) for example in halves[4:]} == {(1, 3, 256, 256)}
+    assert {tuple(example.images.shape) for example in halves[4:]} == {(1, 3, 240, 256)}  # of 240 x 320
     assert torch.equal(halves[4].images, halves[5].images)  # the same place of what are two equal files here
     assert not torch.equal(halves[4].images, halves[6].images)
     groups = [example.group for example in validation(data_with_names)]
-    assert groups.count("noise, real pairs, close") == groups.count("undamaged noise pairs, close") == 5
+    assert groups.count("noise, close-ups") == groups.count("undamaged close-ups") == 5
 
 
 def test_what_is_examined_was_held_out(data_with_names):

@@ -49,8 +49,10 @@ SMALLEST = 96
 """Side in pixels below which no crop of a named photograph falls."""
 FAINT = 0.12
 """Strength up to which damage is hardly to be seen: whether it is there is left open."""
+CLOSE_UP = "close-ups"
+"""Groups of places of pictures, which show less of a scene than people's photographs do."""
 CLOSE = 256
-"""Side in pixels of a close-up."""
+"""Side in pixels of such a place."""
 CLOSE_UPS = 5
 """Of each pair."""
 BATCH = PerceiverRecipe(
@@ -157,11 +159,11 @@ def validation(data: Path) -> Iterator[Example]:
         files = apart.split(find_pairs(data, kind), kind)[1] if kind != "lowlight" else []
         for both in files:
             for path, kinds in zip(both, _both(kind), strict=True):
-                yield Example(
-                    picture(load_pixels(path)), _label_of_pair(kind, kinds), _group(kind, kinds), one
-                )
+                group = f"{kind}, real pairs" if kinds else f"undamaged {kind} pairs"
+                yield Example(picture(load_pixels(path)), _label_of_pair(kind, kinds), group, one)
             for kinds, shown in _close_ups(kind, both, generator):
-                yield Example(shown, _label_of_pair(kind, kinds), f"{_group(kind, kinds)}, close", one)
+                group = f"{kind}, {CLOSE_UP}" if kinds else f"undamaged {CLOSE_UP}"
+                yield Example(shown, _label_of_pair(kind, kinds), group, one)
     for photo in find_named(data):
         if photo.held_out:
             group = f"undamaged {photo.source}" if photo.kind == CLEAN else photo.source
@@ -237,11 +239,6 @@ def _close_ups(
 def _both(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What is wrong with the two halves of a pair."""
     return (kind,), ()
-
-
-def _group(kind: str, kinds: tuple[str, ...]) -> str:
-    """Where a half of a held-out pair is counted."""
-    return f"{kind}, real pairs" if kinds else f"undamaged {kind} pairs"
 
 
 def _label_of_pair(kind: str, kinds: tuple[str, ...]) -> Tensor:

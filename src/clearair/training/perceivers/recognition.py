@@ -34,7 +34,7 @@ from clearair.perception.compact.weights import load_perceiver, new_recognizer, 
 from clearair.perception.confidence import Caution, Ramp
 from clearair.perception.protocol import fingerprint
 from clearair.training.perceivers.calibration import regress
-from clearair.training.perceivers.examples import MADE, draw_unit, load_sources, units, validation
+from clearair.training.perceivers.examples import CLOSE_UP, MADE, draw_unit, load_sources, units, validation
 from clearair.training.perceivers.observations import (
     Observations,
     load_observations,
@@ -301,7 +301,8 @@ def train_recognizer(
         save_observations(examples, path, origin)
     _fit_head(recognizer, seen, recipe)
     own = _logits(recognizer, examples)
-    usual = examples.usual(held_out(data).unusual)
+    unusual = held_out(data).unusual
+    usual = examples.usual(unusual)
     judged = examples.of(usual)
     for kind in range(len(KINDS)):
         recognizer.blend[kind] = best_blend(own[usual, kind], judged.eye_logits[:, kind], judged, kind)
@@ -313,7 +314,8 @@ def train_recognizer(
     recognizer.trust.copy_(torch.tensor([recipe.trust.get(kind, 0.0) for kind in KINDS]))
     recognizer.steer.copy_(torch.tensor([recipe.steer.get(kind, 0.0) for kind in KINDS]))
     logits = _logits(recognizer, examples)
-    found = thresholds(logits[usual], judged, recipe.false_alarms, recipe.all_alarms)
+    scenes = examples.usual((*unusual, CLOSE_UP))
+    found = thresholds(logits[scenes], examples.of(scenes), recipe.false_alarms, recipe.all_alarms)
     report(recall_table(examples, logits, found))
     errors = calibration_error(logits, examples.label)
     each = ", ".join(f"{kind} {error:.3f}" for kind, error in zip(KINDS, errors, strict=True))
