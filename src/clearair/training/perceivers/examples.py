@@ -54,7 +54,9 @@ CLOSE_UP = "close-ups"
 CLOSE = 256
 """Side in pixels of such a place."""
 CLOSE_UPS = 5
-"""Of each pair."""
+"""Of each pair, in training."""
+FEWER = 2
+"""In validation, where what counts is how often people bring such places."""
 BATCH = PerceiverRecipe(
     batch=4,
     clean=0.2,
@@ -122,7 +124,7 @@ def draw_unit(sources: Sources, number: int, looks: int, seed: int) -> Iterator[
     if number < len(sources.pairs):
         kind, *files = sources.pairs[number]
         yield from _halves(kind, files)
-        for kinds, shown in _close_ups(kind, files, generator):
+        for kinds, shown in _close_ups(kind, files, CLOSE_UPS, generator):
             label = _label_of_pair(kind, kinds)
             yield Example(shown, label, f"{kind} pairs", torch.ones_like(label))
         return
@@ -161,7 +163,7 @@ def validation(data: Path) -> Iterator[Example]:
             for path, kinds in zip(both, _both(kind), strict=True):
                 group = f"{kind}, real pairs" if kinds else f"undamaged {kind} pairs"
                 yield Example(picture(load_pixels(path)), _label_of_pair(kind, kinds), group, one)
-            for kinds, shown in _close_ups(kind, both, generator):
+            for kinds, shown in _close_ups(kind, both, FEWER, generator):
                 group = f"{kind}, {CLOSE_UP}" if kinds else f"undamaged {CLOSE_UP}"
                 yield Example(shown, _label_of_pair(kind, kinds), group, one)
     for photo in find_named(data):
@@ -220,7 +222,7 @@ def _halves(kind: str, files: Sequence[Path]) -> Iterator[Example]:
 
 
 def _close_ups(
-    kind: str, files: Sequence[Path], generator: torch.Generator
+    kind: str, files: Sequence[Path], count: int, generator: torch.Generator
 ) -> Iterator[tuple[tuple[str, ...], Tensor]]:
     """Places of a pair, what is wrong in each and (1, 3, H, W); only of kinds that cover a picture evenly.
 
@@ -230,7 +232,7 @@ def _close_ups(
         return
     halves = [load_pixels(path) for path in files]
     height, width = halves[0].shape[1:]
-    for down, right in torch.rand(CLOSE_UPS, 2, generator=generator).tolist():
+    for down, right in torch.rand(count, 2, generator=generator).tolist():
         top, left = int(down * max(1, height - CLOSE + 1)), int(right * max(1, width - CLOSE + 1))
         for half, kinds in zip(halves, _both(kind), strict=True):
             yield kinds, picture(half[:, top : top + CLOSE, left : left + CLOSE])
