@@ -58,7 +58,10 @@ def status(journal: Path, as_json: bool, failed: bool) -> None:
 @batch.command()
 @_JOURNAL
 def retry(journal: Path) -> None:
-    """Let what failed be done again by the next resume, in a run in parts that of each part."""
+    """Let what failed be done again by the next resume.
+
+    Of a run in parts, what failed in each part.
+    """
     from clearair.files.journal import State
     from clearair.files.journaled import with_parts
 
@@ -74,9 +77,10 @@ def retry(journal: Path) -> None:
 @click.option("--repair", is_flag=True, help="Let what does not hold be done again by the next resume.")
 @click.pass_context
 def verify(ctx: click.Context, journal: Path, repair: bool) -> None:
-    """Check that every result is there, whole and unchanged, those of parts of the run included.
+    """Check that every result is there, whole and unchanged.
 
-    It is decoded and compared with what was written, and its input with what was read.
+    It is decoded and compared with what was written, and its input with what was read. Of a run in parts,
+    the results of each part are checked, too.
     """
     from clearair.files.journal import DONE
     from clearair.files.journaled import repair as let_be_repeated
