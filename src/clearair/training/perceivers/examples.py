@@ -53,10 +53,10 @@ CLOSE_UP = "close-ups"
 """Groups of places of pictures, which show less of a scene than people's photographs do."""
 CLOSE = 256
 """Side in pixels of such a place."""
-CLOSE_UPS = 5
-"""Of each pair, in training."""
-FEWER = 2
-"""In validation, where what counts is how often people bring such places."""
+TRAINED_CLOSE_UPS = 5
+"""Of each pair."""
+VALIDATED_CLOSE_UPS = 2
+"""Of each held-out pair; fewer, since what counts there is how often people bring such places."""
 BATCH = PerceiverRecipe(
     batch=4,
     clean=0.2,
@@ -122,11 +122,7 @@ def draw_unit(sources: Sources, number: int, looks: int, seed: int) -> Iterator[
         return
     number -= len(sources.known)
     if number < len(sources.pairs):
-        kind, *files = sources.pairs[number]
-        yield from _halves(kind, files)
-        for kinds, shown in _close_ups(kind, files, CLOSE_UPS, generator):
-            label = _label_of_pair(kind, kinds)
-            yield Example(shown, label, f"{kind} pairs", torch.ones_like(label))
+        yield from _pair(sources.pairs[number], generator)
         return
     number -= len(sources.pairs)
     if number < len(sources.dark):
@@ -160,10 +156,11 @@ def validation(data: Path) -> Iterator[Example]:
     for kind in PAIRED:
         files = apart.split(find_pairs(data, kind), kind)[1] if kind != "lowlight" else []
         for both in files:
-            for path, kinds in zip(both, _both(kind), strict=True):
+            halves = [load_pixels(path) for path in both]
+            for half, kinds in zip(halves, _both(kind), strict=True):
                 group = f"{kind}, real pairs" if kinds else f"undamaged {kind} pairs"
-                yield Example(picture(load_pixels(path)), _label_of_pair(kind, kinds), group, one)
-            for kinds, shown in _close_ups(kind, both, FEWER, generator):
+                yield Example(picture(half), _label_of_pair(kind, kinds), group, one)
+            for kinds, shown in _close_ups(kind, halves, VALIDATED_CLOSE_UPS, generator):
                 group = f"{kind}, {CLOSE_UP}" if kinds else f"undamaged {CLOSE_UP}"
                 yield Example(shown, _label_of_pair(kind, kinds), group, one)
     for photo in find_named(data):
@@ -212,25 +209,29 @@ def _piece(whole: Tensor, reduce: bool, generator: torch.Generator) -> Tensor:
     return piece.flip(3) if mirror < 0.5 else piece
 
 
-def _halves(kind: str, files: Sequence[Path]) -> Iterator[Example]:
-    """The damaged and the clean picture of a pair, whole and a part."""
-    for path, kinds in zip(files, _both(kind), strict=True):
+def _pair(pair: tuple[str, Path, Path], generator: torch.Generator) -> Iterator[Example]:
+    """The damaged and the clean picture of a pair, whole and a part, and close-ups of them."""
+    kind, *files = pair
+    halves = [load_pixels(path) for path in files]
+    shown = [
+        (kinds, picture(part))
+        for half, kinds in zip(halves, _both(kind), strict=True)
+        for part in (half, half[:, :320, -352:])
+    ]
+    for kinds, image in (*shown, *_close_ups(kind, halves, TRAINED_CLOSE_UPS, generator)):
         label = _label_of_pair(kind, kinds)
-        whole = picture(load_pixels(path))
-        for shown in (whole, whole[:, :, :320, -352:]):
-            yield Example(shown, label, f"{kind} pairs", torch.ones_like(label))
+        yield Example(image, label, f"{kind} pairs", torch.ones_like(label))
 
 
 def _close_ups(
-    kind: str, files: Sequence[Path], count: int, generator: torch.Generator
+    kind: str, halves: Sequence[Tensor], count: int, generator: torch.Generator
 ) -> Iterator[tuple[tuple[str, ...], Tensor]]:
-    """Places of a pair, what is wrong in each and (1, 3, H, W); only of kinds that cover a picture evenly.
+    """Places of the halves of a pair, what is wrong in each and (1, 3, H, W).
 
-    Many show nothing but something black, which is no low light.
+    Only of kinds that cover a picture evenly. Many show nothing but something black, which is no low light.
     """
     if not BY_NAME[kind].from_camera:
         return
-    halves = [load_pixels(path) for path in files]
     height, width = halves[0].shape[1:]
     for down, right in torch.rand(count, 2, generator=generator).tolist():
         top, left = int(down * max(1, height - CLOSE + 1)), int(right * max(1, width - CLOSE + 1))
