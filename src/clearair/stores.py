@@ -31,7 +31,8 @@ _TIMES = ("LastModified", "last_modified", "mtime", "updated", "created")
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 _PACKAGES.update(dict.fromkeys(("az", "abfs", "abfss"), "adlfs"))
 """What fsspec needs for each kind of address."""
-_VERSION = "?versionId="
+_ASKS_FOR_VERSION = "?versionId="
+"""What s3fs cuts off a name, with all behind it."""
 _LONGEST = 200
 _PATIENCE = 0.2
 """Seconds after which a thread that waits looks whether it is to stop."""
@@ -272,8 +273,10 @@ class Address:
         `missing` is what it means that something is not found, unless the store says more.
         """
         system = _system(self.scheme)
-        if _VERSION in self.url and _PACKAGES.get(self.scheme) == "s3fs":
-            raise OSError(errno.EINVAL, f"s3fs takes what follows {_VERSION} in a name for a version")
+        if _ASKS_FOR_VERSION in self.url and _PACKAGES.get(self.scheme) == "s3fs":
+            raise OSError(
+                errno.EINVAL, f"s3fs takes what follows {_ASKS_FOR_VERSION} in a name for a version"
+            )
         try:
             yield system
         except MemoryError:
