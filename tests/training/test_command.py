@@ -14,6 +14,7 @@ from clearair.finishing import FinishedNetwork
 from clearair.models import save_model
 from clearair.training.recipes import RECIPES
 from clearair.training.restorer.recipes import smoke
+from clearair.training.series.series import LISTED
 
 TINY = ("--set", "batch=1", "view=64", "patch=32", "warmup=1")
 
@@ -29,7 +30,7 @@ def train(data, out, *arguments):
 
 def test_the_list_says_in_one_line_what_each_recipe_is():
     output = CliRunner().invoke(cli, ["train", "--list"]).output.splitlines()
-    assert [line.split()[0] for line in output] == [*RECIPES]
+    assert [line.split()[0] for line in output] == [*RECIPES, *LISTED]
     assert {"compact", "perceivers", "recognizer"} <= set(RECIPES)
     assert all(len(line.split()) > 3 for line in output)
 

@@ -43,20 +43,23 @@ def save_model(
     network: ClearAIR,
     folder: Path | str,
     *,
-    perceivers: Perceiver | None = None,
+    perceivers: Perceiver | PerceiverStamp | None = None,
     precision: torch.dtype = torch.float16,
     overwrite: bool = False,
 ) -> None:
     """Write the network as float16, with the sizes and fingerprint of the perceivers that guided it.
 
-    The perceivers are by default those that ship with the package. Another `precision` is for weights that
-    have to stay as they are. Raises ModelError when a weight is NaN or too large for it, or the perceivers do
-    not fit the network; OutputError when the folder cannot be written, or holds a model that `overwrite` does
-    not allow to replace.
+    The perceivers, or their stamp, are by default those that ship with the package. Another `precision` is
+    for weights that have to stay as they are. Raises ModelError when a weight is NaN or too large for it, or
+    the perceivers do not fit the network; OutputError when the folder cannot be written, or holds a model
+    that `overwrite` does not allow to replace.
     """
     folder = Path(folder)
     check_folder(folder, overwrite=overwrite)
-    stamp = PerceiverStamp.of(perceivers or load_compact())
+    if isinstance(perceivers, PerceiverStamp):
+        stamp = perceivers
+    else:
+        stamp = PerceiverStamp.of(perceivers or load_compact())
     check_sizes(network.config, stamp, folder)
     weights = {
         name: value.detach().to("cpu", precision).contiguous() for name, value in network.state_dict().items()

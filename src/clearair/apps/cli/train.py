@@ -22,6 +22,8 @@ from clearair.apps.cli.options import (
 if TYPE_CHECKING:
     from clearair.training.loop.processes import Processes
     from clearair.training.loop.trainer import Setup
+    from clearair.training.recipes import AnyRecipe
+    from clearair.training.series.series import Series
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def train(
 ) -> None:
     """Train a restorer or perceivers by a recipe.
 
-    --list shows the recipes, and FIELD=VALUE changes a field. A run continues with --resume. To anneal it,
+    --list shows the recipes, and series of runs that follow one another.
+    FIELD=VALUE changes a field. A run continues with --resume. To anneal it,
     resume it with --steps a little above the step it has reached: the learning rate falls to zero by then.
     Resumed once more with more steps, it continues from before the annealing. Ctrl-C ends a run after its
     step; a second one does not wait.
@@ -145,15 +148,23 @@ def train(
 
 def _list() -> None:
     from clearair.training.recipes import RECIPES
+    from clearair.training.series.series import LISTED
 
     width = max(map(len, RECIPES))
-    for name, recipe in RECIPES.items():
-        click.echo(f"{name:{width}}  {recipe.about}")
+    for name, about in ({name: recipe.about for name, recipe in RECIPES.items()} | LISTED).items():
+        click.echo(f"{name:{width}}  {about}")
 
 
 def _show(name: str, changes: Sequence[str], *, own_pairs: bool) -> None:
     from clearair.training.recipes import read_recipe, recipe_name, to_toml
+    from clearair.training.series.series import is_series, read_series, series_text
 
+    if is_series(name):
+        if changes:
+            raise click.UsageError("--show prints a series as it is: leave out the changes.")
+        read_series(name)
+        click.echo(series_text(name), nl=False)
+        return
     recipe = read_recipe(name, changes, own_pairs=own_pairs)
     click.echo(to_toml(recipe_name(name), recipe), nl=False)
 
@@ -166,9 +177,16 @@ def _train(name: str, changes: Sequence[str], options: Options) -> None:
     from clearair.runtime.pytorch import choose_device
     from clearair.training.loop.processes import joined
     from clearair.training.recipes import read_recipe
+    from clearair.training.series.series import is_series, read_series
     from clearair.training.trainer import trainer_for
 
-    recipe = read_recipe(name, changes, own_pairs=options.pairs is not None)
+    recipe: AnyRecipe | Series
+    if is_series(name):
+        if options.pairs is not None:
+            raise click.UsageError("A series learns from --data alone: leave out --pairs.")
+        recipe = read_series(name, changes)
+    else:
+        recipe = read_recipe(name, changes, own_pairs=options.pairs is not None)
     with joined(str(choose_device(options.device))) as (processes, device):
         setup = _setup(options, options.data, options.out, device, processes)
         setup.machine.prepare(options.threads)

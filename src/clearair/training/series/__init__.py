@@ -1,0 +1,1 @@
+"""Series of training runs, and those that the package lists, as TOML files."""
