@@ -8,104 +8,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
 from clearair.data.degradations import KINDS
 from clearair.errors import ConfigError
 from clearair.perception.compact.perceiver import CompactPerceiver
 from clearair.perception.compact.weights import load_perceiver
 from clearair.training.perceivers.examples import draw_unit, load_sources, units, validation
-from clearair.training.perceivers.observations import Observations
 from clearair.training.perceivers.recognition import (
     RecognizerRecipe,
-    best_blend,
-    calibrate,
-    calibration_error,
-    fit,
     publish_recognizer,
-    ramps,
-    recall,
-    thresholds,
     train_recognizer,
 )
 
 NAN = float("nan")
 TINY = RecognizerRecipe(views=5, looks=1)
-
-
-def observed(logits: Tensor, there: Tensor, groups: list[str]) -> Observations:
-    """Pictures with one number seen for each kind."""
-    return Observations(logits, torch.zeros_like(logits), there, torch.ones_like(logits), tuple(groups))
-
-
-def test_a_fit_finds_what_tells_a_kind_and_leaves_what_nobody_knows():
-    generator = torch.Generator().manual_seed(0)
-    seen = torch.randn(400, 3, generator=generator) * torch.tensor([1.0, 100.0, 1e-3])
-    label = torch.stack([(seen[:, 1] > 0).float(), torch.full((400,), NAN)], dim=1)
-    label[:3, 0] = 1 - label[:3, 0]
-    label[:3, 0] = NAN
-    mean, spread, rows, bias = fit(seen, label, torch.ones(400, 2), 1e-3)
-    logits = ((seen - mean) / spread) @ rows.T + bias
-    known = ~label[:, 0].isnan()
-    assert ((logits[known, 0] > 0) == (label[known, 0] == 1)).float().mean() > 0.97
-    assert rows[0].abs().argmax() == 1
-    assert rows[1].abs().max() < 1e-6
-
-
-def test_calibration_undoes_certainty_that_is_too_great():
-    generator = torch.Generator().manual_seed(1)
-    honest = 2 * torch.randn(4000, 1, generator=generator)
-    label = (torch.rand(4000, 1, generator=generator) < honest.sigmoid()).float()
-    slope, offset = calibrate(5 * honest + 3, label)
-    assert float(slope) == pytest.approx(0.2, abs=0.02)
-    assert float(offset) == pytest.approx(-0.6, abs=0.1)
-    before, after = (
-        calibration_error(logits, label) for logits in (5 * honest + 3, slope * (5 * honest + 3) + offset)
-    )
-    assert float(after) < 0.03 < float(before)
-
-
-def test_a_kind_that_is_always_told_right_does_not_become_certain_without_bound():
-    logits = torch.tensor([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])[:, None]
-    slope, offset = calibrate(logits, (logits > 0).float())
-    assert (slope * 3 + offset).sigmoid() < 0.95
-
-
-def test_no_more_false_alarms_are_spent_than_there_may_be_and_where_they_help():
-    generator = torch.Generator().manual_seed(2)
-    clean = torch.randn(200, 2, generator=generator)
-    haze, rain = torch.randn(100, 2, generator=generator), torch.randn(100, 2, generator=generator)
-    haze[:, 0] += 2.5  # mixed with the highest of the clean ones
-    rain[:, 1] += 20  # found without any false alarm
-    there = torch.zeros(400, 2)
-    there[200:300, 0] = there[300:, 1] = 1
-    logits = torch.cat([clean, haze, rain])
-    seen = observed(logits, there, ["undamaged"] * 200 + ["haze"] * 100 + ["rain"] * 100)
-    found = thresholds(logits, seen, 0.01, 0.03)
-    fired = clean > found
-    assert 1 <= fired[:, 0].sum() <= 2
-    assert fired[:, 1].sum() == 0
-    strict = thresholds(logits, seen, 0.01, 0.01)
-    assert (clean > strict).any(dim=1).sum() <= 2
-    assert recall(logits[:, 0], found[0], seen, 0) >= recall(logits[:, 0], clean[:, 0].max(), seen, 0)
-
-
-def test_the_eyes_are_blended_in_where_they_know_more():
-    there = torch.tensor([[0.0]] * 50 + [[1.0]] * 50)
-    seen = observed(torch.zeros(100, 1), there, ["undamaged"] * 50 + ["haze"] * 50)
-    guess = torch.linspace(-1, 1, 100).roll(37)
-    sure = 6 * there[:, 0] - 3
-    assert best_blend(guess, sure, seen, 0) > 0
-    assert best_blend(sure, guess, seen, 0) == 0
-
-
-def test_ramps_rise_from_where_a_kind_is_found():
-    caution = ramps(torch.linspace(-3, 4, len(KINDS)), TINY)
-    for index, kind in enumerate(KINDS):
-        doubt, sure = caution.ramp(kind)
-        found = float(torch.linspace(-3, 4, len(KINDS))[index].sigmoid())
-        assert found < doubt < sure < 1
-        assert doubt - found < 0.02
 
 
 @pytest.mark.parametrize(

