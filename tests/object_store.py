@@ -15,7 +15,7 @@ import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from clearair import stores
+from clearair.stores.filesystems import file_system
 
 BUCKET = "pictures"
 SETTINGS = {
@@ -137,6 +137,6 @@ def known(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Objec
     for name, value in store.settings.items():
         monkeypatch.setenv(name, value)
     store.reset()
-    stores._system.cache_clear()
+    file_system.cache_clear()
     yield store
-    stores._system.cache_clear()
+    file_system.cache_clear()

@@ -1,0 +1,42 @@
+"""Waiting for a store, which may never answer, only as long as somebody wants the answer."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_PATIENCE = 0.2
+"""Seconds after which a thread that waits looks whether it is to stop."""
+_waiting = threading.local()
+
+
+@contextmanager
+def until(stop: threading.Event) -> Iterator[None]:
+    """Let this thread wait for a store only until `stop` is set: it may never answer. Writes are finished."""
+    _waiting.stop = stop
+    try:
+        yield
+    finally:
+        _waiting.stop = None
+
+
+def ask(system: Any, method: str, *values: Any, **options: Any) -> Any:
+    """What a file system of fsspec answers. Raises InterruptedError when nobody waits for it any more."""
+    stop: threading.Event | None = getattr(_waiting, "stop", None)
+    if stop is None or not getattr(system, "async_impl", False):
+        return getattr(system, method)(*values, **options)
+    import asyncio
+
+    work = asyncio.run_coroutine_threadsafe(getattr(system, f"_{method}")(*values, **options), system.loop)
+    while True:
+        try:
+            return work.result(_PATIENCE)
+        except TimeoutError:
+            if work.done():
+                raise
+            if stop.is_set():
+                work.cancel()
+                raise InterruptedError(errno.EINTR, "given up") from None
