@@ -274,7 +274,7 @@ def test_access_that_is_refused_fails_alone(store, method):
 
 
 def test_what_is_far_too_large_is_not_fetched(store, monkeypatch):
-    monkeypatch.setattr("clearair.image.reading._SPARE_BYTES", 0)
+    monkeypatch.setattr("clearair.image.limits._SPARE_BYTES", 0)
     (record,) = run_plan(plan_batch(f"{store.root}/photos/0.png", f"{store.root}/out"), invert, max_pixels=1)
     assert "more than a picture of 1 pixels can take" in record.error
     assert store.asked.keys() == {"GET", "HEAD"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clearair.image import Photo, read_photo, reading, write_photo, writing
+from clearair.image import Photo, read_photo, sources, write_photo, writing
 from clearair.image.metadata import directories
 
 
@@ -25,7 +25,7 @@ def photo(tmp_path):
 
 def test_a_file_that_is_read_piece_by_piece_is_the_same_photo(photo, monkeypatch):
     whole = read_photo(photo)
-    monkeypatch.setattr(reading, "_LARGE", 0)
+    monkeypatch.setattr(sources, "_LARGE", 0)
     parts = read_photo(photo)
     np.testing.assert_array_equal(parts.pixels, whole.pixels)
     assert parts.metadata == whole.metadata
@@ -52,7 +52,7 @@ def test_a_damaged_file_is_damaged_piece_by_piece_as_well(photo, monkeypatch):
     photo.write_bytes(content[: len(content) // 2])
     with pytest.raises(Exception, match=r"damaged or ends early") as whole:
         read_photo(photo)
-    monkeypatch.setattr(reading, "_LARGE", 0)
+    monkeypatch.setattr(sources, "_LARGE", 0)
     with pytest.raises(type(whole.value), match=r"damaged or ends early"):
         read_photo(photo)
 

@@ -13,12 +13,14 @@ from clearair.image.formats import (
     format_of_suffix,
     output_format,
 )
+from clearair.image.limits import DEFAULT_MAX_PIXELS, CheckSize
 from clearair.image.metadata import Metadata
 from clearair.image.metadata.inventory import Inventory
 from clearair.image.metadata.stripping import stripped
 from clearair.image.photo import Photo, to_depth
 from clearair.image.placing import check_target, exists, move_into_place, write_atomically
-from clearair.image.reading import DEFAULT_MAX_PIXELS, CheckSize, fetch, read_photo
+from clearair.image.reading import read_photo
+from clearair.image.sources import fetch
 from clearair.image.writing import (
     Quality,
     check_quality,

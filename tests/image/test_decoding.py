@@ -1,13 +1,10 @@
-"""Every way a picture can be unfit: one line that names the file, before anything large is allocated."""
+"""Damaged files are refused, or salvaged, and what is whole is not taken for damaged."""
 
 import io
 import logging
-import os
 import struct
 import subprocess
 import sys
-import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,58 +12,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
+from tests.image.pictures import COFFEE, encoded, refusal
 
-from clearair.errors import ImageError, UsageError
-from clearair.image import DEFAULT_MAX_PIXELS, FORMATS, SUFFIXES, encode_photo, output_format, read_photo
+from clearair.errors import ImageError
+from clearair.image import FORMATS, encode_photo, read_photo
 from clearair.image.libvips import libvips
-
-COFFEE = data.coffee()[:120, :160]
-
-
-def encoded(kind: str, image: np.ndarray = COFFEE, **options) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, kind, **options)
-    return file.getvalue()
-
 
 KINDS = [name for name, each in FORMATS.items() if not each.extra]
 CONTENTS = {kind: encoded(kind, COFFEE[:24, :32]) for kind in KINDS}
-
-
-def refusal(source, **options) -> str:
-    with pytest.raises(ImageError) as caught:
-        read_photo(source, **options)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
-
-
-def huge_png(width: int, height: int) -> bytes:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
-
-
-def huge_jpeg(width: int, height: int) -> bytes:
-    content = bytearray(encoded("jpeg"))
-    at = content.index(b"\xff\xc0")
-    struct.pack_into(">HH", content, at + 5, height, width)
-    return bytes(content)
-
-
-def test_an_empty_file(tmp_path):
-    path = tmp_path / "empty.jpg"
-    path.touch()
-    assert refusal(path) == f"{path}: the file is empty."
-
-
-@pytest.mark.parametrize("content", [b"hello, world" * 50, b"\0" * 500, b"\xff\xd8", b"<html>"])
-def test_a_file_that_is_no_picture(tmp_path, content):
-    path = tmp_path / "notes.jpg"
-    path.write_bytes(content)
-    assert refusal(path) == f"{path}: not a picture."
 
 
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.99])
@@ -214,123 +167,6 @@ def test_a_png_with_a_flipped_bit():
     assert "PNG file is damaged" in refusal(bytes(content))
 
 
-def huge_tiff(width: int, height: int) -> bytes:
-    content = bytearray(encoded("tiff"))
-    for index in range(int.from_bytes(content[8:10], "little")):
-        at = 10 + 12 * index
-        size = {256: width, 257: height}.get(int.from_bytes(content[at : at + 2], "little"))
-        if size:
-            struct.pack_into("<HII", content, at + 2, 4, 1, size)
-    return bytes(content)
-
-
-def huge_avif(width: int, height: int) -> bytes:
-    content = bytearray(encoded("avif"))
-    struct.pack_into(">II", content, content.index(b"ispe") + 8, width, height)
-    return bytes(content)
-
-
-@pytest.mark.parametrize("make", [huge_png, huge_jpeg, huge_tiff, huge_avif])
-def test_a_huge_size_in_the_header_is_refused(tmp_path, make):
-    path = tmp_path / "huge"
-    path.write_bytes(make(30_000, 30_000))
-    message = refusal(path)
-    assert message.startswith(f"{path}: 30000 x 30000 px are more than the limit of 300,000,000 pixels")
-    assert "max_pixels=" in message
-
-
-def test_the_refusal_of_a_huge_picture_takes_no_memory():
-    resource = pytest.importorskip("resource")
-    read_photo(encoded("png"))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    refusal(huge_png(30_000, 30_000))
-    refusal(huge_jpeg(30_000, 30_000))
-    refusal(huge_tiff(30_000, 30_000))
-    assert "damaged" in refusal(huge_jpeg(17_000, 17_000))  # below the limit, but it has no such pixels
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB; the picture has 2.7 GB
-
-
-def test_the_limit_is_adjustable():
-    content = encoded("png")
-    assert "160 x 120 px" in refusal(content, max_pixels=160 * 120 - 1)
-    assert read_photo(content, max_pixels=160 * 120).size == (160, 120)
-    assert DEFAULT_MAX_PIXELS < 30_000 * 30_000
-
-
-def test_a_file_far_larger_than_its_picture_may_be_is_not_loaded(tmp_path):
-    path = tmp_path / "sparse.tif"
-    path.write_bytes(encoded("tiff"))
-    with path.open("r+b") as file:
-        file.truncate(200 << 20)
-    assert "0.2 GB are more than a picture of 20,000 pixels can take" in refusal(path, max_pixels=20_000)
-
-
-@pytest.mark.parametrize("limit", [0, -1, 1.5, "x", None, True])
-def test_a_limit_that_makes_no_sense_is_refused(limit):
-    with pytest.raises(UsageError, match="max_pixels"):
-        read_photo(encoded("png"), max_pixels=limit)
-
-
-def test_what_is_no_file_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="path"):
-        read_photo(5)
-    assert "NUL" in refusal(f"{tmp_path}/a\0b.png")
-
-
-def test_a_folder_and_a_missing_file(tmp_path):
-    assert refusal(tmp_path) == f"{tmp_path}: a folder, not a picture."
-    assert refusal(tmp_path / "gone.jpg") == f"{tmp_path / 'gone.jpg'}: no such file."
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
-def test_a_link_to_nothing(tmp_path):
-    (tmp_path / "link.jpg").symlink_to(tmp_path / "gone.jpg")
-    assert refusal(tmp_path / "link.jpg") == f"{tmp_path / 'link.jpg'}: a link to a file that is not there."
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="permissions there work otherwise")
-def test_a_file_that_may_not_be_read(tmp_path):
-    path = tmp_path / "private.jpg"
-    path.write_bytes(encoded("jpeg"))
-    path.chmod(0)
-    if os.access(path, os.R_OK):
-        pytest.skip("this user may read everything")
-    assert "cannot be read: Permission denied" in refusal(path)
-
-
-@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that opens but cannot be read")
-def test_a_file_that_fails_while_it_is_read():
-    assert refusal(Path("/proc/self/mem")) == "/proc/self/mem: cannot be read: Input/output error."
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_does_not_hang(tmp_path):
-    os.mkfifo(tmp_path / "pipe.jpg")
-    assert "not a regular file" in refusal(tmp_path / "pipe.jpg")
-
-
-@pytest.mark.parametrize(
-    ("head", "name"),
-    [
-        (b"8BPS" + bytes(60), "Photoshop"),
-        (b"%PDF-1.7" + bytes(60), "PDF"),
-        (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42" + bytes(60), "video"),
-        (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(60), "JPEG 2000"),
-        (b"\xef\xbb\xbf  <svg xmlns=" + bytes(60), "SVG"),
-    ],
-)
-def test_a_known_format_that_is_not_read_is_named(head, name):
-    assert f" {name} file, which cannot be read. Save it as PNG" in refusal(head, name="photo")
-
-
-def test_a_camera_raw_file_does_not_pass_as_its_thumbnail(tmp_path):
-    path = tmp_path / "DSC_1.NEF"
-    path.write_bytes(encoded("tiff"))
-    assert "RAW file is damaged" in refusal(path)
-    # a digital negative by its tag, whatever it is called
-    assert "RAW file is damaged" in refusal(encoded("tiff", tiffinfo={50706: b"\1\4\0\0"}))
-
-
 @pytest.mark.parametrize("kind", ["gif", "webp", "tiff", "png", "avif"])
 def test_of_several_frames_the_first_is_read_and_the_others_are_counted(kind):
     frames = [
@@ -428,13 +264,6 @@ def test_damage_anywhere_gives_a_picture_or_a_refusal(kind, edits, in_header):
     assert read_photo(encode_photo(photo, "png")).size == photo.size
 
 
-def test_an_absurd_size_and_undecodable_messages_stay_silent(capfd):
-    for make in (huge_png, huge_tiff, huge_avif):
-        refusal(make(0x6E000028, 40))
-    assert "PNG file is damaged" in refusal(encoded("png").replace(b"IDAT", b"\xff\xfe\xffT"))
-    assert capfd.readouterr().err == ""
-
-
 def test_libvips_does_not_talk_to_the_user(capfd, caplog):
     caplog.set_level(logging.CRITICAL)
     for kind in ("jpeg", "png", "tiff"):
@@ -446,12 +275,6 @@ def test_libvips_does_not_talk_to_the_user(capfd, caplog):
 def test_importing_needs_neither_libvips_nor_torch():
     code = "import sys, clearair.image, clearair.files.batch; print({'pyvips', 'torch'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
-
-
-def test_every_readable_format_has_a_writable_one():
-    assert all(FORMATS[output_format(name)].writable for name in FORMATS)
-    assert SUFFIXES[".jpg"] == "jpeg"
-    assert output_format("gif") == "png"
 
 
 def progressive_jpeg() -> bytes:
