@@ -12,8 +12,7 @@ from PIL import Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngInfo
 from skimage import data
 
-from clearair.errors import OutputError
-from clearair.image import Metadata, Photo, encode_photo, losses, read_photo, write_photo
+from clearair.image import Metadata, Photo, encode_photo, read_photo, write_photo
 from clearair.image.metadata.directories import read_directory
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -331,25 +330,6 @@ def test_avif_keeps_alpha_and_what_libvips_can_carry():
     assert again.metadata.icc == ICC
     assert again.metadata.exif == photo.metadata.exif
     assert read_directory(again.metadata.exif).tags[0x010F].data == b"Maker\0"
-
-
-def test_transparency_is_refused_by_jpeg_with_the_way_out():
-    alpha = np.full((40, 56), 200, np.uint8)
-    with pytest.raises(OutputError, match=r"out.jpg: jpeg cannot hold .* write it as png"):
-        encode_photo(Photo(coffee(), alpha=alpha), "jpeg", name="out.jpg")
-    alpha[:] = 255  # opaque: nothing is lost
-    encode_photo(Photo(coffee(), alpha=alpha), "jpeg")
-
-
-def test_rounding_to_fewer_bits_is_said():
-    wide = Photo(coffee().astype(np.uint16) * 257, bits=16, format="tiff")
-    assert losses(wide, "png") == ()
-    assert "16-bit values were rounded to 8 bits" in losses(wide, "jpeg")[0]
-    pixels = read_photo(encode_photo(wide, "webp", quality=100)).pixels
-    assert pixels.dtype == np.uint8
-    floats = Photo(coffee() / np.float32(255), bits=32, format="tiff")
-    assert "float values were rounded to 16 bits" in losses(floats, "png")[0]
-    assert np.array_equal(read_photo(encode_photo(floats, "png")).pixels, wide.pixels)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 50), (50, 1)])

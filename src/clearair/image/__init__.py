@@ -5,6 +5,7 @@ write it back. libvips decodes and encodes: it reads and writes 16 bits, where P
 and reports truncated files as errors. Metadata travels byte for byte, outside of it.
 """
 
+from clearair.image.fitting import holdings, losses, refuse_unfit
 from clearair.image.formats import (
     FORMATS,
     SUFFIXES,
@@ -19,17 +20,10 @@ from clearair.image.metadata.inventory import Inventory
 from clearair.image.metadata.stripping import stripped
 from clearair.image.photo import Photo, to_depth
 from clearair.image.placing import check_target, exists, move_into_place, write_atomically
+from clearair.image.quality import Quality, check_quality
 from clearair.image.reading import read_photo
 from clearair.image.sources import fetch
-from clearair.image.writing import (
-    Quality,
-    check_quality,
-    encode_photo,
-    holdings,
-    losses,
-    refuse_unfit,
-    write_photo,
-)
+from clearair.image.writing import encode_photo, write_photo
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",

@@ -21,6 +21,7 @@ from clearair.image.libvips import (
     remarks,
     require_room,
 )
+from clearair.image.libvips_images import DTYPES, field
 from clearair.image.limits import COPIES, refuse_large
 from clearair.image.metadata import Metadata, avif, directories, inventory, jpeg, png, tiff, webp
 from clearair.image.photo import Photo, Pixels, turn_upright
@@ -35,10 +36,6 @@ _COMPLETED: dict[str, Callable[[Metadata, bytes], Metadata]] = {
 }
 _CONVERTED = ("lab", "labs", "labq", "xyz")
 """Colours that become sRGB of 16 bits."""
-_DTYPES: dict[str, Any] = {
-    "uchar": np.uint8, "ushort": np.uint16, "float": np.float32,
-    "char": np.int8, "short": np.int16, "uint": np.uint32, "int": np.int32,
-}  # fmt: skip
 
 
 def decode(file: PictureFile, max_pixels: int, fail_on: str) -> Photo:
@@ -111,11 +108,11 @@ def _open_header(file: PictureFile, max_pixels: int, fail_on: str, page: int | N
     except vips.Error as error:
         raise _broken(file, error.detail) from error
     refuse_large(image.width, image.height, name, max_pixels)
-    sample_bytes = np.dtype(_DTYPES.get(image.format, np.float64)).itemsize
+    sample_bytes = np.dtype(DTYPES.get(image.format, np.float64)).itemsize
     file.check(image.width, image.height, image.bands, sample_bytes)
     size = image.width * image.height * image.bands * sample_bytes
     require_room(COPIES * size, name, "decode")
-    primary = _field(image, "heif-primary", 0)
+    primary = field(image, "heif-primary", 0)
     if page is None and primary:
         return _open_header(file, max_pixels, fail_on, page=primary)
     return image
@@ -126,7 +123,7 @@ def _decode_pixels(image: Any, file: PictureFile, fail_on: str) -> Pixels:
 
     Decoders go on after errors that cost a tile or a row, whatever `fail_on` says: hence they are asked.
     """
-    if image.format not in _DTYPES:
+    if image.format not in DTYPES:
         raise ImageError(
             f"{file.name}: {image.format} samples are not supported. Save it with 8 or 16 bits a channel."
         )
@@ -138,7 +135,7 @@ def _decode_pixels(image: Any, file: PictureFile, fail_on: str) -> Pixels:
         _refuse_remarks(file)
         if file.kind == "tiff" and (part := tiff.damaged_part(file.data)):
             raise DamageError(f"{file.name}: the TIFF file is damaged (the checksum of its {part} is wrong)")
-    stored = np.frombuffer(memory, _DTYPES[image.format]).reshape(image.height, image.width, image.bands)
+    stored = np.frombuffer(memory, DTYPES[image.format]).reshape(image.height, image.width, image.bands)
     return avif.in_full_range(stored, file.data) if file.kind == "avif" else stored
 
 
@@ -161,16 +158,16 @@ def _broken(file: PictureFile, said: str) -> ClearAirError:
 
 
 def _read_metadata(data: bytes, kind: str, image: Any) -> Metadata:
-    def field(name: str) -> bytes | None:
-        return bytes(_field(image, name, b"")) or None
+    def block(name: str) -> bytes | None:
+        return bytes(field(image, name, b"")) or None
 
     metadata = Metadata(
-        icc=field("icc-profile-data"),
-        exif=(field("exif-data") or b"").removeprefix(b"Exif\0\0") or None,
-        xmp=field("xmp-data"),
+        icc=block("icc-profile-data"),
+        exif=(block("exif-data") or b"").removeprefix(b"Exif\0\0") or None,
+        xmp=block("xmp-data"),
         density=(image.xres, image.yres) if image.get_typeof("resolution-unit") else None,
-        iptc=field("iptc-data"),
-        photoshop=field("photoshop-data"),
+        iptc=block("iptc-data"),
+        photoshop=block("photoshop-data"),
     )
     if kind in _COMPLETED:
         return _COMPLETED[kind](metadata, data)
@@ -203,8 +200,8 @@ def _notes(data: bytes, kind: str, image: Any) -> tuple[str, ...]:
     notes: list[str] = []
     if (frames := _count_frames(data, kind, image)) > 1:
         notes.append(f"only the first of {frames} {_frames_of(kind)} is restored; the others are left out")
-    bits = int(_field(image, "bits-per-sample", 8))
-    if _field(image, "palette", 0) or (kind == "gif"):
+    bits = int(field(image, "bits-per-sample", 8))
+    if field(image, "palette", 0) or (kind == "gif"):
         notes.append("palette colours are written as RGB")
     elif bits < 8 and image.format == "uchar":
         notes.append(f"{bits}-bit values are written as 8-bit")
@@ -215,7 +212,7 @@ def _notes(data: bytes, kind: str, image: Any) -> tuple[str, ...]:
 
 def _count_frames(data: bytes, kind: str, image: Any) -> int:
     count = {"png": png.count_frames, "avif": avif.count_frames}.get(kind)
-    return count(data) if count else int(_field(image, "n-pages", 1))
+    return count(data) if count else int(field(image, "n-pages", 1))
 
 
 def _frames_of(kind: str) -> str:
@@ -224,7 +221,7 @@ def _frames_of(kind: str) -> str:
 
 def _bits(image: Any, dtype: np.dtype[Any]) -> int:
     """Bits a channel: those of AVIF's 10 and 12 bits, else those of the pixel type."""
-    announced = int(_field(image, "bits-per-sample", 0))
+    announced = int(field(image, "bits-per-sample", 0))
     return announced if 8 < announced < 16 else dtype.itemsize * 8
 
 
@@ -232,7 +229,3 @@ def _compression(data: bytes, kind: str) -> str:
     if kind == "tiff":
         return tiff.compression(data)
     return "lossless" if kind == "webp" and webp.is_lossless(data) else ""
-
-
-def _field(image: Any, name: str, default: Any) -> Any:
-    return image.get(name) if image.get_typeof(name) else default
