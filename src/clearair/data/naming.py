@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 from clearair.errors import UsageError
-from clearair.kinds import NAMES, listed
+from clearair.kinds import NAMES
+from clearair.perception.telling import check_kind
 
 
 def named(kinds: str | Sequence[str]) -> tuple[str, ...]:
@@ -21,10 +21,5 @@ def named(kinds: str | Sequence[str]) -> tuple[str, ...]:
     for word in words:
         if not word:
             raise UsageError("Damage needs a kind in every place, such as haze or haze,rain.")
-        if word not in NAMES:
-            if any(mark in word for mark in " ;+/|"):
-                raise UsageError(f"Kinds of damage are separated by commas, as in haze,rain; got {word!r}.")
-            near = difflib.get_close_matches(word, NAMES, 1)
-            meant = f"; did you mean {near[0]!r}?" if near else "."
-            raise UsageError(f"There is no damage {word!r}{meant} Kinds: {listed()}.")
+        check_kind(word, NAMES)
     return tuple(words)

@@ -27,7 +27,7 @@ from clearair.kinds import PAIRED
 OWN = "own pairs"
 """The set of held-out pairs of the user's own."""
 OWN_STEP = 8
-"""Every so manieth of them is held out, the first included."""
+"""Every n-th of them is held out, the first included."""
 REAL = {f"real {kind}": kind for kind in PAIRED}
 """Sets of really damaged photographs, and the folder below `train` that holds them."""
 VALIDATION_KINDS = (*KINDS, "mixture", "regional", "clean", *REAL)

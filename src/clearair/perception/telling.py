@@ -65,12 +65,19 @@ def check_kinds(kinds: Sequence[str], known: Sequence[str]) -> None:
             "can (leave out --degradation)."
         )
     for kind in kinds:
-        if kind not in known:
-            if any(mark in kind for mark in " ;+/|"):
-                raise UsageError(f"Kinds of damage are separated by commas, as in haze,rain; got {kind!r}.")
-            near = difflib.get_close_matches(kind, [*known, "auto", "none"], 1)
-            meant = f"; did you mean {near[0]!r}?" if near else "."
-            raise UsageError(f"There is no damage {kind!r}{meant} Kinds: {', '.join(known)}, or auto, none.")
+        check_kind(kind, known, ("auto", "none"))
+
+
+def check_kind(kind: str, known: Sequence[str], others: Sequence[str] = ()) -> None:
+    """Raise UsageError for a kind that is not known, with the nearest of these and `others`."""
+    if kind in known:
+        return
+    if any(mark in kind for mark in " ;+/|"):
+        raise UsageError(f"Kinds of damage are separated by commas, as in haze,rain; got {kind!r}.")
+    near = difflib.get_close_matches(kind, [*known, *others], 1)
+    suggestion = f"; did you mean {near[0]!r}?" if near else "."
+    more = f", or {', '.join(others)}" if others else ""
+    raise UsageError(f"There is no damage {kind!r}{suggestion} Kinds: {', '.join(known)}{more}.")
 
 
 def known_kinds(perceiver: Perceiver) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from clearair.training.perceivers.calibration_set import (
 )
 from clearair.training.perceivers.samples import PerceiverRecipe, Photo
 
-RECIPE = replace(PerceiverRecipe(), batch=2, crops=(160,), twins=0.0)
+RECIPE = replace(PerceiverRecipe(), batch=2, crops=(160,), ranked=0.0)
 
 
 def photo() -> torch.Tensor:

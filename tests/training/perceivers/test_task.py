@@ -129,7 +129,7 @@ def test_scenes_that_are_meant_to_look_so_stay_as_they_are(data):
     day = load_photo(data / "train/clean/BSD400/77.jpg", data)
     night = replace(day, clean=day.clean // 8)
     damaged = replace(TINY, batch=8, clean=0.0, varied=0.0)
-    batch = draw_batch([day, night], [], replace(damaged, meant=1.0), generator())
+    batch = draw_batch([day, night], [], replace(damaged, lookalikes=1.0), generator())
     assert not batch.kinds.any()
     assert torch.equal(batch.images, batch.clean)
     assert (batch.images.mean(dim=(1, 2, 3)) < 0.125).all()
@@ -189,10 +189,12 @@ def test_a_run_is_not_overwritten_unasked_and_stops_in_time(data, tmp_path):
         train_perceivers(TINY, data, tmp_path)
 
 
-def test_twins_show_one_picture_with_damage_of_one_kind(data):
+def test_ranked_pairs_show_one_picture_with_damage_of_one_kind(data):
     photo = load_photo(data / "train/clean/BSD400/77.jpg", data)
-    batch = draw_batch([photo], [], replace(TINY, batch=8, twins=1.0, real_dark=0.0, clean=0.0), generator(2))
-    assert batch.twins
+    batch = draw_batch(
+        [photo], [], replace(TINY, batch=8, ranked=1.0, real_dark=0.0, clean=0.0), generator(2)
+    )
+    assert batch.ranked
     for values in (batch.clean, batch.kinds):
         first, second = values.chunk(2)
         assert torch.equal(first, second)
@@ -231,7 +233,7 @@ def test_publishing_with_data_calibrates_the_kinds_and_nothing_else(data, tmp_pa
 
 def test_damage_in_parts_is_covered_in_parts(data):
     photo = load_photo(data / "train/clean/BSD400/77.jpg", data)
-    recipe = replace(TINY, batch=24, partial=1.0, clean=0.0, mixed=0.0, twins=0.0)
+    recipe = replace(TINY, batch=24, partial=1.0, clean=0.0, mixed=0.0, ranked=0.0)
     batch = draw_batch([photo], [], recipe, generator(3))
     share = batch.cover.mean(dim=(2, 3))
     assert torch.equal(share > 0, batch.kinds)

@@ -88,10 +88,10 @@ def test_the_loss_of_the_same_patches_falls(recipe, data, tmp_path):
     longer = replace(recipe, mix=haze, steps=40, decay_steps=10, batch=4, learning_rate=3e-3)
     task = RestorerTask(longer, data)
     task.load()
-    lessons = [task.draw(step, generator_for(1, step)) for step in range(6)]
+    batches = [task.draw(step, generator_for(1, step)) for step in range(6)]
 
     def loss() -> float:
-        terms = [task.compare(lesson, generator_for(0, 0)).minimised["l1"] for lesson in lessons]
+        terms = [task.compare(batch, generator_for(0, 0)).minimised["l1"] for batch in batches]
         return float(torch.stack(terms).mean().detach())
 
     before = loss()

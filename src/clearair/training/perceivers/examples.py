@@ -62,9 +62,9 @@ BATCH = PerceiverRecipe(
     clean=0.2,
     mixed=0.25,
     partial=0.25,
-    twins=0.0,
+    ranked=0.0,
     real_dark=0.04,
-    meant=0.06,
+    lookalikes=0.06,
     shares=tuple(kind.recognizer_share for kind in REGISTRY),
 )
 """How views are drawn; a batch holds four to eight of one size."""

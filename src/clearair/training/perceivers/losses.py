@@ -48,9 +48,9 @@ def losses(eyes: CompactEyes, sight: Sight, batch: Batch, generator: torch.Gener
         "score": 2.0 * (sight.score - score).abs().mean(),
         "content": 4.0 * (eyes.thumbnail(sight.content) - picture).abs().mean(),
     }
-    if batch.twins:
+    if batch.ranked:
         # What a picture shows cancels out, so this teaches how strong the damage is and nothing else.
-        terms["score of twins"] = 2.0 * (_halves(sight.score) - _halves(score)).abs().mean()
+        terms["ranking"] = 2.0 * (_halves(sight.score) - _halves(score)).abs().mean()
     if batch.mapped.any():
         embedding, maps = sight.regions[batch.mapped], batch.maps[batch.mapped]
         terms["regions"] = 1.5 * region_loss(eyes, embedding, maps, generator)
@@ -97,7 +97,7 @@ def _masked(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def _halves(scores: Tensor) -> Tensor:
-    """How much better each picture of the first half is than its twin in the second: (B,) -> (B / 2,)."""
+    """How much better each picture of the first half is than that of the second: (B,) -> (B / 2,)."""
     first, second = scores.chunk(2)
     return first - second
 

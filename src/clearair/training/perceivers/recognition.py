@@ -64,7 +64,7 @@ class RecognizerRecipe:
     named: float = 6.0
     """How much a real photograph counts, named KIND/SOURCE or of a pair: they are few, and what people bring
     looks like them."""
-    meant: float = 0.3
+    lookalikes: float = 0.3
     """How much of their extra weight nights and mists keep, which were drawn for the eyes alone."""
     faint: float = -1.5
     """Synthetic damage whose logit is lower in a first fit is left open: it is hardly there."""
@@ -207,8 +207,8 @@ def _fit_head(recognizer: Recognizer, seen: Observations, recipe: RecognizerReci
     """Fit twice: what the first head does not see of synthetic damage is left open for the second."""
     made = torch.tensor([group in MADE for group in seen.groups])[:, None]
     known = torch.tensor(["/" in group or group.endswith("pairs") for group in seen.groups])[:, None]
-    meant = torch.tensor([group in ("nights", "mists") for group in seen.groups])[:, None]
-    weight = torch.where(meant, 1 + recipe.meant * (seen.weight - 1), seen.weight)
+    lookalike = torch.tensor([group in ("nights", "mists") for group in seen.groups])[:, None]
+    weight = torch.where(lookalike, 1 + recipe.lookalikes * (seen.weight - 1), seen.weight)
     weight = torch.where(known, recipe.named * weight, weight)
     label = seen.label
     for _ in range(2):

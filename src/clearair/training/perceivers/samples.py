@@ -66,12 +66,13 @@ class PerceiverRecipe:
     """Share of photos that get another look, which is no damage, before anything else."""
     shares: tuple[float, ...] = tuple(kind.perceiver_share for kind in REGISTRY)
     """How often each of KINDS is drawn alone."""
-    twins: float = 0.5
-    """Share of batches whose second half shows the first again, damaged alike but not as strongly."""
+    ranked: float = 0.5
+    """Share of batches whose second half shows the first again, damaged alike but not as strongly: what is
+    better, and by how much, is learnt from such pairs."""
     real_dark: float = 0.05
     """Share of pictures really taken in low light."""
-    meant: float = 0.0
-    """Share of pictures that show nights and mists, meant to look so and left as they are."""
+    lookalikes: float = 0.0
+    """Share of pictures of nights and mists that only look damaged, and are left as they are."""
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warmup: int = 50
@@ -137,7 +138,7 @@ class Batch:
     """(B, 3, H, W) uint8 region maps; those of a photo without any are all zero."""
     mapped: Tensor
     """(B,) bool: has region maps; always on the processor, so that no graphics card is waited for."""
-    twins: bool = False
+    ranked: bool = False
     """Whether the second half shows the pictures of the first, with damage of the same kinds."""
 
     def to(self, device: torch.device | str) -> Batch:
@@ -191,27 +192,27 @@ def draw_batch(
     """Pictures of one random size, damaged at random."""
     side = recipe.crops[_integer(len(recipe.crops), generator)]
     clean, maps, dark, mapped, ready = [], [], [], [], []
-    lookalikes = [photo for photo in photos if photo.is_lookalike] if recipe.meant else []
+    misleading = [photo for photo in photos if photo.is_lookalike] if recipe.lookalikes else []
     count = max(4, min(round(recipe.batch * (224 / side) ** 2), 2 * recipe.batch))
-    twins = _uniform(generator) < recipe.twins
-    for _ in range(count // 2 if twins else count):
+    ranked = _uniform(generator) < recipe.ranked
+    for _ in range(count // 2 if ranked else count):
         chance = _uniform(generator)
         real = bool(pairs) and chance < recipe.real_dark
-        meant = bool(lookalikes) and chance >= 1 - recipe.meant
-        pool = pairs if real else lookalikes if meant else photos
+        undamaged = bool(misleading) and chance >= 1 - recipe.lookalikes
+        pool = pairs if real else misleading if undamaged else photos
         pieces = random_crop(pool[_integer(len(pool), generator)], side, recipe.scales, generator)
         clean.append(pieces.clean)
         maps.append(torch.zeros(3, side, side, dtype=torch.uint8) if pieces.maps is None else pieces.maps)
         mapped.append(pieces.maps is not None)
         dark.append(pieces.dark)
-        ready.append(real or meant)
+        ready.append(real or undamaged)
     here = [() if done else draw_kinds(recipe, generator) for done in ready]
     there = [_draw_other_part(recipe, generator) if kinds else None for kinds in here]
-    if twins:
+    if ranked:
         clean, maps, dark, mapped = 2 * clean, 2 * maps, 2 * dark, 2 * mapped
         here, there = 2 * here, 2 * there
     truth = torch.stack(clean).float().div_(255)
-    if not twins:
+    if not ranked:
         truth = draw_style(truth, generator, recipe.varied)(truth)
     else:
         half = truth[: len(truth) // 2]
@@ -228,7 +229,7 @@ def draw_batch(
             present[index, column], strength[index, column], cover[index, column] = True, math.nan, 1.0
     # What a file can hold: values between its levels would give damage away.
     images = (images.clamp(0, 1) * 255).round_().div_(255)
-    return Batch(images, truth, present, strength, cover, torch.stack(maps), torch.tensor(mapped), twins)
+    return Batch(images, truth, present, strength, cover, torch.stack(maps), torch.tensor(mapped), ranked)
 
 
 def _draw_other_part(recipe: PerceiverRecipe, generator: torch.Generator) -> tuple[str, ...] | None:

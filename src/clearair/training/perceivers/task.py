@@ -67,7 +67,7 @@ class PerceiverTask:
         return draw_batch(self.photos, self.pairs, self.plan, generator).to(self.device)
 
     def split(self, batch: Batch) -> list[Batch]:
-        """Whole: pictures are normalised with those they are seen with, and twins are compared."""
+        """Whole: pictures are normalised with those they are seen with, and ranked pairs are compared."""
         return [batch]
 
     def describe(self, batch: Batch) -> str:
@@ -126,4 +126,4 @@ def publish(
 def _fit_kind_heads(eyes: CompactEyes, recipe: PerceiverRecipe, data: Path, batches: int) -> None:
     photos, pairs = load_photos(data)
     steps = range(recipe.steps, recipe.steps + batches)
-    calibrate(eyes, draw_calibration_set(photos, pairs, replace(recipe, twins=0.0), steps), importance())
+    calibrate(eyes, draw_calibration_set(photos, pairs, replace(recipe, ranked=0.0), steps), importance())
