@@ -29,7 +29,7 @@ from clearair.data.pixels import load_pixels
 from clearair.data.splits import held_out
 from clearair.data.validation import ValidationSet, validation_sets
 from clearair.evaluation.metrics import psnr
-from clearair.restorer import TileSide
+from clearair.sizing import TileSide
 
 Image = NDArray[np.uint8]
 

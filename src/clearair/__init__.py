@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from clearair.inspection import Inspection, inspect
     from clearair.outcome import Outcome
     from clearair.percepts import Percepts
-    from clearair.restorer import Restorer, Result
+    from clearair.restorer import Restorer
+    from clearair.result import Result
     from clearair.video.restoring import VideoResult, restore_video
 
     __version__: str
@@ -64,7 +65,7 @@ _HOMES = {
     "Percepts": "clearair.percepts",
     "Record": "clearair.files.record",
     "Restorer": "clearair.restorer",
-    "Result": "clearair.restorer",
+    "Result": "clearair.result",
     "VideoResult": "clearair.video.restoring",
     "degrade": "clearair.degrading",
     "inspect": "clearair.inspection",

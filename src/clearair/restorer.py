@@ -8,26 +8,22 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any
 
-import numpy as np
-
-from clearair.budget import Budget
-from clearair.errors import ImageError, OutOfMemoryError, UsageError
+from clearair.batching import between_tiles, photos_at_once
+from clearair.errors import ImageError, OutOfMemoryError
 from clearair.files.adapters import Picture, as_photo, from_photo
 from clearair.files.batch import run_plan
 from clearair.files.finding import Paths
 from clearair.files.history import USUAL_SUFFIX
-from clearair.files.outputs import format_named
 from clearair.files.planning import Plan, plan_batch
 from clearair.files.record import Record
-from clearair.files.saving import save, save_to
-from clearair.files.stages import Ledger, StoppedError, Together
+from clearair.files.stages import Ledger, Together
 from clearair.files.watcher import Watcher
-from clearair.graphs import Crowd, usable_cores
+from clearair.graphs import Crowd
 from clearair.image import DEFAULT_MAX_PIXELS, Photo, Quality, check_quality
 from clearair.memory import give_back
 from clearair.outcome import Outcome
@@ -43,88 +39,10 @@ from clearair.perception.telling import (
 )
 from clearair.percepts import Percepts
 from clearair.restoring import OnTile, TileRun
-from clearair.runtime.protocol import (
-    Backend,
-    CountsMemory,
-    Device,
-    Precision,
-    Runtime,
-    SeesWhole,
-)
-from clearair.tiling import MIN_SIDE, best_side, plan_tiles
-
-TileSide = int | Literal["auto", "off"]
-
-AUTO_SIDE = {"cpu": 512, "mps": 768, "cuda": 1024}
-"""Sides of tiles in pixels that keep each kind of device busy without filling its memory."""
-
-USUAL_PIXEL_BYTES = 3000
-"""Bytes a pixel of a tile takes in a network that does not say."""
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A restored picture, and what was found wrong with the one that came in."""
-
-    image: Any
-    """What went in, restored: an array for an array, a PIL image for one, for a file an array (H, W[, C])."""
-    percepts: Percepts
-    """What the perceivers see in the picture that came in, whatever the user said about it."""
-    photo: Photo
-    """The same as `image` with everything needed to write it as a file."""
-    outcome: Outcome
-    """What was found and what was done; `str()` of it is a line for people."""
-
-    @property
-    def found(self) -> dict[str, float]:
-        """Probabilities of the kinds of damage that spoke for a change, surest first."""
-        return self.outcome.found
-
-    @property
-    def done(self) -> str:
-        """Such as "restored", "restored by half" or "left as it is"."""
-        return self.outcome.done
-
-    def save(
-        self,
-        target: Path | str | BinaryIO,
-        *,
-        format: str | None = None,
-        overwrite: bool = False,
-        strip_metadata: bool = False,
-        quality: Quality | None = None,
-        preserve_times: bool = False,
-    ) -> tuple[str, ...]:
-        """Write a file, or to an open binary one, with the input's metadata; return remarks on it.
-
-        `format` is by default that of target's suffix, for an open file that of the input. What was left as
-        it is, in its own format, is a copy of the input, of a JPEG or PNG also where it loses its metadata.
-        `quality` is 1 to 100, of a JPEG, WebP or AVIF.
-        Raises ExistsError when there is such a file and `overwrite` is false, OutputError when it cannot be
-        written or its format cannot hold the picture, UsageError for a quality that makes no sense.
-        """
-        check_quality(quality)
-        changed = self.outcome.changed is not False
-        kind = None if format is None else format_named(format)
-        if not isinstance(target, str | os.PathLike):
-            return save_to(
-                self.photo,
-                target,
-                changed=changed,
-                format=kind,
-                strip_metadata=strip_metadata,
-                quality=quality,
-            )
-        return save(
-            self.photo,
-            Path(target),
-            changed=changed,
-            format=kind,
-            overwrite=overwrite,
-            strip_metadata=strip_metadata,
-            quality=quality,
-            preserve_times=preserve_times,
-        )
+from clearair.result import Result
+from clearair.runtime.protocol import Backend, Device, Precision, Runtime
+from clearair.sizing import Sizing, TileSide, smaller_side
+from clearair.wish import Wish
 
 
 class Restorer:
@@ -144,12 +62,7 @@ class Restorer:
         self.cautious = cautious
         self.model = ""
         """Name or path of the model, "" where it was not loaded by one."""
-        self.side = _tile_side(tile, runtime)
-        self._stretches = tile == "auto"
-        counts = isinstance(runtime, CountsMemory)
-        tile_pixel = runtime.tile_pixel_bytes if isinstance(runtime, CountsMemory) else USUAL_PIXEL_BYTES
-        self.budget = Budget.of(memory_budget, tile_pixel, may_overwrite=counts)
-        self._bounded = tile == "auto" or memory_budget is not None
+        self._sizing = Sizing(runtime, tile, memory_budget)
 
     @classmethod
     def from_pretrained(
@@ -236,13 +149,11 @@ class Restorer:
         Raises ImageError when it cannot be read or is no picture, OutputError when the network returns NaN,
         OutOfMemoryError when even small tiles do not fit, UsageError for an option that makes no sense.
         """
-        check_strength(strength)
+        wish = Wish(damage, strength, keep_tone, skip_tiles)
         self.check_damage(damage)
         photo, layout = as_photo(picture, max_pixels=max_pixels, salvage=salvage, check_size=self.check_size)
         own = isinstance(picture, str | os.PathLike)  # what came in is in its file still
-        restored, percepts, outcome = self.restore_photo(
-            photo, damage=damage, strength=strength, keep_tone=keep_tone, skip_tiles=skip_tiles, own=own
-        )
+        restored, percepts, outcome = self.restore_photo(photo, own=own, **vars(wish))
         return Result(from_photo(restored, layout), percepts, restored, outcome)
 
     def cost(self, width: int, height: int, pixel_bytes: int) -> int:
@@ -250,7 +161,7 @@ class Restorer:
 
         Raises ImageError, without the picture's name, when the budget has no room for it.
         """
-        return self.budget.cost((width, height), pixel_bytes, self._wanted_side((width, height)))
+        return self._sizing.cost(width, height, pixel_bytes)
 
     def check_size(self, width: int, height: int, pixel_bytes: int) -> None:
         """Raise ImageError as `cost` does, for a picture that is not decoded yet."""
@@ -258,20 +169,6 @@ class Restorer:
             self.cost(width, height, pixel_bytes)
         except ImageError as error:
             raise ImageError(f"The picture is too large: {error}") from error
-
-    def _wanted_side(self, size: tuple[int, int]) -> int | None:
-        """The side of tiles for a picture (width, height), where memory allows it."""
-        return best_side(size[1], size[0], self.side) if self._stretches and self.side else self.side
-
-    def _side_for(self, photo: Photo) -> int | None:
-        """The side of tiles that the budget allows for a photo."""
-        if not self._bounded:
-            return self.side
-        return self.budget.side_for(photo.size, _pixel_bytes(photo), self._wanted_side(photo.size))
-
-    def _overwrites(self, photo: Photo) -> bool:
-        """Whether the result has to replace the pixels that came in, and can."""
-        return photo.pixels.flags.writeable and self.budget.overwrites(photo.size, _pixel_bytes(photo))
 
     def perceive(self, photo: Photo) -> Percepts:
         """How good the photo is, where its regions are, and what is wrong with them."""
@@ -295,17 +192,17 @@ class Restorer:
         `percepts`, with a label map of its size, are believed instead of perceiving it.
         Returns it with what is perceived in it, whatever `damage` says, and what was done.
         """
-        check_strength(strength)
+        wish = Wish(damage, strength, keep_tone, skip_tiles)
         said = self.check_damage(damage)
-        side = self._side_for(photo)
-        output = photo.pixels if own and self._overwrites(photo) else None
+        side = self._sizing.side_for(photo)
+        output = photo.pixels if own and self._sizing.overwrites(photo) else None
         notes = photo.notes
         while True:
             try:
                 with self.runtime.memory_errors():
                     percepts = percepts or self.perceive(photo)
                     believed = self._believed(percepts, said)
-                    outcome = self._intended(percepts, believed, said, strength, keep_tone)
+                    outcome = self._intended(percepts, believed, said, wish)
                     if outcome.share == 0:
                         return photo, percepts, replace(outcome, changed=False)
                     amount = strength if self.runtime.is_cautious else outcome.share
@@ -325,7 +222,7 @@ class Restorer:
                     return replace(photo, notes=notes), percepts, outcome
                 return replace(photo.with_pixels(pixels), notes=notes), percepts, outcome
             except MemoryError as error:
-                smaller = _smaller_side(side, photo.size)
+                smaller = smaller_side(side, photo.size)
                 if smaller is None:
                     width, height = photo.size
                     raise OutOfMemoryError(
@@ -342,31 +239,26 @@ class Restorer:
         self, percepts: Percepts, *, damage: Damage = "auto", strength: float = 1.0, keep_tone: bool = False
     ) -> Outcome:
         """What will be done about a picture in which this is perceived; its label map may be of any size."""
-        check_strength(strength)
+        wish = Wish(damage, strength, keep_tone)
         said = self.check_damage(damage)
-        return self._intended(percepts, self._believed(percepts, said), said, strength, keep_tone)
+        return self._intended(percepts, self._believed(percepts, said), said, wish)
 
     def _believed(self, percepts: Percepts, said: tuple[str, ...] | None) -> Percepts:
         return tell(self.perceiver, percepts, said) if said else percepts
 
     def _intended(
-        self,
-        percepts: Percepts,
-        believed: Percepts,
-        said: tuple[str, ...] | None,
-        strength: float,
-        keep_tone: bool,
+        self, percepts: Percepts, believed: Percepts, said: tuple[str, ...] | None, wish: Wish
     ) -> Outcome:
         """What is found in a picture, and how much of it this model will change."""
         shares = believed.to_dict()
         allowed = shares["change"] if self.runtime.is_cautious or self.cautious else 1.0
-        share = 0.0 if said == () else float(strength) * allowed
+        share = 0.0 if said == () else float(wish.strength) * allowed
         return Outcome(
             found=found_in(percepts, caution_of(self.perceiver)),
             told=said,
             share=share,
-            tone=share * shares["tone"] if self.runtime.corrects_tone and not keep_tone else 0.0,
-            keep_tone=keep_tone,
+            tone=share * shares["tone"] if self.runtime.corrects_tone and not wish.keep_tone else 0.0,
+            keep_tone=wish.keep_tone,
             wordless=not percepts.names,
         )
 
@@ -405,7 +297,7 @@ class Restorer:
         good use of. Records keep the order of the pictures. `ledger` is told of each step of each picture.
         Raises UsageError when there is nothing to do, at once and not at the first record.
         """
-        check_strength(strength)
+        wish = Wish(damage, strength, keep_tone, skip_tiles)
         check_quality(quality)
         self.check_damage(damage)
         plan = paths
@@ -413,77 +305,25 @@ class Restorer:
             naming: dict[str, Any] = {"suffix": suffix, "format": format, "report": report}
             plan = plan_batch(plan, out_dir, overwrite=overwrite, resume=resume, **naming)
         told = watcher or Watcher()
-        at_once = min(self._jobs(jobs), max(1, len(plan.jobs)))
+        at_once = min(photos_at_once(jobs, self.runtime, self._sizing.budget), max(1, len(plan.jobs)))
         stop, crowd = threading.Event(), Crowd()
-        on_tile = _between_tiles(stop, crowd, told.tile if at_once == 1 else None)
-        wish = {"damage": damage, "strength": strength, "keep_tone": keep_tone, "skip_tiles": skip_tiles}
+        on_tile = between_tiles(stop, crowd, told.tile if at_once == 1 else None)
         return run_plan(
             plan,
-            partial(self._restore_and_describe, crowd, {**wish, "on_tile": on_tile}),
+            partial(self._restore_and_describe, crowd, on_tile, wish),
             watcher=told,
             strip_metadata=strip_metadata,
             quality=quality,
             preserve_times=preserve_times,
             max_pixels=max_pixels,
             salvage=salvage,
-            together=Together(at_once, self.cost, self.budget.room, stop),
+            together=Together(at_once, self.cost, self._sizing.budget.room, stop),
             ledger=ledger,
         )
 
-    def _jobs(self, asked: int | None) -> int:
-        if asked is None:
-            side_by_side = isinstance(self.runtime, CountsMemory) and self.runtime.runs_side_by_side
-            return self.budget.jobs(usable_cores()) if side_by_side else 1
-        if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
-            raise UsageError(f"jobs is a number of at least 1, got {asked!r}.")
-        return asked
-
     def _restore_and_describe(
-        self, crowd: Crowd, wish: dict[str, Any], photo: Photo
+        self, crowd: Crowd, on_tile: OnTile, wish: Wish, photo: Photo
     ) -> tuple[Photo, dict[str, Any], Outcome]:
         with crowd:
-            restored, percepts, outcome = self.restore_photo(photo, own=True, **wish)
+            restored, percepts, outcome = self.restore_photo(photo, own=True, on_tile=on_tile, **vars(wish))
         return restored, percepts.to_dict(), outcome
-
-
-def _pixel_bytes(photo: Photo) -> int:
-    return photo.pixels.itemsize * (3 if photo.alpha is None else 4)
-
-
-def _between_tiles(stop: threading.Event, crowd: Crowd, tell: OnTile | None) -> OnTile:
-    """What every picture of a batch does after each tile: end if it is to stop, share the cores, and tell."""
-
-    def on_tile(done: int, total: int) -> None:
-        if stop.is_set():
-            raise StoppedError
-        crowd.share()
-        if tell:
-            tell(done, total)
-
-    return on_tile
-
-
-def _tile_side(tile: TileSide, runtime: Runtime) -> int | None:
-    if tile == "off":
-        return None
-    side = AUTO_SIDE[runtime.device_type] if tile == "auto" else tile
-    if tile == "auto" and isinstance(runtime, SeesWhole) and runtime.sees_whole:
-        side *= 2
-    if isinstance(side, bool) or not isinstance(side, int):
-        raise UsageError(f"The side of tiles is 'auto', 'off' or a number of pixels, got {tile!r}.")
-    plan_tiles(1, 1, side)  # refuse a bad side now, not at the first picture
-    return side
-
-
-def _smaller_side(side: int | None, size: tuple[int, int]) -> int | None:
-    """Half of a side that was too large for memory, or of the picture; None at the smallest."""
-    used = min(max(size), side or max(size))
-    return None if used <= MIN_SIDE else max(MIN_SIDE, used // 2)
-
-
-def check_strength(strength: float) -> None:
-    """Raise UsageError for what is no strength."""
-    if isinstance(strength, bool) or not isinstance(strength, int | float | np.number):
-        raise UsageError(f"The strength is a number in [0, 1], got {strength!r}.")
-    if not 0 <= strength <= 1:
-        raise UsageError(f"The strength must lie in [0, 1], got {strength}.")

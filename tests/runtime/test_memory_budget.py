@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from clearair import ImageError, Restorer, UsageError
+from clearair import ImageError, Restorer
 from clearair.files.watcher import Watcher
 from clearair.graphs import Crowd, usable_cores
 from clearair.image import Photo, write_photo
@@ -58,12 +58,6 @@ def test_a_batch_of_several_at_once_can_be_broken_off(restorer, photos, tmp_path
     assert not list((tmp_path / "out").glob("*.part"))
     again = restorer.restore_many([photos], tmp_path / "out", damage="noise", jobs=2, resume=True)
     assert {record.error for record in again} == {None}
-
-
-@pytest.mark.parametrize("jobs", [0, -1, True, 1.5, "two"])
-def test_odd_numbers_of_jobs_are_refused(restorer, photos, tmp_path, jobs):
-    with pytest.raises(UsageError, match="jobs is a number of at least 1"):
-        restorer.restore_many([photos], tmp_path / "out", jobs=jobs)
 
 
 def test_a_crowd_shares_the_cores(restorer):

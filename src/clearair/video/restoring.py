@@ -20,7 +20,7 @@ from clearair.image import DEFAULT_MAX_PIXELS, Photo, exists, write_atomically
 from clearair.outcome import Outcome
 from clearair.perception.telling import Damage, caution_of
 from clearair.percepts import Percepts
-from clearair.restorer import Restorer, check_strength
+from clearair.restorer import Restorer
 from clearair.video.coding import QUALITIES, Coding, coding_for, encoded
 from clearair.video.colours import as_written, changed_frame, to_pixels
 from clearair.video.joining import join, move_joined
@@ -28,6 +28,7 @@ from clearair.video.segments import Plan, WorkFolder
 from clearair.video.shots import CutFinder, fitted
 from clearair.video.source import Clip, describe, frames, has_captions, require_video
 from clearair.video.watcher import Nobody, VideoWatcher
+from clearair.wish import Wish
 
 SEGMENT_SECONDS = 2
 """What a run that is killed loses at most; each segment begins with a key frame."""
@@ -68,16 +69,6 @@ class VideoResult:
         return f"{shots}, {seen}; {done}"
 
 
-@dataclass(frozen=True)
-class _Wish:
-    """How each frame is restored."""
-
-    damage: Damage
-    strength: float
-    keep_tone: bool
-    skip_tiles: bool
-
-
 def restore_video(
     restorer: Restorer,
     source: Path | str,
@@ -107,7 +98,7 @@ def restore_video(
     source = Path(source)
     require_video(source)
     restorer.check_damage(damage)
-    check_strength(strength)
+    wish = Wish(damage, strength, keep_tone, skip_tiles)
     if quality is not None and quality not in QUALITIES:
         raise UsageError(f"The quality of a video is a CRF of 0 to 63, got {quality!r}.")
     if overwrite and resume:
@@ -119,7 +110,6 @@ def restore_video(
     check_file(goal, inputs=[source], overwrite=overwrite, make_folder=True)
     clip = describe(source, max_pixels=max_pixels)
     coding = coding_for(clip, CONTAINERS[goal.suffix.lower()], quality)
-    wish = _Wish(damage, strength, keep_tone, skip_tiles)
     job = _job(restorer, source, wish, coding, salvage)
     stat = source.stat()
     run = _Run(restorer, clip, coding, folder, wish, salvage, watcher or Nobody())
@@ -131,7 +121,7 @@ def restore_video(
     return result
 
 
-def _job(restorer: Restorer, source: Path, wish: _Wish, coding: Coding, salvage: bool) -> dict[str, Any]:
+def _job(restorer: Restorer, source: Path, wish: Wish, coding: Coding, salvage: bool) -> dict[str, Any]:
     """All that a run must have in common with the one that it goes on with, as messages call it."""
     stat, damage = source.stat(), wish.damage
     return {
@@ -161,7 +151,7 @@ class _Run:
         clip: Clip,
         coding: Coding,
         folder: WorkFolder,
-        wish: _Wish,
+        wish: Wish,
         salvage: bool,
         watcher: VideoWatcher,
     ) -> None:
@@ -343,7 +333,7 @@ class _Segmenting:
 class _Shots:
     """The judgements of the shots, one of which is in memory at a time."""
 
-    def __init__(self, restorer: Restorer, folder: WorkFolder, plan: Plan, wish: _Wish) -> None:
+    def __init__(self, restorer: Restorer, folder: WorkFolder, plan: Plan, wish: Wish) -> None:
         self.restorer = restorer
         self.folder = folder
         self.plan = plan

@@ -1,0 +1,79 @@
+"""What `Restorer` gives back: a restored picture, what was found in it, and how it becomes a file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from clearair.files.outputs import format_named
+from clearair.files.saving import save, save_to
+from clearair.image import Photo, Quality, check_quality
+from clearair.outcome import Outcome
+from clearair.percepts import Percepts
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A restored picture, and what was found wrong with the one that came in."""
+
+    image: Any
+    """What went in, restored: an array for an array, a PIL image for one, for a file an array (H, W[, C])."""
+    percepts: Percepts
+    """What the perceivers see in the picture that came in, whatever the user said about it."""
+    photo: Photo
+    """The same as `image` with everything needed to write it as a file."""
+    outcome: Outcome
+    """What was found and what was done; `str()` of it is a line for people."""
+
+    @property
+    def found(self) -> dict[str, float]:
+        """Probabilities of the kinds of damage that spoke for a change, surest first."""
+        return self.outcome.found
+
+    @property
+    def done(self) -> str:
+        """Such as "restored", "restored by half" or "left as it is"."""
+        return self.outcome.done
+
+    def save(
+        self,
+        target: Path | str | BinaryIO,
+        *,
+        format: str | None = None,
+        overwrite: bool = False,
+        strip_metadata: bool = False,
+        quality: Quality | None = None,
+        preserve_times: bool = False,
+    ) -> tuple[str, ...]:
+        """Write a file, or to an open binary one, with the input's metadata; return remarks on it.
+
+        `format` is by default that of target's suffix, for an open file that of the input. What was left as
+        it is, in its own format, is a copy of the input, of a JPEG or PNG also where it loses its metadata.
+        `quality` is 1 to 100, of a JPEG, WebP or AVIF.
+        Raises ExistsError when there is such a file and `overwrite` is false, OutputError when it cannot be
+        written or its format cannot hold the picture, UsageError for a quality that makes no sense.
+        """
+        check_quality(quality)
+        changed = self.outcome.changed is not False
+        kind = None if format is None else format_named(format)
+        if not isinstance(target, str | os.PathLike):
+            return save_to(
+                self.photo,
+                target,
+                changed=changed,
+                format=kind,
+                strip_metadata=strip_metadata,
+                quality=quality,
+            )
+        return save(
+            self.photo,
+            Path(target),
+            changed=changed,
+            format=kind,
+            overwrite=overwrite,
+            strip_metadata=strip_metadata,
+            quality=quality,
+            preserve_times=preserve_times,
+        )
