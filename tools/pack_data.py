@@ -20,8 +20,9 @@ import numpy as np
 
 from clearair.errors import ClearAirError, DataError
 from clearair.files.outputs import check_file
-from clearair.image import SUFFIXES, read_photo, to_depth, write_atomically
+from clearair.image import SUFFIXES, read_photo, to_depth
 from clearair.image.libvips import libvips
+from clearair.placing import write_atomically
 from clearair.similarity import decibels
 
 QUALITIES = range(20, 101)

@@ -32,7 +32,8 @@ from clearair.files.outputs import Job
 from clearair.files.planning import Plan
 from clearair.files.record import Record
 from clearair.files.watcher import Watcher
-from clearair.image import Photo, exists, move_into_place, write_atomically
+from clearair.image import Photo
+from clearair.placing import exists, move_into_place, write_atomically
 from clearair.stores import Address, Content, Place, place_of
 
 AUTO = "auto"

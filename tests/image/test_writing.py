@@ -32,3 +32,19 @@ def test_a_side_too_long_for_the_format_is_refused(tmp_path):
     ):
         write_photo(wide, tmp_path / "a.webp")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("way", ["same", "dotted", "symlink", "hard link"])
+def test_the_source_is_never_overwritten_by_whatever_name(tmp_path, way):
+    source = tmp_path / "a.png"
+    write_photo(PHOTO, source)
+    (tmp_path / "sub").mkdir()
+    target = {"same": source, "dotted": tmp_path / "sub" / ".." / "a.png"}.get(way, tmp_path / "b.png")
+    if way == "symlink":
+        target.symlink_to(source)
+    if way == "hard link":
+        target.hardlink_to(source)
+    before = source.read_bytes()
+    with pytest.raises(OutputError, match="is the input itself"):
+        write_photo(read_photo(source), target, overwrite=True)
+    assert source.read_bytes() == before

@@ -18,10 +18,10 @@ from clearair.data.photos import TrainingPhotos, load_training_photos
 from clearair.data.validation import validation_sets
 from clearair.errors import TrainingError, UsageError
 from clearair.evaluation.held_out import HeldOutViews
-from clearair.image import write_atomically
 from clearair.network.model import count_parameters
 from clearair.perception import load_compact
 from clearair.perception.protocol import BatchPerceiver
+from clearair.placing import write_atomically
 from clearair.training.loop.checkpoint import load_checkpoint
 from clearair.training.loop.fields import suggestion
 from clearair.training.loop.log import LOG, read_log

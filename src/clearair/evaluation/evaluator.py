@@ -23,11 +23,11 @@ from clearair.evaluation.protocol import WHOLE, Protocol
 from clearair.evaluation.results import Result, csv_table, fingerprint, markdown_table
 from clearair.evaluation.shuffle import check_percepts, shuffle_table
 from clearair.evaluation.validation import named_sets
-from clearair.image import write_atomically
 from clearair.models.catalogue import find_files
 from clearair.perception import load_compact
 from clearair.perception.protocol import BatchPerceiver
 from clearair.perception.telling import Damage, check_kinds, known_kinds, parse_damage
+from clearair.placing import write_atomically
 from clearair.restorer import Restorer
 from clearair.runtime.protocol import Device, Precision
 from clearair.runtime.pytorch import PyTorchRuntime

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clearair.errors import OutputError
+from clearair.placing import write_atomically
 from clearair.stores import Address, Place
 
 _log = logging.getLogger(__name__)
@@ -58,8 +59,6 @@ def _note(folder: Place, entry: dict[str, Any]) -> None:
     line = json.dumps(entry) + "\n"
     try:
         if isinstance(folder, Address):
-            from clearair.image import write_atomically  # takes long, and this module is loaded for --help
-
             lines = "".join(json.dumps(each) + "\n" for each in [*earlier, entry])
             write_atomically(folder / NOTE, lines.encode("ascii"), overwrite=True)
             return

@@ -22,7 +22,7 @@ from typing import Any
 
 from clearair.errors import ExistsError, OutputError, UsageError, brief
 from clearair.files.outputs import Job
-from clearair.image import move_into_place
+from clearair.placing import move_into_place
 from clearair.stores import Content, Place, place_of
 
 _APPLICATION = 0x436C4172

@@ -18,11 +18,11 @@ from clearair.image import (
     FORMATS,
     SUFFIXES,
     WRITABLE_SUFFIXES,
-    exists,
     format_of_suffix,
     output_format,
 )
 from clearair.image.formats import FOREIGN_SUFFIXES, HEAD_BYTES, sniff
+from clearair.placing import exists
 from clearair.stores import Address, Place
 
 _ODD_SUFFIX = re.compile(r"\.[a-zA-Z][a-zA-Z0-9]{1,4}")

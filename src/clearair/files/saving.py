@@ -18,9 +18,9 @@ from clearair.image import (
     losses,
     output_format,
     stripped,
-    write_atomically,
     write_photo,
 )
+from clearair.placing import write_atomically
 from clearair.stores import Place
 
 

@@ -20,7 +20,6 @@ from clearair.files.saving import save
 from clearair.image import (
     Photo,
     Quality,
-    exists,
     fetch,
     format_of_suffix,
     holdings,
@@ -29,6 +28,7 @@ from clearair.image import (
 )
 from clearair.memory import is_shortage
 from clearair.outcome import Outcome
+from clearair.placing import exists
 from clearair.stores import Address, Content, until
 
 _log = logging.getLogger(__name__)

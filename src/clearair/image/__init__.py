@@ -19,11 +19,10 @@ from clearair.image.metadata import Metadata
 from clearair.image.metadata.inventory import Inventory
 from clearair.image.metadata.stripping import stripped
 from clearair.image.photo import Photo, to_depth
-from clearair.image.placing import check_target, exists, move_into_place, write_atomically
 from clearair.image.quality import Quality, check_quality
 from clearair.image.reading import read_photo
 from clearair.image.sources import fetch
-from clearair.image.writing import encode_photo, write_photo
+from clearair.image.writing import check_target, encode_photo, write_photo
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -39,17 +38,14 @@ __all__ = [
     "check_quality",
     "check_target",
     "encode_photo",
-    "exists",
     "fetch",
     "format_of_suffix",
     "holdings",
     "losses",
-    "move_into_place",
     "output_format",
     "read_photo",
     "refuse_unfit",
     "stripped",
     "to_depth",
-    "write_atomically",
     "write_photo",
 ]

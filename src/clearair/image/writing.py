@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from clearair.errors import OutOfMemoryError, OutputError
+from clearair.errors import ExistsError, OutOfMemoryError, OutputError
 from clearair.image.converting import as_stored
 from clearair.image.encoding import encode, save_tiff
 from clearair.image.fitting import losses, refuse_unfit
@@ -16,10 +17,10 @@ from clearair.image.formats import FORMATS, WRITABLE_SUFFIXES, format_of_suffix,
 from clearair.image.libvips import explain, libvips, no_room, require_room
 from clearair.image.metadata import tiff
 from clearair.image.photo import Photo
-from clearair.image.placing import check_target, write_atomically
 from clearair.image.quality import Quality, quality_for
 from clearair.memory import is_shortage
-from clearair.stores import Place, place_of
+from clearair.placing import exists, write_atomically
+from clearair.stores import Address, Place, place_of
 
 _COPIES = {"avif": 20}
 """So many pictures codecs hold while they encode one; where not said, 3."""
@@ -68,6 +69,22 @@ def write_photo(
         on_written=on_written,
     )
     return losses(photo, kind, strip_metadata=strip_metadata)
+
+
+def check_target(photo: Photo, target: Place, *, overwrite: bool = False) -> None:
+    """Raise OutputError when `target` is the file that the photo came from, by whatever path, or is taken."""
+    if isinstance(target, Address):
+        return  # the store says itself that there is such an object, and whoever asks pays
+    if photo.path is not None:
+        same = os.path.realpath(photo.path) == os.path.realpath(target)
+        with suppress(OSError):
+            same = same or photo.path.samefile(target)
+        if same:
+            raise OutputError(
+                f"{target}: is the input itself, which is never overwritten. Choose another name."
+            )
+    if not overwrite and exists(target):
+        raise ExistsError(f"{target}: exists already; overwrite=True replaces it.")
 
 
 def encode_photo(

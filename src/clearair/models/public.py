@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from clearair.errors import ModelError
 from clearair.files.outputs import check_file
-from clearair.image import write_atomically
+from clearair.placing import write_atomically
 from clearair.weights import NUMPY_NUMBERS, find_weights, read_weight_file
 
 _INSTALL = "pip install 'clearair[spandrel]'"

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from clearair.errors import ModelError, OutputError
 from clearair.finishing import FinishedNetwork
-from clearair.image import write_atomically
 from clearair.models.stamp import PerceiverStamp
 from clearair.models.stored import CONFIG, FORMAT_VERSION, WEIGHTS, check_folder, check_sizes, read_model
 from clearair.network import ClearAIR, NetworkConfig
 from clearair.perception import load_compact
 from clearair.perception.protocol import Perceiver
+from clearair.placing import write_atomically
 from clearair.weights import check_fit
 
 

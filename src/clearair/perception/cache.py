@@ -21,11 +21,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from clearair.errors import ConfigError, OutputError
-from clearair.image import write_atomically
 from clearair.perception.confidence import Caution
 from clearair.perception.protocol import Identity, Perceiver
 from clearair.perception.telling import caution_of, known_kinds, tell
 from clearair.percepts import Guidance, Percepts
+from clearair.placing import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from clearair.errors import ClearAirError, ModelError, OutputError
 from clearair.graphs import GRAPHS, GraphFolder, Opens, Runs, read_graphs, same_config
-from clearair.image import write_atomically
 from clearair.memory import is_shortage
 from clearair.models.catalogue import CATALOGUE
 from clearair.models.stamp import PerceiverStamp
@@ -23,6 +22,7 @@ from clearair.models.stored import CONFIG, WEIGHTS, StoredModel, check_folder
 from clearair.network.config import NetworkConfig
 from clearair.perception.protocol import Perceiver
 from clearair.percepts import Percepts
+from clearair.placing import write_atomically
 from clearair.runtime.survey import survey
 from clearair.tiling import Window
 

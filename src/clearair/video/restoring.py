@@ -16,10 +16,11 @@ from av.video.frame import VideoFrame
 from clearair.errors import ImageError, UsageError
 from clearair.files.outputs import check_file
 from clearair.files.videos import CONTAINERS, video_target
-from clearair.image import DEFAULT_MAX_PIXELS, Photo, exists, write_atomically
+from clearair.image import DEFAULT_MAX_PIXELS, Photo
 from clearair.outcome import Outcome
 from clearair.perception.telling import Damage, caution_of
 from clearair.percepts import Percepts
+from clearair.placing import exists, write_atomically
 from clearair.restorer import Restorer
 from clearair.video.coding import QUALITIES, Coding, coding_for, encoded
 from clearair.video.colours import as_written, changed_frame, to_pixels

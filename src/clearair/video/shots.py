@@ -18,9 +18,9 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from clearair.image import write_atomically
 from clearair.perception.confidence import Caution
 from clearair.percepts import Floats, Guidance, Percepts, label_areas
+from clearair.placing import write_atomically
 from clearair.video.colours import thumbnail
 
 _SIDE = 32

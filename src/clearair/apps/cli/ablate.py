@@ -140,7 +140,7 @@ def _check_tables(out: Path) -> None:
     """Raise OutputError for tables that no ablation wrote."""
     from clearair.ablation.runs import RESULT
     from clearair.errors import OutputError
-    from clearair.image import exists
+    from clearair.placing import exists
 
     for table in (out / "table.md", out / "table.json"):
         if exists(table) and not any(out.glob(f"*/{RESULT}")):
@@ -151,7 +151,7 @@ def _run(name: str, ablation: Ablation, bench: Bench, options: Options, notes: S
     """Train every variant, and write the tables anew after each."""
     from clearair.ablation.runs import run_ablation
     from clearair.ablation.table import grid, to_dict
-    from clearair.image import write_atomically
+    from clearair.placing import write_atomically
 
     assert options.out is not None
     results = []

@@ -24,7 +24,7 @@ def plot(run: Path, output: Path | None, overwrite: bool) -> None:
     """
     from clearair.apps.plot import draw_run
     from clearair.files.outputs import check_file
-    from clearair.image import write_atomically
+    from clearair.placing import write_atomically
 
     target = output or run / "plot.png"
     overwrite = overwrite or output is None

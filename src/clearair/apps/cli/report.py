@@ -52,7 +52,7 @@ def report(
     from clearair.errors import UsageError
     from clearair.evaluation.report import markdown, page, read_run
     from clearair.files.outputs import check_file
-    from clearair.image import write_atomically
+    from clearair.placing import write_atomically
 
     is_page = output.suffix.lower() == ".html"
     if not is_page and output.suffix.lower() != ".md":

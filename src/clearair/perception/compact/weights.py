@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from clearair.image import write_atomically
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
 from clearair.perception.compact.geometry import EXPOSURE_DIM
 from clearair.perception.compact.recognition import Recognizer
 from clearair.perception.compact.stored import CONFIG, FORMAT_VERSION, WEIGHTS, read_perceiver
 from clearair.perception.confidence import Caution
+from clearair.placing import write_atomically
 from clearair.weights import check_fit
 
 _PRECISE = tuple(f"recognizer.{name}" for name in ("head", "mean", "spread", "blend"))

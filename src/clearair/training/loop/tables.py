@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from clearair.image import write_atomically
+from clearair.placing import write_atomically
 from clearair.training.loop.curves import Curves
 from clearair.training.loop.log import LOG, read_log
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from clearair.errors import TrainingError
 from clearair.evaluation.held_out import HeldOutViews
-from clearair.image import write_atomically
+from clearair.placing import write_atomically
 
 SAMPLES = "samples.safetensors"
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from clearair.errors import ExistsError, OutputError, brief
-from clearair.image.photo import Photo
 from clearair.stores import Address, Place, unnamed_file
 
 
@@ -21,22 +20,6 @@ def exists(target: Place) -> bool:
     except OSError as error:
         why = error.strerror if isinstance(target, Address) else _reason(error)
         raise OutputError(f"{brief(str(target))}: cannot be written: {why}.") from error
-
-
-def check_target(photo: Photo, target: Place, *, overwrite: bool = False) -> None:
-    """Raise OutputError when `target` is the file that the photo came from, by whatever path, or is taken."""
-    if isinstance(target, Address):
-        return  # the store says itself that there is such an object, and whoever asks pays
-    if photo.path is not None:
-        same = os.path.realpath(photo.path) == os.path.realpath(target)
-        with suppress(OSError):
-            same = same or photo.path.samefile(target)
-        if same:
-            raise OutputError(
-                f"{target}: is the input itself, which is never overwritten. Choose another name."
-            )
-    if not overwrite and exists(target):
-        raise ExistsError(f"{target}: exists already; overwrite=True replaces it.")
 
 
 def write_atomically(
@@ -60,7 +43,7 @@ def write_atomically(
         return
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     mode = 0o666 if like is None else like.st_mode & 0o777
-    try:
+    with _explained(target):
         try:
             with open(part, "xb", opener=lambda path, flags: os.open(path, flags, mode)) as file:
                 if isinstance(data, bytes | bytearray | memoryview):
@@ -77,10 +60,6 @@ def write_atomically(
         finally:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
-    except FileExistsError as error:
-        raise ExistsError(f"{target}: exists already; overwrite=True replaces it.") from error
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written: {_reason(error)}.") from error
 
 
 def _write_object(
@@ -89,20 +68,14 @@ def _write_object(
     overwrite: bool,
     on_written: Callable[[Path], None] | None,
 ) -> None:
-    try:
-        with unnamed_file() as part:
-            if callable(data):
-                data(part)
-            else:
-                part.write_bytes(data)
-            if on_written is not None:
-                on_written(part)
-            target.write(part, overwrite=overwrite)
-    except FileExistsError as error:
-        raise ExistsError(f"{target}: exists already; overwrite=True replaces it.") from error
-    except OSError as error:
-        why = _reason(error) if error.errno == errno.ENOSPC else error.strerror
-        raise OutputError(f"{target}: cannot be written: {why}.") from error
+    with _explained(target), unnamed_file() as part:
+        if callable(data):
+            data(part)
+        else:
+            part.write_bytes(data)
+        if on_written is not None:
+            on_written(part)
+        target.write(part, overwrite=overwrite)
 
 
 def move_into_place(part: Path, target: Path, *, overwrite: bool) -> None:
@@ -110,12 +83,8 @@ def move_into_place(part: Path, target: Path, *, overwrite: bool) -> None:
 
     Raises ExistsError where it is not, OutputError naming the file when it cannot be moved.
     """
-    try:
+    with _explained(target):
         _move(part, target, overwrite)
-    except FileExistsError as error:
-        raise ExistsError(f"{target}: exists already; overwrite=True replaces it.") from error
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written: {_reason(error)}.") from error
 
 
 def _move(part: Path, target: Path, overwrite: bool) -> None:
@@ -140,6 +109,19 @@ def _move_without_replacing(part: Path, target: Path) -> None:
             raise
     else:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explained(target: Place) -> Iterator[None]:
+    """Raise ExistsError or OutputError, which name the target, for errors of the system and of stores."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise ExistsError(f"{target}: exists already; overwrite=True replaces it.") from error
+    except OSError as error:
+        said_by_store = isinstance(target, Address) and error.errno != errno.ENOSPC
+        why = error.strerror if said_by_store else _reason(error)
+        raise OutputError(f"{target}: cannot be written: {why}.") from error
 
 
 def _reason(error: OSError) -> str:
