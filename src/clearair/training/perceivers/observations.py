@@ -11,12 +11,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from clearair.errors import ConfigError
 from clearair.perception.compact.eyes import CompactEyes, picture_clues
 from clearair.perception.compact.recognition import Recognizer
+from clearair.placing import write_atomically
 from clearair.training.perceivers.examples import Example
 
 
@@ -84,9 +85,8 @@ def save_observations(seen: Observations, path: Path, origin: str) -> None:
     """Write observations whole or not at all; `origin` says who saw them and how they were drawn."""
     tensors = {"seen": seen.seen.half(), "told": seen.eye_logits, "label": seen.label, "weight": seen.weight}
     plain = {name: value.contiguous() for name, value in tensors.items()}
-    partial = path.with_suffix(".partial")
-    save_file(plain, partial, {"groups": "\n".join(seen.groups), "whose": origin})
-    partial.replace(path)
+    data = save(plain, {"groups": "\n".join(seen.groups), "whose": origin})
+    write_atomically(path, data, overwrite=True)
 
 
 def load_observations(path: Path, origin: str) -> Observations | None:
