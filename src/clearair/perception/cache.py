@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from clearair.errors import ConfigError, OutputError
+from clearair.perception.batches import perceive_as_arrays
 from clearair.perception.confidence import Caution
 from clearair.perception.protocol import Identity, Perceiver
 from clearair.perception.telling import caution_of, known_kinds, tell
@@ -89,14 +90,7 @@ class CachedPerceiver:
 
     def perceive(self, images: Tensor) -> Guidance:
         """RGB in [0, 1], (B, 3, H, W), rounded to 8 bits -> what a restorer is told about them."""
-        import torch
-
-        from clearair.network.guidance import joined, to_tensors
-
-        pixels = (images.detach().float().clamp(0, 1) * 255).round().to("cpu", torch.uint8)
-        with torch.autocast(images.device.type, enabled=False):
-            seen = [self.perceive_image(image.permute(1, 2, 0).contiguous().numpy()) for image in pixels]
-        return joined([to_tensors(one.guidance) for one in seen]).to(images.device)
+        return perceive_as_arrays(images, lambda arrays: [self.perceive_image(image) for image in arrays])
 
     def perceive_image(self, image: NDArray[Any]) -> Percepts:
         """One RGB image (H, W, 3), uint8, uint16 or float in [0, 1], of any size. Raises ImageError."""

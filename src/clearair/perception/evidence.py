@@ -15,12 +15,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from clearair.kinds import REGISTRY, Signs
+from clearair.similarity import BT601
 
 PIXELS = 128 * 128
 """Of the reduced picture: noise is averaged away, and what is left is structure."""
 BLOCK = 8
 """Side in pixels of the blocks that have structure or have none."""
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMA = np.array(BT601, np.float32)
 
 _SPOT = 5
 """Side in pixels of a square of the reduced picture: bright spots that do not hold one are no structure.

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from clearair.errors import ImageError
 from clearair.image import to_depth
-from clearair.network.guidance import joined, to_tensors
+from clearair.perception.batches import perceive_as_arrays
 from clearair.perception.compact.arrays import check_image
 from clearair.perception.compact.roles import sharing_looks
 from clearair.perception.protocol import DegradationRole, Identity, QualityRole, RegionRole
@@ -53,12 +53,7 @@ class MixedPerceiver:
 
     def perceive(self, images: Tensor) -> Guidance:
         """RGB in [0, 1], (B, 3, H, W) of any size -> what a restorer is told about them, on their device."""
-        pixels = (images.detach().float().clamp(0, 1) * 255).round().to("cpu", torch.uint8)
-        arrays = [np.ascontiguousarray(image.permute(1, 2, 0).numpy()) for image in pixels]
-        # A frozen perceiver says the same in a training loop's mixed precision as without.
-        with torch.autocast(images.device.type, enabled=False):
-            seen = [to_tensors(percepts.guidance) for percepts in self.perceive_images(arrays)]
-            return joined(seen).to(images.device)
+        return perceive_as_arrays(images, self.perceive_images)
 
     def perceive_image(self, image: NDArray[Any]) -> Percepts:
         """One RGB image (H, W, 3), uint8, uint16 or float in [0, 1], of any size.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Collection
-from pathlib import Path
 
 import torch
 
 from clearair.errors import ModelError
+from clearair.memory import free_memory
 from clearair.perception.deqa.config import DeqaConfig, Shapes
 
 BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "nf4": 0.5 + 4 / 64}
@@ -22,7 +22,6 @@ _SMALLER = {
     "int8": "; nf4 needs about two thirds of it",
 }
 """At full size; see docs/background/paper-perceivers.md."""
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 def weight_bytes(shapes: Shapes, precision: str, quantised: Collection[str]) -> int:
@@ -45,7 +44,8 @@ def free_bytes(device: torch.device) -> float:
     """Memory that is free on a device; infinite where the system does not say."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
-    return min(_free_in_system(), _free_in_container())
+    free = free_memory()
+    return math.inf if free is None else float(free)
 
 
 def announce(model: str, weights: int, work: int, free: float, *, precision: str, where: str) -> None:
@@ -60,26 +60,3 @@ def announce(model: str, weights: int, work: int, free: float, *, precision: str
 
 def _gigabytes(count: float) -> str:
     return f"{count / 1e9:.2f} GB"
-
-
-def _free_in_system() -> float:
-    """What Linux says can be had without swapping."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return math.inf
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return float(found[0]) if found else math.inf
-
-
-def _free_in_container() -> float:
-    """What a control group (version 2) leaves: its limit without what is in use and cannot be given back."""
-    try:
-        own = Path("/proc/self/cgroup").read_text().strip().rpartition("::/")[2]
-        group = _CGROUP / own if (_CGROUP / own / "memory.max").exists() else _CGROUP
-        limit = (group / "memory.max").read_text().strip()
-        used = int((group / "memory.current").read_text())
-        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):
-        return math.inf
-    return math.inf if limit == "max" else float(int(limit) - used + int(stat.get("inactive_file", 0)))
