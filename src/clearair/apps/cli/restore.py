@@ -272,8 +272,7 @@ def _restore_both(
     from clearair.files.planning import plan_batch
 
     alone = not others and files_from is None
-    if not alone and STREAM in others:
-        raise UsageError("`-` is one picture to standard output: no other PATH and no options about files.")
+    _check_stream(alone or STREAM not in others)
     kept: list[Restorer] = []
 
     def load() -> Restorer:
