@@ -36,6 +36,7 @@ from clearair.finishing import FinishedJudgement, FinishedNetwork
 from clearair.models import load_model
 from clearair.network import BASE
 from clearair.network.compiling import compile_parts
+from clearair.network.config import GUIDANCE_SIZES
 from clearair.network.guidance import to_tensors
 from clearair.network.overview import survey
 from clearair.perception import load_compact
@@ -149,10 +150,9 @@ def to_image(pixels: np.ndarray[Any, Any]) -> Tensor:
 def guidance_of(network: FinishedNetwork, pixels: np.ndarray[Any, Any]) -> Guidance:
     """What the shipped perceivers see and are told; random numbers for a network of other sizes."""
     config, perceiver = network.config, load_compact()
-    names = ("quality_dim", "content_dim", "degradation_dim", "region_count")
     percepts = perceiver.told(perceiver.perceive_image(pixels), ["noise", "haze"])
     guidance = to_tensors(percepts.guidance)
-    if all(getattr(config, name) == getattr(perceiver.identity, name) for name in names):
+    if all(getattr(config, name) == getattr(perceiver.identity, name) for name in GUIDANCE_SIZES):
         return guidance
     return Guidance(
         torch.randn(1, config.quality_dim),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from clearair.image import to_depth
 from clearair.models.stored import StoredModel
-from clearair.network.config import NetworkConfig
+from clearair.network.config import GUIDANCE_SIZES, NetworkConfig
 from clearair.perception.protocol import Perceiver
 from clearair.perception.telling import tell
 from clearair.percepts import Guidance, Percepts
@@ -168,10 +168,7 @@ def scene(size: tuple[int, int] = SIZE) -> NDArray[np.uint8]:
 
 
 def _fits(network: NetworkConfig, perceiver: Perceiver) -> bool:
-    return all(
-        getattr(network, name) == getattr(perceiver.identity, name)
-        for name in ("quality_dim", "content_dim", "degradation_dim", "region_count")
-    )
+    return all(getattr(network, name) == getattr(perceiver.identity, name) for name in GUIDANCE_SIZES)
 
 
 def _drawn_percepts(network: NetworkConfig) -> Percepts:

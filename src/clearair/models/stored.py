@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clearair.errors import ConfigError, ModelError, OutputError
 from clearair.models.catalogue import find_model
 from clearair.models.stamp import PerceiverStamp
-from clearair.network.config import NetworkConfig
+from clearair.network.config import GUIDANCE_SIZES, NetworkConfig
 from clearair.weights import read_arrays
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -104,7 +104,7 @@ def _read(path: Path) -> bytes:
 
 def check_sizes(network: NetworkConfig, perceivers: PerceiverStamp, path: Path) -> None:
     """Raise ModelError when a network and its perceivers disagree on the sizes of what they exchange."""
-    for name in ("quality_dim", "content_dim", "degradation_dim", "region_count"):
+    for name in GUIDANCE_SIZES:
         ours, theirs = getattr(network, name), getattr(perceivers, name)
         if ours != theirs:
             raise ModelError(f"{path}: {name} of the network is {ours}, that of its perceivers {theirs}.")

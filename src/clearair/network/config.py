@@ -16,6 +16,8 @@ Source = Literal["perceived", "learned"]
 
 THUMBNAIL = 128
 """Side in pixels of the picture that the tone stage looks at, whatever the aspect of the picture."""
+GUIDANCE_SIZES = ("quality_dim", "content_dim", "degradation_dim", "region_count")
+"""Fields that a network and its perceivers must agree on: the sizes of what they exchange."""
 STRIP = 128
 """Rows of a picture that are surveyed at a time; a multiple of every stem."""
 

@@ -19,6 +19,7 @@ from clearair.finishing import FinishedNetwork
 from clearair.finishing.tone import Tone
 from clearair.network import NetworkConfig
 from clearair.network.compiling import compile_parts
+from clearair.network.config import GUIDANCE_SIZES
 from clearair.perception import load_compact
 from clearair.perception.protocol import BatchPerceiver
 from clearair.runtime.precision import learning_in
@@ -36,9 +37,6 @@ from clearair.training.restorer.losses import (
 from clearair.training.restorer.patches import Batch, Patches, draw_patches
 from clearair.training.restorer.recipe import Recipe
 from clearair.training.restorer.visibility import visibility
-
-SIZES = ("quality_dim", "content_dim", "degradation_dim", "region_count")
-"""What of a network follows from its perceiver."""
 
 
 class RestorerTask:
@@ -214,7 +212,7 @@ def fitted(config: NetworkConfig, perceiver: BatchPerceiver, *, follow: bool) ->
     Only where it may `follow` a perceiver that was chosen; else other sizes are a ConfigError.
     """
     identity = perceiver.identity
-    sizes = {name: getattr(identity, name) for name in SIZES}
+    sizes = {name: getattr(identity, name) for name in GUIDANCE_SIZES}
     if not follow:
         for name, size in sizes.items():
             if getattr(config, name) != size:
