@@ -1,10 +1,10 @@
-"""Pixels for training: how photographs are made small."""
+"""Pixels for training: how photographs are read, made small and rounded."""
 
 import numpy as np
 import pytest
 import torch
 
-from clearair.data.pixels import REDUCED, load_pixels, reduced
+from clearair.data.pixels import REDUCED, load_pixels, quantized, reduced, to_bytes
 from clearair.image import Photo, write_photo
 
 
@@ -33,3 +33,10 @@ def test_an_even_picture_keeps_its_value(value):
     small = reduced(torch.full((3, 500, 700), value, dtype=torch.uint8))
     assert small.dtype == torch.uint8
     assert (small == value).all()
+
+
+def test_values_are_rounded_to_levels_that_a_file_holds():
+    values = torch.tensor([0.0, 0.4 / 255, 0.6 / 255, 254.6 / 255, 1.0])
+    assert to_bytes(values).tolist() == [0, 0, 1, 255, 255]
+    assert torch.equal(quantized(values), to_bytes(values) / 255)
+    assert values[1] == torch.tensor(0.4 / 255)  # the input stays

@@ -17,7 +17,7 @@ from clearair.data.blur_kernels import load_blur_kernels
 from clearair.data.pairfiles import Pair
 from clearair.data.pairs import Mix, draw_pairs, generator_for
 from clearair.data.photos import TrainingPhotos, find_pairs, find_photos
-from clearair.data.pixels import load_pixels
+from clearair.data.pixels import load_pixels, to_bytes
 from clearair.data.scenes import find_scenes, load_scene
 from clearair.data.splits import held_out
 from clearair.kinds import NAMES, PAIRED
@@ -99,7 +99,7 @@ def _describe(
         count = min(BATCH, views - step * BATCH)
         pairs = draw_pairs(photos, only, count, side, scales, generator_for(seed, step))
         made.append(_psnr(pairs.damaged, pairs.clean))
-        shown += list((pairs.damaged * 255).round().to(torch.uint8))
+        shown += list(to_bytes(pairs.damaged))
     files, _ = held_out(data).split(find_pairs(data, kind), kind) if kind in PAIRED else ([], [])
     real = [Pair(load_pixels(damaged), load_pixels(clean)) for damaged, clean in files]
     values = [_psnr(pair.damaged[None] / 255, pair.clean[None] / 255) for pair in real]

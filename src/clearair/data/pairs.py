@@ -23,6 +23,7 @@ from clearair.data.degradations.sampling import random_indices
 from clearair.data.mixtures import draw_mixture
 from clearair.data.pairfiles import Pair
 from clearair.data.photos import TrainingPhotos
+from clearair.data.pixels import quantized
 from clearair.data.styles import draw_style
 from clearair.errors import ConfigError
 from clearair.kinds import shares
@@ -179,7 +180,7 @@ def draw_pairs(
     whole = torch.tensor(everywhere, dtype=made.cover.dtype).to(truth.device, non_blocking=True)
     cover = torch.where(real, whole[:, :, None, None], made.cover)
     # What a file can hold: perceivers and network will meet nothing finer.
-    damaged = (made.image * 255).round_().div_(255)
+    damaged = quantized(made.image)
     return PairBatch(damaged, truth, tuple(each.kinds for each in views), cover)
 
 

@@ -1,4 +1,4 @@
-"""Reads a picture for training: by libvips or, on a machine without it, by Pillow."""
+"""Pictures for training: read by libvips or, without it, by Pillow; made small; rounded to 8 bits."""
 
 from __future__ import annotations
 
@@ -46,3 +46,13 @@ def reduced(pixels: Tensor, side: int = REDUCED) -> Tensor:
     size = [max(1, round(length * factor)) for length in pixels.shape[1:]]
     small = F.interpolate(pixels[None].float(), size, mode="bilinear", antialias=True)
     return small[0].round_().clamp_(0, 255).to(torch.uint8)
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Values in [0, 1], of any shape -> uint8, rounded."""
+    return (images * 255).round().to(torch.uint8)
+
+
+def quantized(images: Tensor) -> Tensor:
+    """Values in [0, 1], of any shape -> the same, rounded to the 256 levels that a file can hold."""
+    return (images * 255).round_().div_(255)

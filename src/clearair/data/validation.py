@@ -19,7 +19,7 @@ from torch import Tensor
 from clearair.data.degradations import KINDS, degrade, degrade_in_parts
 from clearair.data.mixtures import MIXTURES
 from clearair.data.photos import find_clean, find_pairs
-from clearair.data.pixels import load_pixels
+from clearair.data.pixels import load_pixels, quantized
 from clearair.data.splits import held_out
 from clearair.errors import DataError, UsageError
 from clearair.kinds import PAIRED
@@ -142,7 +142,7 @@ def _on_grid(views: list[Tensor], side: int) -> Tensor:
     """(B, 3, side, side) as a file would hold them."""
     if not views:
         return torch.empty(0, 3, side, side)
-    return (torch.stack(views) * 255).round_().div_(255)
+    return quantized(torch.stack(views))
 
 
 def _generator(kind: str, index: int | str) -> torch.Generator:

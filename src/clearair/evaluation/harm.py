@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clearair.data.photos import find_photos
-from clearair.data.pixels import load_pixels, reduced
+from clearair.data.pixels import load_pixels, reduced, to_bytes
 from clearair.data.plain import photographed, plain_pictures
 from clearair.data.splits import held_out
 from clearair.data.validation import ValidationSet
@@ -192,7 +192,7 @@ def harm_report(harm: Harm, most: int = 8) -> str:
 
 def _arrays(views: Tensor) -> NDArray[np.uint8]:
     """(B, 3, H, W) in [0, 1] -> (B, H, W, 3)."""
-    pixels: NDArray[np.uint8] = (views * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    pixels: NDArray[np.uint8] = to_bytes(views).permute(0, 2, 3, 1).numpy()
     return pixels
 
 

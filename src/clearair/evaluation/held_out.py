@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from clearair.data.pixels import to_bytes
 from clearair.data.validation import ValidationSet
 from clearair.evaluation.shuffle import Contribution, shuffle
 from clearair.evaluation.validation import Guide, Network, Score, batches, look, psnr_of_views, restore
@@ -87,4 +88,4 @@ def _sample(views: Tensor) -> Tensor:
     view = views[len(views) // 2]
     top, left = ((side - SAMPLE) // 2 for side in view.shape[1:])
     window = view[:, max(0, top) : max(0, top) + SAMPLE, max(0, left) : max(0, left) + SAMPLE]
-    return (window * 255).round().to(torch.uint8)
+    return to_bytes(window)

@@ -13,6 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from clearair.data.pixels import quantized
 from clearair.data.validation import VALIDATION_KINDS, ValidationSet, validation_sets
 from clearair.errors import DataError, UsageError
 from clearair.evaluation.benchmarks import BENCHMARKS
@@ -103,7 +104,7 @@ def restore(network: Network, images: Tensor, guidance: Guidance) -> Tensor:
     """(B, 3, H, W) in [0, 1] -> the same, restored, in the precision of training, and rounded to 8 bits."""
     with learning_in(images.device):
         restored = network(images.contiguous(memory_format=torch.channels_last), guidance)
-    return (restored.float().clamp(0, 1) * 255).round() / 255
+    return quantized(restored.float().clamp(0, 1))
 
 
 def psnr_of_views(images: Tensor, references: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from clearair.data.degradations import KINDS, degrade
 from clearair.data.degradations.regional import draw_mask
 from clearair.data.pairs import generator_for
-from clearair.data.pixels import reduced
+from clearair.data.pixels import quantized, reduced
 from clearair.data.styles import draw_style
 from clearair.kinds import REGISTRY
 from clearair.training.perceivers.calibration import LabelledImages
@@ -100,11 +100,11 @@ def photographs(
             pixels = reduced(photo.clean) if second else photo.clean
         clean = picture(pixels)
         yield LabelledImages(clean, named())
-        yield LabelledImages(stored(draw_style(clean, generator, 1.0)(clean)), named())
+        yield LabelledImages(quantized(draw_style(clean, generator, 1.0)(clean).clamp(0, 1)), named())
         for turn in range(DAMAGES):
             kind = KINDS[(DAMAGES * index + turn * len(KINDS) // DAMAGES) % len(KINDS)]
             damaged = degrade(clean, [(kind,)], generator)
-            yield LabelledImages(stored(damaged.image), damaged.kinds)
+            yield LabelledImages(quantized(damaged.image.clamp(0, 1)), damaged.kinds)
 
 
 def parts(photos: Sequence[Photo], generator: torch.Generator, first: int = 0) -> Iterator[LabelledImages]:
@@ -114,7 +114,7 @@ def parts(photos: Sequence[Photo], generator: torch.Generator, first: int = 0) -
         clean = picture(pixels)
         damaged = degrade(clean, [(KINDS[index % len(KINDS)],)], generator)
         mask = draw_mask(clean, generator)
-        image = stored(torch.lerp(clean, damaged.image, mask))
+        image = quantized(torch.lerp(clean, damaged.image, mask).clamp(0, 1))
         yield LabelledImages(image, damaged.kinds, inside=mask[:, 0] > 0.5)
 
 
@@ -126,8 +126,3 @@ def named(*kinds: str) -> Tensor:
 def picture(pixels: Tensor) -> Tensor:
     """(3, H, W) uint8 -> (1, 3, H, W) in [0, 1]."""
     return pixels[None].float() / 255
-
-
-def stored(image: Tensor) -> Tensor:
-    """To levels that a file can hold: values between them would give damage away."""
-    return (image.clamp(0, 1) * 255).round_().div_(255)

@@ -20,7 +20,7 @@ from clearair.data.degradations import KINDS, degrade
 from clearair.data.named import NamedPhoto, find_named
 from clearair.data.pairs import generator_for
 from clearair.data.photos import find_pairs, find_photos
-from clearair.data.pixels import load_pixels, reduced
+from clearair.data.pixels import load_pixels, quantized, reduced
 from clearair.data.splits import CLEAN, held_out
 from clearair.kinds import BY_NAME, PAIRED, REGISTRY
 from clearair.training.perceivers.calibration import LabelledImages
@@ -31,7 +31,6 @@ from clearair.training.perceivers.calibration_set import (
     photographs,
     picture,
     real_light,
-    stored,
 )
 from clearair.training.perceivers.lookalikes import is_dark, is_pale
 from clearair.training.perceivers.samples import (
@@ -179,7 +178,9 @@ def _synthetic(photos: list[Photo]) -> Iterator[Example]:
             for strength in BY_NAME[kind].validation_strengths:
                 made = degrade(picture(shown), [(kind,)], generator, strength)
                 label = named(kind).float()
-                yield Example(stored(made.image), label, f"{kind}, {strength}", torch.ones_like(label))
+                yield Example(
+                    quantized(made.image.clamp(0, 1)), label, f"{kind}, {strength}", torch.ones_like(label)
+                )
 
 
 def _batches(views: int) -> int:
@@ -205,7 +206,7 @@ def _piece(whole: Tensor, reduce: bool, generator: torch.Generator) -> Tensor:
     piece = whole[:, :, top : top + size[0], left : left + size[1]]
     if reduce:
         small = [max(min(SMALLEST, side), int(side * (0.55 + 0.45 * scale))) for side in size]
-        piece = stored(F.interpolate(piece, small, mode="bilinear", antialias=True))
+        piece = quantized(F.interpolate(piece, small, mode="bilinear", antialias=True).clamp(0, 1))
     return piece.flip(3) if mirror < 0.5 else piece
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from clearair.data.degradations import KINDS, degrade_in_parts
 from clearair.data.mixtures import draw_mixture
 from clearair.data.photos import find_pairs, find_photos
-from clearair.data.pixels import load_pixels
+from clearair.data.pixels import load_pixels, quantized
 from clearair.data.splits import held_out as held_out_of
 from clearair.data.styles import draw_style
 from clearair.errors import ConfigError
@@ -217,7 +217,7 @@ def draw_batch(
     else:
         half = truth[: len(truth) // 2]
         truth = draw_style(half, generator, recipe.varied)(half).repeat(2, 1, 1, 1)
-    truth = (truth * 255).round_().div_(255)
+    truth = quantized(truth)
     damaged = degrade_in_parts(truth, here, there, generator)
     images, present, strength = damaged.image.clone(), damaged.kinds.clone(), damaged.strength.clone()
     cover = damaged.cover.clone()
@@ -228,7 +228,7 @@ def draw_batch(
             truth[index] = clean[index].float() / 255
             present[index, column], strength[index, column], cover[index, column] = True, math.nan, 1.0
     # What a file can hold: values between its levels would give damage away.
-    images = (images.clamp(0, 1) * 255).round_().div_(255)
+    images = quantized(images.clamp(0, 1))
     return Batch(images, truth, present, strength, cover, torch.stack(maps), torch.tensor(mapped), ranked)
 
 
