@@ -9,12 +9,15 @@ Seconds are those of the processor, all threads together, so that a busy machine
 
 from __future__ import annotations
 
-import argparse
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from command_line import parser_of
+from measuring import peak, processor_seconds
+from sample_pictures import noise
 
 from clearair.perception import load_degradation
 from clearair.perception.daclip.config import DaClipSize
@@ -22,9 +25,7 @@ from clearair.perception.daclip.model import DaClip
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--make", action="store_true", help="write FILE instead of measuring it")
     parser.add_argument("--threads", type=int, default=1)
@@ -54,28 +55,23 @@ def make(path: Path) -> None:
 
 def measure(path: Path, rounds: int) -> None:
     print(
-        f"file {path.stat().st_size / 1e6:.0f} MB, {torch.get_num_threads()} threads, PyTorch alone: {peak()}"
+        f"file {path.stat().st_size / 1e6:.0f} MB, {torch.get_num_threads()} threads, "
+        f"PyTorch alone: {peak() / 1e9:.2f} GB"
     )
     began = time.process_time()
     perceiver = load_degradation("daclip", weights=path)
     count = sum(value.numel() for value in perceiver.model.parameters())
-    print(f"loading {time.process_time() - began:.1f} s, peak {peak()}; {count / 1e6:.1f} M weights stay")
-    random = np.random.default_rng(0)
-    picture = random.integers(0, 256, (1080, 1920, 3), np.uint8)
+    print(
+        f"loading {time.process_time() - began:.1f} s, peak {peak() / 1e9:.2f} GB; "
+        f"{count / 1e6:.1f} M weights stay"
+    )
+    picture = noise(1080, 1920)
     labels = (np.arange(1080)[:, None] // 270 * 4 + np.arange(1920) // 480).astype(np.uint8)
     for name, regions in (("whole picture", None), ("and 16 regions", [labels])):
         taken = []
         for _ in range(rounds):
-            began = time.process_time()
-            perceiver.identify([picture], labels=regions)
-            taken.append(time.process_time() - began)
-        print(f"1920 x 1080, {name}: {np.median(taken):.2f} s, peak {peak()}")
-
-
-def peak() -> str:
-    """The most memory that this process has held."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
-    return f"{int(line.split()[1]) / 1e6:.2f} GB"
+            taken.append(processor_seconds(partial(perceiver.identify, [picture], labels=regions)))
+        print(f"1920 x 1080, {name}: {np.median(taken):.2f} s, peak {peak() / 1e9:.2f} GB")
 
 
 if __name__ == "__main__":

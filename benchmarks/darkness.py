@@ -9,12 +9,13 @@ adjusted Rand index of regions found in the dark picture with the truth; the emb
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 import torch
+from command_line import parser_of
 from numpy.typing import NDArray
+from sample_pictures import to_array
 
 from clearair.image import read_photo
 from clearair.perception import load_compact
@@ -25,9 +26,7 @@ SIDE = 512
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds train/")
     parser.add_argument("--targets", type=float, nargs="+", default=[0.2, 0.3, 0.4, 0.5])
     options = parser.parse_args()
@@ -44,13 +43,13 @@ def main() -> None:
             continue
         dark += 1
         light = to_square(read_photo(clean).pixels, SIDE)
-        truth = perceiver.perceive_image(as_image(light)).labels
+        truth = perceiver.perceive_image(to_array(light.clamp(0, 1))).labels
         versions = {"as it is": square, "its well-lit partner": light}
         versions |= {
             f"brightened to {target:g}": brighten(square, settings.dark, target) for target in options.targets
         }
         for name, version in versions.items():
-            found = perceiver.perceive_image(as_image(version)).labels
+            found = perceiver.perceive_image(to_array(version.clamp(0, 1))).labels
             rows.setdefault(name, []).append((border_contrast(version, truth), agreement(found, truth)))
     print(f"{dark} of {len(pairs)} pictures have a mean below {settings.dark:g}.\n")
     print("| the segmenter sees the dark picture | contrast | agreement | gain, with its standard error |")
@@ -61,10 +60,6 @@ def main() -> None:
         gains = np.array(values)[:, 1] - plain
         error = gains.std(ddof=1) / np.sqrt(len(gains))
         print(f"| {name} | {contrast:.3f} | {agreed:.3f} | {gains.mean():+.3f} ± {error:.3f} |")
-
-
-def as_image(square: torch.Tensor) -> NDArray[np.uint8]:
-    return (square.permute(1, 2, 0).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
 
 
 def border_contrast(square: torch.Tensor, labels: NDArray[np.uint8]) -> float:

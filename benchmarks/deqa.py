@@ -5,10 +5,8 @@ The eyes are timed whole, of the language model one layer of 32; seconds are the
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import torch
+from measuring import processor_seconds
 from torch import nn
 
 from clearair.perception.deqa.config import DeqaConfig
@@ -17,12 +15,6 @@ from clearair.perception.deqa.memory import BYTES, weight_bytes
 from clearair.perception.deqa.network import DeqaNetwork
 from clearair.perception.deqa.quantised import quantised_names
 from clearair.perception.deqa.tokens import LLAMA_PROMPT
-
-
-def seconds(action: Callable[[], object]) -> float:
-    start = time.process_time()
-    action()
-    return time.process_time() - start
 
 
 def with_random_weights(module: nn.Module) -> nn.Module:
@@ -47,13 +39,13 @@ def main() -> None:
     eyes = [with_random_weights(network.model.vision_model)]
     eyes.append(with_random_weights(network.model.visual_abstractor))
     pixels = torch.randn(1, 3, config.vision.image_size, config.vision.image_size)
-    look = seconds(lambda: eyes[1](eyes[0](pixels)))
+    look = processor_seconds(lambda: eyes[1](eyes[0](pixels)))
     layer = with_random_weights(network.model.layers[0])
     begin, seen = len(LLAMA_PROMPT.before), config.abstractor.num_learnable_queries + 1
     length = begin + seen + len(LLAMA_PROMPT.after)
     tokens = torch.randn(1, length, config.decoder.hidden_size)
     rotation = rotation_of(length, network.model.head, network.model.theta, tokens)
-    read = seconds(lambda: layer(tokens, slice(begin, begin + seen), rotation))
+    read = processor_seconds(lambda: layer(tokens, slice(begin, begin + seen), rotation))
     layers = config.decoder.num_hidden_layers
     print(f"fp32, one core: eyes {look:.1f} s and a layer {read:.2f} s, measured;")
     print(f"an image {look + layers * read:.0f} s, computed for {layers} layers")

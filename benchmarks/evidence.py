@@ -9,11 +9,11 @@ drawings 0. Takes about two minutes.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from command_line import parser_of
 from numpy.typing import NDArray
 
 from clearair.data.plain import plain_pictures
@@ -45,9 +45,7 @@ def photos(folder: Path, most: int) -> Iterator[NDArray[np.uint8]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--most", type=int, default=80, help="photos of each set")
     options = parser.parse_args()

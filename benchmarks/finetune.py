@@ -10,7 +10,6 @@ most 1 % of the undamaged ones have it found, as a mean over the groups that sho
 
 from __future__ import annotations
 
-import argparse
 import copy
 import time
 from collections.abc import Iterable
@@ -19,9 +18,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from command_line import parser_of
 from torch import Tensor
 
 from clearair.data.degradations import KINDS
+from clearair.data.pixels import to_bytes
 from clearair.data.splits import held_out
 from clearair.perception.compact.backbone import Backbone
 from clearair.perception.compact.geometry import BACKBONE_STRIDE
@@ -76,9 +77,7 @@ class Head(torch.nn.Module):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds train/")
     parser.add_argument("--units", type=int, default=800, help="parts of the training pictures to draw")
     parser.add_argument("--minutes", type=float, default=20, help="of fine-tuning")
@@ -119,7 +118,7 @@ def reduced_views(examples: Iterable[Example]) -> Views:
     images, label, weight, groups = [], [], [], []
     named = RecognizerRecipe().named
     for example in examples:
-        far = (255 * far_view(example.images, PIXELS, BACKBONE_STRIDE)).round().byte()
+        far = to_bytes(far_view(example.images, PIXELS, BACKBONE_STRIDE))
         images += list(far.split(1))
         real = "/" in example.group or example.group.endswith("pairs")
         label.append(example.label)

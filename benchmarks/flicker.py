@@ -10,19 +10,20 @@ PSNR is that to the clean clip: what is left alone or smeared does not flicker e
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import skimage.data
+from command_line import parser_of
 from numpy.typing import NDArray
 
 from clearair import Restorer, degrade
 from clearair.image import Photo
 from clearair.perception.telling import caution_of
 from clearair.percepts import Percepts
+from clearair.similarity import decibels
 from clearair.video.shots import Gathering, fitted
 
 Pixels = NDArray[np.uint8]
@@ -114,11 +115,11 @@ def measured(clean: Clip, made: Clip) -> tuple[float, float, float]:
         flicker.append(np.abs(now - before)[moved <= STILL].mean())
         means.append(np.abs((now - before)[moved <= STILL].mean(axis=0)).mean())
         error.append(((now - clean[at]) ** 2).mean())
-    return float(np.mean(flicker)), float(np.mean(means)), float(10 * np.log10(255**2 / np.mean(error)))
+    return float(np.mean(flicker)), float(np.mean(means)), decibels(float(np.mean(error)), peak=255)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("--frames", type=int, default=50)
     parser.add_argument("--ways", nargs="*", default=list(WAYS), help="only these")
     parser.add_argument("--clips", default="", help="only those whose name has this in it")

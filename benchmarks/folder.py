@@ -10,8 +10,6 @@ threads of ONNX Runtime use their core for a moment, so a busy core is not alway
 
 from __future__ import annotations
 
-import argparse
-import resource
 import statistics
 import tempfile
 import time
@@ -20,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import skimage.data
 import skimage.transform
+from command_line import parser_of
 
 from clearair import Restorer
 from clearair.graphs import usable_cores
@@ -27,9 +26,7 @@ from clearair.image import Photo, write_photo
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--pictures", type=int, default=24)
     parser.add_argument("--least", type=int, default=200, help="shortest side in pixels")
     parser.add_argument("--most", type=int, default=420, help="longest side in pixels")
@@ -74,16 +71,11 @@ def make_photos(folder: Path, count: int, least: int, most: int, format_: str) -
 def restore(restorer: Restorer, folder: Path, jobs: int, part: int | None = None) -> tuple[float, float]:
     """Seconds that passed, and processor seconds of this process."""
     photos = sorted((folder / "photos").iterdir())[:part]
-    began, used = time.perf_counter(), processor_seconds()
+    began, used = time.perf_counter(), time.process_time()
     for record in restorer.restore_many(photos, folder / "out", overwrite=True, damage="noise", jobs=jobs):
         if record.error:
             raise SystemExit(record.error)
-    return time.perf_counter() - began, processor_seconds() - used
-
-
-def processor_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+    return time.perf_counter() - began, time.process_time() - used
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from command_line import parser_of
+from measuring import resident
 from PIL import Image
 
 HANG = 10.0
@@ -50,9 +52,7 @@ class Tally:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--each", type=int, default=10_000, help="files of each format")
     parser.add_argument("--first", type=int, default=0, help="number of the first change")
     parser.add_argument("--only", nargs="+", help="formats")
@@ -350,16 +350,6 @@ def _profile() -> bytes:
     from PIL import ImageCms
 
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-
-
-def resident(pid: int) -> int:
-    """Bytes of memory of a process; 0 once it has ended."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    _, found, rest = status.partition("VmRSS:")
-    return 1024 * int(rest.split()[0]) if found else 0
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ The entries are made up; no picture is read. Counting is timed in a new process,
 
 from __future__ import annotations
 
-import argparse
 import resource
 import subprocess
 import sys
@@ -16,14 +15,14 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from command_line import parser_of
+
 from clearair.files.journal import Journal, State
 from clearair.files.outputs import Job
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--noted", type=int, default=2000, help="pictures that are noted from start to end")
     options = parser.parse_args()

@@ -9,7 +9,6 @@ copied one count, too.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from command_line import parser_of
 from PIL import Image
 
 from clearair.data.fingerprints import take_fingerprint
@@ -70,9 +70,7 @@ COPIES: dict[str, tuple[Copy, int | None]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds train/clean")
     parser.add_argument("--pictures", type=int, default=20, help="copied, spread evenly over all")
     parser.add_argument("--every", type=int, default=1, help="search every N-th photo and the copied ones")

@@ -16,8 +16,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from command_line import parser_of
+from measuring import processor
 from PIL import Image
-from speed import damaged, processor
+from sample_pictures import noisy_astronaut
 
 WATCHED = """
 import os, sys, time
@@ -31,9 +33,7 @@ sys.exit(bool(status))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--sizes", type=float, nargs="+", default=[1, 2, 6, 12, 24, 50], metavar="MEGAPIXELS")
     parser.add_argument("--backend", default="onnx")
     parser.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="more for the command; last")
@@ -58,7 +58,7 @@ def restored(megapixels: float, options: list[str]) -> tuple[float, float]:
     height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "photo.jpg"
-        Image.fromarray(damaged(height, round(height * 4 / 3))).save(source, quality=92)
+        Image.fromarray(noisy_astronaut(height, round(height * 4 / 3))).save(source, quality=92)
         command = ["-m", "clearair", "restore", str(source), "-o", f"{folder}/out", "--quiet", *options]
         done = subprocess.run(
             [sys.executable, "-c", WATCHED, *command], capture_output=True, text=True, check=False

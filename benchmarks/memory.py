@@ -11,13 +11,15 @@ Restores pictures of random sizes, prints the resident memory every 50, and ends
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+
+from command_line import parser_of
+from measuring import peak
 
 os.environ.setdefault("LRU_CACHE_CAPACITY", "1")  # as the command `restore` does, before PyTorch is loaded
 
@@ -26,7 +28,7 @@ import torch
 
 from clearair.finishing import FinishedNetwork
 from clearair.image import Photo
-from clearair.memory import give_back
+from clearair.memory import give_back, resident
 from clearair.models.stamp import PerceiverStamp
 from clearair.network import TINY
 from clearair.perception import load_compact
@@ -40,9 +42,7 @@ ALLOWED = 1.1
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--pictures", type=int, default=1000)
     parser.add_argument("--least", type=int, default=33, help="shortest side in pixels")
     parser.add_argument("--most", type=int, default=200, help="longest side in pixels")
@@ -62,7 +62,7 @@ def main() -> None:
         height, width = drawn.integers(options.least, options.most + 1, 2)
         restorer.restore_photo(Photo(drawn.integers(0, 256, (height, width, 3), np.uint8)))
         if number % STEP == 0:
-            measured.append(resident())
+            measured.append(resident() / 1e6)
             seconds = (time.perf_counter() - began) / STEP
             print(f"{number:5d} pictures  {measured[-1]:6.0f} MB  {seconds:.3f} s each", flush=True)
             began = time.perf_counter()
@@ -102,20 +102,8 @@ def measure_tiles(sides: Sequence[int]) -> None:
         before = resident()
         Path("/proc/self/clear_refs").write_text("5")  # forget the peak
         restorer.runtime.restore(tile, percepts, judgement, Window(0, 0, side, side))
-        taken = peak() - before
+        taken = (peak() - before) / 1e6
         print(f"{side:5d} px  {taken:6.0f} MB  {1e6 * taken / side**2:6.0f} bytes a pixel", flush=True)
-
-
-def resident() -> float:
-    """Resident memory of this process in MB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def peak() -> float:
-    """The most resident memory of this process in MB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
 
 
 if __name__ == "__main__":

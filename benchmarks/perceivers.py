@@ -10,19 +10,22 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from command_line import parser_of
+from markdown_tables import print_head
+from measuring import clock_seconds, peak, processor_seconds
 from numpy.typing import NDArray
+from sample_pictures import noise, to_array
 
 from clearair.data.degradations import CDD11, KINDS, degrade
 from clearair.data.pairs import Mix, draw_pairs
 from clearair.data.photos import TrainingPhotos, find_photos
-from clearair.data.pixels import load_pixels, reduced
+from clearair.data.pixels import load_pixels, reduced, to_bytes
 from clearair.data.splits import held_out
 from clearair.data.styles import draw_style
 from clearair.data.validation import validation_sets
@@ -52,9 +55,7 @@ STRONG, FAINT = 20, 26
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds train/")
     parser.add_argument("--weights", type=Path, help="folder of other weights than the shipped ones")
     parser.add_argument("--threads", type=int, default=1)
@@ -94,7 +95,7 @@ def report_named(perceiver: CompactPerceiver, photos: list[torch.Tensor], draws:
         ("160 x 160 views", partial(random_view, side=160)),
         ("whole pictures", lambda photo, seed: photo),
     ]
-    table("kind", *(name for name, _ in looks))
+    print_head("kind", *(name for name, _ in looks))
     for kind in KINDS:
         column, rates = KINDS.index(kind), []
         for _, look in looks:
@@ -125,7 +126,7 @@ def report_named(perceiver: CompactPerceiver, photos: list[torch.Tensor], draws:
 def report_visible(perceiver: CompactPerceiver, photos: list[torch.Tensor], draws: int) -> None:
     """How often a kind is named in whole pictures, by how far the damage takes them from the clean ones."""
     print(f"\nWhole pictures, by PSNR to the clean ones; below {STRONG} dB, to {FAINT}, above:")
-    table("kind", "strong", "named", "middling", "named", "faint", "named")
+    print_head("kind", "strong", "named", "middling", "named", "faint", "named")
     for column, kind in enumerate(KINDS):
         bins: list[list[bool]] = [[], [], []]
         for seed, photo in enumerate(photos * draws):
@@ -139,7 +140,7 @@ def report_visible(perceiver: CompactPerceiver, photos: list[torch.Tensor], draw
 
 def report_parts(perceiver: CompactPerceiver, photos: list[torch.Tensor], draws: int) -> None:
     """How often a kind is named in the half of a picture that has it, in the other half, and in the whole."""
-    table("kind in one half", "named in it", "mean probability", "named in the other", "in the whole")
+    print_head("kind in one half", "named in it", "mean probability", "named in the other", "in the whole")
     for column, kind in enumerate(KINDS):
         rows = []
         for seed, photo in enumerate(photos * draws):
@@ -165,7 +166,7 @@ def report_calibration(perceiver: CompactPerceiver, photos: list[Photo], draws: 
         probabilities.append(perceiver.eyes.picture_kind_logits(sight).sigmoid())
         truth.append(batch.kinds)
     found, present = torch.cat(probabilities).numpy(), torch.cat(truth).numpy()
-    table("kind", "expected calibration error", "share with the kind", "mean probability")
+    print_head("kind", "expected calibration error", "share with the kind", "mean probability")
     for column, kind in enumerate(KINDS):
         error = calibration_error(found[:, column], present[:, column])
         print(f"| {kind} | {error:.3f} | {present[:, column].mean():.3f} | {found[:, column].mean():.3f} |")
@@ -187,14 +188,14 @@ def random_view(photo: torch.Tensor, seed: int, side: int) -> torch.Tensor:
     pair = TrainingPhotos((photo,), {})
     clean = Mix(single={"noise": 0.0}, clean=1.0, mixture=0.0)
     view = draw_pairs(pair, clean, 1, side, (0.4, 1.0), generator).clean[0]
-    return (view * 255).round().to(torch.uint8)
+    return to_bytes(view)
 
 
 def another_look(photo: torch.Tensor, seed: int) -> torch.Tensor:
     """(3, H, W) uint8 -> the same, low-key, pale, grey or with a soft background."""
     image = photo[None].float() / 255
     looks = draw_style(image, torch.Generator().manual_seed(seed), 1.0)
-    return (looks(image)[0] * 255).round().to(torch.uint8)
+    return to_bytes(looks(image)[0])
 
 
 def low_key(photo: torch.Tensor, seed: int) -> torch.Tensor:
@@ -203,11 +204,11 @@ def low_key(photo: torch.Tensor, seed: int) -> torch.Tensor:
     dark = (photo.float() / 255).pow(gamma)
     lights = max(float(torch.quantile(dark[:, ::4, ::4].flatten(), 0.995)), 1e-3)
     dark = (dark * min(4.0, max(1.0, 0.95 / lights))).clamp(0, 1)
-    return (dark * 255).round().to(torch.uint8)
+    return to_bytes(dark)
 
 
 def report_what_and_how(perceiver: CompactPerceiver, photos: list[torch.Tensor], draws: int) -> None:
-    table("kind", "main named right", "score against strength", "score against PSNR", "found as")
+    print_head("kind", "main named right", "score against strength", "score against PSNR", "found as")
     all_scores: list[float] = []
     all_psnr: list[float] = []
     right = total = 0
@@ -234,7 +235,7 @@ def report_what_and_how(perceiver: CompactPerceiver, photos: list[torch.Tensor],
 
 
 def report_severity(perceiver: CompactPerceiver, photos: list[torch.Tensor]) -> None:
-    table(
+    print_head(
         "kind",
         "rank correlation of score and strength, mean over photos",
         "all strengths and photos together",
@@ -302,12 +303,14 @@ def report_doubt(perceiver: CompactPerceiver, data: Path, pairs: list[Photo]) ->
     photos = [load_pixels(path) for path in names]
     right = np.maximum(found(photos), found(map(reduced, photos)))
     real = found(pair.dark for pair in pairs if pair.dark is not None)
-    table("kind", "surest undamaged", "the two after it", "damaged views", "surer", "real pairs", "surer")
+    print_head(
+        "kind", "surest undamaged", "the two after it", "damaged views", "surer", "real pairs", "surer"
+    )
     for views in validation_sets(data, views=36, kinds=ONLY_TONE):
         column = KINDS.index(views.kind)
         first, *others = sorted(right[:, column], reverse=True)[:3]
         name = names[int(right[:, column].argmax())].name
-        seen = found((views.damaged * 255).round().byte())
+        seen = found(to_bytes(views.damaged))
         cells = [f"{first:.3f} ({name})", ", ".join(f"{other:.3f}" for other in others)]
         for group in (seen, real if views.kind == "lowlight" else real[:0]):
             cells += [str(len(group)), f"{np.mean(group[:, column] > first):.3f}" if len(group) else ""]
@@ -315,7 +318,7 @@ def report_doubt(perceiver: CompactPerceiver, data: Path, pairs: list[Photo]) ->
 
 
 def report_regions(perceiver: CompactPerceiver, photos: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
-    table("photos", "regions", "covering", "F of pairs", "k-means covering", "k-means F")
+    print_head("photos", "regions", "covering", "F of pairs", "k-means covering", "k-means F")
     for name in ("clean", "haze", "noise", "lowlight", "rain", "snow"):
         rows = []
         for index, (photo, maps) in enumerate(photos):
@@ -338,12 +341,12 @@ def report_regions(perceiver: CompactPerceiver, photos: list[tuple[torch.Tensor,
 
 
 def report_time(perceiver: CompactPerceiver, data: Path) -> None:
-    table("pixels", "milliseconds")
+    print_head("pixels", "milliseconds")
     for height, width in ((256, 256), (512, 512), (1000, 1000)):
-        image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-        seconds = fastest(partial(perceiver.perceive_image, image))
+        image = noise(height, width)
+        seconds = min(clock_seconds(partial(perceiver.perceive_image, image)) for _ in range(7))
         print(f"| {height} x {width} | {1000 * seconds:.0f} |")
-    table("megapixels", "picture, MB", "memory before the look, MB", "peak, MB", "CPU seconds")
+    print_head("megapixels", "picture, MB", "memory before the look, MB", "peak, MB", "CPU seconds")
     for megapixels in (4, 25, 81):
         # A process of its own, since the peak of one never falls.
         command = [sys.executable, __file__, "--data", str(data), "--look", str(megapixels)]
@@ -353,25 +356,13 @@ def report_time(perceiver: CompactPerceiver, data: Path) -> None:
 def report_look(perceiver: CompactPerceiver, megapixels: float) -> None:
     """One look at a picture of that many megapixels: a row of the table of memory and time."""
     height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
-    image = np.random.default_rng(0).integers(0, 256, (height, height * 4 // 3, 3), dtype=np.uint8)
+    image = noise(height, height * 4 // 3)
     perceiver.perceive_image(image[:512, :512])
-    before, began = peak_memory(), time.process_time()
-    perceiver.perceive_image(image)
-    spent = time.process_time() - began
+    before = peak() / 1e6
+    spent = processor_seconds(lambda: perceiver.perceive_image(image))
     print(
-        f"| {megapixels:.0f} | {image.nbytes / 1e6:.0f} | {before:.0f} | {peak_memory():.0f} | {spent:.2f} |"
+        f"| {megapixels:.0f} | {image.nbytes / 1e6:.0f} | {before:.0f} | {peak() / 1e6:.0f} | {spent:.2f} |"
     )
-
-
-def peak_memory() -> float:
-    """Largest resident memory of this process so far, in MB."""
-    # Linux only; getrusage would count what the process that started this one had in use.
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1000
-
-
-def table(*columns: str) -> None:
-    print(f"\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
 
 
 def damage(
@@ -382,12 +373,7 @@ def damage(
         return to_array(photo), 0.0
     generator = torch.Generator().manual_seed(seed)
     damaged = degrade(photo[None].float() / 255, [kinds], generator, strength)
-    image = (damaged.image[0].clamp(0, 1) * 255).round().to(torch.uint8)
-    return to_array(image), float(damaged.strength[0, KINDS.index(kinds[0])])
-
-
-def to_array(photo: torch.Tensor) -> Image:
-    return np.ascontiguousarray(photo.permute(1, 2, 0).numpy())
+    return to_array(damaged.image[0].clamp(0, 1)), float(damaged.strength[0, KINDS.index(kinds[0])])
 
 
 def spearman(first: list[float], second: list[float]) -> float:
@@ -437,15 +423,6 @@ def colour_clusters(image: Image, count: int = 6) -> Image:
         centres = np.array([c.mean(axis=0) if len(c) else centres[k] for k, c in enumerate(chosen)])
     distance = np.stack([((points - centre) ** 2).sum(axis=2) for centre in centres])
     return distance.argmin(axis=0).astype(np.uint8)
-
-
-def fastest(run: Callable[[], object], times: int = 7) -> float:
-    seconds = []
-    for _ in range(times):
-        began = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,15 @@ Prints a Markdown table of milliseconds a run, from ONNX Runtime's own profiler.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from speed import SIDE, damaged
+from command_line import keep_to_cores, parser_of
+from sample_pictures import noisy_astronaut
+from speed import SIDE
 
 from clearair.graphs import onnx_runtime
 from clearair.models.stored import read_model
@@ -29,15 +29,13 @@ ROUNDS = 5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--model", default="compact", help="a model with graphs (default: compact)")
     parser.add_argument("--side", type=int, default=SIDE, help="of the window, in pixels")
     parser.add_argument("--plain", action="store_true")
     options = parser.parse_args()
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+    keep_to_cores(options.threads)
     stored = read_model(options.model)
     graphs = graphs_for(stored.folder, stored.network)
     assert graphs is not None
@@ -57,7 +55,7 @@ def main() -> None:
 
 def window_inputs(runtime: OnnxRuntime, side: int) -> dict[str, np.ndarray]:
     """What the graph of a window takes, for the corner of a noisy picture."""
-    picture = damaged(side, side)
+    picture = noisy_astronaut(side, side)
     percepts = load_perceiver().perceive_image(picture)
     judgement = runtime.judge(picture, percepts)
     seen: dict[str, np.ndarray] = {}

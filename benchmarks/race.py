@@ -8,10 +8,11 @@ same for the questions that stay; here are those of the day. The first is what t
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+
+from command_line import parser_of
 
 from clearair.ablation.budget import read_budget
 from clearair.ablation.runs import Ablation, Bench, run_ablation
@@ -88,9 +89,7 @@ VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("variants", nargs="+", choices=list(VARIANTS))
     parser.add_argument("--data", type=Path, required=True, help="folder that holds train/")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs; the same goes on")

@@ -9,29 +9,23 @@ more than `--same`; it prefers sharp noise to smooth sky, so it counts beside th
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter, defaultdict
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from command_line import parser_of
 from PIL import Image, ImageDraw
+from sample_pictures import Pixels, read_pixels
 
 from clearair import Restorer
 from clearair.data.photos import find_photos
 from clearair.evaluation.niqe import load_pristine, niqe
-from clearair.image import read_photo, to_depth
-
-Pixels = NDArray[np.uint8]
 
 VERDICTS = ("better", "same", "worse")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds test/")
     parser.add_argument("--model", default="compact", help="name or folder")
     parser.add_argument("--sheet", type=Path, help="PNG to write")
@@ -51,7 +45,7 @@ def main() -> None:
     rows: list[tuple[str, Pixels, Pixels]] = []
     print("| photo | said to be wrong | NIQE before | after |\n|---|---|---|---|")
     for path in find_photos(options.data / "test" / "real"):
-        before = pixels(path)
+        before = read_pixels(path)
         result = restorer(before)
         after: Pixels = result.image
         percepts = result.percepts
@@ -71,12 +65,6 @@ def main() -> None:
         print(f"| {kind} | {found.total()} | {cells} |")
     if options.sheet:
         draw_sheet(rows, options.cell).save(options.sheet)
-
-
-def pixels(path: Path) -> Pixels:
-    """RGB, (H, W, 3)."""
-    values = to_depth(read_photo(path).pixels, np.dtype(np.uint8))
-    return values[..., :3] if values.shape[2] >= 3 else np.repeat(values[..., :1], 3, axis=2)
 
 
 def draw_sheet(rows: list[tuple[str, Pixels, Pixels]], cell: int, columns: int = 3) -> Image.Image:

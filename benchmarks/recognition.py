@@ -9,18 +9,17 @@ ramps; and of undamaged sets, in how many any kind is. Nothing here was trained 
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from command_line import parser_of
+from measuring import processor_seconds
+from sample_pictures import noise, read_pixels
 
 from clearair import Restorer
 from clearair.data.photos import find_photos
-from clearair.image import read_photo, to_depth
 from clearair.perception import load_compact
 from clearair.perception.compact.perceiver import CompactPerceiver
 from clearair.percepts import Percepts
@@ -42,9 +41,7 @@ UNDAMAGED = ("CBSD68/target", "Rain100L/target", "RESIDE-OTS/target", "RainDrop/
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds test/")
     parser.add_argument("--weights", type=Path, help="folder of perceivers; those that ship by default")
     parser.add_argument("--threads", type=int, default=1)
@@ -60,7 +57,7 @@ def main() -> None:
     sets = [(folder, [kind], kind) for folder, kind in DAMAGED.items()]
     sets += [(folder, whole.config.kinds, "any") for folder in UNDAMAGED]
     for folder, kinds, word in sets:
-        images = pictures(options.data, folder)
+        images = [read_pixels(path) for path in find_photos(options.data / "test" / folder)]
         alone, seen = ([look.perceive_image(image) for image in images] for look in perceivers)
         before = sum(found(percepts, kinds, perceivers[0]) for percepts in alone)
         after = sum(found(percepts, kinds, whole) for percepts in seen)
@@ -68,14 +65,6 @@ def main() -> None:
         print(f"| {folder} | {len(images)} | {word} | {before} | {after} | {share:.2f} |", flush=True)
     if options.time:
         compare_times(perceivers)
-
-
-def pictures(data: Path, folder: str) -> list[NDArray[np.uint8]]:
-    """RGB, (H, W, 3)."""
-    return [
-        to_depth(read_photo(path).pixels, np.dtype(np.uint8))[..., :3]
-        for path in find_photos(data / "test" / folder)
-    ]
 
 
 def found(percepts: Percepts, kinds: Sequence[str], perceiver: CompactPerceiver) -> bool:
@@ -86,8 +75,7 @@ def found(percepts: Percepts, kinds: Sequence[str], perceiver: CompactPerceiver)
 
 def compare_times(perceivers: tuple[CompactPerceiver, CompactPerceiver]) -> None:
     """Looks at a noisy picture of 1024 x 1024 pixels, and restoring it whole."""
-    random = np.random.default_rng(0)
-    image = random.integers(0, 256, (1024, 1024, 3), dtype=np.uint8)
+    image = noise(1024, 1024)
     restorer = Restorer.from_pretrained(device="cpu")
     spent = {}
     for name, work in (
@@ -96,12 +84,7 @@ def compare_times(perceivers: tuple[CompactPerceiver, CompactPerceiver]) -> None
         ("restore", lambda: restorer(image, damage="noise")),
     ):
         work()
-        runs = []
-        for _ in range(3):
-            start = time.process_time()
-            work()
-            runs.append(time.process_time() - start)
-        spent[name] = min(runs)
+        spent[name] = min(processor_seconds(work) for _ in range(3))
     print("\n| work on one megapixel | CPU seconds | share of restoring |\n| --- | --- | --- |")
     for name, seconds in spent.items():
         print(f"| {name} | {seconds:.2f} | {seconds / spent['restore']:.1%} |")

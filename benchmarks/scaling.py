@@ -10,13 +10,14 @@ and what they come to for a million photos of 12 megapixels. Loading the model i
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+from command_line import parser_of
+from sample_pictures import noisy_ramp
 
 from clearair import Restorer
 from clearair.cluster import Cluster
@@ -30,9 +31,7 @@ LOADING = {"backend": "onnx"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--small", type=int, default=60)
     parser.add_argument("--large", type=int, default=6)
     parser.add_argument("--width", type=int, default=1224)
@@ -77,10 +76,8 @@ def main() -> None:
 def make(folder: Path, count: int, height: int, width: int) -> None:
     folder.mkdir()
     draw = np.random.default_rng(0)
-    ramp = np.linspace(60, 190, width)[None, :, None] + np.zeros((height, 1, 3))
     for number in range(count):
-        pixels = (ramp + draw.normal(0, 20, ramp.shape)).clip(0, 255).astype(np.uint8)
-        write_photo(Photo(pixels), folder / f"{number:04}.jpg", quality=90)
+        write_photo(Photo(noisy_ramp(height, width, draw)), folder / f"{number:04}.jpg", quality=90)
 
 
 def journal_of(folder: Path, photos: str) -> Journal:

@@ -22,14 +22,15 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from command_line import parser_of
+from measuring import resident
+from sample_pictures import noisy_ramp
 
 from clearair.image import Photo, encode_photo
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--requests", type=int, help="end after so many requests instead")
     parser.add_argument("--clients", type=int, help="so many clients one request after another, at no rate")
@@ -42,7 +43,8 @@ def main() -> None:
 
 
 async def measure(options: argparse.Namespace) -> None:
-    picture = noisy(options.width, options.height)
+    pixels = noisy_ramp(options.height, options.width, np.random.default_rng(0))
+    picture = encode_photo(Photo(pixels), "jpeg")
     process, port = start(options.workers)
     try:
         request = post(options.path, picture)
@@ -67,7 +69,7 @@ async def load(options: argparse.Namespace, pid: int, port: int, request: bytes,
     answers: list[tuple[str, float]] = []
     healthy: list[float] = []
     tasks: set[asyncio.Task[None]] = set()
-    memory = [resident(pid)]
+    memory = [family_memory(pid)]
     pause = 1 / (options.times * capacity)
     began = time.perf_counter()
 
@@ -95,13 +97,13 @@ async def load(options: argparse.Namespace, pid: int, port: int, request: bytes,
         if not options.requests and passed >= options.seconds:
             break
         if len(memory) < 1 + passed // 60:
-            memory.append(resident(pid))
+            memory.append(family_memory(pid))
         if not options.clients:
             await asyncio.sleep(max(0, sent * pause - (time.perf_counter() - began)))
     await asyncio.gather(*tasks)
     passed = time.perf_counter() - began
     health.cancel()
-    memory.append(resident(pid))
+    memory.append(family_memory(pid))
     counts = Counter(status for status, _ in answers)
     print(f"sent {sent} requests in {passed:.0f} s, {sent / passed / capacity:.1f} times the capacity")
     print(f"answers: {', '.join(f'{count} with {status}' for status, count in sorted(counts.items()))}")
@@ -164,22 +166,11 @@ async def ask(port: int, request: bytes) -> tuple[str, float]:
     return status, time.perf_counter() - began
 
 
-def resident(pid: int) -> int:
+def family_memory(pid: int) -> int:
     """Bytes of memory of a process and of its children."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    return sum(
-        1024 * int(Path(f"/proc/{each}/status").read_text().partition("VmRSS:")[2].split()[0])
-        for each in (pid, *children)
-    )
-
-
-def noisy(width: int, height: int) -> bytes:
-    """A noisy picture as a JPEG."""
-    draw = np.random.default_rng(0)
-    ramp = np.linspace(60, 190, width)[None, :, None] + np.zeros((height, 1, 3))
-    pixels = (ramp + draw.normal(0, 20, ramp.shape)).clip(0, 255).astype(np.uint8)
-    return encode_photo(Photo(pixels), "jpeg")
+    return sum(resident(each) for each in (pid, *children))
 
 
 if __name__ == "__main__":

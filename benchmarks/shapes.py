@@ -9,13 +9,14 @@ alike.
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 
 import torch
+from command_line import parser_of
+from measuring import in_turns
 from torch.utils.flop_counter import FlopCounterMode
 
 from clearair.finishing import FinishedNetwork
@@ -47,23 +48,18 @@ class Candidate:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5, help="times each candidate is measured")
     parser.add_argument("--only", choices=list(CANDIDATES), action="append", help="may be given again")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     candidates = [make_candidate(name) for name in options.only or CANDIDATES]
-    training: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
-    inference: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
-    for turn in range(options.rounds + 1):
-        for candidate in candidates:
-            taken = seconds(lambda c=candidate: train_step(c)), seconds(lambda c=candidate: restore(c))
-            if turn:  # the first round warms up
-                training[candidate.name].append(taken[0])
-                inference[candidate.name].append(taken[1])
+    runs: dict[str, Callable[[], None]] = {}
+    for candidate in candidates:
+        runs[f"{candidate.name}, a step"] = partial(train_step, candidate)
+        runs[f"{candidate.name}, restoring"] = partial(restore, candidate)
+    taken = in_turns(runs, options.rounds)
     print(
         f"bf16, channels last, {options.threads} threads; a step is forward and backward of "
         f"{BATCH} x {VIEW} x {VIEW}.\n"
@@ -74,7 +70,8 @@ def main() -> None:
         print(
             f"| {candidate.name} | {count_parameters(candidate.network) / 1e6:.2f} | "
             f"{multiply_accumulates(candidate.network) / 1e9:.2f} | "
-            f"{median(training[candidate.name]):.2f} | {median(inference[candidate.name]):.2f} |"
+            f"{median(taken[f'{candidate.name}, a step']):.2f} | "
+            f"{median(taken[f'{candidate.name}, restoring']):.2f} |"
         )
 
 
@@ -112,12 +109,6 @@ def train_step(candidate: Candidate) -> None:
 def restore(candidate: Candidate) -> None:
     with learning_in(torch.device("cpu")):
         candidate.network(*candidate.picture)
-
-
-def seconds(work: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 @torch.no_grad()

@@ -11,7 +11,6 @@ processor, for perceiving and restoring.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +20,10 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from command_line import parser_of
+from markdown_tables import print_head
 from numpy.typing import NDArray
+from sample_pictures import to_array
 
 from clearair import Restorer
 from clearair.data.degradations import KINDS, degrade_in_parts
@@ -131,9 +133,7 @@ COLUMNS = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", default="compact", help="name or folder")
     parser.add_argument("--tile", type=int, help="side of the tiles in pixels; by default as `restore` does")
@@ -147,7 +147,7 @@ def main() -> None:
     restorer = Restorer.from_pretrained(options.model, device="cpu", tile=options.tile or "auto")
     restorer.runtime = Timed(restorer.runtime)
     restorer(np.zeros((PLACE, PLACE, 3), np.uint8), damage="noise")  # what is made once is not timed
-    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}", flush=True)
+    print_head(*COLUMNS)
     total = Row("all")
     names = options.sets or (
         KINDS if options.parts else [n for n in available(options.data) if " to " not in n]
@@ -182,12 +182,10 @@ def damaged_in_parts(data: Path, kind: str, side: int, every: int) -> Iterator[t
         size = (round(pixels.shape[1] * scale), round(pixels.shape[2] * scale))
         clean = F.interpolate(pixels[None].float() / 255, size, mode="bicubic", antialias=True).clamp(0, 1)
         generator = torch.Generator().manual_seed(100 * KINDS.index(kind) + index)
-        yield as_pixels(degrade_in_parts(clean, [(kind,)], [()], generator).image), as_pixels(clean)
-
-
-def as_pixels(image: torch.Tensor) -> Pixels:
-    """(1, 3, H, W) in [0, 1] -> (H, W, 3)."""
-    return to_depth(image[0].permute(1, 2, 0).numpy(), np.dtype(np.uint8))
+        yield (
+            to_array(degrade_in_parts(clean, [(kind,)], [()], generator).image[0].clamp(0, 1)),
+            to_array(clean[0]),
+        )
 
 
 if __name__ == "__main__":

@@ -19,22 +19,23 @@ model of that configuration; random weights do. Exporting it takes about ten min
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import skimage.data
 import torch
+from command_line import keep_to_cores, parser_of
+from measuring import in_turns, processor
 from PIL import Image
+from sample_pictures import noisy_astronaut
 from torch.utils.flop_counter import FlopCounterMode
 
 from clearair import ClearAirError, ModelError, Restorer
@@ -55,16 +56,14 @@ MATRIX = 1024
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--skip-base", action="store_true")
     parser.add_argument("--base-model", type=Path, help="an exported folder of base's configuration")
     parser.add_argument("--json", type=Path, help="write the figures")
     options = parser.parse_args()
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+    keep_to_cores(options.threads)
     torch.set_num_threads(options.threads)
     try:
         exported = options.base_model and exported_base(options.base_model)
@@ -109,7 +108,7 @@ def windows(*, base: bool, exported: OnnxRuntime | None) -> list[Work]:
     work = [Work("matrix product", products, 8 * 2 * MATRIX**3)]
     light = Restorer.from_pretrained(backend="onnx")
     heavy = Restorer.from_pretrained(backend="torch", device="cpu", precision="fp32")
-    picture = damaged(1024, 1024)
+    picture = noisy_astronaut(1024, 1024)
     work += [_window("compact, ONNX Runtime", light, picture, heavy)]
     work += [_window("compact, PyTorch fp32", heavy, picture, heavy)]
     if cpu_computes_bf16():
@@ -174,14 +173,7 @@ def _base(picture: np.ndarray, heavy: Restorer, exported: OnnxRuntime | None) ->
 
 def measure(work: list[Work], rounds: int) -> dict[str, Any]:
     """Medians of seconds, and of shares of the matrix product's rate in the same round."""
-    for each in work:
-        each.run()
-    seconds: dict[str, list[float]] = {each.label: [] for each in work}
-    for _ in range(rounds):
-        for each in work:
-            began = time.perf_counter()
-            each.run()
-            seconds[each.label].append(time.perf_counter() - began)
+    seconds = in_turns({each.label: each.run for each in work}, rounds)
     rates = [work[0].operations / value for value in seconds[work[0].label]]
     shares = {
         each.label: statistics.median(
@@ -201,43 +193,25 @@ def command(rounds: int) -> dict[str, float]:
     """Seconds from the start of the command to its end: on a picture of 256 x 192 pixels, and of --help."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "photo.png"
-        Image.fromarray(damaged(192, 256)).save(source)
+        Image.fromarray(noisy_astronaut(192, 256)).save(source)
         commands = {
             "restore": ["restore", str(source), "-o", folder + "/out", "--overwrite", "--backend", "onnx"],
             "--help": ["--help"],
         }
         # An installed package has its bytecode; here the first round may have to write it.
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-        seconds: dict[str, list[float]] = {name: [] for name in commands}
-        for number in range(rounds + 1):
-            for name, arguments in commands.items():
-                began = time.perf_counter()
-                subprocess.run(
-                    [sys.executable, "-m", "clearair", *arguments],
-                    check=True,
-                    capture_output=True,
-                    env=environment,
-                )
-                if number:
-                    seconds[name].append(time.perf_counter() - began)
+        runs = {
+            name: partial(
+                subprocess.run,
+                [sys.executable, "-m", "clearair", *arguments],
+                check=True,
+                capture_output=True,
+                env=environment,
+            )
+            for name, arguments in commands.items()
+        }
+        seconds = in_turns(runs, rounds)
     return {name: statistics.median(values) for name, values in seconds.items()}
-
-
-def damaged(height: int, width: int) -> np.ndarray:
-    """A noisy picture (H, W, 3) of this size, made of scikit-image's astronaut."""
-    photo = Image.fromarray(skimage.data.astronaut()).resize((width, height), Image.Resampling.BICUBIC)
-    noise = np.random.default_rng(0).normal(0, 20, (height, width, 3))
-    return (np.asarray(photo) + noise).clip(0, 255).astype(np.uint8)
-
-
-def processor() -> dict[str, Any]:
-    """What the kernel says of it."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    fields = dict(reversed([line.split(":", 1) for line in lines if ":" in line]))
-    known = {key.strip(): value.strip() for key, value in fields.items()}
-    flags = known.get("flags", "").split()
-    wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
-    return {"processor": known.get("model name", ""), "instructions": [f for f in wanted if f in flags]}
 
 
 def table(figures: dict[str, Any], work: list[Work]) -> str:

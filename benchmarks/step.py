@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from command_line import parser_of
+from markdown_tables import print_head
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -227,7 +229,7 @@ def measure(recipe: Recipe, options: argparse.Namespace) -> None:
     windows = "" if recipe.windows == 1 else f", {recipe.windows} windows of each"
     print(f"\n{recipe.name}: {images} x {recipe.patch}, view {recipe.view}{windows}; {options.steps} steps")
     columns = (*PARTS, "forward + backward", "seconds a step", "images a second")
-    print(f"| loop | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 1)}")
+    print_head("loop", *columns)
     for name, contender in (("ours", ours), ("plain", plain)):
         seconds = contender.watch.seconds
         whole = sum(seconds.values())
@@ -243,9 +245,7 @@ def measure(recipe: Recipe, options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("fields", nargs="*", metavar="FIELD=VALUE", help="changes of the recipe")
     parser.add_argument("--recipe", help="this one alone, instead of compact and a small base")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds train/")

@@ -23,15 +23,15 @@ import av
 import numpy as np
 import skimage.data
 import skimage.transform
+from command_line import parser_of, size_of
+from measuring import peak
 
 NOISE = 12
 """Standard deviation, in levels of 255."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--frames", type=int, nargs="+", default=[30, 120, 480])
     parser.add_argument("--size", default="192x128", metavar="WIDTHxHEIGHT")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -39,7 +39,7 @@ def main() -> None:
     if options.child:
         print(json.dumps(restore(Path(options.child))))
         return
-    width, height = map(int, options.size.split("x"))
+    width, height = size_of(options.size)
     print("| size | frames | peak | a frame | of the processor |\n| --- | --- | --- | --- | --- |")
     for count in options.frames:
         with tempfile.TemporaryDirectory() as folder:
@@ -84,15 +84,9 @@ def restore(clip: Path) -> dict[str, float]:
     return {
         "clock": time.perf_counter() - clock,
         "processor": time.process_time() - processor,
-        "peak": peak(),
+        "peak": peak() / 1e6,
         "changed": result.changed,
     }
-
-
-def peak() -> float:
-    """The most resident memory of this process so far, in MB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
 
 
 if __name__ == "__main__":

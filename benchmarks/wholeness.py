@@ -19,7 +19,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from artifacts import PERIODS, Floats, frame, lattice
+from command_line import parser_of
+from markdown_tables import print_head
 from numpy.typing import NDArray
+from sample_pictures import to_array
 
 from clearair import Restorer
 from clearair.data.degradations import KINDS, degrade
@@ -39,9 +42,7 @@ STRONG = ("noise", "haze", "rain", "raindrop", "snow", "blur", "lowlight", "mixt
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds train/")
     parser.add_argument("--model", default="compact", help="name or folder")
     parser.add_argument("--pictures", type=int, default=20, help="large pictures to restore in tiles, or 0")
@@ -61,7 +62,7 @@ def report_tiles(whole: Restorer, options: argparse.Namespace) -> None:
     tiled: dict[TileSide, Restorer] = {
         tile: Restorer.from_pretrained(options.model, device=options.device, tile=tile) for tile in SIDES
     }
-    table("picture", "damage", "in", "whole", *(f"{t} to whole, dB | largest, of 255" for t in tiled))
+    print_head("picture", "damage", "in", "whole", *(f"{t} to whole, dB | largest, of 255" for t in tiled))
     agreement: dict[TileSide, list[float]] = {tile: [] for tile in tiled}
     for name, kinds, damaged, clean in large_pictures(options.data, options.pictures):
         restored = whole(damaged).image
@@ -96,13 +97,13 @@ def large_pictures(data: Path, count: int) -> Iterator[tuple[str, tuple[str, ...
         generator = torch.Generator().manual_seed(index)
         damaged = degrade(picture[None] / 255, [kinds], generator).image[0]
         size = f"{picture.shape[2]} x {picture.shape[1]}"
-        yield f"{name} {size}", kinds, as_array(damaged), as_array(picture / 255)
+        yield f"{name} {size}", kinds, to_array(damaged), to_array(picture / 255)
 
 
 def report_marks(whole: Restorer, data: Path, views: int) -> None:
     """Look for lattices and frames in what is added to flat and to strongly changed pictures."""
     lattices = [f"period {period} | size" for period in PERIODS]
-    table("added to", *lattices, "frame", "mean at border, of 255", "mean inside")
+    print_head("added to", *lattices, "frame", "mean at border, of 255", "mean inside")
     greys = np.linspace(0.02, 0.98, 9, dtype=np.float32)[:, None, None, None]
     flat = np.broadcast_to(greys, (9, 256, 256, 3))
     marks("flat grey", restored(whole, flat) - flat)
@@ -147,17 +148,6 @@ def channels_last(views: ValidationSet, side: str) -> Floats:
 def resized(photo: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """(3, H, W) in 0..255 -> (3, height, width)."""
     return F.interpolate(photo[None], (height, width), mode="bicubic")[0].clamp(0, 255).round()
-
-
-def as_array(picture: torch.Tensor) -> Image:
-    """(3, H, W) in [0, 1] -> (H, W, 3)."""
-    return (picture * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-
-
-def table(*columns: str) -> None:
-    """Print the head of a table; a column may hold several, divided by bars."""
-    names = " | ".join(columns)
-    print(f"\n| {names} |\n|{' --- |' * (names.count('|') + 1)}", flush=True)
 
 
 if __name__ == "__main__":

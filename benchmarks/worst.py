@@ -9,13 +9,13 @@ rises least, one for each kind of damage; the sheet shows the first of them: dam
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import skimage.data
 import torch
+from command_line import parser_of
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -48,9 +48,7 @@ class Case:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--model", default="compact", help="name or folder")
     parser.add_argument("--sheet", type=Path, help="JPEG to write; replaced where it exists")
     parser.add_argument("--rows", type=int, default=4, help="pictures on the sheet")
