@@ -62,9 +62,9 @@ def window_inputs(runtime: OnnxRuntime, side: int) -> dict[str, np.ndarray]:
     session = runtime._session("window")
     run = session.run
 
-    def watched(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def watched(inputs: dict[str, np.ndarray], **options: bool) -> dict[str, np.ndarray]:
         seen.update(inputs)
-        return run(inputs)
+        return run(inputs, **options)
 
     session.run = watched  # type: ignore[assignment]
     runtime.restore(picture.astype(np.float32) / 255, percepts, judgement, Window(0, 0, side, side))
