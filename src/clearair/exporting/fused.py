@@ -17,13 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clearair.exporting.guided import Told, guided, layer_norm, memberships, to_cells, to_maps, to_pixels
+from clearair.exporting.guided import Extent, Told, guided, layer_norm, to_image
 from clearair.finishing import FinishedNetwork
 from clearair.finishing.coarse import COARSE, GUIDED_REACH, GUIDED_SOFTNESS, GUIDED_STEP
 from clearair.finishing.lattice import without_lattice
 from clearair.finishing.tone import CELLS
 from clearair.network.blocks import ConvBlock, GatedConvBlock
 from clearair.network.config import NetworkConfig
+from clearair.network.layers import to_maps, to_pixels
 from clearair.network.model import Downsample, Upsample
 
 AT_ONCE = 2
@@ -138,14 +139,12 @@ class FusedNetwork(nn.Module):
     def _added(self, window: Tensor, toned: Tensor, labels: Tensor, told: Told) -> Tensor:
         """What the paper's network adds, (B, 3, H, W)."""
         network, config = self.network, self.network.config
-        stem, multiple, levels = config.stem, config.multiple, len(config.channels)
+        stem, levels = config.stem, len(config.channels)
         height, width = window.shape[2:]
-        rows, columns = (height + multiple - 1) // multiple, (width + multiple - 1) // multiple
-        pad = (0, columns * multiple - width, 0, rows * multiple - height)
-        sizes = [(rows * 2 ** (levels - 1 - i), columns * 2 ** (levels - 1 - i)) for i in range(levels)]
-        members = memberships(F.pad(labels[:, None].float(), pad, mode="replicate")[:, 0], config, sizes)
+        extent = Extent.of(window, config)
+        sizes, members = extent.sizes, extent.members(labels, config)
         scales = [_Level(*size, _ring(*size), member) for size, member in zip(sizes, members, strict=True)]
-        cells = [to_cells(F.pad(image, pad, mode="replicate"), *sizes[0], stem) for image in (window, toned)]
+        cells = [extent.cells(image, stem) for image in (window, toned)]
         both = F.pad(torch.cat(cells, dim=1), (1, 1, 1, 1), mode="replicate")
         weight = torch.cat([network.extraction.weight, network.toned_extraction.weight], dim=1)
         biases = network.extraction.bias, network.toned_extraction.bias
@@ -167,9 +166,7 @@ class FusedNetwork(nn.Module):
         added = F.conv2d(_bordered(x, scales[0]), last.weight, last.bias)
         if stem > 1:
             added = without_lattice(added, cells[1], stem)
-            added = added.reshape(-1, 3, stem, stem, *sizes[0]).permute(0, 1, 4, 2, 5, 3)
-        added = added.reshape(-1, 3, rows * multiple, columns * multiple)
-        return added[..., :height, :width]
+        return to_image(added, *sizes[0], stem)[..., :height, :width]
 
     def _joined(self, level: int, low: Tensor, skip: Tensor, size: tuple[int, int]) -> Tensor:
         """A decoder level's input: what comes from below, and from the encoder.

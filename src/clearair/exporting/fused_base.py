@@ -16,10 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clearair.exporting.guided import Told, guided, layer_norm, memberships, to_cells, to_maps, to_pixels
+from clearair.exporting.guided import Extent, Told, guided, layer_norm, to_image
 from clearair.finishing import FinishedNetwork
 from clearair.network.blocks import ChannelAttention, GatedFeedForward, TransformerBlock
 from clearair.network.config import NetworkConfig
+from clearair.network.layers import to_maps, to_pixels
 from clearair.network.model import Downsample, Upsample
 
 BLOCK = 16
@@ -68,14 +69,11 @@ class FusedBase(nn.Module):
         """(B, 3, H, W) and its labels (B, H, W) -> (B, 3, H, W), not clamped; the rest is a `Judgement`."""
         network, config = self.network, self.network.config
         told = Told(quality, features, areas, content, prompts)
-        stem, multiple, levels = config.stem, config.multiple, len(config.channels)
+        stem, levels = config.stem, len(config.channels)
         height, width = window.shape[2:]
-        rows, columns = (height + multiple - 1) // multiple, (width + multiple - 1) // multiple
-        pad = (0, columns * multiple - width, 0, rows * multiple - height)
-        sizes = [(rows * 2 ** (levels - 1 - i), columns * 2 ** (levels - 1 - i)) for i in range(levels)]
-        members = memberships(F.pad(labels[:, None].float(), pad, mode="replicate")[:, 0], config, sizes)
-        cells = to_cells(F.pad(window, pad, mode="replicate"), *sizes[0], stem)
-        x = to_pixels(network.extraction(cells))
+        extent = Extent.of(window, config)
+        sizes, members = extent.sizes, extent.members(labels, config)
+        x = to_pixels(network.extraction(extent.cells(window, stem)))
         skips: list[Tensor] = []
         for i, (guide, blocks) in enumerate(zip(network.encoder_guidance, network.encoder, strict=True)):
             if i:
@@ -88,10 +86,7 @@ class FusedBase(nn.Module):
             x = guided(network.decoder_guidance[i], x, told, members[i])
         x = _blocks(network.refinement, x, sizes[0])
         added: Tensor = network.reconstruction(to_maps(x, *sizes[0]))
-        if stem > 1:
-            added = added.reshape(-1, 3, stem, stem, *sizes[0]).permute(0, 1, 4, 2, 5, 3)
-        added = added.reshape(-1, 3, rows * multiple, columns * multiple)
-        return window + added[..., :height, :width]
+        return window + to_image(added, *sizes[0], stem)[..., :height, :width]
 
 
 def _down(down: nn.Module, x: Tensor) -> Tensor:

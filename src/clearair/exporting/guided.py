@@ -33,14 +33,35 @@ class Told:
     prompts: Tensor
 
 
-def to_maps(x: Tensor, height: int, width: int) -> Tensor:
-    """(B, P, C) -> (B, C, h, w)."""
-    return x.reshape(x.shape[0], height, width, x.shape[2]).permute(0, 3, 1, 2)
+@dataclass(frozen=True)
+class Extent:
+    """The sizes of the levels of a window, and what it is padded by to fill them."""
 
+    pad: tuple[int, int, int, int]
+    sizes: list[tuple[int, int]]
+    """(h, w) of each level, finest first."""
 
-def to_pixels(x: Tensor) -> Tensor:
-    """(B, C, h, w) -> (B, P, C)."""
-    return x.permute(0, 2, 3, 1).flatten(1, 2)
+    @classmethod
+    def of(cls, window: Tensor, config: NetworkConfig) -> Extent:
+        """That of (B, 3, H, W) in a network of this configuration."""
+        multiple, levels = config.multiple, len(config.channels)
+        height, width = window.shape[2:]
+        rows, columns = (height + multiple - 1) // multiple, (width + multiple - 1) // multiple
+        pad = (0, columns * multiple - width, 0, rows * multiple - height)
+        sizes = [(rows * 2 ** (levels - 1 - i), columns * 2 ** (levels - 1 - i)) for i in range(levels)]
+        return cls(pad, sizes)
+
+    def padded(self, image: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, s h, s w) of the finest level."""
+        return F.pad(image, self.pad, mode="replicate")
+
+    def cells(self, image: Tensor, stem: int) -> Tensor:
+        """(B, 3, H, W) -> (B, 3 s^2, h, w) of the finest level."""
+        return to_cells(self.padded(image), *self.sizes[0], stem)
+
+    def members(self, labels: Tensor, config: NetworkConfig) -> list[Tensor]:
+        """(B, H, W) -> (B, P, N) for each level."""
+        return memberships(self.padded(labels[:, None].float())[:, 0], config, self.sizes)
 
 
 def to_cells(image: Tensor, height: int, width: int, stem: int) -> Tensor:
@@ -49,6 +70,13 @@ def to_cells(image: Tensor, height: int, width: int, stem: int) -> Tensor:
         return image
     parts = image.reshape(-1, 3, height, stem, width, stem).permute(0, 1, 3, 5, 2, 4)
     return parts.reshape(-1, 3 * stem**2, height, width)
+
+
+def to_image(cells: Tensor, height: int, width: int, stem: int) -> Tensor:
+    """(B, 3 s^2, h, w) -> (B, 3, s h, s w), the opposite of `to_cells`."""
+    if stem > 1:
+        cells = cells.reshape(-1, 3, stem, stem, height, width).permute(0, 1, 4, 2, 5, 3)
+    return cells.reshape(-1, 3, stem * height, stem * width)
 
 
 def memberships(labels: Tensor, config: NetworkConfig, sizes: list[tuple[int, int]]) -> list[Tensor]:

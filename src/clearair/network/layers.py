@@ -81,4 +81,4 @@ def to_pixels(x: Tensor) -> Tensor:
 
 def to_maps(pixels: Tensor, height: int, width: int) -> Tensor:
     """(B, H*W, C) -> (B, C, H, W), the opposite of `to_pixels`."""
-    return pixels.reshape(pixels.shape[0], height, width, -1).permute(0, 3, 1, 2)
+    return pixels.reshape(pixels.shape[0], height, width, pixels.shape[2]).permute(0, 3, 1, 2)
