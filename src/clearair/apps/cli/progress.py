@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from clearair.files.outputs import Job
     from clearair.files.record import Record
 
-_INTERVAL = 0.1  # seconds between two redrawings
+INTERVAL = 0.1  # seconds between two redrawings
 
 
 class Progress(Watcher):
@@ -40,7 +40,7 @@ class Progress(Watcher):
     def tile(self, done: int, total: int) -> None:
         """So many tiles of the picture are done."""
         now = time.monotonic()
-        if now - self.drawn < _INTERVAL and done < total:
+        if now - self.drawn < INTERVAL and done < total:
             return
         self.drawn = now
         left = self._left(self.number - 1 + done / total)
@@ -68,10 +68,16 @@ class Progress(Watcher):
     def _left(self, pictures: float) -> str:
         """The time that the others take, if they take as long as these many did."""
         share = pictures / self.pictures
-        left = int((time.monotonic() - self.began) * (1 - share) / share)
-        return f"{left // 60}:{left % 60:02d} left"
+        return time_left((time.monotonic() - self.began) * (1 - share) / share)
 
     def _draw(self, line: str) -> None:
         if self.shown:
             sys.stderr.write(f"\r\x1b[2K{line}")
             sys.stderr.flush()
+
+
+def time_left(seconds: float) -> str:
+    """Such as "2:07 left", or "1:02:07 left" from an hour on."""
+    minutes, seconds = divmod(int(seconds), 60)
+    clock = f"{minutes // 60}:{minutes % 60:02d}" if minutes >= 60 else f"{minutes}"
+    return f"{clock}:{seconds:02d} left"

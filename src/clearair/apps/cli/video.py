@@ -12,7 +12,7 @@ import click
 
 from clearair.apps.cli.lines import one_line, say_error, say_to_whoever_reads
 from clearair.apps.cli.options import chosen_jobs
-from clearair.apps.cli.progress import Progress
+from clearair.apps.cli.progress import INTERVAL, Progress, time_left
 from clearair.apps.cli.records import remark
 from clearair.errors import ClearAirError, UsageError
 from clearair.files.videos import is_video, refuse_store, video_target
@@ -151,9 +151,8 @@ class VideoProgress(Progress):
             self._began = time.monotonic()
             self._show(f"{self.name}  frame {frames}/{total}")
             return
-        left = int((time.monotonic() - self._began) / (made - 1) * (total - frames))
-        clock = f"{left // 3600}:{left // 60 % 60:02d}" if left >= 3600 else f"{left // 60}"
-        self._show(f"{self.name}  frame {frames}/{total}  {clock}:{left % 60:02d} left")
+        left = time_left((time.monotonic() - self._began) / (made - 1) * (total - frames))
+        self._show(f"{self.name}  frame {frames}/{total}  {left}")
 
     def tell_how_to_go_on(self, *, overwrite: bool) -> None:
         """Print how far a video came that was broken off, and what does the rest."""
@@ -166,7 +165,7 @@ class VideoProgress(Progress):
 
     def _show(self, line: str) -> None:
         now = time.monotonic()
-        if now - self._shown >= 0.1:
+        if now - self._shown >= INTERVAL:
             self._shown = now
             self.say(line)
 
