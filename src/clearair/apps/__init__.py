@@ -1,1 +1,1 @@
-"""Thin doors to the library: the command line."""
+"""Thin front ends of the library, the command line and the server, and what both draw."""

@@ -281,7 +281,7 @@ def search_set(data: Path, data_set: DataSet) -> Search:
         _add_plain(search, plain)
         return search
     for layout in data_set.layouts:
-        if (search.items or search.problems) and not _goes_with(layout, data_set):
+        if (search.items or search.problems) and not _has_several_folders(data_set):
             break
         _add_layout(search, data, layout, data_set)
     return search
@@ -309,8 +309,8 @@ def pictures(paths: Iterable[Path]) -> list[Path]:
     return sorted(path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
-def _goes_with(layout: Layout, data_set: DataSet) -> bool:
-    """Several folders make up these two sets; for all others layouts are alternatives."""
+def _has_several_folders(data_set: DataSet) -> bool:
+    """Several folders make up two sets; for all others layouts are alternatives."""
     return data_set.name.startswith(("CDD-11", "RainDS"))
 
 
