@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clearair.evaluation import metrics
 from clearair.similarity import (
@@ -9,6 +11,7 @@ from clearair.similarity import (
     decibels,
     just_noticeable,
     luma,
+    luminance_adaptation,
     psnr_each,
     structural_similarity,
 )
@@ -92,3 +95,17 @@ def test_texture_hides_a_change_that_is_visible_on_a_flat_ground():
     noise = np.random.default_rng(0).normal(0, 80 / 255, (40, 40, 1)).astype(np.float32)
     assert changes_visibly(flat(127), flat(1))
     assert not changes_visibly((flat(127) + noise).clip(0, 1), flat(1))
+
+
+@given(level=st.floats(0, 255))
+def test_no_background_shows_smaller_differences_than_mid_grey(level):
+    background = torch.tensor(level)
+    assert luminance_adaptation(background) >= luminance_adaptation(torch.tensor(127.0))
+
+
+@given(nearer=st.floats(0, 1), farther=st.floats(0, 1), end=st.sampled_from([0.0, 255.0]))
+def test_the_darker_or_brighter_the_background_the_more_it_hides(nearer, farther, end):
+    nearer, farther = sorted((nearer, farther))
+    levels = torch.tensor([127 + share * (end - 127) for share in (nearer, farther)])
+    found = luminance_adaptation(levels)
+    assert found[0] <= found[1] + 1e-4

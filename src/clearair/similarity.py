@@ -29,16 +29,20 @@ MOST_FAINT = 0.25
 """Root mean square of a change, by what is just noticeable, from which it is visible. What nobody sees at any
 one pixel adds up over an area, in what is seen and in what is measured."""
 
-_AROUND = np.array(
+AROUND = np.array(
     [[1, 1, 1, 1, 1], [1, 2, 2, 2, 1], [1, 2, 0, 2, 1], [1, 2, 2, 2, 1], [1, 1, 1, 1, 1]], np.float32
 )
+"""Weights of the 5 x 5 pixels around a pixel in its background; their sum is 32."""
 _ACROSS = np.array(
     [[0, 0, 0, 0, 0], [1, 3, 8, 3, 1], [0, 0, 0, 0, 0], [-1, -3, -8, -3, -1], [0, 0, 0, 0, 0]], np.float32
 )
 _ASLANT = np.array(
     [[0, 0, 1, 0, 0], [0, 8, 3, 0, 0], [1, 3, 0, -3, -1], [0, 0, -3, -8, 0], [0, 0, -1, 0, 0]], np.float32
 )
-_EDGES = (_ACROSS, _ACROSS.T, _ASLANT, _ASLANT[:, ::-1])
+EDGES = np.stack([_ACROSS, _ACROSS.T, _ASLANT, _ASLANT[:, ::-1]])
+"""(4, 5, 5): 16 times the gradient in each of four directions."""
+_MIDDLE = 127.0
+"""The background before which the smallest differences are seen."""
 
 
 def decibels(squared_error: float, *, peak: float = 1.0, most: float = IDENTICAL) -> float:
@@ -78,6 +82,19 @@ def luma(rgb: Tensor) -> Tensor:
     return BT601[0] * red + BT601[1] * green + BT601[2] * blue
 
 
+def luminance_adaptation(background: Values) -> Values:
+    """f2 of Chou & Li, of backgrounds in 0..255, any shape: 20 for black, 3 for 127, 6 for white."""
+    dark = 17 * (1 - (background.clip(0, _MIDDLE) / _MIDDLE) ** 0.5) + 3
+    adapted: Values = dark + 3 / 128 * (background - _MIDDLE).clip(0)
+    return adapted
+
+
+def texture_masking(background: Values, gradient: Values) -> Values:
+    """f1 of Chou & Li, of backgrounds and gradients in 0..255: nearly a ninth of the gradient."""
+    masked: Values = gradient * (0.0001 * background + 0.115) + 0.5 - 0.01 * background
+    return masked
+
+
 def just_noticeable(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """The least change of luma that can be seen at each pixel: (H, W, 3) in [0, 1] -> (H, W), 3/255 or more.
 
@@ -86,11 +103,9 @@ def just_noticeable(image: NDArray[np.float32]) -> NDArray[np.float32]:
     profile", IEEE Trans. Circuits and Systems for Video Technology 5(6), 1995). Their constants.
     """
     light = np.pad(255 * (image @ np.array(BT601, np.float32)), 2, mode="edge")
-    background = _correlated(light, _AROUND) / 32
-    contrast = np.maximum.reduce([np.abs(_correlated(light, edge)) for edge in _EDGES]) / 16
-    masked = contrast * (0.0001 * background + 0.115) + 0.5 - 0.01 * background
-    dark = 17 * (1 - np.sqrt(background.clip(0, 127) / 127)) + 3
-    adapted = np.where(background <= 127, dark, 3 / 128 * (background - 127) + 3)
+    background = _correlated(light, AROUND) / 32
+    gradient = np.maximum.reduce([np.abs(_correlated(light, edge)) for edge in EDGES]) / 16
+    masked, adapted = texture_masking(background, gradient), luminance_adaptation(background)
     threshold: NDArray[np.float32] = np.maximum(masked, adapted) / 255
     return threshold
 

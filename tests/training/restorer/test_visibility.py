@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearair.training.restorer.visibility import just_noticeable_difference, luminance_adaptation, visibility
+from clearair.training.restorer.visibility import just_noticeable_difference, visibility
 
 
 def flat(level: float, side: int = 9) -> torch.Tensor:
@@ -23,20 +23,6 @@ def test_flat_grey_has_the_published_threshold(level, threshold):
     found = just_noticeable_difference(flat(level))
     assert found.shape == (1, 1, 9, 9)
     assert torch.allclose(found, torch.tensor(threshold), atol=1e-3)
-
-
-@given(level=st.floats(0, 255))
-def test_no_background_shows_smaller_differences_than_mid_grey(level):
-    background = torch.tensor(level)
-    assert luminance_adaptation(background) >= luminance_adaptation(torch.tensor(127.0))
-
-
-@given(nearer=st.floats(0, 1), farther=st.floats(0, 1), end=st.sampled_from([0.0, 255.0]))
-def test_the_darker_or_brighter_the_background_the_more_it_hides(nearer, farther, end):
-    nearer, farther = sorted((nearer, farther))
-    levels = torch.tensor([127 + share * (end - 127) for share in (nearer, farther)])
-    found = luminance_adaptation(levels)
-    assert found[0] <= found[1] + 1e-4
 
 
 @given(height=st.integers(60, 200))

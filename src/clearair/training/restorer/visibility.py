@@ -13,32 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clearair.similarity import luma
-
-MIDDLE = 127.0
-"""The background before which the smallest differences are seen."""
-
-_BACKGROUND = (
-    (1.0, 1.0, 1.0, 1.0, 1.0),
-    (1.0, 2.0, 2.0, 2.0, 1.0),
-    (1.0, 2.0, 0.0, 2.0, 1.0),
-    (1.0, 2.0, 2.0, 2.0, 1.0),
-    (1.0, 1.0, 1.0, 1.0, 1.0),
-)
-_UPRIGHT = (
-    (0.0, 0.0, 0.0, 0.0, 0.0),
-    (1.0, 3.0, 8.0, 3.0, 1.0),
-    (0.0, 0.0, 0.0, 0.0, 0.0),
-    (-1.0, -3.0, -8.0, -3.0, -1.0),
-    (0.0, 0.0, 0.0, 0.0, 0.0),
-)
-_OBLIQUE = (
-    (0.0, 0.0, 1.0, 0.0, 0.0),
-    (0.0, 8.0, 3.0, 0.0, 0.0),
-    (1.0, 3.0, 0.0, -3.0, -1.0),
-    (0.0, 0.0, -3.0, -8.0, 0.0),
-    (0.0, 0.0, -1.0, 0.0, 0.0),
-)
+from clearair.similarity import AROUND, EDGES, luma, luminance_adaptation, texture_masking
 
 
 def just_noticeable_difference(image: Tensor) -> Tensor:
@@ -52,18 +27,6 @@ def just_noticeable_difference(image: Tensor) -> Tensor:
     return torch.maximum(texture_masking(background, _gradient(grey)), luminance_adaptation(background))
 
 
-def luminance_adaptation(background: Tensor) -> Tensor:
-    """f2 of backgrounds in 0..255, any shape: 20 for black, 3 for 127, 6 for white."""
-    dark = 17 * (1 - (background.clamp(0, MIDDLE) / MIDDLE).sqrt()) + 3
-    bright = 3 / 128 * (background - MIDDLE) + 3
-    return torch.where(background <= MIDDLE, dark, bright)
-
-
-def texture_masking(background: Tensor, gradient: Tensor) -> Tensor:
-    """f1 of backgrounds and gradients in 0..255, both of any one shape: nearly a ninth of the gradient."""
-    return gradient * (0.0001 * background + 0.115) + 0.5 - 0.01 * background
-
-
 def visibility(image: Tensor) -> Tensor:
     """(B, 3, H, W) in [0, 1] -> (B, 1, H, W) weights of squared differences, 1 on the average of each image.
 
@@ -75,13 +38,12 @@ def visibility(image: Tensor) -> Tensor:
 
 def _background(luma: Tensor) -> Tensor:
     """(B, 1, H, W) -> the same: weighted mean of the 5 x 5 pixels around each, itself left out."""
-    kernel = luma.new_tensor(_BACKGROUND)[None, None] / 32
+    kernel = luma.new_tensor(AROUND)[None, None] / 32
     return F.conv2d(F.pad(luma, (2, 2, 2, 2), mode="replicate"), kernel)
 
 
 def _gradient(luma: Tensor) -> Tensor:
     """(B, 1, H, W) -> the same: the largest of the gradients in four directions."""
-    upright, oblique = luma.new_tensor(_UPRIGHT), luma.new_tensor(_OBLIQUE)
-    kernels = torch.stack([upright, upright.T, oblique, oblique.flip(1)])[:, None] / 16
+    kernels = luma.new_tensor(EDGES)[:, None] / 16
     gradients = F.conv2d(F.pad(luma, (2, 2, 2, 2), mode="replicate"), kernels)
     return gradients.abs().amax(dim=1, keepdim=True)
