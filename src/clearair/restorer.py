@@ -112,6 +112,11 @@ class Restorer:
         """
         self.runtime.save(folder, self.perceiver, overwrite=overwrite)
 
+    @property
+    def side(self) -> int | None:
+        """Side of tiles in pixels where memory allows it; None for the picture as a whole."""
+        return self._sizing.side
+
     @cached_property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of damage that the perceivers have names for; () when they have none."""
