@@ -1,4 +1,4 @@
-"""Files and objects that appear whole or not at all, and replace nothing unasked."""
+"""Atomic writes of files and objects, which replace nothing without permission."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clearair.stores import Address, Place, unnamed_file
 
 
 def exists(target: Place) -> bool:
-    """Whether something stands at `target`; raises OutputError when that may not even be looked up."""
+    """Whether `target` exists; raises OutputError if that cannot be checked."""
     try:
         return target.exists()
     except OSError as error:
@@ -31,11 +31,11 @@ def write_atomically(
     preserve_times: bool = False,
     on_written: Callable[[Path], None] | None = None,
 ) -> None:
-    """Put `data`, or what it writes to a path, into `target`, where at no time a part of it stands.
+    """Write `data`, which is bytes or a function that writes to a path, to `target` atomically.
 
-    `like` gives it the mode of another file, less what the umask withholds, from its first byte on, and with
+    `like` gives it the mode of another file, minus the umask, from its first byte on, and with
     `preserve_times` that file's times. Without `overwrite`, a file that appeared meanwhile is left alone.
-    `on_written` is told of the file that is complete before it gets its name.
+    `on_written` is called with the complete file before it is renamed.
     Raises ExistsError for that, OutputError naming the file when it cannot be written.
     """
     if isinstance(target, Address):
@@ -51,7 +51,7 @@ def write_atomically(
                     file.flush()
                 else:
                     data(part)
-                os.fsync(file.fileno())  # some disks report that they are full only here
+                os.fsync(file.fileno())  # some file systems report a full disk only here
             if like is not None and preserve_times:
                 os.utime(part, ns=(like.st_atime_ns, like.st_mtime_ns))
             if on_written is not None:

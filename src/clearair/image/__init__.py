@@ -1,4 +1,4 @@
-"""Files to pixels and back, and everything about a photo that must survive in between.
+"""Reads and writes photos, with everything besides pixels that must be preserved.
 
 `read_photo` gives a `Photo`, `Photo.with_pixels` takes restored pixels, `write_photo` and `encode_photo`
 write it back. libvips decodes and encodes: it reads and writes 16 bits, where Pillow cuts 16-bit RGB to 8,

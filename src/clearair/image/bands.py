@@ -1,4 +1,4 @@
-"""The channels of a decoded picture, parted into what a photo holds: colour, alpha, and their meaning."""
+"""The channels of a decoded picture, split into colour and alpha, with the meaning of their values."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from clearair.image.samples import Samples, UnfitError, describe, samples_of
 from clearair.image.sources import PictureFile
 
 _SCIENTIFIC = ("tiff", "png", "jxl")
-"""Formats that hold other numbers than those of photographs; PNG has only unused bits."""
+"""Formats that may hold other values than photographs do; PNG has only unused bits."""
 
 
 @dataclass(frozen=True, eq=False)
 class Bands:
-    """What the channels of a picture are to a photo."""
+    """The channels of a picture as a photo stores them."""
 
     pixels: Pixels
     """(H, W, 3); a grey picture has three equal channels."""
@@ -30,15 +30,15 @@ class Bands:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Remarks for the user on what the numbers stand for."""
+        """Remarks for the user on the meaning of the values."""
         return describe(self.samples) if self.samples else ()
 
 
 def split_bands(stored: Pixels, file: PictureFile, *, converted: bool) -> Bands:
-    """Part (H, W, 1 to 4) into colour and alpha, and find out what the numbers stand for.
+    """Split (H, W, 1 to 4) into colour and alpha, and find out what the values mean.
 
-    Colours that were `converted` are no longer what the file stores. Raises ImageError for pictures of more
-    channels, and where the numbers cannot be shown.
+    Colours that were `converted` are no longer what the file stores. Raises ImageError for pictures with more
+    channels, and for values that cannot be displayed.
     """
     bands = stored.shape[2]
     if bands > 4:

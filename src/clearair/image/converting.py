@@ -1,4 +1,4 @@
-"""A photo in the colours, numbers and channels that a format can hold."""
+"""Converts a photo to the colours, value types and channels that a format supports."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _metadata_for(photo: Photo, kind: str, strip: bool) -> Metadata:
 
 
 def lacks_grey_profile(photo: Photo, kind: str) -> bool:
-    """Whether the profile is one of grey pictures, and the format knows none."""
+    """Whether the profile is a grey one, and the format supports only RGB profiles."""
     return photo.grey and kind not in _WITH_GREY and is_grey_profile(photo.metadata.icc)
 
 
@@ -46,7 +46,7 @@ def lacks_steps(photo: Photo, kind: str) -> bool:
     if kind == photo.format or FORMATS[kind].bits >= 16:
         return False
     if icc := photo.metadata.icc:
-        fits = photo.grey or not is_grey_profile(icc)  # else it says nothing of the picture
+        fits = photo.grey or not is_grey_profile(icc)  # otherwise it does not describe the picture
         return fits and photo.bits > FORMATS[kind].bits and in_srgb_curve(icc) is not None
     colours = photo.metadata.colours
     return colours is not None and colours.is_steep and not colours.unsayable
@@ -123,7 +123,7 @@ def keeps_samples(samples: Samples, kind: str) -> bool:
 
 
 def _without_holes(colour: Pixels, samples: Samples | None) -> Pixels:
-    """Black where there is no picture, in a format that cannot say so."""
+    """Set samples without data to black, for a format that cannot mark them."""
     if samples is None or samples.holes is None:
         return colour
     black: Pixels = np.where(samples.holes, 0, colour).astype(colour.dtype)

@@ -1,4 +1,4 @@
-"""From the file of a picture to a photo: each format by its decoder, and damage is noticed."""
+"""Decodes files to photos, each format by its decoder, and detects damage."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from clearair.image.photo import Photo
 from clearair.image.sources import DamageError, PictureFile
 
 _STRICT = {"tiff": "error", "gif": "warning"}
-"""What libvips is to take as damage where "truncated" is not enough, as it passes over missing strips."""
+"""The `fail_on` setting of libvips for formats where "truncated" would ignore missing strips."""
 
 
 def decode_whole(file: PictureFile, max_pixels: int) -> Photo:
-    """Decode a file that lacks nothing, whatever harmless thing libjpeg has to say of a JPEG.
+    """Decode a complete file, ignoring harmless remarks of libjpeg on a JPEG.
 
-    Raises DamageError, ImageError for what is not read, and OutOfMemoryError.
+    Raises DamageError, ImageError for unsupported files, and OutOfMemoryError.
     """
     forget_remarks()
     if file.kind != "jpeg":
@@ -43,15 +43,15 @@ def decode_whole(file: PictureFile, max_pixels: int) -> Photo:
 
 
 def decode_remains(file: PictureFile, max_pixels: int) -> Photo:
-    """Decode what can be decoded of a file.
+    """Decode as much of a file as possible.
 
-    Raises DamageError where that is nothing, ImageError for what is not read, and OutOfMemoryError.
+    Raises DamageError if nothing can be decoded, ImageError for unsupported files, and OutOfMemoryError.
     """
     return _decode(file, max_pixels, "none")
 
 
 def _decode(file: PictureFile, max_pixels: int, fail_on: str) -> Photo:
-    """Decode a file; `fail_on` is what is taken as damage, in words of libvips."""
+    """Decode a file; `fail_on` is libvips' name for what counts as damage."""
     if fail_on != "none" and (damage := _damage(file.data, file.kind)):
         raise DamageError(f"{file.name}: the {file.kind.upper()} file is damaged ({damage})")
     if file.kind == "bmp":
@@ -86,7 +86,7 @@ def _decode_bmp(file: PictureFile, max_pixels: int) -> Photo:
 
 
 def _decode_extra(file: PictureFile, max_pixels: int, fail_on: str) -> Photo:
-    """Formats that a library of its own reads."""
+    """Decode a format that needs a separate library."""
 
     def check_size(width: int, height: int) -> None:
         refuse_large(width, height, file.name, max_pixels)
@@ -122,7 +122,7 @@ def _decode_extra(file: PictureFile, max_pixels: int, fail_on: str) -> Photo:
 
 
 def _damage(data: bytes, kind: str) -> str | None:
-    """Damage that libvips does not see."""
+    """Damage that libvips does not detect."""
     if kind == "png" and (chunk := png.damaged_chunk(data)):
         return f"the checksum of its {chunk} chunk is wrong"
     return None

@@ -23,9 +23,9 @@ def encode(pixels: Pixels, photo: Photo, kind: str, metadata: Metadata, quality:
     """
     image = as_image(pixels)
     if kind == "jpeg":
-        # Full-resolution chroma even where the source had less: what the network restored at colour edges
-        # would be averaged away again: 2 to 3 dB at this quality, for a file a quarter smaller.
-        # Codes that fit the picture make a file a little smaller, for which libjpeg holds all of it.
+        # Full-resolution chroma even if the source had less: otherwise restored colour edges are averaged
+        # away again, which costs 2 to 3 dB at this quality for a file a quarter smaller.
+        # Optimised Huffman codes save a little space, but libjpeg then holds the whole picture.
         free = free_memory()
         needed = JPEG_PIXEL_BYTES * image.width * image.height
         optimize = pixels.nbytes <= JPEG_LIMIT and (free is None or free > 2 * needed)
@@ -55,9 +55,9 @@ def save_tiff(path: Path, pixels: Pixels, photo: Photo, metadata: Metadata) -> N
 
 
 def _for_tiff(image: Any, photo: Photo, metadata: Metadata) -> tuple[Any, dict[str, Any]]:
-    """A libvips image with what it is to write, and how."""
+    """A libvips image with its metadata and options for writing."""
     packing = (photo.compression if photo.format == "tiff" else "") or "deflate"
-    # Differences of neighbours pack better, but only for integers.
+    # Horizontal differences compress better, but only for integers.
     predictor = "none" if image.format == "float" or packing == "none" else "horizontal"
     options = {"compression": packing, "predictor": predictor, "keep": "xmp"}
     return with_fields(image, metadata), options
@@ -98,5 +98,5 @@ def _encode_avif(image: Any, photo: Photo, metadata: Metadata, quality: int) -> 
 
 
 def _kept(metadata: Metadata) -> str:
-    """Without EXIF it is not to make one up."""
+    """Stop libvips from inventing EXIF if there is none."""
     return "icc,xmp,exif" if metadata.exif else "icc,xmp"

@@ -1,4 +1,4 @@
-"""Formats that a library of its own reads, each an extra of the package: HEIC, JPEG XL and camera raw.
+"""Formats that need a separate library, each an extra of the package: HEIC, JPEG XL and camera raw.
 
 Shapes: H x W pixels, C channels, 1 to 4.
 """
@@ -39,13 +39,13 @@ class Decoded:
     """Bits a channel in the file."""
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
-    """What the file holds that no restored one does."""
+    """Data of the file that restored files lack."""
     jpeg: bytes | None = None
-    """The JPEG file that this one is a repacking of; then it is what is to be read."""
+    """The JPEG file that was repacked into this one; it is read instead."""
 
 
 def install_hint(kind: str) -> str | None:
-    """Say what to do about a file of this format when the library that reads it is missing, or None."""
+    """Advice for a file of this format if the library that reads it is missing, or None."""
     extra = formats.FORMATS[kind].extra
     if not extra or formats.is_installed(extra):
         return None
@@ -71,7 +71,7 @@ def decode(kind: str, data: bytes, check_size: CheckSize) -> Decoded:
         return readers[kind](data, check)
     except (ClearAirError, BrokenError, MemoryError):
         raise
-    except Exception as error:  # of a damaged file the libraries raise IndexError, RuntimeError and others
+    except Exception as error:  # for damaged files the libraries raise IndexError, RuntimeError and others
         if error in refusals:
             raise
         said = error.args[0] if error.args else type(error).__name__

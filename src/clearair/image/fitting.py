@@ -1,4 +1,4 @@
-"""What of a photo a format can hold: what is lost or converted is said, what must not be lost is refused."""
+"""Checks what a format can hold of a photo: reports losses and conversions, refuses serious ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WITH_CICP = ("png", "avif")
 
 
 def losses(photo: Photo, format: str, *, strip_metadata: bool = False) -> tuple[str, ...]:
-    """Say what of `photo` a file of this format cannot hold, and what is converted for it."""
+    """List what a file of this format cannot hold of `photo`, and what is converted for it."""
     notes = _range_remarks(photo, format)
     notes += _colour_remarks(photo, format)
     if not strip_metadata:
@@ -30,9 +30,9 @@ def losses(photo: Photo, format: str, *, strip_metadata: bool = False) -> tuple[
 
 
 def holdings(photo: Photo, format: str | None = None, *, strip_metadata: bool = False) -> Inventory:
-    """Name what the photo's file holds beside its pixels, and what of it a restored file will not hold.
+    """Name what the photo's file holds besides its pixels, and what a restored file will lack.
 
-    What `strip_metadata` takes out is neither kept nor named as left out, for that was asked for.
+    What `strip_metadata` removes is neither kept nor named as left out, since that was requested.
     """
     kind = format or output_format(photo.format)
     held = inventory.held(photo.metadata.colour_only() if strip_metadata else photo.metadata, photo.format)

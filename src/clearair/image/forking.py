@@ -1,8 +1,8 @@
 """Forks of a process that uses libvips.
 
-libvips keeps its threads for later work. A forked child has none of them, but its copy of libvips counts the
-idle ones, gives them work and waits for ever. So while a process forks, all threads of libvips are kept busy:
-none is counted as idle, and the child starts threads of its own.
+libvips keeps its threads for later work. A forked child has none of them, but its copy of libvips counts them
+as idle, gives them work and waits forever. So while a process forks, all threads of libvips are kept busy:
+none is counted as idle, and the child starts its own threads.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _Task = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 
 
 class _Forks:
-    """What is known of the use of libvips in this process."""
+    """State of the use of libvips in this process."""
 
     def __init__(self, *, cut_off: bool = False) -> None:
         self.changed = threading.Condition()
         self.users: Counter[int] = Counter()
-        """How many reads and writes each thread has under way."""
+        """How many reads and writes each thread has in progress."""
         self.forking: int | None = None
         """The thread that is about to fork."""
         self.ready = False
         """Whether a child that is forked now can use libvips."""
         self.cut_off = cut_off
-        """Whether libvips waits for threads that this process has not."""
+        """Whether libvips would wait for threads that this process does not have."""
         self.asked = self.held = 0
         self.task = _Task(self._hold)
 
@@ -54,7 +54,7 @@ class _Forks:
             if self.cut_off:
                 raise UsageError(_REFUSAL)
             self.changed.wait_for(lambda: self.forking in (None, me) or self.users[me])
-            self.ready = False  # whatever is read now, libvips may keep threads of it
+            self.ready = False  # after any read, libvips may keep threads
             self.users[me] += 1
         try:
             yield
@@ -64,7 +64,7 @@ class _Forks:
                 self.changed.notify_all()
 
     def before(self) -> None:
-        """Let reads and writes end, keep others from starting, and hold the threads of libvips."""
+        """Wait for reads and writes to end, block new ones, and hold the threads of libvips."""
         me = threading.get_ident()
         with self.changed:
             self.changed.wait_for(lambda: self.forking is None)
@@ -133,9 +133,9 @@ _forks = _Forks()
 
 
 def using_libvips() -> AbstractContextManager[None]:
-    """Read or write with libvips, which no fork of the process interrupts.
+    """Read or write with libvips without being interrupted by a fork of the process.
 
-    Raises UsageError in a forked child where libvips would wait for ever.
+    Raises UsageError in a forked child in which libvips would wait forever.
     """
     return _forks.using()
 

@@ -1,4 +1,4 @@
-"""Which picture formats are read and written, what each can hold, and by which first bytes to tell them."""
+"""The picture formats that are read and written, what each can hold, and how to recognise them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from clearair.stores import Address
 
 HEAD_BYTES = 64
-"""So many bytes from the start of a file are enough for `sniff`."""
+"""Number of bytes from the start of a file that `sniff` needs."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Format:
     """The longest side in pixels that a file can announce."""
     writable: bool = True
     extra: str = ""
-    """The extra of the package with the library that reads it, where that is not libvips."""
+    """The extra with the library that reads it, if that is not libvips."""
 
 
 RAW_SUFFIXES = frozenset(
     {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw"}
     | {".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".srw"}
 )
-"""Camera raw files; most are TIFFs whose first picture is a thumbnail, so they must not pass as TIFF."""
+"""Camera raw files; most are TIFFs whose first picture is a thumbnail, so they must not be read as TIFF."""
 
 _MODULES = {"heif": "pillow_heif", "jxl": "pillow_jxl", "raw": "rawpy"}
 """What each extra installs."""
@@ -125,7 +125,7 @@ def format_of_suffix(path: PurePath | Address) -> str | None:
 
 
 def output_format(source_format: str) -> str:
-    """Name the format a restoration is written in when nobody asks for another one.
+    """Name the default output format of a restoration.
 
     The source's own, except for formats that are only read: those become PNG, which loses nothing.
     """

@@ -1,4 +1,4 @@
-"""The one door to libvips, opened late: importing it costs more than `--help` may take."""
+"""The only access to libvips, imported late: the import takes longer than `--help` may."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _PROPERTIES = frozenset(
     {"width", "height", "bands", "format", "interpretation", "coding", "xres", "yres", "xoffset", "yoffset"}
     | {"scale", "offset", "filename"}
 )
-"""Of an image; what else it has are operations."""
+"""Properties of an image; everything else is an operation."""
 _HARMLESS = ("bad seek", "no property named")
-"""What libheif causes by looking behind the end of a file, and pyvips, in any thread, by looking up a method
-of a picture as a property first."""
+"""Harmless remarks: libheif reads beyond the end of a file, and pyvips, in any thread, first looks up a
+method of a picture as a property."""
 _listening = threading.Lock()
 _OWN_ROOM = 64 << 20
-"""Bytes that libvips and its codecs take beside whole pictures: stacks, tables, rows."""
+"""Bytes that libvips and its codecs need besides whole pictures: stacks, tables, rows."""
 
 
 @cache
 def libvips() -> Any:
-    """Import pyvips, set for pictures that are each read once.
+    """Import pyvips, configured for pictures that are read once each.
 
     pyvips sends libvips' warnings to the logger `pyvips`, which is silent unless an application listens.
     """
@@ -44,15 +44,15 @@ def libvips() -> Any:
     _name_operations(pyvips.Image)
     pyvips.cache_set_max(0)  # its cache would keep the last hundred pictures in memory
     if keep_to_limit():
-        pyvips.concurrency_set(1)  # a thread more is a stack more
+        pyvips.concurrency_set(1)  # each thread needs another stack
     return pyvips
 
 
 def _name_operations(image_class: Any) -> None:
-    """Let a method of an image be an operation, without asking first whether it is a property.
+    """Call a method of an image as an operation, without first looking it up as a property.
 
-    For that pyvips provokes an error and clears libvips' list of them, which is one for all threads: what a
-    decoder complained of in another thread would be lost, or the question be held against its file.
+    The lookup makes pyvips provoke an error and clear libvips' error list, which all threads share: a
+    decoder's error in another thread would be lost, or the lookup would be blamed on its file.
     """
     look_up = image_class.__getattr__
 
@@ -65,22 +65,22 @@ def _name_operations(image_class: Any) -> None:
 def require_room(size: int, name: str, what: str) -> None:
     """Raise OutOfMemoryError when libvips would not have room for pictures of `size` bytes.
 
-    It must be asked beforehand: where GLib lacks memory it ends the process.
+    This must be checked beforehand: GLib aborts the process when it runs out of memory.
     """
     if not has_room(size + _OWN_ROOM):
         raise no_room(name, what)
 
 
 def lacks_memory(said: object) -> bool:
-    """Whether a decoder's complaint comes of too little memory.
+    """Whether a decoder's error is due to lack of memory.
 
-    A damaged file may ask for an absurd amount: where there is plenty, the fault is the file's.
+    A damaged file may request an absurd amount: if there is plenty of memory, the file is damaged.
     """
     return is_shortage(said) and not has_room(_PLENTY)
 
 
 def no_room(name: str, what: str) -> OutOfMemoryError:
-    """The error of a picture that memory is too short to decode or encode."""
+    """The error for a picture that cannot be decoded or encoded for lack of memory."""
     return OutOfMemoryError(
         f"{name}: there is not enough memory to {what} it, which no option changes. Close other programs or "
         "raise the limit (ulimit -v), or make the picture smaller first."
@@ -88,12 +88,12 @@ def no_room(name: str, what: str) -> OutOfMemoryError:
 
 
 def explain(error: Exception) -> str:
-    """The line of a libvips error that says most, as `(libvips: ...)`, or nothing."""
+    """The most informative line of a libvips error, as `(libvips: ...)`, or nothing."""
     return quote(str(getattr(error, "detail", "")))
 
 
 def quote(said: str) -> str:
-    """The line that says most of what libvips said, as `(libvips: ...)`, or nothing."""
+    """The most informative line of a libvips message, as `(libvips: ...)`, or nothing."""
     lines = [line.strip() for line in said.splitlines()]
     line = next((line for line in lines if line and _counts(line)), "")
     printable = "".join(letter if letter.isprintable() else "?" for letter in line[:120])
@@ -104,14 +104,14 @@ def quote(said: str) -> str:
 def alone() -> Iterator[None]:
     """Decode while no other thread does.
 
-    libvips keeps one list of remarks for the whole process: those on one file would be held against another.
+    libvips keeps one error list for the whole process: errors of one file would be attributed to another.
     """
     with _listening, using_libvips():
         yield
 
 
 def _free_after_fork() -> None:
-    """A child that is forked while a thread decodes would wait for that thread, which it has not."""
+    """A child forked while a thread decodes would wait for that thread, which it does not have."""
     global _listening
     _listening = threading.Lock()
 
@@ -121,12 +121,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def forget_remarks() -> None:
-    """Forget what decoders have complained of."""
+    """Clear the errors of decoders."""
     libvips().vips_lib.vips_error_clear()
 
 
 def remarks() -> str:
-    """What decoders have complained of since the last `forget_remarks`, also where they went on."""
+    """Errors of decoders since the last `forget_remarks`, even if decoding continued."""
     vips = libvips()
     said = str(vips._to_string(vips.vips_lib.vips_error_buffer()))
     return "\n".join(line for line in said.splitlines() if line.strip() and _counts(line))

@@ -1,4 +1,4 @@
-"""Decode the formats that libvips reads, and find out from it whether their files are damaged."""
+"""Decodes the formats that libvips reads, and detects damaged files from its errors."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _CONVERTED = ("lab", "labs", "labq", "xyz")
 
 
 def decode(file: PictureFile, max_pixels: int, fail_on: str) -> Photo:
-    """Decode a file; `fail_on` is what libvips takes as damage, "none" takes whatever can be decoded.
+    """Decode a file; `fail_on` is what libvips treats as damage, "none" accepts whatever can be decoded.
 
-    Raises DamageError, ImageError for what is not read, and OutOfMemoryError.
+    Raises DamageError, ImageError for unsupported files, and OutOfMemoryError.
     """
     data, kind, name = file.data, file.kind, file.name
     image = _open_header(file, max_pixels, fail_on)
@@ -71,15 +71,15 @@ def decode(file: PictureFile, max_pixels: int, fail_on: str) -> Photo:
 
 
 def complaint(file: PictureFile, max_pixels: int) -> str | None:
-    """What is wrong with a file by whatever its decoder says of it, or None.
+    """Damage of a file according to its decoder, or None.
 
-    Raises ImageError for what is not read, and OutOfMemoryError.
+    Raises ImageError for unsupported files, and OutOfMemoryError.
     """
     forget_remarks()
     try:
         image = _open_header(file, max_pixels, "warning")
         image.avg()
-        # What is wrong in the last rows comes too late for an error.
+        # Damage in the last rows is reported too late for an error.
         _refuse_remarks(file)
     except DamageError as error:
         return str(error)
@@ -92,7 +92,7 @@ def complaint(file: PictureFile, max_pixels: int) -> str | None:
 
 
 def _open_header(file: PictureFile, max_pixels: int, fail_on: str, page: int | None = None) -> Any:
-    """Read the header only, and refuse what is too large while it has cost nothing."""
+    """Read the header only, and refuse oversized pictures before decoding."""
     data, kind, name = file.data, file.kind, file.name
     if kind == "avif":
         # GLib would print its own complaint about an absurd size; for other formats libvips looks first.
@@ -121,7 +121,8 @@ def _open_header(file: PictureFile, max_pixels: int, fail_on: str, page: int | N
 def _decode_pixels(image: Any, file: PictureFile, fail_on: str) -> Pixels:
     """Decode every pixel, (H, W, bands) as stored.
 
-    Decoders go on after errors that cost a tile or a row, whatever `fail_on` says: hence they are asked.
+    Decoders continue after errors that lose a tile or a row, regardless of `fail_on`: so their errors are
+    checked.
     """
     if image.format not in DTYPES:
         raise ImageError(
@@ -140,13 +141,13 @@ def _decode_pixels(image: Any, file: PictureFile, fail_on: str) -> Pixels:
 
 
 def _refuse_remarks(file: PictureFile) -> None:
-    """Raise what the decoder complained of without giving up."""
+    """Raise errors that the decoder reported but ignored."""
     if said := remarks():
         raise _broken(file, said)
 
 
 def _broken(file: PictureFile, said: str) -> ClearAirError:
-    """The error that fits what a decoder said."""
+    """The error for a decoder's message."""
     if lacks_memory(said):
         return no_room(file.name, "decode")
     lacking = any(sign in said for sign in ("not configured", "not implemented"))
@@ -196,7 +197,7 @@ def _in_rgb(image: Any, metadata: Metadata, name: str) -> tuple[Any, Metadata, t
 
 
 def _notes(data: bytes, kind: str, image: Any) -> tuple[str, ...]:
-    """Say what is left out or stored differently."""
+    """List what is left out or stored differently."""
     notes: list[str] = []
     if (frames := _count_frames(data, kind, image)) > 1:
         notes.append(f"only the first of {frames} {_frames_of(kind)} is restored; the others are left out")

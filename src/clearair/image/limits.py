@@ -1,4 +1,4 @@
-"""How large a picture may be, as a file and in pixels: what is larger is refused before it costs anything."""
+"""Limits on the size of pictures, in bytes and pixels: larger ones are refused before decoding."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from clearair.errors import ImageError, UsageError
 DEFAULT_MAX_PIXELS = 300_000_000
 """Larger pictures are refused before they are decoded: no camera of today makes 300 megapixels."""
 COPIES = 3
-"""So many pictures are in memory while one is decoded: with its codec, and as rows and columns change."""
+"""Copies of a picture in memory while it is decoded: by its codec, and when it is rotated."""
 BYTES_A_PIXEL = 16  # RGBA float, the most that is read
-_SPARE_BYTES = 64 << 20  # what a small picture may carry beside its pixels
+_SPARE_BYTES = 64 << 20  # metadata of small pictures
 
 CheckSize = Callable[[int, int, int], None]
-"""Is told width, height and bytes a pixel of a picture before it is decoded, and raises to refuse it."""
+"""Receives width, height and bytes per pixel of a picture before it is decoded; raises to refuse it."""
 
 
 def check_limit(max_pixels: int) -> None:
-    """Raise UsageError for a limit that is no number of pixels."""
+    """Raise UsageError for a limit that is not a number of pixels."""
     if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
         raise UsageError(f"max_pixels is a number of pixels of at least 1, got {max_pixels!r}.")
 
 
 def refuse_long(size: int, name: str, max_pixels: int) -> None:
-    """Refuse a file of more bytes than a picture of so many pixels takes. Raises ImageError."""
+    """Refuse a file with more bytes than a picture of the largest size needs. Raises ImageError."""
     if size > max_pixels * BYTES_A_PIXEL + _SPARE_BYTES:
         raise ImageError(
             f"{name}: {size / 1e9:.1f} GB are more than a picture of {max_pixels:,} pixels can take; "

@@ -1,4 +1,4 @@
-"""One photo in memory: its pixels as the network sees them, and everything needed to write it back."""
+"""One photo in memory: its pixels for the network, and everything needed to write it back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ DEPTHS = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A photo, upright, with what must survive its restoration. Without a file, it needs only its pixels."""
+    """An upright photo, with everything that restoration must preserve. Without a file, it needs only
+    pixels."""
 
     pixels: Pixels
     """(H, W, 3) uint8, uint16 or float32 in [0, 1]: upright RGB as encoded in the photo's own colour profile.
@@ -33,11 +34,11 @@ class Photo:
     alpha: Pixels | None = None
     """(H, W) of the same type, exactly as in the file; None = opaque."""
     grey: bool = False
-    """Whether the file has one colour channel, and shall have one again."""
+    """Whether the file has one colour channel, as the result will."""
     format: str = "png"
     """Name of the source's format, a key of `clearair.image.FORMATS`."""
     name: str = "the picture"
-    """How messages call it, usually the path."""
+    """Its name in messages, usually the path."""
     notes: tuple[str, ...] = ()
     """Remarks for the user: what was converted or left out while reading."""
     path: Path | None = None
@@ -49,7 +50,7 @@ class Photo:
     samples: Samples | None = None
     """What the file stores where that is not `pixels` themselves: other numbers, another range, no data."""
     left_out: tuple[str, ...] = ()
-    """What the file holds and no restored one can: a video, further pictures, a signature."""
+    """Data of the file that no restored file can hold: a video, further pictures, a signature."""
     quality: int | None = None
     """The quality, 1 to 100, that a JPEG was written with; None where that cannot be told."""
     compression: str = ""

@@ -1,4 +1,4 @@
-"""Read a photo from a file or bytes: refuse what is broken or too large, keep what must survive."""
+"""Reads a photo from a file or bytes: refuses damaged or oversized files, keeps the metadata."""
 
 from __future__ import annotations
 

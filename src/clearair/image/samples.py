@@ -1,4 +1,4 @@
-"""Numbers that are no photograph's: their range, and the samples that hold no picture.
+"""Values unlike those of photographs: their range, and samples without data.
 
 Scientific files store floats of any range, signed and 32-bit integers, 12 bits in 16, and a number that
 stands for "no data". The network sees them scaled to [0, 1]; what it changes is added to what was stored.
@@ -19,21 +19,21 @@ Mask = NDArray[np.bool_]
 
 _PHOTO_TYPES = ("uint8", "uint16")
 _NARROW = (8, 9, 10, 11, 12, 14)
-"""Bits that files store in 16; of 13 or 15 photographs that are merely dark may be."""
+"""Bit depths that files store in 16 bits; 13 and 15 are left out, since dark photographs look like them."""
 _TAIL = 0.1
 """Percent of the samples at either end that may lie outside the range."""
 _FAR = 10.0
-"""So many ranges outside it, a sample is no part of the picture."""
+"""Distance, in ranges, beyond which a sample is not part of the picture."""
 _MARKS = frozenset(
     {-999.0, -9999.0, -99999.0, -32767.0, -32768.0, 9999.0, 99999.0, 32767.0, 65535.0, -2147483648.0}
 )
 """Numbers by which programs usually mark samples without data."""
 _SAMPLED = 1 << 20
-"""So many samples are enough to know the range."""
+"""Number of samples that suffice to estimate the range."""
 
 
 class UnfitError(Exception):
-    """Samples that make no picture; the message says why."""
+    """The samples do not form a picture; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +96,7 @@ class Samples:
 
 
 def describe(samples: Samples) -> tuple[str, ...]:
-    """Say what of the numbers is unlike a photograph."""
+    """Describe how the values differ from those of a photograph."""
     notes = []
     kind = samples.stored.dtype
     if kind.name not in _PHOTO_TYPES and (samples.low, samples.high) != (0.0, 1.0):
@@ -110,7 +110,7 @@ def describe(samples: Samples) -> tuple[str, ...]:
 
 
 def describe_scaled(samples: Samples, top: int) -> tuple[str, ...]:
-    """Say what becomes of the numbers in a file that holds 0 to `top` alone."""
+    """Describe the conversion of the values for a file that holds only 0 to `top`."""
     notes = []
     if (samples.low, samples.high) != (0.0, float(top)):
         notes.append(f"values from {samples.low:g} to {samples.high:g} become 0 to {top}")
@@ -155,7 +155,7 @@ def samples_of(colour: Numbers, alpha: Numbers | None, nodata: float | None) -> 
 
 
 def fill(values: Numbers, known: Mask) -> Numbers:
-    """Fill what is not `known` of (H, W, C) with the mean of what is around, near or far.
+    """Fill samples of (H, W, C) that are not `known` with the mean of their surroundings, near or far.
 
     The picture is halved until nothing is unknown, and each unknown value taken from the next smaller one.
     """
@@ -172,7 +172,7 @@ def fill(values: Numbers, known: Mask) -> Numbers:
 
 
 def _holes(colour: Numbers, nodata: float | None) -> Mask | None:
-    """Where samples are the number for no data, NaN or infinite; None = nowhere."""
+    """Mask of samples that are the no-data value, NaN or infinite; None = none are."""
     if np.issubdtype(colour.dtype, np.floating):
         holes = ~np.isfinite(colour)
         if nodata is not None:
@@ -187,8 +187,8 @@ def _holes(colour: Numbers, nodata: float | None) -> Mask | None:
 def _narrow_top(values: Numbers) -> tuple[int | None, int | None]:
     """The largest number of 8 to 12 or of 14 bits, where the largest value there is comes close to it.
 
-    Broken pixels and marks of no data, all of one number far above the others, do not count; the second value
-    is that number.
+    Defective pixels and no-data values, which share one number far above the others, do not count; the second
+    value is that number.
     """
     most = int(values.max())
     if top := _top_near(most):
@@ -205,7 +205,7 @@ def _top_near(most: int) -> int | None:
 
 
 def _usual_marks(valid: Numbers) -> list[float]:
-    """Numbers that usually mark no data, where they stand apart from all others by more than these spread."""
+    """Common no-data values whose distance from all other values exceeds the spread of those."""
     values = valid.ravel()[:: max(1, valid.size // _SAMPLED)].astype(np.float64)
     found: list[float] = []
     while values.size:
@@ -225,10 +225,10 @@ def _usual_marks(valid: Numbers) -> list[float]:
 def _robust_range(valid: Numbers) -> tuple[float, float]:
     """Lowest and highest value, without those far outside; 0 and 1 where the values come close to them.
 
-    A number that stands far off on its own marks no data, however often it stands there.
+    A single number far from all others marks no data, however often it occurs.
     """
     values = valid.ravel()[:: max(1, valid.size // _SAMPLED)].astype(np.float64)
-    for _ in range(4):  # such numbers there may be at both ends, and two of a kind
+    for _ in range(4):  # there may be such numbers at both ends, and two at one end
         trimmed = _without_lone_end(_without_lone_end(values), sign=-1.0)
         if trimmed.size == values.size:
             break
@@ -248,7 +248,7 @@ def _robust_range(valid: Numbers) -> tuple[float, float]:
 def _without_lone_end(
     values: NDArray[np.float64], sign: float = 1.0, far: float = _FAR
 ) -> NDArray[np.float64]:
-    """Drop the lowest number (for -1 the highest) where the others are far from it for their own spread."""
+    """Drop the lowest number (for -1 the highest) if it is far from the others relative to their spread."""
     signed = values * sign
     rest = signed[signed > signed.min()]
     if rest.size == 0:

@@ -1,4 +1,4 @@
-"""Where a picture comes from: the bytes of its file, and the format that they are of."""
+"""The source of a picture: the bytes of its file, and their format."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ class PictureFile:
     kind: str
     """Name of its format, a key of `FORMATS`."""
     name: str
-    """What messages call it."""
+    """Its name in messages."""
     path: Path | None
     check_size: CheckSize | None = None
 
     def check(self, width: int, height: int, bands: int, sample_bytes: int) -> None:
-        """Ask whether a picture of this size is to be decoded; grey ones get three channels."""
+        """Check whether a picture of this size may be decoded; grey ones get three channels."""
         if self.check_size is not None:
             self.check_size(width, height, sample_bytes * (4 if bands in (2, 4) else 3))
 
 
 class DamageError(ImageError):
-    """A file is damaged or ends early; the message lacks what to do."""
+    """A file is damaged or ends early; the message contains no advice yet."""
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def opened(
 
 
 def fetch(address: Address, max_pixels: int = DEFAULT_MAX_PIXELS) -> Content:
-    """An object that may be a picture of so many pixels. Raises ImageError."""
+    """An object as a picture within the pixel limit. Raises ImageError."""
     try:
         facts = address.facts()
         refuse_long(facts.size, str(address), max_pixels)
@@ -85,7 +85,7 @@ def _read_file(path: Path, name: str, max_pixels: int) -> bytes:
             size = os.fstat(file.fileno()).st_size
             refuse_long(size, name, max_pixels)
             if size > _LARGE and formats.sniff(head) == "tiff":
-                return cast(bytes, directories.FileBytes(path.open("rb")))  # nothing takes it as a whole
+                return cast(bytes, directories.FileBytes(path.open("rb")))  # it is never read as a whole
             file.seek(0)
             return file.read()
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Names for valid files of kinds that are not read, so that none is called damaged or no picture."""
+"""Names of valid but unsupported formats, so that no such file is called damaged or not a picture."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PROCESSES = {
 
 
 def describe(head: bytes) -> str | None:
-    """Name the format that `head` belongs to when it is a known one that is not read, or None."""
+    """Name the known but unsupported format that `head` belongs to, or None."""
     if said := formats.brands(head):
         return "video" if any(brand.startswith(_VIDEO_BRANDS) for brand in said) else "HEIF or video"
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()

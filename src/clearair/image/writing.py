@@ -1,4 +1,4 @@
-"""Encode a photo, as bytes or into a file or an object."""
+"""Encodes a photo, as bytes or into a file or an object."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from clearair.placing import exists, write_atomically
 from clearair.stores import Address, Place, place_of
 
 _COPIES = {"avif": 20}
-"""So many pictures codecs hold while they encode one; where not said, 3."""
+"""Copies of a picture that codecs hold while they encode it; 3 if not listed."""
 _LARGE = 64 << 20
 """A TIFF file of pictures of more bytes is written row by row."""
 
@@ -43,7 +43,7 @@ def write_photo(
 
     The format is `format`, else the one of target's suffix. Returns remarks on what that format cannot hold.
     The file gets the mode of the photo's own file, less what the umask withholds, and with `preserve_times`
-    its time of modification. `on_written` is told of the complete file before it gets its name.
+    its time of modification. `on_written` is called with the complete file before it is renamed.
     Raises OutputError, naming the file, when it exists and `overwrite` is false, is the photo's own file,
     cannot be written, or its format cannot hold the photo.
     """

@@ -1,1 +1,1 @@
-"""Damage to pixels that libvips does not report: a file a format."""
+"""Damage to pixels that libvips does not report: one module per format."""

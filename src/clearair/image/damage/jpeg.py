@@ -1,6 +1,6 @@
-"""Damage to the coded pixels of a JPEG that its decoder passes over (ITU T.81, annexes B and F).
+"""Damage to the coded pixels of a JPEG that its decoder ignores (ITU T.81, annexes B and F).
 
-libjpeg reports the first thing that it finds odd and nothing after it, and it decodes anything, zeros too.
+libjpeg reports only the first problem that it finds, and it decodes anything, even zeros.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _NEEDED = _FRAMES | {_DHT, _DQT, _DRI}
 _LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")
 _MOST_DECODES = 32
 _FEW, _MANY = 32, 160
-"""Zero bytes in a row that no picture has in a sequential file, and in one of several scans."""
+"""Runs of zero bytes that never occur in intact sequential files, and in files with several scans."""
 
 
 def find_damage(data: bytes, remark_on: RemarkOn) -> str | None:
-    """Say what is wrong with the coded pixels of a file that its decoder takes or has a remark on.
+    """Describe damage to the coded pixels of a file that its decoder accepts, with or without a remark.
 
     Harmless are odd numbers in the header, stray bytes between segments, and padding after the last block of
     a scan.
@@ -50,12 +50,12 @@ class _Scan:
     frame: int
     """The marker of the frame that it belongs to."""
     first_symbols: tuple[int, ...]
-    """What the code of all zeros means in each AC table seen so far; 0 ends a block."""
+    """The meaning of the all-zero code in each AC table seen so far; 0 ends a block."""
 
 
 @dataclass
 class _Tables:
-    """What the segments before a scan say of how it is coded."""
+    """The coding of a scan, as stated by the segments before it."""
 
     frame: int = 0
     first_symbols: dict[int, int] = field(default_factory=dict)
@@ -86,8 +86,8 @@ def _lacks_scans(scans: list[_Scan]) -> bool:
 def _has_hole(scan: _Scan, data: bytes, remark_on: RemarkOn, scans: int) -> bool:
     """Whether a part of a scan is zeros, as an interrupted copy leaves them.
 
-    Where zeros may mean a flat area, they are a hole if blocks run out before the data do: then the decoder
-    does not miss the last bytes. It says so of files of several scans anyway.
+    If zeros may mean a flat area, they count as a hole only if the blocks end before the data: then the
+    decoder does not miss the last bytes. In files with several scans it reports this anyway.
     """
     if scan.frame not in (_SOF0, _SOF1, _SOF2):
         return False
@@ -103,9 +103,9 @@ def _has_hole(scan: _Scan, data: bytes, remark_on: RemarkOn, scans: int) -> bool
 
 
 def _without_padding(data: bytes, remark_on: RemarkOn) -> tuple[bytes, str | None]:
-    """Cut off padding until the decoder has nothing to say, or something that matters.
+    """Remove padding until the decoder reports nothing, or something that matters.
 
-    Returns the last file decoded and what was said of it. Left over data that are no padding belong to blocks
+    Returns the last decoded file and the remark on it. Remaining data that are not padding belong to blocks
     that were not decoded.
     """
     remark = remark_on(data)
@@ -133,7 +133,7 @@ def _without_padding(data: bytes, remark_on: RemarkOn) -> tuple[bytes, str | Non
 
 
 def _shorter(data: bytes, count: int, marker: int) -> Iterator[bytes]:
-    """The file without the last `count` bytes of a scan that this marker follows, where these are padding."""
+    """The file without the last `count` bytes of the scan before this marker, if they are padding."""
     for scan in _scans(data):
         end = len(data[: scan.end].rstrip(b"\xff"))  # fill bytes, which are not counted
         last = data[max(end - count, scan.start) : end]

@@ -1,4 +1,4 @@
-"""What libvips loses or does not check of an AVIF file (ISO/IEC 23008-12; ISO/IEC 14496-12)."""
+"""Metadata and checks of AVIF files that libvips lacks (ISO/IEC 23008-12; ISO/IEC 14496-12)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def count_frames(data: bytes) -> int:
 
 
 def colours(data: bytes) -> Colours | None:
-    """What the colours of the first picture mean by its `nclx`; None where it has none, or says nothing.
+    """The colours of the first picture by its `nclx`; None if it has none, or it is unspecified.
 
     The range is left out: decoders expand a limited one, `in_full_range` what they leave.
     """
@@ -81,7 +81,7 @@ def in_full_range(stored: NDArray[Any], data: bytes) -> NDArray[Any]:
 
 
 def unkept(data: bytes) -> tuple[str, ...]:
-    """Name what the file holds that does not outlive a change of its pixels, beside previews in EXIF."""
+    """Name data of the file that a change of its pixels invalidates, besides previews in EXIF."""
     names: list[str] = []
     meta = boxes.meta(data)
     kinds = {kind for kind, _, _ in boxes.children(data, meta, "iref")}
@@ -150,7 +150,7 @@ def _first_association(data: bytes, at: int) -> int | None:
 
 
 def _move_items(edited: bytearray, meta: tuple[int, int], by: int) -> bool:
-    """Tell `iloc` that what it points to has moved, and return whether it could be told."""
+    """Adjust the offsets in `iloc` for moved data, and return whether that was possible."""
     places = edited.find(b"iloc", *meta) + 4
     if edited[places : places + 6] != _ILOC:
         return False

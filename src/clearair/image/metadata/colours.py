@@ -1,4 +1,4 @@
-"""What colours mean where a file says so in numbers, and the same as an ICC profile.
+"""Colour spaces that files state in numbers, and their ICC profiles.
 
 Sources: ITU-T H.273 (code points of cICP and nclx), PNG third edition (gAMA, cHRM), ICC.1:2022 (profiles).
 """
@@ -34,7 +34,7 @@ _PRIMARIES: dict[int, Chromaticities] = {
 }
 _UNSPECIFIED = 2
 _GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}
-# Viewers show the curves of video (BT.709 and its kin) by that of sRGB, as browsers do.
+# Viewers treat the curves of video (BT.709 and similar) as that of sRGB, as browsers do.
 _SRGB_CURVES = frozenset({1, 2, 6, 13, 14, 15})
 _HDR = {16: "PQ", 18: "HLG"}
 _SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
@@ -44,15 +44,15 @@ _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0
 
 @dataclass(frozen=True)
 class Colours:
-    """What red, green and blue values of a picture mean."""
+    """The colour space of the values of a picture."""
 
     primaries: Chromaticities = SRGB_PRIMARIES
     gamma: float | None = None
-    """The exponent that makes light of values; None = the curve of sRGB."""
+    """The exponent from values to light; None = the curve of sRGB."""
     cicp: tuple[int, int, int, int] | None = None
     """Primaries, transfer, matrix and full range by H.273, as the file says it."""
     unsayable: str = ""
-    """Such as "HDR colours (PQ)" where no profile can say the same; empty otherwise."""
+    """Such as "HDR colours (PQ)" if no profile can express them; empty otherwise."""
 
     @classmethod
     def of_cicp(cls, primaries: int, transfer: int, matrix: int = 0, full_range: int = 1) -> Colours | None:
@@ -95,7 +95,7 @@ class Colours:
 
     @property
     def is_steep(self) -> bool:
-        """Whether 8 bits are too few for these values: near black one step of them is many of sRGB."""
+        """Whether 8 bits are too few for these values: near black, one step is many steps of sRGB."""
         return self.gamma is not None and self.gamma < 1.6
 
     def profile(self, *, grey: bool) -> bytes | None:
@@ -123,7 +123,7 @@ class Colours:
 
 
 def is_grey_profile(icc: bytes | None) -> bool:
-    """Whether a profile is one of grey pictures, which says nothing of red, green and blue."""
+    """Whether a profile is a grey one, which does not describe red, green and blue."""
     return icc is not None and icc[16:20] == b"GRAY"
 
 

@@ -1,4 +1,4 @@
-"""What a GIF file holds beside its pixels (GIF89a, sections 23 to 26), none of which is written."""
+"""Metadata of a GIF file (GIF89a, sections 23 to 26), none of which is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file holds beside its pixels: what is kept when they change, and what is left out."""
+"""Metadata of a file: what is kept when the pixels change, and what is left out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WITHOUT_RESOLUTION = ("webp", "avif")
 
 @dataclass(frozen=True)
 class Inventory:
-    """The pieces of one file, by the names that people call them."""
+    """The pieces of one file, by their common names."""
 
     kept: tuple[str, ...]
     left_out: tuple[str, ...]

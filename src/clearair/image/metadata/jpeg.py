@@ -39,7 +39,7 @@ _DEPTH_SIGNS = (b"depthData", b"depthBlurEffect")
 
 
 def completed(metadata: Metadata, data: bytes) -> Metadata:
-    """Put into what libvips read from the JPEG file `data` what it passes over or cuts."""
+    """Add to libvips' metadata of the JPEG file `data` what it ignores or truncates."""
     density = packet = None
     profile: dict[int, bytes] = {}
     extras: list[tuple[str, bytes]] = []
@@ -68,7 +68,7 @@ def completed(metadata: Metadata, data: bytes) -> Metadata:
 
 
 def unkept(data: bytes) -> tuple[str, ...]:
-    """Name what the file holds that does not outlive a change of its pixels, beside previews in EXIF."""
+    """Name data of the file that a change of its pixels invalidates, besides previews in EXIF."""
     names: list[str] = []
     boxes = b""
     for marker, body in _segments(data):
@@ -84,7 +84,7 @@ def unkept(data: bytes) -> tuple[str, ...]:
 
 
 def quality(data: bytes) -> int | None:
-    """Tell the quality, 1 to 100, that libjpeg was asked for, by the table of brightness (ITU T.81, annex K).
+    """Estimate the libjpeg quality, 1 to 100, from the luma table (ITU T.81, annex K).
 
     None where the table is not one that libjpeg makes: other programs count in other ways.
     """
@@ -114,7 +114,7 @@ def _brightness_steps(data: bytes) -> bytes | None:
 
 
 def called(name: str, body: bytes) -> tuple[str, ...]:
-    """What people call a piece of `extras`; empty for one that other fields of `Metadata` hold too."""
+    """The common name of a piece of `extras`; empty if another field of `Metadata` also holds it."""
     if name == f"{_APP13:02x}" and body.startswith(_RESOURCES):
         return ()
     return (_name_of(name, body),)
@@ -252,7 +252,7 @@ def _resources(data: bytes) -> bytes:
 
 
 def _behind(data: bytes) -> list[str]:
-    """Name what stands behind the picture: further pictures, a video, what some makers put there."""
+    """Name data behind the picture: further pictures, a video, data of camera makers."""
     at = _end(data, 0)
     names: list[str] = []
     pictures = 0

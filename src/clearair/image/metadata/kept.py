@@ -1,4 +1,4 @@
-"""What a picture file says beside its pixels, in a form that every container can take."""
+"""Metadata of a picture file, in a form for all containers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clearair.image.metadata.colours import Colours
 
 @dataclass(frozen=True)
 class Metadata:
-    """Everything beside the pixels that a restoration keeps."""
+    """Everything besides the pixels that a restoration keeps."""
 
     icc: bytes | None = None
     """The colour profile, unchanged."""
@@ -30,7 +30,7 @@ class Metadata:
     photoshop: bytes | None = None
     """Photoshop's image resources (paths, copyright flag), which JPEG and TIFF hold."""
     colours: Colours | None = None
-    """What the colours mean, where the file says so in numbers instead of a profile."""
+    """The colour space, if the file states it in numbers instead of a profile."""
 
     @property
     def orientation(self) -> int:
@@ -76,7 +76,7 @@ class Metadata:
 
 
 NOTHING = Metadata()
-"""Of a picture that is only pixels."""
+"""The metadata of a picture without any."""
 
 COLOUR_EXTRAS = {"gAMA", "cHRM", "sRGB", "cICP", "iCCP", "mDCV", "cLLI"}
 """Chunks of a PNG that say what its colours mean."""

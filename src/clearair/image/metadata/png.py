@@ -17,7 +17,7 @@ _XMP = b"XML:com.adobe.xmp\0"
 _TEXTS = {"tEXt", "zTXt", "iTXt"}
 _PIXELS = {"IHDR", "PLTE", "tRNS", "IDAT", "IEND"}
 _KEPT = COLOUR_EXTRAS | _TEXTS | {"tIME", "pHYs", "bKGD", "sTER", "pCAL", "sCAL"}
-"""Chunks that other pixels do not make untrue, though some are not marked as safe to copy."""
+"""Chunks that stay valid when pixels change, though some are not marked as safe to copy."""
 _CODING = _PIXELS | {"acTL", "fcTL", "fdAT", "iDOT", "sBIT", "hIST"}
 """Chunks that say how pixels are coded; animations have a remark of their own."""
 _FIELDS = {"iCCP", "eXIf"}
@@ -28,7 +28,7 @@ _MAX_PROFILE = 64 << 20
 
 
 def completed(metadata: Metadata, data: bytes) -> Metadata:
-    """Put into what libvips read from the PNG file `data` what it passes over or cuts."""
+    """Add to libvips' metadata of the PNG file `data` what it ignores or truncates."""
     icc = exif = xmp = density = None
     extras: list[tuple[str, bytes]] = []
     for name, body in _chunks(data):
@@ -56,7 +56,7 @@ def completed(metadata: Metadata, data: bytes) -> Metadata:
 
 
 def unkept(data: bytes) -> tuple[str, ...]:
-    """Name what the file holds that does not outlive a change of its pixels, beside previews in EXIF."""
+    """Name data of the file that a change of its pixels invalidates, besides previews in EXIF."""
     names, end = [], len(_SIGNATURE)
     for name, body in _chunks(data):
         end += 12 + len(body)
@@ -74,7 +74,7 @@ def unkept(data: bytes) -> tuple[str, ...]:
 
 
 def called(name: str, body: bytes) -> tuple[str, ...]:
-    """What people call a piece of `extras`; empty for one that other fields of `Metadata` hold too."""
+    """The common name of a piece of `extras`; empty if another field of `Metadata` also holds it."""
     if _raw_profile(name, body)[0] in ("iptc", "8bim"):
         return ()
     if name in _TEXTS:
@@ -169,15 +169,17 @@ def _chunk(name: str, body: bytes) -> bytes:
 
 
 def _is_kept(name: str) -> bool:
-    """Whether a chunk outlives a change of pixels: known to, or unknown but marked as safe to copy."""
+    """Whether a chunk stays valid when pixels change: known to, or unknown but marked as safe to copy."""
     unsafe = name[3:4].isupper()
     critical = name[:1].isupper()
-    is_name = name.isascii() and name.isalpha()  # of a damaged file it may not be, and no reader takes it
+    is_name = (
+        name.isascii() and name.isalpha()
+    )  # in a damaged file it may not be ASCII, and no reader accepts it
     return name in _KEPT or (is_name and not (unsafe or critical or name in _FIELDS))
 
 
 def _colours(chunks: list[tuple[str, bytes]]) -> Colours | None:
-    """What colours mean by the chunks, of which cICP has the last word, and sRGB the word before (4.3)."""
+    """The colour space by the chunks; cICP has priority over sRGB, and sRGB over the others (4.3)."""
     said = dict(chunks)
     if len(said.get("cICP", b"")) == 4:
         primaries, transfer, matrix, full_range = said["cICP"]
@@ -190,7 +192,7 @@ def _colours(chunks: list[tuple[str, bytes]]) -> Colours | None:
 def _with_raw_profiles(metadata: Metadata) -> Metadata:
     """Read EXIF, XMP, IPTC and profiles that ImageMagick writes as texts of hexadecimal digits.
 
-    A text that becomes a field of its own is none any more; one that a chunk contradicts is passed over.
+    A text that becomes a field is removed; one that a chunk contradicts is ignored.
     """
     extras: list[tuple[str, bytes]] = []
     for name, body in metadata.extras:

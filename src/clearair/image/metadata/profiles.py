@@ -18,13 +18,13 @@ _HEADER = 128
 _MOST_TAGS = 200
 _ENTRIES = 1024
 _STEP = 3.0
-"""A step of 8 bits may be so many levels of the curve of sRGB."""
+"""Levels of the sRGB curve that a step of 8 bits may span."""
 
 
 def in_srgb_curve(icc: bytes | None) -> tuple[bytes, tuple[Curve, ...]] | None:
     """Return the profile with the curve of sRGB, and what makes such values of its own, a curve each channel.
 
-    None for a profile whose own curves do with 8 bits, and for one that is not described by curves alone.
+    None for a profile whose own curves need only 8 bits, and for one that is not described by curves alone.
     """
     lights = _lights(icc)
     if icc is None or not any(_is_steep(light) for light in lights):

@@ -34,7 +34,7 @@ _OWN_OFFSETS = frozenset({33628, 33629, 33630, 33631, 34412})
 _OFFSET_KINDS = frozenset({13, 16, 17, 18})
 _TAGS = "tags"
 _RESOLUTION = frozenset({_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT})
-"""Kept as they are where they have no unit, and so say no more than how wide a pixel is to its height."""
+"""Kept as they are if they have no unit, since they then state only the aspect of a pixel."""
 _DESCRIPTIVE = {
     269, 270, 271, 272, 285, 305, 306, 315, 316, 318, 319, 18246, 18249, 33432,
     40091, 40092, 40093, 40094, 40095, directories.ORIENTATION,
@@ -46,12 +46,12 @@ _GROUPS = (
 )
 _DEFLATED = (8, 32946)
 _PIECE = 1 << 20
-"""So many bytes are unpacked at once."""
+"""Number of bytes that are unpacked at once."""
 _LOSSLESS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 50000: "zstd"}
 
 
 def completed(metadata: Metadata, data: Bytes) -> Metadata:
-    """Put into what libvips read from the TIFF file `data`, classic or BigTIFF, what it passes over.
+    """Add to libvips' metadata of the TIFF file `data`, classic or BigTIFF, what it ignores.
 
     Tags that no other container has are one piece of `extras`, as a block of their own.
     """
@@ -71,7 +71,7 @@ def completed(metadata: Metadata, data: Bytes) -> Metadata:
 
 
 def unkept(data: Bytes) -> tuple[str, ...]:
-    """Name what the file holds that does not outlive a change of its pixels."""
+    """Name data of the file that a change of its pixels invalidates."""
     names: list[str] = []
     for number, tag in directories.read_directory(data).tags.items():
         if number == _LAYERS:
@@ -137,7 +137,7 @@ def readable(data: bytes) -> bytes:
 
 
 def damaged_part(data: Bytes) -> str | None:
-    """Name a deflated strip or tile of the first page with a wrong checksum, which libtiff passes over."""
+    """Name a deflated strip or tile of the first page with a wrong checksum, which libtiff ignores."""
     tags = directories.read_directory(data).tags
 
     def values(number: int) -> tuple[int, ...]:
@@ -209,7 +209,7 @@ def _described(data: Bytes, metadata: Metadata) -> Directory:
     pixels = directories.read_directory(data)
     described = directories.read_directory(metadata.exif) if metadata.exif else Directory()
     tags = {**pixels.tags}
-    # Writers put a density of their own invention where none is known.
+    # Writers invent a density if none is known.
     for number in (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, directories.ORIENTATION):
         tags.pop(number, None)
     tags |= {number: tag for number, tag in described.tags.items() if _is_kept(number, tag)}

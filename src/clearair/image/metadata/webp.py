@@ -13,7 +13,7 @@ _KNOWN = {b"VP8X", b"ICCP", b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L", b"EXIF"
 
 
 def completed(metadata: Metadata, data: bytes) -> Metadata:
-    """Put into what libvips read from the WebP file `data` what its header does not announce."""
+    """Add to libvips' metadata of the WebP file `data` what its header does not announce."""
     chunks = dict(_chunks(data))
     exif = chunks.get(b"EXIF", b"").removeprefix(b"Exif\0\0")
     inside = data[: 8 + int.from_bytes(data[4:8], "little")]
@@ -24,7 +24,7 @@ def completed(metadata: Metadata, data: bytes) -> Metadata:
 
 
 def unkept(data: bytes) -> tuple[str, ...]:
-    """Name what the file holds that does not outlive a change of its pixels, beside previews in EXIF."""
+    """Name data of the file that a change of its pixels invalidates, besides previews in EXIF."""
     names = ["C2PA signature"] if any(name == _SIGNATURE for name, _ in _chunks(data)) else []
     end = 8 + int.from_bytes(data[4:8], "little")
     if data[end:].strip(b"\0"):
@@ -33,7 +33,7 @@ def unkept(data: bytes) -> tuple[str, ...]:
 
 
 def called(name: str, body: bytes) -> tuple[str, ...]:
-    """What people call a piece of `extras`."""
+    """The common name of a piece of `extras`."""
     return (f"chunk {name.strip()}",)
 
 

@@ -1,4 +1,4 @@
-"""What an XMP packet says of things that a restored file no longer holds (XMP specification, part 1).
+"""Removes statements from an XMP packet about data that a restored file lacks (XMP specification, part 1).
 
 A packet is edited as text, so that all else in it stays byte for byte.
 """
@@ -54,7 +54,7 @@ def upright(packet: bytes) -> bytes:
 
 
 def _without(packet: bytes, gone: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """Strike properties, written as attributes or as elements."""
+    """Remove properties, written as attributes or as elements."""
     for namespace, names in gone:
         declared = rb"xmlns:([\w.-]+)\s*=\s*[\"']" + re.escape(namespace) + rb"[\"']"
         for prefix in set(re.findall(declared, packet)):
@@ -67,7 +67,7 @@ def _without(packet: bytes, gone: tuple[tuple[bytes, bytes], ...]) -> bytes:
 
 
 def _without_elements(packet: bytes, name: bytes) -> bytes:
-    """Strike elements with content, up to the next end tag of their name."""
+    """Remove elements with content, up to the next end tag of their name."""
     pieces: list[bytes] = []
     at = 0
     for opening in re.finditer(rb"<(" + name + rb")(?:\s[^<>]*)?>", packet):
