@@ -65,7 +65,7 @@ def test_a_report_is_replaced_unasked_by_no_run_that_does_not_resume(places):
 def test_a_file_that_is_no_report_is_not_replaced_by_a_resumed_run(places, text):
     folder, out, report = places
     report.write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(OutputError, match=r"report\.json: exists already and is no report"):
+    with pytest.raises(OutputError, match=r"report\.json: exists already and is not a report"):
         run(folder, out, report, resume=True)
     assert report.read_bytes() == text.encode(errors="surrogateescape")
     assert not out.exists()

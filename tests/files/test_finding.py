@@ -127,7 +127,7 @@ def test_pictures_of_formats_that_are_not_read_are_counted(folder):
         (folder / name).touch()
     found = find_images([folder])
     assert found.unread == {".psd": 2, ".jp2": 1}
-    assert found.remarks() == ("passed over because their format is not read: 1 .jp2, 2 .psd.",)
+    assert found.remarks() == ("skipped because their format is not read: 1 .jp2, 2 .psd.",)
     assert find_images([folder / "a.jpg"]).remarks() == ()
 
 
@@ -140,8 +140,8 @@ def test_videos_in_a_store_are_counted_apart(tmp_path):
             (address / name).write(empty, overwrite=True)
     found = find_images([tmp_path, address])
     assert found.remarks() == (
-        "passed over: 1 video; name it to restore it.",
-        "passed over: 1 video in a store; copy it to this machine to restore it.",
+        "skipped: 1 video; name it to restore it.",
+        "skipped: 1 video in a store; copy it to this machine to restore it.",
     )
 
 

@@ -302,7 +302,7 @@ def test_what_was_changed_or_is_gone_is_found_and_repaired(store, tmp_path):
         told = [what.partition(": ")[2] for what in wrong.values()]
         assert told[0].startswith("was changed since")
         assert told[1] == "is gone."
-        assert told[2].startswith("is not what was written")
+        assert told[2].startswith("differs from what was written")
         store.put("photos/0.png", PICTURES["0.png"])
         assert repair(journal, wrong) == 2
         list(run_journal(journal, run))

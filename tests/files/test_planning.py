@@ -16,7 +16,7 @@ def targets(plan):
 def test_one_file_into_another_of_an_unknown_kind_is_refused(folder, name):
     for photo in (folder / "a.jpg", str(folder / "a.jpg")):
         with pytest.raises(
-            UsageError, match=rf"no format that can be written; use .*, or .*{name}. for a folder"
+            UsageError, match=rf"not a format that can be written; use .*, or .*{name}. for a folder"
         ):
             plan_batch(photo, folder / name)
     with pytest.raises(UsageError, match="for a folder"):

@@ -1,4 +1,4 @@
-"""Pictures as Python programs have them as photos, and photos as what they came from."""
+"""Converts Python inputs to photos, and restored photos back to the type of the input."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TOLERANCE = 1e-3  # resizing leaves floats a little outside [0, 1]
 
 @dataclass(frozen=True)
 class Layout:
-    """What a picture looked like before it became a photo; the default is a file."""
+    """The form of a picture before it became a photo; the default is a file."""
 
     dtype: np.dtype[Any] | None = None
     """None = that of the photo."""
@@ -47,7 +47,7 @@ def as_photo(
     salvage: bool = False,
     check_size: CheckSize | None = None,
 ) -> tuple[Photo, Layout]:
-    """Read a picture, whatever it is given as, and say how to give it back.
+    """Read a picture in any supported form, and return how to convert it back.
 
     `picture` is a path, the bytes of a file, a binary file that is open for reading, a photo, a PIL image, or
     an array (H, W[, 1 to 4]). Raises ImageError when it is none of these, cannot be decoded, or has more than
@@ -103,7 +103,7 @@ def _path_of(picture: Any) -> Path | None:
 
 
 def _content_of(file: Any, name: str) -> bytes:
-    """What is left in a binary file, which messages call `name`."""
+    """The remaining bytes of a binary file; `name` is used in messages."""
     if isinstance(file, io.TextIOBase):
         raise ImageError(f"{name}: is open as text; open it for bytes, as with open(path, 'rb').")
     if getattr(file, "closed", False):
@@ -125,14 +125,14 @@ def _content_of(file: Any, name: str) -> bytes:
 def _from_pil(image: Image, max_pixels: int) -> tuple[Photo, Layout]:
     _refuse_large(image.size, max_pixels)
     try:
-        image.load()  # turns a TIFF upright, and then says that it is
+        image.load()  # turns a TIFF upright and resets its orientation
         metadata = pil.metadata_of(image)
         plain = pil.in_plain_mode(image)
         array = turn_upright(np.asarray(plain), metadata.orientation)
     except (OSError, SyntaxError, EOFError, ValueError, AttributeError) as error:
-        # What PIL raises when it decodes damaged files, or works on an image that was closed.
+        # PIL raises these for damaged files and for closed images.
         raise ImageError(f"The PIL image cannot be decoded: {str(error).rstrip('.')}.") from error
-    colour = plain.info.get("icc_profile")  # a conversion may have brought another one, or none
+    colour = plain.info.get("icc_profile")  # a conversion may have changed or removed it
     photo = _photo_of(array)
     metadata = replace(metadata, icc=colour)
     photo = replace(photo, format=pil.format_of(image), metadata=metadata, path=_path_of(image))

@@ -34,7 +34,7 @@ def run_plan(
     ledger: Ledger | None = None,
     **writing: Unpack[Writing],
 ) -> Generator[Record, None, None]:
-    """Restore what was planned, as `run` does, and write its report, also when it is broken off."""
+    """Run a plan, as `run` does, and write its report, even if the run is interrupted."""
     watcher = watcher or Watcher()
     done: list[Record] = []
     noted: set[Place] = set()
@@ -61,14 +61,14 @@ def run_plan(
     try:
         yield from records
     finally:
-        records.close()  # finishes what is being written
+        records.close()  # finishes the current write
         if plan.report is not None:
             named = {record.input for record in done}
             plan.report.write(done, [job for job in plan.jobs if str(job.source) not in named])
 
 
 def _note(plan: Plan, folder: Place, noted: set[Place]) -> None:
-    """Note once in a folder what later runs cannot know of the results in it."""
+    """Record once in a folder how later runs recognise the results in it."""
     place = plan.out or folder
     if place in noted:
         return
@@ -102,9 +102,9 @@ def run(
     threads. A picture is decoded once there is room for it in memory.
 
     A record is yielded once its file is written, which is after the next one was restored; `on_done` gets it
-    at once, from the thread that wrote. `on_start` is called before `process`. When the iteration is broken
-    off, a write under way is finished. What finds no memory beside other work is tried once more after it.
-    `ledger` is told of each step.
+    at once, from the thread that wrote. `on_start` is called before `process`. When the iteration is
+    interrupted, a write in progress is finished. A picture that runs out of memory beside other work is
+    retried afterwards. `ledger` is notified of each step.
     """
     check_quality(writing.get("quality"))
     if overwrite and resume:
@@ -187,7 +187,7 @@ def _side_by_side(jobs: Sequence[Job], stages: Stages, at_once: int) -> Generato
 
 
 class _Worker:
-    """Threads that work for their owner; where memory is too short for threads, the owner works himself."""
+    """A thread pool; if memory is too short for threads, the calling thread does the work."""
 
     def __init__(self, name: str, threads: int = 1) -> None:
         self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(threads, name)
@@ -210,6 +210,6 @@ class _Worker:
         return done
 
     def shutdown(self, *, give_up: bool = False) -> None:
-        """Finish what was submitted; what has not begun may be given up."""
+        """Finish submitted work; work that has not started may be dropped."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=give_up)

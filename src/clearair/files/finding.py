@@ -1,4 +1,4 @@
-"""Which pictures to restore: files, folders and patterns, as paths with what could not be searched."""
+"""Finds the pictures to restore in files, folders and patterns, and reports what could not be searched."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Source:
 
     path: Place
     relative: PurePath
-    """Its place below the folder or glob it was found through; the bare name of a file named itself."""
+    """Its path relative to the searched folder or glob; the bare name of a file that was named itself."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A folder or pattern that gives nothing."""
+    """A folder or pattern without pictures, or one that cannot be searched."""
 
     path: Place
     message: str
@@ -41,42 +41,40 @@ class Problem:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a search came upon."""
+    """The result of a search."""
 
     sources: tuple[Source, ...]
     problems: tuple[Problem, ...] = ()
     unread: Mapping[str, int] = field(default_factory=dict)
-    """Pictures passed over because their format is not read: how many of each suffix."""
+    """Pictures skipped because their format is not supported: the number for each suffix."""
     videos: int = 0
-    """Videos passed over, which are restored only when they are named."""
+    """Skipped videos, which are restored only when they are named."""
     stored_videos: int = 0
-    """Videos in stores passed over, which are not restored there."""
+    """Skipped videos in stores, which are not restored there."""
     earlier: tuple[str, ...] = ()
-    """Results of earlier runs that were passed over: their folders, and patterns of their names."""
+    """Skipped results of earlier runs: their folders, and patterns of their names."""
     holds_out: bool = False
     """Whether the output folder lies below a place that was searched, so that later searches find it."""
 
     def remarks(self) -> tuple[str, ...]:
-        """A line on each kind of what was passed over."""
+        """A line for each kind of skipped files."""
         lines = []
         if self.unread:
             each = ", ".join(f"{number} {suffix}" for suffix, number in sorted(self.unread.items()))
             extras = missing_extras(self.unread)
             hint = f" pip install 'clearair[{','.join(extras)}]' adds readers." if extras else ""
-            lines.append(f"passed over because their format is not read: {each}.{hint}")
+            lines.append(f"skipped because their format is not read: {each}.{hint}")
         if self.videos:
             they = "video; name it to restore it" if self.videos == 1 else "videos; name them to restore them"
-            lines.append(f"passed over: {self.videos:,} {they}.")
+            lines.append(f"skipped: {self.videos:,} {they}.")
         if self.stored_videos:
             they, it = ("video in a store", "it") if self.stored_videos == 1 else ("videos in stores", "them")
             lines.append(
-                f"passed over: {self.stored_videos:,} {they}; copy {it} to this machine to restore {it}."
+                f"skipped: {self.stored_videos:,} {they}; copy {it} to this machine to restore {it}."
             )
         if self.earlier:
             places = ", ".join(self.earlier)
-            lines.append(
-                f"passed over as results of earlier runs: {places}; name them to restore them again."
-            )
+            lines.append(f"skipped as results of earlier runs: {places}; name them to restore them again.")
         return tuple(lines)
 
 
@@ -90,11 +88,11 @@ def find_images(
     """Collect the pictures that files, folders and glob patterns name, each once, in a stable order.
 
     Folders are searched recursively for known suffixes, without hidden files, the output folder `out` and
-    results of earlier runs: `*.restored.*`, and what notes in folders say. A file named itself is taken
-    whatever its suffix, also when it does not exist (its record will say so), except for the restoration of
-    another one in the list, as a shell's `*.jpg` brings. `listed` are such files too, but keep their relative
-    path. A folder that cannot be searched, and a folder or pattern without pictures, is a problem beside what
-    was found elsewhere; where nothing was found at all, it raises UsageError.
+    results of earlier runs: `*.restored.*`, and what notes in folders say. A file that is named itself is
+    always included, whatever its suffix and even if it does not exist (its record will say so). The exception
+    is the restoration of another file in the list, as in a shell's `*.jpg`. `listed` are such files too, but
+    keep their relative path. A folder that cannot be searched, and a folder or pattern without pictures, is a
+    problem beside what was found elsewhere; where nothing was found at all, it raises UsageError.
     """
     if out is not None:
         as_paths(out)
@@ -109,7 +107,7 @@ def find_images(
     search.sources += [Source(path, _place_of(path)) for path in listed]
     first: dict[Place, Source] = {}
     for source in search.sources:
-        # A link is a picture of its own: whoever looks for it among the results must find it there.
+        # A link counts as its own picture: users must find it among the results.
         first.setdefault(_real(source.path.parent) / source.path.name, source)
     unique = list(first.values())
     originals = {(_real(source.path.parent), source.path.stem) for source in unique}
@@ -135,7 +133,7 @@ def find_images(
 def read_list(data: bytes, *, null: bool = False) -> list[Place]:
     """The paths in a list, one a line, or with `null` each ended by a NUL byte; empty ones are left out.
 
-    Raises UsageError for a list whose names are parted otherwise.
+    Raises UsageError for a list with the other separator.
     """
     if data.startswith(codecs.BOM_UTF16_LE) or data.startswith(codecs.BOM_UTF16_BE):
         raise UsageError("is written as UTF-16; save it as UTF-8.")
@@ -149,7 +147,7 @@ def read_list(data: bytes, *, null: bool = False) -> list[Place]:
 
 
 def as_paths(paths: Paths) -> list[Place | str]:
-    """One path as a list of one; raises UsageError for what is no path."""
+    """One path as a list of one; raises UsageError for an invalid path."""
     if isinstance(paths, str | os.PathLike | Address):
         paths = [paths]
     try:
@@ -169,7 +167,7 @@ def as_paths(paths: Paths) -> list[Place | str]:
 
 
 class _Search:
-    """Gathers sources, problems and what is passed over, place after place."""
+    """Collects sources, problems and skipped files from each place."""
 
     def __init__(self, suffix: str, out: Place | None) -> None:
         self.suffix = suffix
@@ -198,7 +196,7 @@ class _Search:
             self.sources.append(Source(path, Path(path.name)))
 
     def originals(self, path: Place) -> Iterator[tuple[Place, str]]:
-        """The folders and stems of pictures that `path` is named as the restoration of."""
+        """Folders and stems of the pictures whose restoration `path` may be, by its name."""
         for suffix in {self.suffix, USUAL_SUFFIX, *self._note(path.parent).suffixes}:
             if _ends_with(path, suffix):
                 yield _real(path.parent), path.stem.removesuffix(suffix)
@@ -213,7 +211,7 @@ class _Search:
             self._report_empty(folder, bool(pictures))
 
     def _look_in_store(self, address: Address, *, named: bool) -> None:
-        """Take the object that is named like a picture, else list what is below the name, once."""
+        """Take the object if it is named like a picture, else list the objects below, once."""
         is_pattern = glob.has_magic(str(address))
         if format_of_suffix(address) and named and not is_pattern:
             self.sources.append(Source(address, PurePath(address.name)))
@@ -248,7 +246,7 @@ class _Search:
         if self._lies_among_results(path, folder) or self._is_result(path) or not self._is_read(path):
             return None
         if _is_odd(name):
-            self._report(path, f"{path}: its name would lead elsewhere as that of a file; rename it.")
+            self._report(path, f"{path}: as a file path, its name would point elsewhere; rename it.")
             return None
         return Source(path, PurePath(name))
 
@@ -306,7 +304,7 @@ class _Search:
         if _ends_with(path, self.suffix) or _ends_with(path, USUAL_SUFFIX):
             return True
         for suffix in self._note(path.parent).suffixes:
-            # A suffix that somebody chose may be the end of any name, so the original must be there.
+            # Any name may end in a user's suffix, so the original must exist.
             if _ends_with(path, suffix) and self._holds_picture(path.parent, path.stem.removesuffix(suffix)):
                 self.passed.append(str(path.parent / f"*{suffix}.*"))
                 return True
@@ -320,7 +318,7 @@ class _Search:
 
     def _note(self, folder: Place) -> Note:
         if isinstance(folder, Address):
-            return self._notes.get(folder, Note())  # read where a listing has shown one
+            return self._notes.get(folder, Note())  # read only if a listing has shown one
         if folder not in self._notes:
             self._notes[folder] = read_note(folder)
         return self._notes[folder]
@@ -350,23 +348,23 @@ def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
     except OSError:
-        return False  # reading it will say why
+        return False  # the error is reported when it is read
 
 
 def _place_of(path: Place) -> PurePath:
-    """The place of a listed file below an output folder: its own path, unless that leads elsewhere."""
+    """The place of a listed file below an output folder: its own path, unless that points elsewhere."""
     if isinstance(path, Address):
         return path.key if not _is_odd(str(path.key)) else PurePath(path.name)
     return Path(path.name) if path.is_absolute() or ".." in path.parts else path
 
 
 def _is_odd(name: str) -> bool:
-    """Whether the name of an object, taken as a path, would be another one, or lead out of its folder."""
+    """Whether the name of an object, taken as a path, would change or leave its folder."""
     return any(part in ("", ".", "..") for part in name.split("/"))
 
 
 def _real(path: Place) -> Place:
-    """Follow all links; unlike Path.resolve, also where they run in circles."""
+    """Follow all links; unlike Path.resolve, also circular ones."""
     return path if isinstance(path, Address) else Path(os.path.realpath(path))
 
 

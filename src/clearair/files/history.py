@@ -1,8 +1,8 @@
-"""Notes in folders that hold results, so that later runs do not take these for photographs.
+"""Notes in folders with results, so that later runs do not mistake these for photographs.
 
-A note is the hidden file `.clearair` in the folder itself. It is written only where results would be found
-again: in an output folder below a folder that was searched, and beside photos whose results have a suffix of
-their own. It can be deleted at any time.
+A note is the hidden file `.clearair` in the folder itself. It is written only where a search would find the
+results: in an output folder below a searched folder, and beside photos whose results have a custom suffix. It
+can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NOTE = ".clearair"
 
 @dataclass(frozen=True)
 class Note:
-    """What a folder's note says of the results in it."""
+    """The content of a folder's note."""
 
     all_results: bool = False
     """Every picture in the folder and below it is one."""
@@ -35,7 +35,7 @@ class Note:
 
 
 def read_note(folder: Place) -> Note:
-    """What a folder's note says; nothing where there is none, or it is damaged."""
+    """The note of a folder; empty if it is missing or damaged."""
     entries = _entries(folder)
     suffixes = {entry["suffix"] for entry in entries if isinstance(entry.get("suffix"), str)}
     return Note(any(entry.get("results") is True for entry in entries), frozenset(suffixes - {""}))
@@ -63,9 +63,9 @@ def _note(folder: Place, entry: dict[str, Any]) -> None:
             write_atomically(folder / NOTE, lines.encode("ascii"), overwrite=True)
             return
         with (folder / NOTE).open("a", encoding="ascii") as note:
-            note.write(line)  # one write, so that runs at the same time do not mix lines
+            note.write(line)  # one write, so that simultaneous runs do not mix lines
     except (OSError, OutputError) as error:
-        _log.debug("the place of results is not noted: %s", error)
+        _log.debug("the place of results cannot be recorded: %s", error)
 
 
 def _entries(folder: Place) -> list[dict[str, Any]]:

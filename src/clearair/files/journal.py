@@ -1,4 +1,4 @@
-"""The journal of a run: one SQLite file that says of every picture where it is, whatever happens to the run.
+"""The journal of a run: one SQLite file with the state of every picture, which survives any crash.
 
 A picture is claimed before it is read, and its result's checksum is written down before the result gets its
 name. So after a crash at any moment the journal knows which results are its own and complete. SQLite commits
@@ -46,16 +46,16 @@ CREATE TABLE entry (
 CREATE INDEX by_state ON entry (state);
 """
 _FAILURES = (sqlite3.Error, UnicodeDecodeError)
-"""What SQLite's module raises; the second where its own message quotes damaged text."""
+"""Errors of SQLite's module; the second occurs when its message quotes damaged text."""
 _SUSPICIOUS = 2
 """Attempts after which a picture is done alone."""
 _PIECE = 1 << 20
 DIGEST_BYTES = 16
-"""Of the BLAKE2b checksums of inputs and results."""
+"""Size in bytes of the BLAKE2b checksums of inputs and results."""
 
 
 class State(IntEnum):
-    """Where a picture of a run is."""
+    """The state of a picture in a run."""
 
     PENDING = 0
     RUNNING = 1
@@ -94,11 +94,11 @@ class Entry:
     output: bytes | None
     """Checksums of the input and the result."""
     note: str | None
-    """What went wrong, else what was found and done."""
+    """The error, or else what was found and done."""
 
     @property
     def job(self) -> Job:
-        """What is to be done."""
+        """The source and target of the picture."""
         return Job(self.source, self.target)
 
 
@@ -115,10 +115,14 @@ class Journal:
 
         Raises ExistsError when there is something at `path`, OutputError when it cannot be written.
         """
-        exists = f"{path}: exists already; go on with `clearair batch resume {path}`, or choose another name."
+        exists = (
+            f"{path}: exists already; resume it with `clearair batch resume {path}`, or choose another name."
+        )
         if path.exists():
             raise ExistsError(exists)
-        part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")  # in pods, process ids are alike
+        part = path.with_name(
+            f".{path.name}.{secrets.token_hex(8)}.part"
+        )  # in pods, process ids are often the same
         try:
             with closing(_connect(part)) as connection, connection:
                 connection.executescript(_SCHEMA)
@@ -165,12 +169,12 @@ class Journal:
         return cls(path, connection)
 
     def close(self) -> None:
-        """Close it; what was noted stays."""
+        """Close it; all entries stay."""
         self._database.close()
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the run was started with."""
+        """The options the run was started with."""
         rows = self._rows("SELECT value FROM meta WHERE key = 'options'")
         try:
             options: dict[str, Any] = json.loads(rows[0][0])
@@ -191,10 +195,10 @@ class Journal:
         yield from self._entries(f"id > ? AND state IN ({chosen})", (after,), most)
 
     def next_open(self, most: int) -> list[Entry]:
-        """Pictures to be done next, at most so many.
+        """The next pictures to restore, at most `most`.
 
-        Those at which the process ended twice come last, each alone: it may be their fault, and if it is
-        not, they must not wait beside one whose fault it is.
+        Pictures during which the process ended twice come last, each alone: one of them may cause the
+        crashes, and the others must not be processed together with it.
         """
         usual = list(self._entries("state = 0 AND attempts < ?", (_SUSPICIOUS,), most))
         return usual or list(self._entries("state = 0", (), 1, order="attempts, id"))
@@ -216,7 +220,7 @@ class Journal:
             yield entry
 
     def claim(self, number: int, size: int, modified: int, digest: bytes) -> None:
-        """A picture is read now; its file is this large, of this time, with this checksum."""
+        """Record that a picture is being read, with the size, time and checksum of its file."""
         self._set(
             "state = ?, attempts = attempts + 1, size = ?, modified = ?, input = ?, output = NULL, "
             "note = NULL",
@@ -225,19 +229,19 @@ class Journal:
         )
 
     def note_result(self, number: int, digest: bytes) -> None:
-        """The result with this checksum gets its name next."""
+        """Record the checksum of a result that is about to be renamed."""
         self._set("state = ?, output = ?", (State.WRITING, digest), number)
 
     def note_input(self, number: int, size: int, modified: int, digest: bytes) -> None:
-        """The file that was read was this large, of this time, with this checksum."""
+        """Record the size, time and checksum of the file that was read."""
         self._set("size = ?, modified = ?, input = ?", (size, modified, digest), number)
 
     def finish(self, number: int, state: State, note: str, seconds: float | None = None) -> None:
-        """A picture is done, or has failed."""
+        """Record that a picture is done or has failed."""
         self._set("state = ?, note = ?, seconds = ?", (state, note[:300], seconds), number)
 
     def requeue(self, numbers: Iterable[int], *, forgive: bool = False) -> None:
-        """These pictures are to be done again; `forgive` forgets earlier attempts."""
+        """Reset these pictures to pending; `forgive` also resets their attempts."""
         attempts = ", attempts = 0" if forgive else ""
         self._write(
             f"UPDATE entry SET state = 0, output = NULL, note = NULL{attempts} WHERE id = ?",

@@ -1,4 +1,4 @@
-"""A run by its journal: claims pictures, notes results, and puts right what a crash left behind."""
+"""A run with a journal: claims pictures, records results, and cleans up after a crash."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from clearair.stores import Address, Content, Place, place_of
 _AT_ONCE = 1000
 """Entries that are in memory."""
 _ATTEMPTS = 5
-"""A picture at which the process ended so often is given up."""
+"""Attempts after which a picture fails because the process ended each time."""
 _PART = re.compile(r"\.[0-9a-f]{16}\.part(\.\w+)?")
 _FULL = "the disk is full"
 
 RunPlan = Callable[[Plan, "JournalLedger"], Generator[Record, None, None]]
-"""Restores what a plan says, and tells the ledger."""
+"""Restores a plan and notifies the ledger."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Shard:
             raise UsageError(f"shard {self.number}/{self.count}: the first number lies in 1 to the second.")
 
     def holds(self, source: Place) -> bool:
-        """Whether a picture belongs to this part; told by its path alone, on every machine alike."""
+        """Whether a picture belongs to this part; it depends on its path alone, so all machines agree."""
         return zlib.crc32(os.fsencode(str(source))) % self.count == self.number - 1
 
     def journal(self, path: Path) -> Path:
@@ -57,13 +57,13 @@ def parse_shard(said: str) -> Shard:
     """Such as "3/16". Raises UsageError."""
     match = re.fullmatch(r"(\d+)/(\d+)", said)
     if match is None:
-        raise UsageError(f"shard {said!r}: say such as 3/16, the third of sixteen parts.")
+        raise UsageError(f"shard {said!r}: expected a value such as 3/16, the third of sixteen parts.")
     return Shard(int(match[1]), int(match[2]))
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """What an input was like when it was claimed."""
+    """The state of an input when it was claimed."""
 
     size: int
     mark: int
@@ -80,9 +80,9 @@ class Claimed:
 
 
 def refuse_changed(job: Job, photo: Photo, digest: bytes | None) -> None:
-    """Raise ImageError when a file is not the one that was claimed any more."""
+    """Raise ImageError when a file is no longer the one that was claimed."""
     if isinstance(job.source, Address):
-        return  # what was fetched is what was claimed
+        return  # the fetched bytes are the claimed ones
     try:
         same = photo.stat is not None and digest_of(job.source) == digest
     except OSError:
@@ -92,7 +92,7 @@ def refuse_changed(job: Job, photo: Photo, digest: bytes | None) -> None:
 
 
 class JournalLedger(Watcher):
-    """Notes in a journal what a run does with some of its pictures."""
+    """Records the progress of some pictures of a run in a journal."""
 
     def __init__(self, journal: Journal, entries: Sequence[Entry], watcher: Watcher) -> None:
         self._journal = journal
@@ -100,10 +100,10 @@ class JournalLedger(Watcher):
         self._watcher = watcher
         self._writing = threading.Lock()
         self.full: OutputError | None = None
-        """Set once the disk is full, which no other picture would survive."""
+        """Set once the disk is full, so that every other picture would fail, too."""
 
     def claim(self, job: Job, given: Path | Content) -> None:
-        """A picture is read now. Raises ImageError when its file cannot be read."""
+        """Record that a picture is being read. Raises ImageError when its file cannot be read."""
         if self.full is not None:
             raise self.full
         claimed = Claimed.of(job, given)
@@ -111,7 +111,7 @@ class JournalLedger(Watcher):
             self._journal.claim(self._number(job), claimed.size, claimed.mark, claimed.digest)
 
     def check(self, job: Job, photo: Photo) -> None:
-        """Raise ImageError when the file is not the one that was claimed any more."""
+        """Raise ImageError when the file is no longer the one that was claimed."""
         refuse_changed(job, photo, self._entry(job).input)
 
     def written(self, job: Job, part: Path) -> None:
@@ -125,7 +125,7 @@ class JournalLedger(Watcher):
         self._watcher.start(job)
 
     def tile(self, done: int, total: int) -> None:
-        """So many tiles of it are done."""
+        """Pass the number of finished tiles on."""
         self._watcher.tile(done, total)
 
     def finish(self, record: Record) -> None:
@@ -149,10 +149,10 @@ class JournalLedger(Watcher):
 def run_journal(
     journal: Journal, run: RunPlan, watcher: Watcher | None = None
 ) -> Generator[Record, None, None]:
-    """Do what is open in a journal, and yield a record of each picture.
+    """Restore the pending pictures of a journal, and yield a record of each.
 
     Raises UsageError when another run works on it or on its output folder, OutputError when the disk is full:
-    then what is open stays so.
+    unfinished pictures then stay pending.
     """
     overwrite = bool(journal.options.get("overwrite"))
     with working_on(journal):
@@ -166,9 +166,9 @@ def run_journal(
 
 
 def finish(journal: Journal, number: int, record: Record) -> None:
-    """Note what became of a picture; its folder is on the disk before the journal says that it is done.
+    """Record the result of a picture; its folder is flushed to disk before the journal marks it as done.
 
-    Raises OutputError when the disk is full: then the picture is left open.
+    Raises OutputError when the disk is full: then the picture stays pending.
     """
     if record.error is None and record.output is not None:
         _sync_folder(Path(record.output).parent)
@@ -176,18 +176,20 @@ def finish(journal: Journal, number: int, record: Record) -> None:
         journal.finish(number, state, str(record.outcome), record.seconds)
     elif record.error is not None and _FULL in record.error:
         journal.finish(number, State.PENDING, record.error)
-        raise OutputError(f"{record.error} Make room, and go on with `clearair batch resume {journal.path}`.")
+        raise OutputError(
+            f"{record.error} Free some space, and continue with `clearair batch resume {journal.path}`."
+        )
     else:
         journal.finish(number, State.FAILED, record.error or "not done", record.seconds)
 
 
 def put_right(journal: Journal) -> None:
-    """Decide about pictures that were under way when the run before ended."""
+    """Resolve pictures that were in progress when the previous run ended."""
     folders: set[Place] = set()
     for entry in list(journal.entries(State.RUNNING, State.WRITING)):
         folders.add(entry.target.parent)
         if entry.state is State.WRITING and _holds(entry.target, entry.output):
-            # The result had got its name, and only the word of it was lost.
+            # The result had been renamed, but the record of it was lost.
             journal.finish(entry.id, State.RESTORED, "finished; what was found was lost in a crash")
         elif entry.attempts >= _ATTEMPTS:
             journal.finish(
@@ -211,7 +213,7 @@ def identity_of(given: Place | Content) -> tuple[int, int]:
 
 
 def remove_parts(folder: Place) -> None:
-    """Delete what a process that ended left half written in a folder that no other run works on.
+    """Delete half-written files of an ended process in a folder that no other run works on.
 
     In a store nothing is half written.
     """
@@ -224,7 +226,7 @@ def remove_parts(folder: Place) -> None:
 
 
 def verify(journal: Journal) -> Iterator[tuple[Entry, str]]:
-    """Yield what is done and does not hold any more, with what is wrong: read, decoded and compared."""
+    """Read, decode and compare finished results; yield the bad ones with the reason."""
     for entry in journal.entries(*DONE):
         if (wrong := _wrong_with(entry)) is not None:
             yield entry, wrong
@@ -235,7 +237,7 @@ def _wrong_with(entry: Entry) -> str | None:
     try:
         given = _given(target)
         if digest_of(given) != entry.output:
-            return f"{target}: is not what was written; move it away to have it restored again."
+            return f"{target}: differs from what was written; move it away to have it restored again."
         read_photo(given)
     except FileNotFoundError:
         return f"{target}: is gone."
@@ -247,7 +249,7 @@ def _wrong_with(entry: Entry) -> str | None:
 
 
 def repair(journal: Journal, entries: Iterable[Entry]) -> int:
-    """Let what `verify` found be done again, and return how many; what is not our own result stays.
+    """Mark what `verify` found to be restored again, and return how many; files of others stay.
 
     Raises OutputError for a result that cannot be deleted.
     """
@@ -265,13 +267,13 @@ def repair(journal: Journal, entries: Iterable[Entry]) -> int:
 
 
 def open_shard(journal: Journal, shard: Shard) -> Journal:
-    """The journal of a part of a run, made from that of the whole when it is not there yet."""
+    """The journal of a part of a run, created from that of the whole if it does not exist yet."""
     path = shard.journal(journal.path)
     if path.exists():
         return Journal.open(path)
     _refuse_other_parts(journal, shard.count)
     jobs = (entry.job for entry in journal.entries(*OPEN) if shard.holds(entry.source))
-    options = {**journal.options, "out": None}  # parts share a folder, each with files of its own
+    options = {**journal.options, "out": None}  # parts share a folder, but have separate files
     try:
         return Journal.create(path, jobs, options)
     except ExistsError:  # another process has made it meanwhile
@@ -279,7 +281,7 @@ def open_shard(journal: Journal, shard: Shard) -> Journal:
 
 
 def open_whole(path: Path) -> Journal:
-    """The journal of a run that is done as a whole. Raises UsageError when parts of it have been begun."""
+    """The journal of a run without parts. Raises UsageError when parts of it have been started."""
     journal = Journal.open(path)
     try:
         _refuse_other_parts(journal)
@@ -290,12 +292,12 @@ def open_whole(path: Path) -> Journal:
 
 
 def _refuse_other_parts(journal: Journal, count: int | None = None) -> None:
-    """Raise UsageError when there are parts of a run, unless it is in so many: work would be done twice."""
+    """Raise UsageError if the run has another number of parts, since work would be done twice."""
     for path in shards_of(journal.path):
         begun = path.name.rpartition("-of-")[2]
         if int(begun) != count:
             raise UsageError(
-                f"{journal.path}: this run was begun in {begun} parts, as {path.name} says; go on with "
+                f"{journal.path}: this run was started in {begun} parts, as {path.name} shows; continue with "
                 f"`clearair batch resume {journal.path} --shard 1/{begun}`, and so on."
             )
 
@@ -308,7 +310,7 @@ def with_parts(path: Path) -> Iterator[list[Journal]]:
 
 
 def overview(journal: Journal) -> dict[State, int]:
-    """How many pictures of a run are in each state; of what parts do, their journals know more."""
+    """How many pictures of a run are in each state, with the states of parts from their journals."""
     counts = journal.counts()
     for path in shards_of(journal.path):
         with closing(Journal.open(path)) as part:
@@ -319,7 +321,7 @@ def overview(journal: Journal) -> dict[State, int]:
 
 
 def shards_of(path: Path) -> list[Path]:
-    """The journals of parts of a run that are there."""
+    """The existing journals of the parts of a run."""
     pattern = re.compile(re.escape(path.name) + r"\.\d+-of-\d+")
     folder = path.parent
     return (
@@ -331,7 +333,7 @@ def shards_of(path: Path) -> list[Path]:
 def working_on(journal: Journal) -> Iterator[None]:
     """Hold a journal and its output folder. Raises UsageError when another run holds one of them."""
     out = journal.options.get("out")
-    # A file of its own: whoever closes the journal's file would take SQLite's locks on it away.
+    # A separate file: closing the journal's own file would release SQLite's locks on it.
     lock = journal.path.with_name(f".{journal.path.name}.lock")
     whole = place_of(out) if out else None
     with locked(lock, journal.path), locked(whole, folder=True) if isinstance(whole, Path) else nullcontext():
@@ -342,7 +344,8 @@ def working_on(journal: Journal) -> Iterator[None]:
 def locked(path: Path, what: Path | None = None, *, folder: bool = False) -> Iterator[None]:
     """Hold a file or a folder, made if it is not there, until the process ends at the latest.
 
-    Raises UsageError, which calls it `what`, when another one holds it, OutputError when it cannot be made.
+    Raises UsageError, which calls it `what`, when another process holds it, OutputError when it cannot be
+    made.
     """
     try:
         if folder:
@@ -361,12 +364,12 @@ def locked(path: Path, what: Path | None = None, *, folder: bool = False) -> Ite
 
 
 def _given(place: Place) -> Path | Content:
-    """What can be read: a file, or all of an object."""
+    """A readable source: a file, or all of an object."""
     return place.read() if isinstance(place, Address) else place
 
 
 def _holds(place: Place, digest: bytes | None) -> bool:
-    """Whether this is there; raises OutputError when a store does not say."""
+    """Whether this exists; raises OutputError when a store does not answer."""
     if digest is None:
         return False
     try:

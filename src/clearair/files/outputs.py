@@ -1,7 +1,7 @@
-"""Where results go, and the one rule for every file that is written.
+"""Where results go, and the rules for every file that is written.
 
-A file is never an input, never replaces an existing one unasked, and has a folder that takes it; all of this
-is found out before the work begins.
+A file is never an input, never replaces an existing one without permission, and has a writable folder; all of
+this is checked before the work begins.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from clearair.placing import exists
 from clearair.stores import Address, Place
 
 _ODD_SUFFIX = re.compile(r"\.[a-zA-Z][a-zA-Z0-9]{1,4}")
-"""What looks like the suffix of a file; names of folders end in numbers or words."""
+"""Matches the suffix of a file; names of folders end in numbers or words."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Job:
     source: Place
     target: Place
     problem: str | None = None
-    """Why it cannot be done; None when it can be tried."""
+    """Why it cannot be restored; None if it can be tried."""
 
 
 def check_file(
     target: Place, *, inputs: Iterable[Place] = (), overwrite: bool = False, make_folder: bool = False
 ) -> None:
-    """Refuse to write `target` while refusing costs nothing.
+    """Refuse to write `target` before any work is done.
 
     Raises UsageError when it is one of `inputs`, by whatever path; OutputError when it exists and `overwrite`
     is false, is a folder, or has no folder that can be written to. `make_folder` says that a missing folder
@@ -51,7 +51,7 @@ def check_file(
     if any(is_same_file(target, path) for path in inputs):
         raise UsageError(f"{target}: is an input itself, which is never overwritten. Choose another name.")
     if isinstance(target, Address):
-        return  # whether it can be written is up to the store
+        return  # the store decides whether it can be written
     if exists(target):
         if target.is_dir():
             raise OutputError(f"{target}: is a folder; name a file.")
@@ -106,9 +106,9 @@ def plan_outputs(
 
     `photo.jpg` becomes `photo.restored.jpg` beside it, or `photo.jpg` at the same relative place below `out`;
     `out` with a picture's suffix is the file for a single picture, unless `into_folder`. `format` is a format
-    or a suffix ("jpeg", "jpg"). Of two pictures with one output, the one whose name it is has it, else the
-    first; the other job carries its problem, as does one whose output is itself an input, and as do places
-    that could not be searched. Raises UsageError when nothing is left to do.
+    or a suffix ("jpeg", "jpg"). If two pictures have the same output, the one that keeps its name gets it,
+    else the first. The other job carries a problem, and so do jobs whose output is an input, and places that
+    could not be searched. Raises UsageError when nothing is left to do.
     """
     sources, problems = (found.sources, found.problems) if isinstance(found, Finding) else (found, ())
     kind = None if format is None else format_named(format)
@@ -145,11 +145,11 @@ def check_suffix(out: Place) -> None:
 
 
 def refuse_odd_suffix(out: Place) -> None:
-    """Raise UsageError where `out`, for one picture, ends like a file of a kind that is unknown."""
+    """Raise UsageError if `out`, for one picture, has the suffix of an unknown kind of file."""
     if _ODD_SUFFIX.fullmatch(out.suffix) and not names_picture(out) and not out.is_dir():
         known = ", ".join(sorted(WRITABLE_SUFFIXES))
         raise UsageError(
-            f"{out}: {out.suffix} is no format that can be written; use {known}, or {out}/ for a folder."
+            f"{out}: {out.suffix} is not a format that can be written; use {known}, or {out}/ for a folder."
         )
 
 
@@ -193,10 +193,10 @@ def _format_inside(path: Place) -> str | None:
 
 
 def _without_clashes(jobs: Sequence[Job]) -> list[Job]:
-    """The same jobs; those whose output is an input or another's output carry that as their problem."""
+    """The same jobs; those whose output is an input or another job's output carry that as a problem."""
     inputs = {_identity(job.source) for job in jobs}
     owners: dict[str, Job] = {}
-    # A picture that keeps its suffix has more right to the name than one that is converted.
+    # A picture that keeps its suffix has priority over one that is converted.
     for job in sorted(jobs, key=lambda job: job.source.suffix != job.target.suffix):
         owners.setdefault(_identity(job.target), job)
     checked: list[Job] = []
@@ -208,7 +208,7 @@ def _without_clashes(jobs: Sequence[Job]) -> list[Job]:
         elif owners[target] is not job:
             problem = (
                 f"{job.source}: would become {job.target}, as would {owners[target].source}. "
-                "Restore it apart, with another folder or suffix."
+                "Restore it separately, with another folder or suffix."
             )
         checked.append(Job(job.source, job.target, problem))
     return checked

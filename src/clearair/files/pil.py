@@ -1,4 +1,4 @@
-"""PIL images: their pixels in a mode that photos have, and what they carry beside these."""
+"""PIL images: pixels in a mode that photos support, and their metadata."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HOW_STORED = frozenset(
     | {323, 324, 325, 330, 332, 338, 339, 340, 341, 347, 512, 513, 514, 529, 530, 532, 700, 33723, 34377}
     | {34675}
 )
-"""Tags of a TIFF that say how its pixels lie, or are metadata of another kind."""
+"""Tags of a TIFF that describe the layout of its pixels, or hold other metadata."""
 _MM = 25.4
 """Millimetres in an inch."""
 
@@ -56,7 +56,7 @@ def from_bands(bands: NDArray[Any], metadata: Metadata, like: Image) -> Image:
 
 
 def _exif_of(image: Image) -> bytes | None:
-    """EXIF as the file had it, else as PIL writes the tags that it knows."""
+    """EXIF as in the file, else as PIL writes the tags that it knows."""
     data = image.info.get("exif")
     if not isinstance(data, bytes):
         tags = _known_tags(image)
@@ -81,7 +81,7 @@ def _density(dpi: Any) -> tuple[float, float] | None:
         across, down = (float(value) for value in dpi)
     except (TypeError, ValueError, ZeroDivisionError):
         return None
-    # PIL says 1 of files that say nothing.
+    # PIL reports 1 for files without a resolution.
     sensible = all(math.isfinite(value) and value > 1 for value in (across, down))
     return (across / _MM, down / _MM) if sensible else None
 
@@ -120,7 +120,7 @@ def _in_16_bits(image: Image) -> Image:
 
 
 def _in_srgb(image: Image) -> Image:
-    """By its profile where it has one that fits; a profile of other colours must not stay with RGB pixels."""
+    """Convert to RGB, by a fitting profile if there is one; profiles of other colour spaces are dropped."""
     from PIL import ImageCms
 
     profile = image.info.get("icc_profile")

@@ -1,4 +1,4 @@
-"""A batch before its work: what is restored, where it goes, and what is passed over."""
+"""The plan of a batch: what is restored, where results go, and what is skipped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SEPARATORS = (os.sep, os.altsep or os.sep)
 
 @dataclass(frozen=True)
 class Plan:
-    """All that can be known of a batch before its first picture is read."""
+    """Everything known about a batch before its first picture is read."""
 
     jobs: tuple[Job, ...]
     overwrite: bool = False
@@ -28,13 +28,13 @@ class Plan:
     """Skip outputs that exist."""
     report: Report | None = None
     remarks: tuple[str, ...] = ()
-    """What was passed over, a line each."""
+    """Skipped files, a line for each kind."""
     out: Place | None = None
     """The folder of the results; None where they lie beside their inputs, or one file was named."""
     suffix: str = ""
     """What is added to the names of results beside their inputs."""
     found_again: bool = False
-    """Whether a later search of the same places would come upon `out`."""
+    """Whether a later search of the same places would find `out`."""
 
 
 def plan_batch(

@@ -1,4 +1,4 @@
-"""What became of one file of a batch, and of all of them in a line."""
+"""The record of one file of a batch, and a summary of all in one line."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ SCHEMA_VERSION = 2
 
 
 class Status(StrEnum):
-    """What became of a file, in one word."""
+    """The status of a file, in one word."""
 
     RESTORED = "restored"
     LEFT = "left"
     """As it was: no pixel differs."""
     SKIPPED = "skipped"
-    """Its result was there already."""
+    """Its result already existed."""
     FAILED = "failed"
     UNFINISHED = "unfinished"
-    """The run was broken off before its turn."""
+    """The run ended before its turn."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What became of one file."""
+    """The record of one file."""
 
     input: str
     output: str | None
@@ -44,13 +44,13 @@ class Record:
     """What was found and what was done; None when it was not restored, or had been before."""
     error: str | None = None
     skipped: bool = False
-    """Whether the output was there already and the run was to resume."""
+    """Whether the output already existed in a resumed run."""
     unfinished: bool = False
-    """Whether the run was broken off before its turn."""
+    """Whether the run ended before its turn."""
     notes: tuple[str, ...] = ()
     """What was converted or left out on the way."""
     left_out: tuple[str, ...] = ()
-    """What the input holds beside its pixels and the output does not, such as "video (motion photo)"."""
+    """Data of the input, besides pixels, that the output lacks, such as "video (motion photo)"."""
 
     @property
     def found(self) -> dict[str, float]:
@@ -59,7 +59,7 @@ class Record:
 
     @property
     def status(self) -> Status:
-        """What became of it, in one word."""
+        """Its status, in one word."""
         if self.error is not None:
             return Status.FAILED
         if self.skipped:

@@ -19,7 +19,7 @@ _DONE = (Status.RESTORED, Status.LEFT)
 
 @dataclass(frozen=True)
 class Report:
-    """The file that says what became of each picture.
+    """The report file, with a record of each picture.
 
     A report that exists is an error, is replaced with `overwrite`, and is updated with `resume`: records of
     other files stay, and what was found in a file that is skipped now stays too.
@@ -30,7 +30,7 @@ class Report:
     resume: bool = False
 
     def check(self, jobs: Sequence[Job], out: Place | None = None) -> None:
-        """Refuse a file that cannot be written, while refusing costs nothing; `out` is made by the run.
+        """Refuse a file that cannot be written, before any work is done; `out` is created by the run.
 
         Raises UsageError when it is an input or the name of a result, OutputError when it exists and may not
         be replaced, or has no folder that can be written to.
@@ -42,7 +42,7 @@ class Report:
             raise UsageError(f"{self.path}: the report has the name of a result. Choose another one.")
 
     def write(self, records: Sequence[Record], unfinished: Iterable[Job] = ()) -> None:
-        """Write what became of each file; `unfinished` are those that the run did not come to.
+        """Write a record of each file; `unfinished` are those that the run did not reach.
 
         Raises OutputError.
         """
@@ -70,9 +70,9 @@ def read_report(path: Path) -> list[dict[str, Any]]:
     try:
         records = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise OutputError(f"{path}: exists already and is no report of a batch.") from error
+        raise OutputError(f"{path}: exists already and is not a report of a batch.") from error
     if not isinstance(records, list) or not all(_is_record(record) for record in records):
-        raise OutputError(f"{path}: exists already and is no report of a batch.")
+        raise OutputError(f"{path}: exists already and is not a report of a batch.")
     return records
 
 

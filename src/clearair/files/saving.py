@@ -1,4 +1,4 @@
-"""Write a result: what was left alone as the input's own bytes, everything else encoded."""
+"""Write a result: unchanged photos as the bytes of their input, everything else encoded."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def save(
     """Write `photo` to a file, and return all remarks on it, also those from reading it.
 
     Where no pixel was `changed` and the format stays, the file is a copy of the input with its time of
-    modification. With `strip_metadata` a JPEG or PNG is one whose pixels are coded as in the input. The
-    format is `format`, else that of target's suffix. Raises OutputError as `write_photo`.
+    modification. With `strip_metadata` the pixels of an unchanged JPEG or PNG are not re-encoded. The format
+    is `format`, else that of target's suffix. Raises OutputError as `write_photo`.
     """
     kind = format or format_of_suffix(target)
     own = None if changed else _copy(photo, kind, strip_metadata)
@@ -103,7 +103,7 @@ def save_to(
 
 
 def _check_file(photo: Photo, file: Any) -> None:
-    """Refuse what takes no bytes before the picture is encoded, and the file that it came from."""
+    """Refuse a target that takes no bytes, or is the input itself, before the picture is encoded."""
     if not hasattr(file, "write") or isinstance(file, type):
         what = "None" if file is None else type(file).__name__
         raise UsageError(f"A result is saved to a path or to a binary file that is open, not to {what}.")
@@ -123,7 +123,7 @@ def _copy(photo: Photo, format: str | None, strip_metadata: bool) -> bytes | Non
 
 
 def _copy_remarks(photo: Photo, strip_metadata: bool) -> tuple[str, ...]:
-    """A whole copy lacks nothing; without metadata it lacks what a restored file does."""
+    """Remarks on a copy: complete copies lack nothing, stripped ones lack what a restored file does."""
     return (f"left out: {', '.join(photo.left_out)}",) if strip_metadata and photo.left_out else ()
 
 

@@ -1,4 +1,4 @@
-"""What is done to one picture of a batch: read, restore, write, each with what can go wrong with it."""
+"""The stages of one picture in a batch: read, restore and write, with their errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from clearair.stores import Address, Content, until
 _log = logging.getLogger(__name__)
 
 Process = Callable[[Photo], tuple[Photo, dict[str, Any], Outcome]]
-"""Restores one photo, and says what was perceived in it as plain values for JSON, and what was done."""
+"""Restores one photo, and returns its percepts as plain values for JSON, and what was done."""
 
 
 class Writing(TypedDict, total=False):
@@ -43,9 +43,9 @@ class Writing(TypedDict, total=False):
     strip_metadata: bool
     """Drop EXIF, XMP and all else that is not needed to show a picture."""
     quality: Quality | None
-    """Of lossy formats, 1 to 100, one for all or by format."""
+    """Quality of lossy formats, 1 to 100, one for all or by format."""
     preserve_times: bool
-    """Give results the time of modification of their inputs; what is left alone has it in any case."""
+    """Give results the modification time of their inputs; unchanged photos have it in any case."""
 
 
 Cost = Callable[[int, int, int], int]
@@ -53,10 +53,11 @@ Cost = Callable[[int, int, int], int]
 
 
 class Ledger(Protocol):
-    """Is told of each step of a picture, before the step is taken, by the threads that take them."""
+    """Is notified of each step of a picture before the step, by the thread that takes it."""
 
     def claim(self, job: Job, given: Path | Content) -> None:
-        """The picture is read now, from its file or what was fetched. Raises ImageError when it cannot be."""
+        """The picture is about to be read, from its file or fetched bytes. Raises ImageError if it cannot
+        be."""
 
     def check(self, job: Job, photo: Photo) -> None:
         """It was read. Raises ImageError when its file is not the one that was claimed."""
@@ -66,20 +67,20 @@ class Ledger(Protocol):
 
 
 class StoppedError(BaseException):
-    """A run was broken off; whoever still restores a picture of it raises this to leave it."""
+    """The run was interrupted; threads that still restore a picture raise this to stop."""
 
 
 @dataclass(frozen=True)
 class Together:
-    """How many pictures are worked on at once, and how much memory they share."""
+    """How many pictures are restored at once, and how much memory they share."""
 
     jobs: int = 1
-    """So many are restored at once; one in the caller's thread."""
+    """Number of pictures restored at once; a single one runs in the caller's thread."""
     cost: Cost | None = None
     room: int | None = None
-    """Bytes for all pictures; None = without limit. One that is alone is always let in."""
+    """Bytes for all pictures; None = without limit. A single picture is always admitted."""
     stop: threading.Event = field(default_factory=threading.Event)
-    """Set when the run is broken off."""
+    """Set when the run is interrupted."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Choices:
 
 
 class Stages:
-    """What is done to a picture, and to all of them at the end."""
+    """The stages of a picture, and the end of the run."""
 
     def __init__(
         self,
@@ -123,12 +124,12 @@ class Stages:
             if self._on_start:
                 self._on_start(step.job)
             step = _guarded(step, lambda step: _restore(step, self._process, self._choices.resume))
-        if step.error is not None:  # reading had its second try, restoring has tried smaller tiles
+        if step.error is not None:  # reading was already retried, and restoring has tried smaller tiles
             step.photo, step.short_of_memory = None, False
         return self._leaving(step)
 
     def write(self, step: Step, *, alone: bool = False) -> Step:
-        """Write what was restored; `alone` when nothing else is under way."""
+        """Write the restored picture; `alone` when nothing else is in progress."""
         chosen = self._choices
         if step.error is None:
             step = _guarded(step, lambda step: _write(step, chosen))
@@ -137,7 +138,7 @@ class Stages:
         return self._leaving(step)
 
     def finish(self, leaving: Future[Step]) -> Record:
-        """The record of what was written; what found no memory is written once more."""
+        """The record after writing; a write that ran out of memory is retried."""
         step = leaving.result()
         if step.short_of_memory:
             step.error = None
@@ -145,7 +146,7 @@ class Stages:
         return step.record()
 
     def stop(self) -> None:
-        """Let nothing in any more, and what is under way leave."""
+        """Admit no more pictures, and stop those in progress."""
         self._together.stop.set()
         self._gate.close()
 
@@ -157,14 +158,14 @@ class Stages:
 
 @dataclass(frozen=True)
 class _Door:
-    """Where one picture waits until there is room for it."""
+    """Holds one picture until there is memory for it."""
 
     gate: Gate
     cost: Cost | None
     job: Job
 
     def read(self, given: Path | Content, max_pixels: int, salvage: bool) -> Photo:
-        """Read its photo; what does not fit yet is read again once it does."""
+        """Read its photo; if it does not fit yet, it is read again once it does."""
         held = len(given.data) if isinstance(given, Content) else 0
 
         def check(width: int, height: int, pixel_bytes: int) -> None:
@@ -189,7 +190,7 @@ class _Door:
 
 
 class _FullError(Exception):
-    """There is no room for a picture yet."""
+    """There is no memory for a picture yet."""
 
     def __init__(self, cost: int) -> None:
         super().__init__(cost)
@@ -212,15 +213,15 @@ class Step:
     skipped: bool = False
     written: bool = False
     short_of_memory: bool = False
-    """Whether the last stage failed for that; its photo is kept then, for another try."""
+    """Whether the last stage ran out of memory; its photo is then kept for another try."""
 
     def skip(self) -> None:
-        """Its output is there already."""
+        """Its output already exists."""
         self.photo, self.percepts, self.outcome, self.notes = None, {}, None, ()
         self.skipped = True
 
     def record(self) -> Record:
-        """What became of it."""
+        """The record of the job."""
         width, height = self.size or (None, None)
         output = str(self.job.target) if self.written or self.skipped else None
         return Record(
@@ -239,7 +240,7 @@ class Step:
 
 
 def _guarded(step: Step, stage: Callable[[Step], None]) -> Step:
-    """Run one stage; what goes wrong with one file ends in its record."""
+    """Run one stage; an error with one file is stored in its record."""
     start = time.perf_counter()
     step.short_of_memory = False
     try:

@@ -23,7 +23,7 @@ _SEPARATORS = (os.sep, os.altsep or os.sep)
 
 
 def is_video(path: Path | str) -> bool:
-    """Whether a path is named like a video and is no folder."""
+    """Whether a path is named like a video and is not a folder."""
     path = Path(path)
     return path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()
 
@@ -32,7 +32,7 @@ def refuse_store(out: Path | str | None) -> None:
     """Raise UsageError where a video would go to a store: as a path, it would be a folder named `s3:`."""
     if is_address(out):
         raise UsageError(
-            f"{out}: no video is written to a store; name a folder of this machine, and copy it."
+            f"{out}: videos cannot be written to a store; name a folder of this machine, and copy them."
         )
 
 
@@ -43,7 +43,7 @@ def video_target(
 
     What cannot be written becomes a Matroska file, or MP4 where that is much the same. `alone` says that
     `out` may be a file.
-    Raises UsageError when it is of a kind that is not written, stands for several inputs or is in a store.
+    Raises UsageError when its format is not written, it is the target of several inputs, or it is in a store.
     """
     kept = source.suffix if source.suffix.lower() in CONTAINERS else ".mkv"
     ending = ".mp4" if source.suffix.lower() in _LIKE_MP4 else kept
@@ -60,5 +60,7 @@ def video_target(
         return folder / f"{source.stem}{ending}"
     if folder.suffix.lower() not in CONTAINERS:
         known = ", ".join(sorted(CONTAINERS))
-        raise UsageError(f"{out}: no format that a video is written in; use {known}, or {out}/ for a folder.")
+        raise UsageError(
+            f"{out}: not a format that videos are written in; use {known}, or {out}/ for a folder."
+        )
     return folder

@@ -1,4 +1,4 @@
-"""What follows a batch. Needs nothing that takes long to import."""
+"""Interface for progress of a batch. Imports nothing slow."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 
 class Watcher:
-    """Is told how far a batch is, by several threads where several pictures are restored at once.
+    """Receives the progress of a batch, from several threads if several pictures are restored at once.
 
     This one does nothing.
     """
 
     def start(self, job: Job) -> None:
-        """The picture of this job is restored now."""
+        """The picture of this job is about to be restored."""
 
     def tile(self, done: int, total: int) -> None:
-        """So many tiles of it are done; not told where several pictures are restored at once."""
+        """Number of its finished tiles; not called when several pictures are restored at once."""
 
     def finish(self, record: Record) -> None:
-        """What became of one more file; comes from the thread that wrote it, before the record is yielded."""
+        """The record of a finished file; called by the thread that wrote it, before the record is yielded."""

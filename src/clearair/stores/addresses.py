@@ -11,10 +11,10 @@ from typing import Self
 SECRETS = re.compile(
     r"(?i)(\b[\w-]*(?:sig|signature|token|secret|password|credential|key|upload_id)=)[^\s&\"']+"
 )
-"""What an address may hold of credentials; the group is the part that may be shown."""
+"""Matches credentials in an address; the group is the part that may be shown."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _NO_STORE = ("file", "local", "http", "https")
-"""Addresses that are refused where files are read: a file has a path, and a page is not a store."""
+"""Schemes that are refused as inputs: files are given by path, and web pages are not stores."""
 
 
 def is_address(said: object) -> bool:
@@ -43,7 +43,7 @@ class PureAddress:
 
     @property
     def name(self) -> str:
-        """What stands behind the last slash; empty for a bucket."""
+        """The part after the last slash; empty for a bucket."""
         return "" if self._is_bucket else self.url.rpartition("/")[2]
 
     @property
@@ -58,12 +58,12 @@ class PureAddress:
 
     @property
     def parent(self) -> Self:
-        """What it lies below; that of a bucket is the bucket itself."""
+        """The parent; that of a bucket is the bucket itself."""
         return self if self._is_bucket else type(self)(self.url.rpartition("/")[0])
 
     @property
     def parents(self) -> tuple[Self, ...]:
-        """All that it lies below, nearest first."""
+        """All parents, nearest first."""
         found = []
         here = self
         while here.parent != here:
@@ -78,12 +78,12 @@ class PureAddress:
 
     @property
     def fixed(self) -> Self:
-        """What stands before the first part of it that is a pattern."""
+        """The part before the first pattern."""
         places = (self, *self.parents)
         return next((place for place in places if not glob.has_magic(place.url)), places[-1])
 
     def with_name(self, name: str) -> Self:
-        """Its neighbour of this name."""
+        """The sibling with this name."""
         return self.parent / name
 
     @property

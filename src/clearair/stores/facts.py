@@ -1,4 +1,4 @@
-"""What a store says of an object and what it gives, in one form for all stores."""
+"""The metadata and content of an object, in one form for all stores."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _TIMES = ("LastModified", "last_modified", "mtime", "updated", "created")
 
 @dataclass(frozen=True)
 class Facts:
-    """What a store says of an object without giving it."""
+    """The metadata of an object, known without reading it."""
 
     size: int
     mark: int
-    """Another one when the object is another one: made of its ETag, version and time."""
+    """Changes whenever the object changes: made of its ETag, version and time."""
     modified: float | None
     """Seconds since the epoch."""
 
@@ -40,7 +40,7 @@ class Content:
 
 
 def facts_of(info: dict[str, Any]) -> Facts:
-    """Of what fsspec says of an object; each of its file systems has names of its own."""
+    """The metadata from fsspec's description; each file system has its own field names."""
     import hashlib
 
     told = [str(info[name]) for name in (*_VERSIONS, *_TIMES) if info.get(name) is not None]

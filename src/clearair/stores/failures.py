@@ -27,13 +27,13 @@ _UNREACHABLE = (
 )
 _NO_BUCKET = re.compile(r"(?i)bucket does not exist|no ?such ?(bucket|container)")
 _QUESTION = re.compile(r"\?[^\s\"']*")
-"""What an address asks for, which is long."""
+"""The query of a URL, which is long."""
 _FORBIDDEN = re.compile(r"Forbidden: \S+\s*")
-"""How gcsfs begins what it says of a refusal, with a long address."""
+"""The start of gcsfs's message about a refusal, with a long URL."""
 
 
 def as_system_error(error: Exception, missing: str) -> Exception:
-    """The same as an OSError with one line; what a user can put right by installing something stays."""
+    """The error as an OSError with one line; errors about missing packages stay as they are."""
     if isinstance(error, MissingExtraError | UsageError):
         return error
     if isinstance(error, FileNotFoundError):
@@ -60,7 +60,7 @@ def as_system_error(error: Exception, missing: str) -> Exception:
 
 
 def _status(error: Exception) -> int | None:
-    """The status that a store answered with, where its library tells."""
+    """The HTTP status of the store's answer, if its library reports it."""
     told = (str(getattr(error, name, None)) for name in ("code", "status", "status_code"))
     known = next((int(status) for status in told if status.isdecimal()), None)
     return 403 if known is None and _FORBIDDEN.match(str(error)) else known
@@ -77,7 +77,7 @@ def is_taken(error: BaseException) -> bool:
 
 
 def is_unable(error: Exception) -> bool:
-    """Whether a store cannot be asked to write only what is not there."""
+    """Whether a store does not support conditional writes."""
     unknown = isinstance(error, TypeError | NotImplementedError)
     return unknown or getattr(error, "errno", None) == errno.ENOSYS
 

@@ -10,12 +10,12 @@ from clearair.stores.failures import one_line
 
 PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 PACKAGES.update(dict.fromkeys(("az", "abfs", "abfss"), "adlfs"))
-"""What fsspec needs for each kind of address."""
+"""Packages that fsspec needs for each scheme."""
 
 
 @cache
 def file_system(scheme: str) -> Any:
-    """What fsspec uses for addresses of this kind.
+    """The file system of fsspec for addresses of this kind.
 
     Raises MissingExtraError where a package is missing, UsageError where there is none or it cannot be used.
     """
@@ -32,14 +32,14 @@ def file_system(scheme: str) -> Any:
     _silence()
     try:
         return kind(use_listings_cache=False, skip_instance_cache=True)
-    except Exception as error:  # whatever the library of a store lacks: an account, a host
+    except Exception as error:  # whatever the library needs, such as an account or a host
         raise UsageError(f"{scheme}://: cannot be used: {one_line(error)}.") from error
 
 
 def _silence() -> None:
-    """Let only who asked for it see what the libraries log.
+    """Hide log messages of the libraries unless logging is set up.
 
-    Without any handler, Python prints warnings and tracebacks of them; the errors say what matters.
+    Without any handler, Python would print their warnings and tracebacks; the errors say what matters.
     """
     import logging
 

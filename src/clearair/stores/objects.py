@@ -1,4 +1,4 @@
-"""Objects in stores, read, written, listed and deleted as files are."""
+"""Objects in stores, which are read, written, listed and deleted like files."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from clearair.stores.filesystems import PACKAGES, file_system
 from clearair.stores.waiting import ask
 
 _ASKS_FOR_VERSION = "?versionId="
-"""What s3fs cuts off a name, with all behind it."""
+"""Text at which s3fs truncates a name."""
 _HAS_PROC = Path("/proc/self/fd").is_dir()
 
 
 class Address(PureAddress):
-    """An object in a store, or what begins the names of several, as a path is a file or a folder.
+    """An object in a store, or a prefix of several, as a path is a file or a folder.
 
-    It offers what is used of paths, so that most of the code need not ask which of the two it has.
+    It has the path methods that clearair uses, so most of the code need not distinguish the two.
     """
 
     def is_dir(self) -> bool:
-        """False: a store has no folders, and what looks like one takes an object of any name beside it."""
+        """False: a store has no folders, and objects can be created below any prefix."""
         return False
 
     def exists(self) -> bool:
         """Whether there is such an object. Raises FileNotFoundError where the store has no such bucket."""
         try:
             with self._errors() as system:
-                # A byte of it: to ask for its facts costs a search for a folder where there is no object.
+                # Read one byte: asking for metadata also searches for a folder if there is no object.
                 ask(system, "cat_file", self.url, start=0, end=1)
         except FileNotFoundError as error:
             if error.strerror == NO_SUCH_BUCKET:
@@ -73,7 +73,7 @@ class Address(PureAddress):
         return data
 
     def write(self, part: Path, *, overwrite: bool) -> None:
-        """Make it of a complete file: it appears whole or not at all.
+        """Write it from a complete file: it appears whole or not at all.
 
         Raises FileExistsError where it is there and `overwrite` is false, also when it appeared meanwhile if
         the store can tell, and OSError.
@@ -87,7 +87,7 @@ class Address(PureAddress):
                 system.put_file(str(part), self.url, mode="create", **headers)
             except Exception as error:
                 if is_taken(error):
-                    # What a first try has written, though nobody heard of it, is no stranger's.
+                    # An object written by a first try whose answer was lost is our own.
                     if system.cat_file(self.url, start=0) != part.read_bytes():
                         raise FileExistsError from error
                 elif not is_unable(error):
@@ -98,7 +98,7 @@ class Address(PureAddress):
                     system.put_file(str(part), self.url, **headers)
 
     def _headers(self) -> dict[str, Any]:
-        """What is said of it to those who fetch it; each library takes it in words of its own."""
+        """Its content type, as the argument that the library of the store expects."""
         import mimetypes
 
         kind = mimetypes.guess_type(self.name)[0]
@@ -119,12 +119,12 @@ class Address(PureAddress):
                 raise
 
     def below(self) -> list[Address]:
-        """All objects whose names go on behind it, or itself if it is one, sorted. Raises OSError."""
+        """All objects below this prefix, or itself if it is an object, sorted. Raises OSError."""
         with self._errors(NO_SUCH_BUCKET) as system:
             return self._named(system, system.find(self.url))
 
     def matches(self) -> list[Address]:
-        """All objects that it names as a pattern, sorted. Raises OSError."""
+        """All objects that match it as a pattern, sorted. Raises OSError."""
         with self._errors(NO_SUCH_BUCKET) as system:
             found = system.glob(self.url, detail=True)
             files = [name for name, info in found.items() if info["type"] == "file"]
@@ -139,7 +139,7 @@ class Address(PureAddress):
     def _errors(self, missing: str = "no such object") -> Iterator[Any]:
         """The file system of fsspec, whose errors become errors of the system.
 
-        `missing` is what it means that something is not found, unless the store says more.
+        `missing` is the message for something not found, unless the store says more.
         """
         system = file_system(self.scheme)
         if _ASKS_FOR_VERSION in self.url and PACKAGES.get(self.scheme) == "s3fs":
@@ -156,8 +156,8 @@ class Address(PureAddress):
 
 @contextmanager
 def unnamed_file() -> Iterator[Path]:
-    """A file for what becomes an object; where the system can, it has no name and nothing is left of it."""
-    import tempfile  # takes longer than all the rest here
+    """A temporary file for an upload; unnamed where the system supports it, so nothing is left behind."""
+    import tempfile  # takes longer than all other imports here
 
     with tempfile.NamedTemporaryFile() if not _HAS_PROC else tempfile.TemporaryFile() as file:
         yield Path(f"/proc/self/fd/{file.fileno()}") if _HAS_PROC else Path(str(file.name))

@@ -28,8 +28,8 @@ def place_of(said: str | PurePath | Address) -> Place:
     user, at, _ = rest.partition("/")[0].rpartition("@")
     if (at and ":" in user) or SECRETS.search(rest.partition("?")[2]):
         raise UsageError(
-            f"{scheme}://...: credentials do not belong into an address, which is printed and kept; give "
-            "them by the environment, or by a file that the store's library reads."
+            f"{scheme}://...: credentials do not belong in an address, which is printed and stored; give "
+            "them in the environment, or in a file that the store's library reads."
         )
     if not rest.strip("/") or (scheme in PACKAGES and rest.startswith("/")):
         raise UsageError(f"{said}: names no bucket.")
@@ -43,5 +43,5 @@ def require(places: Iterable[Place]) -> None:
 
 
 def absolute(place: Place) -> Place:
-    """The same from whatever folder it is looked at."""
+    """The place as an absolute path or address."""
     return place if isinstance(place, Address) else Path(os.path.abspath(place))  # noqa: PTH100

@@ -1,4 +1,4 @@
-"""Waiting for a store, which may never answer, only as long as somebody wants the answer."""
+"""Waiting for a store, which may never answer, only as long as the answer is needed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from typing import Any
 
 _PATIENCE = 0.2
-"""Seconds after which a thread that waits looks whether it is to stop."""
+"""Seconds between two checks of a waiting thread whether to stop."""
 _waiting = threading.local()
 
 
 @contextmanager
 def until(stop: threading.Event) -> Iterator[None]:
-    """Let this thread wait for a store only until `stop` is set: it may never answer. Writes are finished."""
+    """Let this thread wait for a store only until `stop` is set. Writes are always finished."""
     _waiting.stop = stop
     try:
         yield
@@ -24,7 +24,7 @@ def until(stop: threading.Event) -> Iterator[None]:
 
 
 def ask(system: Any, method: str, *values: Any, **options: Any) -> Any:
-    """What a file system of fsspec answers. Raises InterruptedError when nobody waits for it any more."""
+    """The answer of an fsspec file system. Raises InterruptedError once it is no longer needed."""
     stop: threading.Event | None = getattr(_waiting, "stop", None)
     if stop is None or not getattr(system, "async_impl", False):
         return getattr(system, method)(*values, **options)
