@@ -186,7 +186,7 @@ def test_a_run_goes_on_with_the_segment_it_was_broken_off_in(restorer, tmp_path)
     assert not (tmp_path / "clip.restored.mp4").exists()
     with pytest.raises(ExistsError, match="unfinished run"):
         restore_video(restorer, clip)
-    with pytest.raises(OutputError, match="begun with another strength"):
+    with pytest.raises(OutputError, match="started with another strength"):
         restore_video(restorer, clip, strength=0.5, resume=True)
     perceived, windows = restorer.perceiver.seen, restorer.runtime.windows
     result = restore_video(restorer, clip, resume=True)
@@ -215,7 +215,7 @@ def test_a_look_that_was_broken_off_goes_on(restorer, tmp_path):
         restore_video(restorer, clip, watcher=StoppingToLook(30))
     with pytest.raises(ExistsError, match="unfinished run"):
         restore_video(restorer, clip)
-    with pytest.raises(OutputError, match="begun with another strength"):
+    with pytest.raises(OutputError, match="started with another strength"):
         restore_video(restorer, clip, strength=0.5, resume=True)
     assert restorer.perceiver.seen - seen == 30
     result = restore_video(restorer, clip, resume=True)

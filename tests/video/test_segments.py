@@ -53,7 +53,7 @@ def test_whatever_took_long_is_kept_for_the_same_job(folder, what):
             folder.save_shot(0, gathered([1]).mean(CAUTION))
         else:
             folder.save_gathered(0, gathered([1, 2]))
-    with pytest.raises(ExistsError, match="resume=True goes on"), enter(folder):
+    with pytest.raises(ExistsError, match="resume=True continues"), enter(folder):
         pass
     with (
         pytest.raises(OutputError, match="another strength;"),

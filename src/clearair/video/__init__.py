@@ -1,4 +1,4 @@
-"""Videos: frames in a stream, judged shot by shot, written in segments. Needs PyAV (`clearair[video]`)."""
+"""Videos: streamed frames, analysed shot by shot, written in segments. Needs PyAV (`clearair[video]`)."""
 
 from clearair.optional import require_pyav
 

@@ -1,7 +1,7 @@
 """How restored frames are encoded: which encoder, with which settings, one segment at a time.
 
-An encoder is opened anew for each segment, so that the segment starts at a key frame and can be made by
-itself. It counts frames; their times are given to the packets afterwards, as variable frame rates need.
+Each segment has a new encoder, so that it starts at a key frame and can be made separately. The encoder
+counts frames; packets get their times afterwards, which supports variable frame rates.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ os.environ.setdefault("SVT_LOG", "1")  # errors alone; read when the library is 
 
 @dataclass(frozen=True)
 class Encoder:
-    """An encoder of FFmpeg and how it is asked for quality."""
+    """An encoder of FFmpeg and its quality setting."""
 
     name: str
     quality: int
-    """The CRF where none is asked for."""
+    """The default CRF."""
     options: tuple[tuple[str, str], ...]
     containers: tuple[str, ...]
     """FFmpeg's names of those that hold its codec."""
@@ -54,7 +54,7 @@ ENCODERS = {
 """Codecs that are written, by FFmpeg's names."""
 
 QUALITIES = range(64)
-"""CRFs that can be asked for; H.264 and HEVC end at 51."""
+"""Range of the CRF; H.264 and HEVC end at 51."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def coding_for(clip: Clip, container: str, quality: int | None) -> Coding:
 
 
 def _holds_size(codec: str, clip: Clip, pixel_format: str) -> bool:
-    """Whether a codec takes these sides: H.264 and HEVC have no odd ones where colours have half of them."""
+    """Whether a codec supports these sides: H.264 and HEVC have no odd ones with subsampled chroma."""
     if codec not in ("h264", "hevc"):
         return True
     halved = {"420": clip.width % 2 + clip.height % 2, "422": clip.width % 2}
@@ -118,7 +118,7 @@ def _holds_size(codec: str, clip: Clip, pixel_format: str) -> bool:
 
 
 def written_rate(clip: Clip) -> Fraction:
-    """Frames a second that an encoder is told, which is only what it plans its bits by; never 0."""
+    """Frame rate for the encoder, which uses it only for rate control; never 0."""
     return max(Fraction(clip.rate).limit_denominator(1001), Fraction(1, 1001))
 
 
@@ -132,7 +132,7 @@ def _formats(encoder: str) -> set[str]:
 
 
 def set_up(context: VideoCodecContext, clip: Clip, coding: Coding) -> None:
-    """Give an encoder that is not open yet its settings; the same ones make streams that can be joined."""
+    """Configure an encoder before it is opened; equal settings make streams that can be joined."""
     rate = written_rate(clip)
     context.width, context.height = clip.width, clip.height
     context.pix_fmt = coding.pixel_format
@@ -175,7 +175,7 @@ def encoded(
 
 def _numbered(frame: VideoFrame, number: int, context: VideoCodecContext, clip: Clip) -> VideoFrame:
     frame.pts, frame.time_base, frame.duration = number, context.time_base, 1
-    frame.pict_type = 0  # the encoder's to choose, whatever it was in the input
+    frame.pict_type = 0  # chosen by the encoder, regardless of the input
     frame.color_range, frame.colorspace = clip.colours.range, clip.colours.matrix
     frame.color_primaries, frame.color_trc = clip.colours.primaries, clip.colours.transfer
     return frame

@@ -1,4 +1,4 @@
-"""Pixels of frames as RGB, as a photo has them, and back; what their colours mean stays as the file says.
+"""Converts frames to RGB, as in photos, and back; the colour space of the file is kept.
 
 Shapes: H x W pixels of a frame, upright.
 """
@@ -31,16 +31,16 @@ WRITTEN = {
     "yuvj422p": "yuv422p",
     "yuvj444p": "yuv444p",
 }
-"""What encoders call formats that they have another name or order for."""
+"""Encoder names of formats with another name or order."""
 
 MATRICES = {1: 1, 2: 0, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
-"""Numbers of colour matrices in files (ISO/IEC 23091-2) -> those of swscale; 0 is for the height to say."""
+"""Numbers of colour matrices in files (ISO/IEC 23091-2) -> those of swscale; 0 depends on the height."""
 
 SRGB_LIKE_HDR = (16, 18)
 """Transfer functions that are not restored: PQ (SMPTE 2084) and HLG (ARIB STD-B67)."""
 
 _HD = 720
-"""Lines from which on players take colours without a tag for BT.709, below it for BT.601."""
+"""Height from which players assume BT.709 for untagged colours; below it BT.601."""
 _EXACT = (
     Interpolation.BICUBIC
     | Interpolation.ACCURATE_RND
@@ -63,7 +63,7 @@ class Colours:
     def of(cls, frame: VideoFrame) -> Colours:
         """As a frame says."""
         name = frame.format.name
-        # swscale takes grey for the full range, and it is not to be shown as anything else afterwards.
+        # swscale treats grey as full range, and it must be displayed as such afterwards.
         full = name.startswith("yuvj") or (name == "gray" and not frame.color_range)
         said = ColorRange.JPEG if full else frame.color_range
         return cls(int(said), int(frame.color_primaries), int(frame.color_trc), int(frame.colorspace))
@@ -92,8 +92,8 @@ def changed_frame(
 ) -> VideoFrame:
     """A frame in the format that is written, after its pixels `old` have become `new`, both (H, W, 3).
 
-    The change is added to the stored values. So what was not changed stays exact, and what the way to RGB and
-    back rounds or clips is not lost.
+    The change is added to the stored values. So unchanged values stay exact, and rounding or clipping in the
+    conversion to RGB and back loses nothing.
     """
     kept = as_written(frame, pixel_format)
     before, after = (_stored(pixels, colours, pixel_format, turns) for pixels in (old, new))

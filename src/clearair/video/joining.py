@@ -1,4 +1,4 @@
-"""Segments and everything else of the input, put into one file without encoding anything again."""
+"""Joins the segments and the other streams of the input in one file without re-encoding."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from clearair.video.source import Clip, is_cover, opened
 _QUICKTIME = ("mp4", "mov")
 """Containers of one family."""
 _OF_THE_ENCODING = re.compile(r"DURATION|BPS|NUMBER_OF_\w+|_STATISTICS_\w+|encoder", re.IGNORECASE)
-"""Tags that tell how the input was encoded."""
+"""Tags that describe how the input was encoded."""
 _PICTURES = {"mjpeg": "jpeg"}
 """Codecs of covers whose files are called otherwise."""
 _EARLY = 2000
-"""Packets in which one of each stream is looked for."""
+"""Number of packets that are searched for one of each stream."""
 _APPLE_TAGS = {"hevc": "hvc1"}
 """Codec tags that Apple's players want; FFmpeg writes another one."""
 
@@ -46,10 +46,10 @@ def join(
     strip_metadata: bool = False,
     remark: Callable[[str], None],
 ) -> None:
-    """Write `folder.joined`. `remark` is told of what the container cannot hold. Raises OutputError."""
+    """Write `folder.joined`. `remark` receives what the container cannot hold. Raises OutputError."""
     head = folder.head(0)
     if any(folder.head(number) != head for number in range(segments)):
-        raise OutputError(f"{folder.path}: its segments were encoded by different versions; begin anew.")
+        raise OutputError(f"{folder.path}: its segments were encoded by different versions; start over.")
     try:
         with (
             opened(clip.path) as source,
@@ -63,7 +63,7 @@ def join(
 
 
 def _options(source: InputContainer, container: str) -> dict[str, str]:
-    """Of the muxer: the index in front, so that a file plays while it is fetched, and tags of Apple's own."""
+    """Options of the muxer: the index first, so that a file plays while it downloads, and Apple's tags."""
     if container not in _QUICKTIME:
         return {}
     odd = any("." in key for key in source.metadata)
@@ -87,10 +87,10 @@ def _join_into(
             out.set_chapters(source.chapters())
     video = next(each for index, each in streams.items() if index == clip.stream)
     if not isinstance(video, VideoStream):
-        raise TypeError("the restored stream is no video")
+        raise TypeError("the restored stream is not a video")
     out.start_encoding()
     if bytes(video.codec_context.extradata or b"") != folder.head(0):
-        raise OutputError(f"{folder.path}: its segments were encoded by another version; begin anew.")
+        raise OutputError(f"{folder.path}: its segments were encoded by another version; start over.")
     others = {
         index: stream
         for index, stream in streams.items()
@@ -114,7 +114,7 @@ def _end(source: InputContainer, clip: Clip) -> int | None:
 
 
 def _begins(source: InputContainer) -> Fraction:
-    """Seconds that are taken from all times: formats for broadcasting begin anywhere, those written at 0."""
+    """Seconds subtracted from all times: broadcast formats start at any time, written formats at 0."""
     if {"mov", "matroska"} & set(source.format.name.split(",")):
         return Fraction(0)
     return Fraction(source.start_time or 0, av.time_base)
@@ -177,7 +177,7 @@ def _video(out: OutputContainer, old: Stream, clip: Clip, coding: Coding) -> Vid
 
 
 def _first_packets(path: Path) -> dict[int, AvPacket[Any]]:
-    """A packet of each stream by its number, where one comes early in the file."""
+    """A packet of each stream by its number, if one is found early in the file."""
     firsts: dict[int, AvPacket[Any]] = {}
     with opened(path) as source:
         for packet in islice(source.demux(), _EARLY):
@@ -198,7 +198,7 @@ def _copy_of(out: OutputContainer, old: Stream, packet: AvPacket[Any] | None) ->
             ending = _PICTURES.get(old.codec_context.name, old.codec_context.name)
             name = old.metadata.get("filename", f"cover.{ending.replace('jpeg', 'jpg')}")
             return out.add_attachment(name, f"image/{ending}", bytes(packet))
-        # Some can be added and then make the whole file fail, even at its end: so each is tried by itself.
+        # Some can be added but make the whole file fail, even at its end: so each is tried separately.
         with av.open(io.BytesIO(), "w", format=out.format.name) as trial:
             stream = trial.add_stream_from_template(old, opaque=True)
             trial.start_encoding()
@@ -211,7 +211,7 @@ def _copy_of(out: OutputContainer, old: Stream, packet: AvPacket[Any] | None) ->
 
 
 def _is_made_again(old: DataStream, source: InputContainer) -> bool:
-    """Whether a track of QuickTime tells the timecode or the chapters' names, which its muxer writes anew."""
+    """Whether a QuickTime track holds the timecode or chapter names, which the muxer writes itself."""
     chapters = len(source.chapters())
     return "mov" in source.format.name and ("timecode" in old.metadata or old.frames == chapters > 0)
 
@@ -233,7 +233,7 @@ def _restored(
         for packet in packets:
             lasts = following.get(packet.time, packet.time + packet.lasts) - packet.time
             if end is not None and end > packet.time:
-                # Of the last frame, decoders say how long another one lasts.
+                # For the last frame, decoders report the duration of another one.
                 lasts = min(lasts, end - packet.time)
             time = waiting.popleft()
             yield time * clip.time_base, 0, _packet(packet, time, lasts, clip, stream)

@@ -1,4 +1,4 @@
-"""A whole video: look at all frames, restore them shot by shot in segments, and join those."""
+"""Restores a whole video: analyse all frames, restore them shot by shot in segments, and join these."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ from clearair.video.watcher import Nobody, VideoWatcher
 from clearair.wish import Wish
 
 SEGMENT_SECONDS = 2
-"""What a run that is killed loses at most; each segment begins with a key frame."""
+"""Most seconds that a killed run loses; each segment begins with a key frame."""
 PERCEIVED_EVERY = 1.0
 """Seconds between frames of a shot that are perceived."""
 KEPT_EVERY = 10
-"""Frames perceived between two times at which a look is kept."""
+"""Number of perceived frames after which the analysis is saved."""
 VERSION = 1
-"""Of what segments hold; a run is not gone on with by another one."""
+"""Version of the segments; runs of another version cannot be resumed."""
 
 
 @dataclass(frozen=True)
 class VideoResult:
-    """What became of a video."""
+    """The result for a video."""
 
     output: Path
     frames: int
     shots: int
     outcomes: tuple[Outcome, ...]
-    """Of the shots, one each; () for a video that was there already."""
+    """One for each shot; () for a video that already existed."""
     changed: int
     """Frames that were changed."""
     notes: tuple[str, ...] = ()
@@ -92,8 +92,8 @@ def restore_video(
 
     All frames of a shot get one judgement, so that nothing flickers. `target` is a file ending in .mp4, .m4v,
     .mov, .mkv or .webm, or a folder; by default `*.restored.*` beside the source. `quality` is the CRF of the
-    encoder, 0 to 51, of VP9 and AV1 to 63; less is better. A run that was broken off goes on with `resume`.
-    Other options are those of a call of `Restorer`.
+    encoder, 0 to 51, of VP9 and AV1 to 63; lower is better. `resume` continues an interrupted run. Other
+    options are those of a call of `Restorer`.
     Raises ImageError for a video that cannot be read or would not come back right, OutputError, UsageError.
     """
     source = Path(source)
@@ -103,7 +103,7 @@ def restore_video(
     if quality is not None and quality not in QUALITIES:
         raise UsageError(f"The quality of a video is a CRF of 0 to 63, got {quality!r}.")
     if overwrite and resume:
-        raise UsageError("overwrite=True and resume=True contradict each other: begin anew, or go on?")
+        raise UsageError("overwrite=True and resume=True contradict each other: start over, or continue?")
     goal = video_target(source, target)
     folder = WorkFolder(goal)
     if resume and exists(goal):
@@ -113,7 +113,7 @@ def restore_video(
     coding = coding_for(clip, CONTAINERS[goal.suffix.lower()], quality)
     job = _job(restorer, source, wish, coding, salvage)
     stat = source.stat()
-    run = _Run(restorer, clip, coding, folder, wish, salvage, watcher or Nobody())
+    run = _Run(restorer, clip, coding, folder, wish, salvage, watcher or SilentWatcher())
     with folder.entered(job, resume=resume, overwrite=overwrite):
         result = run.all(goal, strip_metadata=strip_metadata)
         data = partial(move_joined, folder) if folder.joined.exists() else partial(_copy, source)
@@ -144,7 +144,7 @@ def _copy(source: Path, path: Path) -> None:
 
 
 class _Run:
-    """One video on its way."""
+    """The state of one video while it is restored."""
 
     def __init__(
         self,
@@ -199,7 +199,7 @@ class _Run:
     def look(self) -> Plan:
         """Find the shots, perceive frames of each, and find out whether anything is damaged or missing.
 
-        What a look perceived that was broken off is not perceived again.
+        Frames perceived by an interrupted analysis are not perceived again.
         """
         finder = CutFinder()
         shots: list[int] = []
@@ -226,7 +226,7 @@ class _Run:
         return plan
 
     def perceive(self, frame: VideoFrame) -> Percepts:
-        """What is seen in a frame."""
+        """The percepts of a frame."""
         with self.restorer.runtime.memory_errors():
             return self.restorer.perceive(self._photo(frame))
 
@@ -273,7 +273,7 @@ class _Run:
 
 
 class _Looking:
-    """A look at the frames of one shot."""
+    """The analysis of one shot."""
 
     def __init__(self, run: _Run, shot: int) -> None:
         self.run = run
@@ -281,7 +281,7 @@ class _Looking:
         self.is_known = run.folder.has_shot(shot)
         self.gathering = run.folder.gathered(shot)
         self._known = self.gathering.count
-        """Frames that an earlier look perceived, which come first."""
+        """Frames that an earlier analysis perceived, which come first."""
         self._perceived_at = float("-inf")
         self._flat: VideoFrame | None = None
 
@@ -290,7 +290,7 @@ class _Looking:
         if self.is_known:
             return
         if is_flat:
-            self._flat = self._flat or frame  # shows nothing, but there may be nothing else
+            self._flat = self._flat or frame  # the frame is blank, but it may be the only one
             return
         time = float(frame.pts * self.run.clip.time_base) if frame.pts is not None else 0.0
         if time - self._perceived_at < PERCEIVED_EVERY:
@@ -326,13 +326,13 @@ class _Segmenting:
         if self._first is None:
             self._first = time
         place = int((time - self._first) / self._length)
-        if place > self._ends:  # numbers follow each other also where nothing is shown for long
+        if place > self._ends:  # numbers are consecutive even if no frame is shown for a long time
             self._ends, self._number = place, self._number + 1
         return self._number
 
 
 class _Shots:
-    """The judgements of the shots, one of which is in memory at a time."""
+    """The judgements of the shots, with one in memory at a time."""
 
     def __init__(self, restorer: Restorer, folder: WorkFolder, plan: Plan, wish: Wish) -> None:
         self.restorer = restorer
@@ -344,7 +344,7 @@ class _Shots:
         self._outcome = Outcome()
 
     def outcomes(self) -> tuple[Outcome, ...]:
-        """What was found in each shot, and what is done about it."""
+        """The findings in each shot, and what is done about them."""
         return tuple(self._intended(self.folder.percepts(shot)) for shot in range(len(self.plan.shots)))
 
     def is_left(self, frame: int) -> bool:
@@ -353,7 +353,7 @@ class _Shots:
         return self._outcome.share == 0
 
     def restored(self, frame: int, photo: Photo) -> Photo:
-        """The frame of this number, restored by the judgement of its shot; itself where nothing changed."""
+        """The frame with this number, restored by the judgement of its shot, or unchanged."""
         percepts = self._turn_to(frame)
         size = photo.pixels.shape[:2]
         if percepts.labels.shape != size:

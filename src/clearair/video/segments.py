@@ -1,4 +1,4 @@
-"""The hidden folder of a run: what it does, what was perceived, and the segments that are done.
+"""The hidden folder of a run: its options, its percepts, and the finished segments.
 
 Each file in it appears whole or not at all, so that a run can be killed at any time.
 """
@@ -25,13 +25,13 @@ from clearair.video.shots import Gathering, load_percepts, save_percepts
 Loaded = TypeVar("Loaded")
 
 _JOB, _PLAN, _LOCK, _LOOK = "job.json", "plan.json", "lock", "look.npz"
-_BEGIN_ANEW = "is damaged; remove the folder and begin anew."
+_BEGIN_ANEW = "is damaged; remove the folder and start over."
 _MAGIC = b"clearair segment 1\n"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a look at all frames found."""
+    """The result of analysing all frames."""
 
     frames: int
     shots: tuple[int, ...]
@@ -47,10 +47,10 @@ class WorkFolder:
 
     @contextmanager
     def entered(self, job: dict[str, Any], *, resume: bool, overwrite: bool) -> Iterator[None]:
-        """Hold the folder for this job, which it may have been begun for.
+        """Lock the folder for this job, or resume the run in it.
 
-        Raises ExistsError for an unfinished run that is neither gone on with nor given up, OutputError when
-        it was one with other options, UsageError when it is still going on.
+        Raises ExistsError for an unfinished run that is neither resumed nor overwritten, OutputError when its
+        options differ, UsageError when it is still running.
         """
         make_folder(self.path)
         with locked(self.path / _LOCK, self.path):
@@ -59,14 +59,14 @@ class WorkFolder:
                 yield
             except ImageError:
                 if not any(self.path.glob("segment-*")):
-                    self.remove()  # a look found that nothing can come of it
+                    self.remove()  # the analysis found that the video cannot be restored
                 raise
             finally:
                 if not self._is_begun():
-                    self.remove()  # nothing to go on with
+                    self.remove()  # nothing to resume
 
     def _is_begun(self) -> bool:
-        """Whether there is anything that took long."""
+        """Whether the folder holds any expensive work."""
         return (self.path / _LOOK).exists() or any(
             path.name.startswith(("segment-", "shot-")) for path in self.path.glob("s*")
         )
@@ -77,13 +77,13 @@ class WorkFolder:
             different = sorted(key for key in {*begun, *job} if begun.get(key) != job.get(key))
             if different:
                 raise OutputError(
-                    f"{self.path}: was begun with another {', '.join(different)}; overwrite=True begins anew."
+                    f"{self.path}: was started with another {', '.join(different)}; "
+                    "overwrite=True starts over."
                 )
             return
         if begun is not None and not overwrite:
             raise ExistsError(
-                f"{self.path}: holds an unfinished run; resume=True goes on with it, overwrite=True begins "
-                "anew."
+                f"{self.path}: holds an unfinished run; resume=True continues it, overwrite=True starts over."
             )
         for path in self.path.iterdir():
             if path.name != _LOCK:
@@ -96,7 +96,7 @@ class WorkFolder:
         return self.path / "joined.part"
 
     def plan(self) -> Plan | None:
-        """What was found by an earlier look; None where none was finished."""
+        """The result of an earlier analysis; None if none was finished."""
         stored = self._read(_PLAN)
         if stored is None:
             return None
@@ -114,7 +114,7 @@ class WorkFolder:
         return self._load(load_percepts, self._shot(shot))
 
     def has_shot(self, shot: int) -> bool:
-        """Whether a look came to the end of a shot."""
+        """Whether the analysis of a shot was finished."""
         return self._shot(shot).exists()
 
     def save_shot(self, shot: int, percepts: Percepts) -> None:
@@ -122,7 +122,7 @@ class WorkFolder:
         save_percepts(percepts, self._shot(shot))
 
     def gathered(self, shot: int) -> Gathering:
-        """What an earlier look perceived of a shot before it was broken off. Raises OutputError."""
+        """The percepts that an interrupted analysis saved for a shot. Raises OutputError."""
         if (self.path / _LOOK).exists():
             number, gathering = self._load(Gathering.load, self.path / _LOOK)
             if number == shot:
@@ -138,7 +138,7 @@ class WorkFolder:
         return self._segment(number).exists()
 
     def save(self, number: int, packets: Sequence[Packet], head: bytes, changed: int) -> None:
-        """Keep a segment, of whose frames so many were changed."""
+        """Keep a segment and the number of its changed frames."""
         listed = [[len(each.data), each.time, each.lasts, int(each.is_key)] for each in packets]
         about = json.dumps({"packets": listed, "head": head.hex(), "changed": changed}).encode()
         data = [_MAGIC, about, b"\n", *(each.data for each in packets)]
@@ -169,7 +169,7 @@ class WorkFolder:
         return packets
 
     def remove(self) -> None:
-        """Take the folder away, which nobody needs any more."""
+        """Remove the folder, which is no longer needed."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     def _load(self, load: Callable[[Path], Loaded], path: Path) -> Loaded:

@@ -1,7 +1,7 @@
-"""Where a shot ends, and one judgement of all that is in it.
+"""Detects shots, and makes one judgement for each.
 
-Percepts of single frames differ a little from frame to frame, which would flicker. So the frames of a shot
-get the mean of what was perceived in some of them, with one region, since regions move.
+Percepts differ a little from frame to frame, which would cause flicker. So all frames of a shot get the mean
+percepts of some of them, with one region, since regions move.
 
 Shapes: H x W pixels, N regions, K kinds of damage.
 """
@@ -24,12 +24,12 @@ from clearair.placing import write_atomically
 from clearair.video.colours import thumbnail
 
 _SIDE = 32
-"""Of thumbnails, in pixels: noise and grain are gone from them."""
+"""Side of thumbnails in pixels, small enough to remove noise and grain."""
 _CUT = 0.6
 """Mean difference of two thumbnails that is a cut, in standard deviations of their pixels; of two that have
 nothing to do with each other it is 1.1."""
 _RISE = 3.0
-"""By so much it has to be more than the mean of the frames before: fast motion is no cut."""
+"""Factor by which a cut must exceed the mean of the previous frames: fast motion is not a cut."""
 _FLAT = 0.02
 """Standard deviation of frames that show nothing, in [0, 1]."""
 _MEMORY = 8
@@ -37,7 +37,7 @@ _MEMORY = 8
 
 
 class CutFinder:
-    """Tells, frame after frame, where a new shot begins."""
+    """Detects, frame by frame, where a new shot begins."""
 
     def __init__(self) -> None:
         self._last: NDArray[np.float32] | None = None
@@ -134,7 +134,7 @@ class Gathering:
 
 
 def _mean_of_places(percepts: Percepts) -> Floats:
-    """(1, D_d) the damage of regions, each as much as its area: what a network expects of a region."""
+    """(1, D_d) the damage of all regions, weighted by area: what a network expects of a region."""
     local = percepts.guidance.local_degradation[0]  # (N, D_d)
     areas = label_areas(percepts.labels, len(local)) / percepts.labels.size
     mean: Floats = (areas.astype(np.float32) @ local)[None]

@@ -1,4 +1,4 @@
-"""A video as it comes: what it is, whether it can be restored, and its frames one after another."""
+"""Opens a video: its properties, whether it can be restored, and its frames in order."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from clearair.video.colours import DEPTHS, MATRICES, SRGB_LIKE_HDR, Colours
 _PROGRESSIVE = (0, 1)
 """Field orders: unknown and progressive."""
 _TOLERANCE = Fraction(1, 2)
-"""Seconds by which frames may end before a file says, as some writers count."""
+"""Seconds by which frames may end before the stated duration, as with some writers."""
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
 class Clip:
-    """What is the same for all frames of a video that can be restored."""
+    """The properties shared by all frames of a video."""
 
     path: Path
     stream: int
@@ -90,9 +90,9 @@ def main_stream(container: InputContainer, path: Path) -> VideoStream:
 
 
 def describe(path: Path, *, max_pixels: int) -> Clip:
-    """What is known of a video from its head and its first frame.
+    """The properties of a video from its header and its first frame.
 
-    Raises ImageError when it cannot be read, or cannot be restored and come back right.
+    Raises ImageError when it cannot be read, or cannot be restored correctly.
     """
     with opened(path) as container:
         stream = main_stream(container, path)
@@ -138,7 +138,7 @@ def describe(path: Path, *, max_pixels: int) -> Clip:
 
 
 def refuse_unfit(clip: Clip, frame: VideoFrame) -> None:
-    """Raise ImageError for a frame that could not be restored and come back right."""
+    """Raise ImageError for a frame that cannot be restored correctly."""
     path = clip.path
     if frame.interlaced_frame:
         raise ImageError(_interlaced(path))
@@ -162,11 +162,11 @@ def frames(
 ) -> Iterator[VideoFrame]:
     """Every frame in the order of presentation.
 
-    A frame that is damaged or missing raises ImageError; with `salvage` it is left out or taken as decoded,
-    and `remark` is told.
+    A damaged or missing frame raises ImageError; with `salvage` it is left out or used as decoded, and
+    `remark` is called.
     """
     tell = remark or (lambda text: None)
-    last = lasts = None  # numbers, as whoever gets a frame may change it
+    last = lasts = None  # numbers, since the caller may change the frame
     with opened(clip.path) as container:
         stream = main_stream(container, clip.path)
         for frame in _decoded(container, stream, clip, salvage, tell):
@@ -210,7 +210,7 @@ def _damaged(clip: Clip, what: str, salvage: bool, tell: Callable[[str], None]) 
 def _missing(
     container: InputContainer, stream: VideoStream, clip: Clip, last: int | None, lasts: int | None
 ) -> str | None:
-    """How a file is cut off that ends before it should; None for one that does not."""
+    """Describes a file that ends too early; None for a complete one."""
     if last is None:
         return "no frame can be decoded"
     ends = (last + (lasts or round(1 / clip.rate / clip.time_base))) * clip.time_base
@@ -229,7 +229,7 @@ def _missing(
 
 
 def _riff_end(path: Path) -> int:
-    """Where an AVI file should end at least: its parts tell their sizes, 0 where a writer was broken off."""
+    """Least length of an AVI file by the sizes of its parts, which are 0 if a writer was interrupted."""
     end = 0
     with path.open("rb") as file:
         while (head := file.read(8))[:4] == b"RIFF" and len(head) == 8:
@@ -242,7 +242,7 @@ def _riff_end(path: Path) -> int:
 
 
 def _seconds(container: InputContainer, stream: VideoStream) -> tuple[Fraction, Fraction]:
-    """How long the video lasts as the file has it, 0 where it does not say, and how wrong that may be."""
+    """The stated duration of the video, 0 if unknown, and its tolerance."""
     if stream.duration is not None and stream.time_base is not None:
         return Fraction(stream.duration) * stream.time_base, _TOLERANCE
     if found := _CLOCK.fullmatch(stream.metadata.get("DURATION", "")):  # Matroska
@@ -253,7 +253,7 @@ def _seconds(container: InputContainer, stream: VideoStream) -> tuple[Fraction, 
 
 
 def is_cover(stream: VideoStream) -> bool:
-    """Whether a stream is a picture of what the file is about."""
+    """Whether a stream is a cover picture."""
     disposition = stream.disposition
     return bool(disposition & (type(disposition).attached_pic | type(disposition).still_image))
 
@@ -289,6 +289,6 @@ def _reason(error: BaseException) -> str:
 
 
 def require_video(path: Path) -> None:
-    """Raise UsageError for what is no file."""
+    """Raise UsageError if there is no such file."""
     if not path.exists():
         raise UsageError(f"{path}: there is no such file.")

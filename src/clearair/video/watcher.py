@@ -1,4 +1,4 @@
-"""What follows a video on its way."""
+"""Interface for progress of a video."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Protocol
 
 
 class VideoWatcher(Protocol):
-    """Is told how far a video is."""
+    """Receives the progress of a video."""
 
     def looked(self, frames: int, announced: int) -> None:
-        """So many frames were looked at; the file announces so many, 0 where it does not."""
+        """Number of analysed frames, and the number that the file announces, 0 if unknown."""
 
     def restored(self, frames: int, total: int, done_before: int) -> None:
-        """So many frames are done, of which so many by an earlier run."""
+        """Number of finished frames, and how many of them are from an earlier run."""
 
 
-class Nobody:
+class SilentWatcher:
     """Takes no notice."""
 
     def looked(self, frames: int, announced: int) -> None:
