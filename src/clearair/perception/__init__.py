@@ -1,4 +1,4 @@
-"""Frozen eyes: how good is the image, where are its regions, what is wrong with it.
+"""Frozen perceivers: how good is the image, where are its regions, what is wrong with it.
 
 PyTorch is imported when a perceiver is loaded, not with this package.
 """
@@ -33,7 +33,7 @@ __all__ = [
 
 
 def load_compact(weights: Path | str | None = None, *, device: str = "cpu") -> CompactPerceiver:
-    """The embedded perceiver, all three roles in one look.
+    """The embedded perceiver, which answers all three questions in one pass.
 
     Raises ModelError when its files are missing or damaged.
     """
@@ -80,7 +80,7 @@ def load_regions(
     """Where: a perceiver of regions, by name: "compact" or "sam2". Raises ModelError and UsageError.
 
     `weights` of "sam2" is its authors' file, or a folder of the Hub; `config` overrides the sizes that the
-    file has, `settings` say how masks are asked for and chosen.
+    file has, `settings` control how masks are generated and chosen.
     """
     if name == "sam2":
         if weights is None:

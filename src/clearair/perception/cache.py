@@ -1,8 +1,8 @@
-"""Percepts on disk: what has been perceived once is read, not perceived again.
+"""Percepts on disk: images that were perceived once are read from the cache.
 
-An entry is one safetensors file, found by the perceiver's identity and the pixels' SHA-256. Other weights are
-another identity, so they never meet what was said by these; the same photograph has the same entry whatever
-its name, format or metadata.
+An entry is one safetensors file, found by the perceiver's identity and the pixels' SHA-256. Other weights
+have another identity, so their entries are separate; the same pixels have the same entry, regardless of file
+name, format or metadata.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LIMIT = 4_000_000_000
-"""Bytes that a cache may grow to; beyond it what was not used for longest goes."""
+"""Size limit in bytes; beyond it the least recently used entries are removed."""
 
 _SUFFIX = ".safetensors"
 _ARRAYS = ("levels", "probabilities", "local_probabilities")
 _VERSION = 3
-"""Of the entries; those of another one are not found."""
+"""Version of the entries; those of other versions are ignored."""
 
 
 class CachedPerceiver:
-    """Another perceiver, with a memory. It is that perceiver to whoever asks who it is."""
+    """A perceiver with a cache. It has the identity of the wrapped perceiver."""
 
     def __init__(
         self, perceiver: Perceiver, folder: Path | str, *, limit: int = LIMIT, variant: str = ""
     ) -> None:
-        """`variant` is what changes answers but not who the perceiver is, such as its precision.
+        """`variant` names what changes answers but not the identity, such as the precision.
 
         Raises OutputError when the folder cannot be made.
         """
@@ -66,7 +66,7 @@ class CachedPerceiver:
 
     @property
     def identity(self) -> Identity:
-        """That of the perceiver it remembers for."""
+        """The identity of the wrapped perceiver."""
         return self.perceiver.identity
 
     def to(self, device: Any) -> CachedPerceiver:
@@ -108,13 +108,13 @@ class CachedPerceiver:
         try:
             write_atomically(path, data, overwrite=True)
         except OutputError:
-            return  # a full disk costs time, and no result
+            return  # a full disk only costs time
         self._size += len(data)
         if self._size > self.limit:
             self._shrink()
 
     def _shrink(self) -> None:
-        """Drop the entries that were not used for longest, to nine tenths of the limit."""
+        """Remove the least recently used entries, down to nine tenths of the limit."""
         oldest = sorted(_entries(self.root), key=lambda entry: entry[0])
         self._size = sum(size for _, size, _ in oldest)
         for _, size, path in oldest:
@@ -125,7 +125,7 @@ class CachedPerceiver:
 
 
 def _entries(root: Path) -> list[tuple[float, int, Path]]:
-    """When used last, bytes and path of each; others may be at work here too."""
+    """Last use, bytes and path of each; other processes may use the folder, too."""
     found = []
     for path in root.glob(f"*/*{_SUFFIX}"):
         try:
@@ -146,14 +146,14 @@ def _encoded(percepts: Percepts) -> bytes:
     arrays = {name: np.ascontiguousarray(getattr(percepts, name)) for name in _ARRAYS}
     for field in fields(Guidance):
         arrays[field.name] = np.ascontiguousarray(getattr(percepts.guidance, field.name))
-    # A label map is as large as the image, and mostly says the same thing again.
+    # A label map is as large as the image, and compresses well.
     arrays["labels"] = np.frombuffer(zlib.compress(arrays["labels"].tobytes(), 1), np.uint8)
     plain = {"score": percepts.score, "names": percepts.names, "size": percepts.labels.shape}
     return save(arrays, {"percepts": json.dumps(plain)})
 
 
 def _read(path: Path) -> Percepts | None:
-    """An entry; None when it is not there, or damaged and worth nothing."""
+    """An entry; None if it is missing or damaged."""
     if not path.exists():
         return None
     try:

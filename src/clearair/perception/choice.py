@@ -1,4 +1,4 @@
-"""Which perceivers to use, as people write it: `compact`, or `sam2=FILE`."""
+"""Parses the choice of perceivers, such as `compact` or `sam2=FILE`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Choice:
         from clearair.perception.compact.roles import CompactQuality
 
         name, weights = _parts(self.quality)
-        if name == "deqa":  # it stays where it is loaded, and in 32 bits fits few machines
+        if name == "deqa":  # it stays on its device, and few machines can hold it in 32 bits
             precision = self.quality_precision or "bf16"
             return load_quality(name, weights, device=self.quality_device or "auto", precision=precision)
         if self.quality_precision or self.quality_device:

@@ -1,7 +1,7 @@
 """How far a picture may be changed, given how likely each kind of damage is.
 
-What is done follows from what it gains and what it may harm: shares rise along a ramp of the probability,
-from nothing to everything, so that a likely haze is half cleared rather than left alone.
+The change balances gain and harm: its share rises along a ramp of the probability, from nothing to
+everything, so that likely haze is partly cleared rather than left alone.
 
 Shapes: B images, K kinds of degradation. All functions take NumPy arrays and PyTorch tensors alike, where
 they lie: no device is waited for.
@@ -23,7 +23,7 @@ ONLY_TONE = tuple(kind.name for kind in REGISTRY if kind.only_tone)
 """Kinds that change exposure, colour or contrast as a whole and nothing else."""
 TONE_WORDS = tuple(kind.adjective for kind in REGISTRY if kind.tone)
 """Kinds that change the tone, in DA-CLIP's words. Its ten probabilities sum to one: they rank kinds of damage
-but never report a clean picture, so such a perceiver leaves the hand free."""
+but never report a clean picture, so such a perceiver does not limit the change."""
 WORDS_RAMP = (0.8, 0.95)
 """The ramp of all such words together."""
 COARSE = tuple(kind.name for kind in REGISTRY if kind.coarse)
@@ -60,7 +60,7 @@ class Caution:
     tone: Mapping[str, Ramp] = field(default_factory=_tone)
     """Of kinds that change exposure, colour or contrast as a whole; rain and snow do by their veil."""
     change: Mapping[str, Ramp] = field(default_factory=dict)
-    """Of everything that is done about a kind; of kinds that are not named, `tone` or else `other`."""
+    """Ramps for the whole change of each kind; kinds without an entry use `tone`, or else `other`."""
     other: Ramp = (0.2, 0.5)
 
     def __post_init__(self) -> None:
@@ -77,8 +77,8 @@ class Caution:
     def shares(self, probabilities: Any, names: Sequence[str]) -> Shares:
         """(B, K) probabilities of these kinds -> how far each picture may be changed.
 
-        Without words, K = 0, or with words whose probabilities sum to one, a perceiver cannot say that
-        nothing is wrong: everything but the tone is free.
+        Without names, K = 0, or with probabilities that sum to one, a perceiver cannot report a clean
+        picture: then only the tone is limited.
         """
         if not names:
             free = probabilities.sum(1) + 1

@@ -1,7 +1,7 @@
-"""What a picture must show before a kind of damage can be told from its absence.
+"""Checks whether a picture has enough structure for a kind of damage to be recognisable.
 
-A blank page looks like dense fog, a starry sky like falling snow. Where a picture has no structure, nothing
-in it says whether haze has taken the contrast or there never was any. Perceivers are then not to be believed.
+A blank page looks like dense fog, a starry sky like falling snow. Without structure, a picture does not show
+whether haze has reduced the contrast or there never was any. Perceivers are then unreliable.
 
 Shapes: h x w pixels of a reduced picture.
 """
@@ -44,7 +44,7 @@ picture is print or line art, whose dots and edges are not noise."""
 CROP, CROPS = 64, (4, 4)
 """Side in pixels of crops in which the dots of print are looked for, and how many down and across."""
 _PLACE = 16
-"""Side in pixels of the places of a crop: none of a print is without dots or gaps between them."""
+"""Side in pixels of the places of a crop: in print, each has dots and gaps between them."""
 _DARK, _BRIGHT, _LEAST_DOTS, _MOST, _DOTTED = 0.1, 0.9, 0.08, 0.5, (0.25, 0.45)
 """Levels of dots and gaps in one channel, the least share of each in a dotted place, the least of both, and a
 ramp of the share of dotted places: above it the picture is printed in dots, of whatever colours. Noise that
@@ -81,14 +81,14 @@ def _signs(reduced: NDArray[np.float32]) -> dict[Signs, float]:
 
 
 def _printed(sample: NDArray[np.float32]) -> float:
-    """How sure it is, in [0, 1], that a picture has two levels alone."""
+    """Certainty, in [0, 1], that a picture has only two levels."""
     luma = sample @ _LUMA
     ink, paper = float((luma <= _INK).mean()), float((luma >= _PAPER).mean())
     return _ramp(ink + paper, _TWO_LEVELS) if min(ink, paper) >= _LEAST else 0.0
 
 
 def _dotted(crops: NDArray[np.float32]) -> float:
-    """How sure it is, in [0, 1], that dark and bright lie side by side in a channel, as in print."""
+    """Certainty, in [0, 1], that dark and bright alternate in a channel, as in print."""
     count, channels, side, _ = crops.shape
     grid = crops.reshape(count, channels, side // _PLACE, _PLACE, side // _PLACE, _PLACE)
     dark, bright = (reached.mean(axis=(3, 5)) for reached in (grid <= _DARK, grid >= _BRIGHT))
@@ -108,7 +108,7 @@ def _without_spots(plane: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _detail(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(h, w) -> (blocks, pixels): what each block differs from the slope that fits it best."""
+    """(h, w) -> (blocks, pixels): the residual of each block after the best linear fit."""
     grid = plane.reshape(plane.shape[0] // BLOCK, BLOCK, plane.shape[1] // BLOCK, BLOCK)
     blocks = grid.transpose(0, 2, 1, 3).reshape(-1, BLOCK**2)
     down, across = np.mgrid[:BLOCK, :BLOCK].reshape(2, -1) - (BLOCK - 1) / 2
@@ -124,7 +124,7 @@ def _spread(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _share(spreads: NDArray[np.float32], least: float, ramp: tuple[float, float]) -> float:
-    """How far the share of blocks with at least this spread has climbed the ramp."""
+    """Position on the ramp of the share of blocks with at least this spread."""
     return _ramp(float((spreads > least).mean()), ramp)
 
 

@@ -24,7 +24,7 @@ from clearair.percepts import Degradation, Floats, Guidance, Labels, Percepts
 
 
 class MixedPerceiver:
-    """Asks three perceivers, each one question. They see 8 bits, as those of the paper do. Frozen."""
+    """Combines three perceivers, one for each question. They see 8 bits, as the paper's do. Frozen."""
 
     def __init__(self, quality: QualityRole, regions: RegionRole, degradation: DegradationRole) -> None:
         self.quality = quality
@@ -92,7 +92,7 @@ class MixedPerceiver:
         assert found.local is not None
         rows = found.local[index]
         local[: len(rows)] = rows
-        # Without words there are no kinds, rather than kinds of unknown probability.
+        # Without probabilities there are no kinds, rather than kinds of unknown probability.
         names = () if found.probabilities is None else found.names
         nothing = np.zeros((0,), np.float32)
         said = self.degradation.probabilities(local)

@@ -1,4 +1,4 @@
-"""What every perceiver can be asked, whatever it is made of."""
+"""The interfaces of perceivers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Identity:
-    """Which perceiver this is. Guidance of another one may have the same shape and means something else."""
+    """Identifies a perceiver. Guidance of another one may have the same shape but a different meaning."""
 
     name: str
     fingerprint: str
@@ -60,7 +60,7 @@ class BatchPerceiver(Perceiver, Protocol):
         """Move to a device; returns itself."""
 
     def perceive(self, images: Tensor) -> Guidance:
-        """RGB in [0, 1], (B, 3, H, W) of any size -> what a restorer is told about them, on their device."""
+        """RGB in [0, 1], (B, 3, H, W) of any size -> guidance for a restorer, on their device."""
 
 
 class QualityRole(Protocol):

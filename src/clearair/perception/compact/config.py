@@ -20,15 +20,15 @@ class EyesConfig:
     kinds: tuple[str, ...] = NAMES
     """The kinds of degradation, in the order of the logits."""
     far_pixels: int = 43264
-    """The far view shows the whole image in at most so many pixels (208 x 208)."""
+    """Most pixels of the far view, which shows the whole image (208 x 208)."""
     far_widths: tuple[int, ...] = (16, 32, 64, 96)
     """Channels of the far trunk at strides 2, 4, 8 and 16."""
     near_side: int = 40
     """Side of a native-resolution crop of the near view, in pixels; a multiple of 8."""
     near_crops: int = 49
-    """At most so many crops an image."""
+    """Most crops of an image."""
     near_spacing: int = 40
-    """Crops are not set closer than this, in pixels."""
+    """Least distance between crops, in pixels."""
     near_widths: tuple[int, ...] = (24, 40, 64)
     """Channels of the near net at strides 2, 4 and 8."""
     dense_width: int = 128

@@ -1,4 +1,4 @@
-"""The compact perceiver's network: two views of an image, one map of what is seen, four heads.
+"""The compact perceiver's network: two views of an image, one feature map, four heads.
 
 Shapes: B images, H x W pixels, h x w positions at stride 16 of the far view, K kinds, Q / D_c / D_d / E
 entries of the quality, content, degradation and region embeddings, E_x of the exposure.
@@ -21,7 +21,7 @@ from clearair.perception.compact.views import exposure, far_view, near_crops, sa
 
 LEVEL_VALUES = (5.0, 4.0, 3.0, 2.0, 1.0)
 THUMBNAIL = 8
-"""Side of the picture, in pixels, that the content embedding remembers of the undamaged scene."""
+"""Side in pixels of the undamaged thumbnail that the content embedding can reconstruct."""
 SHARPNESS = 8.0
 """Logits of unit vectors need a scale to become certain."""
 
@@ -41,11 +41,11 @@ class Sight:
     dense_degradation: Tensor
     """(B, D_d, h, w), length one at each position."""
     regions: Tensor
-    """(B, E, 4h, 4w) region embedding: near where people see one region, far where they see two."""
+    """(B, E, 4h, 4w) region embedding: close within a region that people see, far apart between regions."""
     contrast: Tensor
     """(B,) standard deviation of the far view; 0 for a uniform image."""
     pieces: Tensor
-    """(B, P, R, C) what the near view says of each crop."""
+    """(B, P, R, C) features of each crop of the near view."""
     exposure: Tensor
     """(B, E_x) how light is spread over the whole image."""
 
@@ -132,17 +132,20 @@ class CompactEyes(nn.Module):
         return logits
 
     def picture_kind_logits(self, sight: Sight) -> Tensor:
-        """Logits of the kinds in whole images (B, K): the lower of what the places say and all clues.
+        """Logits of the kinds in whole images (B, K): the lower of the local logits and of those of all
+        features.
 
         A night scene and a photo in too little light may look alike in their places and differ in their
         lamps, or have the same light and differ in their places: both must agree.
         """
-        with torch.autocast(sight.exposure.device.type, enabled=False):  # bf16 would not do for so many clues
+        with torch.autocast(
+            sight.exposure.device.type, enabled=False
+        ):  # bf16 is too imprecise for so many features
             places = self.kind_logits(sight.degradation.float())
             return torch.minimum(places, self.picture_kind_head(picture_clues(sight).float()))
 
     def piece_kind_logits(self, pieces: Tensor) -> Tensor:
-        """Crops (B, P, R, C) -> logits of the kinds in each (B, R, C, K); in training this teaches `near`."""
+        """Crops (B, P, R, C) -> logits of the kinds in each (B, R, C, K); an auxiliary loss for `near`."""
         logits: Tensor = self.piece_kind_head(pieces.permute(0, 2, 3, 1))
         return logits
 
@@ -170,7 +173,7 @@ class CompactEyes(nn.Module):
 
 
 def picture_clues(sight: Sight) -> Tensor:
-    """What the kinds in whole images are told by: embedding and exposure, (B, D_d + E_x)."""
+    """The features that predict the kinds in whole images: embedding and exposure, (B, D_d + E_x)."""
     return torch.cat([SHARPNESS * sight.degradation, sight.exposure], dim=1)
 
 
@@ -212,10 +215,12 @@ class NearNet(nn.Module):
     def forward(self, crops: Tensor) -> Tensor:
         """(M, 3, S, S) -> (M, 2 * widths[-1])."""
         detail = crops - _smoothed(crops)
-        # The signed root lets a grain of one grey level in the dark be felt beside an edge of a hundred.
+        # The signed root makes grain of one grey level in the dark count beside an edge of a hundred.
         detail = detail.sign() * (detail.abs() + 1e-6).sqrt()
         pixels = torch.cat([crops - 0.5, 2.0 * detail], dim=1)
-        if torch.is_autocast_enabled(pixels.device.type):  # as the convolution would, but before all copies
+        if torch.is_autocast_enabled(
+            pixels.device.type
+        ):  # the convolution would do the same, but after all copies
             pixels = pixels.to(torch.get_autocast_dtype(pixels.device.type))
         # Narrow convolutions are nearly twice as fast with channels last.
         features = self.layers[0](pixels).contiguous(memory_format=torch.channels_last)
@@ -225,7 +230,7 @@ class NearNet(nn.Module):
 
 
 class ContentHead(nn.Module):
-    """What the image shows: coarse features and colours, with their places."""
+    """Content head: coarse features and colours, with their positions."""
 
     def __init__(self, width: int, content_dim: int) -> None:
         super().__init__()
@@ -350,8 +355,8 @@ def folded(eyes: CompactEyes) -> CompactEyes:
 def unfolded(eyes: CompactEyes, images: Sequence[Tensor]) -> CompactEyes:
     """The opposite of `folded`: put normalisation that changes nothing behind every convolution, to train on.
 
-    What it takes away is measured on batches (B, 3, H, W) and given back by its own gain and offset. Kernels
-    are scaled to length one, so that steps of one size suit them all.
+    Its statistics are measured on batches (B, 3, H, W) and compensated by its gain and offset. Kernels are
+    scaled to length one, so that one step size suits them all.
     """
     normed = CompactEyes(eyes.config, normed=True).eval()
     seen: dict[str, list[Tensor]] = {}

@@ -1,4 +1,4 @@
-"""Where the two looks at an image lie: sizes and places alone, without PyTorch.
+"""Sizes and positions of the two views of an image, without PyTorch.
 
 Shapes: H x W pixels of an image, R x C crops of S x S pixels.
 """
@@ -10,7 +10,7 @@ import math
 STRIDE = 16
 """Sides of the far view are multiples of this, the stride of the far trunk."""
 SAMPLE = 30_000
-"""About so many pixels at most are counted for the exposure."""
+"""Approximate maximum of pixels that are sampled for the exposure."""
 QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 EXPOSURE_DIM = 2 * 4 * len(QUANTILES)
 """E."""
@@ -19,11 +19,11 @@ BACKBONE_STRIDE = 32
 """Sides of what the recognizer's backbone sees are multiples of this, so that padding is the same at every
 size."""
 RECOGNIZER_PIXELS = 110_592
-"""The recognizer sees the whole picture in at most so many pixels (384 x 288)."""
+"""Most pixels of the recognizer's view of the whole picture (384 x 288)."""
 RECOGNIZER_SIDE = 224
 """Side of a native crop, in pixels; of a smaller picture all of it."""
 RECOGNIZER_CROPS = 4
-"""At most so many native crops."""
+"""Most native crops."""
 
 
 def far_size(height: int, width: int, pixels: int, stride: int = STRIDE) -> tuple[int, int]:
@@ -37,7 +37,7 @@ def far_size(height: int, width: int, pixels: int, stride: int = STRIDE) -> tupl
 
 
 def sample_step(height: int, width: int) -> int:
-    """Every how many rows and columns a pixel is counted for the exposure."""
+    """Stride of the pixels that are sampled for the exposure, down and across."""
     return math.ceil(math.sqrt(height * width / SAMPLE))
 
 

@@ -42,7 +42,7 @@ _STORED = "recognizer."
 
 
 class GraphPerceiver:
-    """How good, where, and what is wrong, in one look. Frozen; the same image gives the same answer."""
+    """Quality, regions and damage in one pass. Frozen; the same image gives the same answer."""
 
     def __init__(
         self, config: EyesConfig, caution: Caution, weights: dict[str, NDArray[Any]], graphs: Opens
@@ -63,7 +63,7 @@ class GraphPerceiver:
 
     @property
     def identity(self) -> Identity:
-        """Its name, its weights and the sizes of its answers: those of the same perceiver on PyTorch."""
+        """Its name, its weights and its output sizes: those of the same perceiver on PyTorch."""
         return self.config.identity(self._fingerprint)
 
     def to(self, device: Any) -> GraphPerceiver:
@@ -112,7 +112,7 @@ class GraphPerceiver:
         )
 
     def told(self, percepts: Percepts, kinds: Sequence[str]) -> Percepts:
-        """The percepts of a picture that is said to have these kinds of damage, and no others.
+        """The percepts of a picture whose user named exactly these kinds of damage.
 
         Its embeddings move to those of the kinds as far as the recognizer's trust allows.
         """

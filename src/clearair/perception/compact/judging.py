@@ -1,4 +1,4 @@
-"""From what was seen in images to what a restorer is told: regions, embeddings and kinds of damage.
+"""Turns features of images into guidance: regions, embeddings and kinds of damage.
 
 Everything here is a function of tensors, so that it can be exported as a graph.
 
@@ -21,12 +21,12 @@ from clearair.perception.compact.recognition import Recognizer
 
 _FLAT = 1 / 255
 _DAMAGE = 1.5
-"""Radii of a region that lie between a place that surely has a kind of damage and one that surely has not."""
+"""Distance, in region radii, between a place that certainly has a kind of damage and one that does not."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found in a batch."""
+    """The percepts of a batch."""
 
     labels: Tensor
     """(B, 16h, 16w) uint8, the region of each pixel of the far view."""
@@ -47,7 +47,7 @@ def judged(
     features: Tensor | None,
     evident: Tensor | float = 1.0,
 ) -> Findings:
-    """What the eyes and the recognizer find together.
+    """The combined result of the eyes and the recognizer.
 
     `features` (B, 2 F) are the recognizer's, None without one. `evident` (K,) in [0, 1] says how far each
     kind can be told from its absence.
@@ -72,7 +72,7 @@ def judged(
 
 
 def _parts(eyes: CompactEyes, sight: Sight) -> Tensor:
-    """What regions are made of: what people see as one, and what is damaged alike, (B, E + K, 4h, 4w)."""
+    """Features for the clustering: region embedding and local damage, (B, E + K, 4h, 4w)."""
     kinds = eyes.kind_logits(sight.dense_degradation.permute(0, 2, 3, 1)).sigmoid()
     kinds = F.interpolate(
         kinds.permute(0, 3, 1, 2), sight.regions.shape[2:], mode="bilinear", align_corners=False

@@ -1,4 +1,4 @@
-"""Look at images with the compact perceiver: batches of tensors for training, one array for restoring.
+"""Runs the compact perceiver: on batches of tensors for training, on one array for restoring.
 
 Shapes: B images, H x W pixels, N regions, K kinds, Q / D_c / D_d entries of the three embeddings.
 """
@@ -38,7 +38,7 @@ from clearair.percepts import Floats, Guidance, Percepts
 
 
 class CompactPerceiver:
-    """How good, where, and what is wrong, in one look. Frozen; the same image gives the same answer."""
+    """Quality, regions and damage in one pass. Frozen; the same image gives the same answer."""
 
     def __init__(
         self, eyes: CompactEyes, recognizer: Recognizer | None = None, caution: Caution | None = None
@@ -79,7 +79,7 @@ class CompactPerceiver:
 
     @torch.no_grad()
     def perceive(self, images: Tensor) -> Guidance:
-        """RGB in [0, 1], (B, 3, H, W) of any size -> what a restorer is told about them."""
+        """RGB in [0, 1], (B, 3, H, W) of any size -> guidance for a restorer."""
         size = (images.shape[2], images.shape[3])
         features = None if self.recognizer is None else self.recognizer.features(images)
         sight = self.eyes(images)
@@ -116,7 +116,7 @@ class CompactPerceiver:
 
     @torch.no_grad()
     def told(self, percepts: Percepts, kinds: Sequence[str]) -> Percepts:
-        """The percepts of a picture that is said to have these kinds of damage, and no others.
+        """The percepts of a picture whose user named exactly these kinds of damage.
 
         Its embeddings move to those of the kinds as far as the recognizer's `trust` allows.
         """
@@ -133,7 +133,7 @@ class CompactPerceiver:
 
     @torch.no_grad()
     def declared(self, guidance: Guidance, there: Tensor) -> Guidance:
-        """What a restorer is told of pictures that are said to have these kinds, (B, K) of 0 and 1, alone."""
+        """Guidance for pictures with exactly these named kinds, (B, K) of 0 and 1."""
         shares = self.caution.shares(there, self.config.kinds)
         whole, local = guidance.degradation, guidance.local_degradation
         if self.recognizer is not None:

@@ -1,7 +1,8 @@
 """Which kinds of damage a whole picture has: features learnt elsewhere, joined with those of the eyes.
 
-ImageNet features know real rain, fog and snow from scenes that only resemble them; the eyes were trained on
-damage alone and know haze, low light, JPEG and drops of any strength. One linear head reads both.
+ImageNet features distinguish real rain, fog and snow from scenes that only resemble them; the eyes were
+trained on damage alone and recognise haze, low light, JPEG and drops of any strength. One linear head uses
+both.
 
 Shapes: B images, H x W pixels, P native crops, K kinds, F statistics of the backbone, C clues of the eyes,
 D_d entries of the degradation embedding.
@@ -29,18 +30,18 @@ from clearair.perception.compact.steering import moved
 from clearair.perception.compact.views import far_view, near_crops
 
 OUTLIER = 8.0
-"""Standard deviations beyond which a statistic tells no more: it is of a picture unlike any seen before."""
+"""Standard deviations at which statistics are clipped: beyond it, a picture is unlike the training data."""
 CERTAIN = 12.0
-"""Size of logits of the eyes beyond which they count no more."""
+"""Magnitude at which logits of the eyes are clipped."""
 
 
 class Recognizer(nn.Module):
-    """A frozen backbone, a head over its statistics and the clues of the eyes, and what kinds look like.
+    """A frozen backbone, a head over its statistics and the eyes' features, and prototypes of the kinds.
 
     `blend` (K,) is how much of the logits that the eyes give is added to those of the head.
     `prototypes` (K, D_d) are the mean degradation embeddings of pictures of each kind. `trust` (K,) in [0, 1]
-    is how far the embedding of a picture moves to that of a kind that the user says is there, `steer` (K,)
-    how far to that of a kind that the recognizer is sure of and the eyes overlooked.
+    is how far the embedding of a picture moves to that of a kind that the user named, `steer` (K,) how far to
+    that of a kind that the recognizer is sure of and the eyes missed.
     """
 
     def __init__(self, clues: int, kinds: int, degradation: int) -> None:
@@ -98,7 +99,7 @@ class Recognizer(nn.Module):
     def moved(self, embeddings: Tensor, shares: Tensor) -> Tensor:
         """Embeddings of length one (B, ..., D_d), moved to those of kinds by `shares` (B, K) in [0, 1].
 
-        The picture's own embedding keeps what no kind claims.
+        The picture's own embedding keeps the remaining share.
         """
         values: Tensor = moved(embeddings, self.prototypes, shares)
         return values

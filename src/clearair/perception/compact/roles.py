@@ -27,7 +27,7 @@ _looks: ContextVar[dict[tuple[int, int], _Look] | None] = ContextVar("looks", de
 
 @contextmanager
 def sharing_looks() -> Iterator[None]:
-    """Let roles of one perceiver share their looks at images that live and do not change meanwhile."""
+    """Let roles of one perceiver share results for images that exist and stay unchanged meanwhile."""
     token = _looks.set({})
     try:
         yield
@@ -36,7 +36,7 @@ def sharing_looks() -> Iterator[None]:
 
 
 class _CompactRole:
-    """What the three roles share: their one perceiver, and whose it is."""
+    """The perceiver that the three roles share, and its identity."""
 
     name = "compact"
 

@@ -8,7 +8,7 @@ from typing import Any
 def moved(embeddings: Any, prototypes: Any, shares: Any) -> Any:
     """Embeddings of length one (B, ..., D_d), moved to those of kinds by `shares` (B, K) in [0, 1].
 
-    `prototypes` (K, D_d) are the mean embeddings of the kinds. The picture's own keeps what no kind claims.
+    `prototypes` (K, D_d) are the mean embeddings of the kinds. The picture's own embedding keeps the rest.
     """
     total = shares.sum(1)[:, None]  # (B, 1)
     between = (1,) * (len(embeddings.shape) - 2)

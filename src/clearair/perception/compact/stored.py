@@ -1,4 +1,4 @@
-"""What the files of a compact perceiver say, as NumPy arrays: `config.json` beside `model.safetensors`.
+"""The files of a compact perceiver as NumPy arrays: `config.json` beside `model.safetensors`.
 
 The config holds the shape of the eyes and the ramps of their caution; the tensors are those of the eyes and,
 where there is one, of the recognizer.
@@ -36,7 +36,7 @@ class StoredPerceiver:
 
 
 def shipped_folder() -> Path:
-    """Where the weights lie that come with the package."""
+    """The folder of the shipped weights."""
     return Path(str(files("clearair"))) / "models" / "weights" / "perceivers"
 
 

@@ -1,8 +1,8 @@
-"""Two looks at an image: the whole from afar, and small pieces from near; and how light is spread over it.
+"""Two views of an image, the reduced whole and native-resolution crops, and its distribution of light.
 
-Haze, darkness and regions are seen from afar; noise, JPEG blocks and blur only at native resolution.
-Both looks have a bounded size, so perceiving costs the same for 1 and for 50 megapixels.
-Shapes: B images, H x W pixels, R x C crops of S x S pixels, E entries of the exposure.
+Haze, darkness and regions are visible in the reduced view; noise, JPEG blocks and blur only at native
+resolution. Both views have a bounded size, so perceiving costs the same for 1 and for 50 megapixels. Shapes:
+B images, H x W pixels, R x C crops of S x S pixels, E entries of the exposure.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def sampled(images: Tensor) -> Tensor:
 def exposure(sample: Tensor) -> Tensor:
     """How light is spread, (B, 3, h, w) pixels in [0, 1] -> (B, E): quantiles, and their logarithms.
 
-    Of luma, of the brightest and of the darkest channel (haze leaves none dark), and of what lies between
-    them. Pixels are taken one by one and not averaged: the lamps of a night scene are small, and that they
-    are bright tells it from one in too little light.
+    Of luma, of the brightest and the darkest channel (haze leaves none dark), and of their difference. Pixels
+    are sampled and not averaged: the lamps of a night scene are small, and their brightness distinguishes it
+    from an underexposed scene.
     """
     red, green, blue = sample.float().unbind(1)
     brightest, darkest = sample.amax(dim=1), sample.amin(dim=1)

@@ -1,4 +1,4 @@
-"""Sizes of a DA-CLIP: read off its tensors, and overridden by an open_clip model config."""
+"""Sizes of a DA-CLIP: derived from its tensors, and overridden by an open_clip model config."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from clearair.errors import ModelError
 
 HEAD = 64
-"""Entries of an attention head in every published CLIP; no tensor's shape tells it."""
+"""Entries of an attention head in every published CLIP; it does not follow from the tensors' shapes."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""From a picture to what CLIP sees of it: the middle square, 224 x 224, as open_clip and torchvision make it.
+"""CLIP's view of a picture: the middle square, 224 x 224, as open_clip and torchvision make it.
 
 Shapes: H x W pixels, S x S of them seen.
 """

@@ -1,4 +1,4 @@
-"""Look at images with DA-CLIP: embeddings, the probabilities of ten words, and the same for regions.
+"""Runs DA-CLIP: embeddings and the probabilities of ten words, for images and regions.
 
 Shapes: B images, H x W pixels, N regions, D entries of an embedding, K words.
 """
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 BATCH = 64
-"""Views that are looked at together."""
+"""Views in a batch."""
 SHARPNESS = 100.0
-"""Of the probabilities: what cosines are multiplied with."""
+"""Factor of the cosines in the softmax."""
 
 
 class DaClipDegradation:
@@ -38,14 +38,14 @@ class DaClipDegradation:
     names = tuple(WORDS)
     """The words that it has probabilities for."""
     caution = Caution()
-    """Its probabilities say which damage, never whether: they leave the hand free."""
+    """Its probabilities rank damage but never report a clean image, so they do not limit the change."""
 
     def __init__(self, model: DaClip) -> None:
         model = model.eval().requires_grad_(False)
         with torch.no_grad():
             self.words = model.words()
             """(K, D) what the words mean; None when the file has no text tower."""
-        model.text = None  # it has said all that it will be asked
+        model.text = None  # the text tower is not needed any more
         self.model = model
 
     @property

@@ -1,4 +1,4 @@
-"""The two image towers: the control branch sees the damage, and tells the other one to look through it.
+"""The two image towers: the control branch sees the damage and compensates for it in the other tower.
 
 Shapes: B images, S x S pixels, L = 1 + (S / P)^2 tokens of C entries, D entries of an embedding.
 """
@@ -15,7 +15,7 @@ from clearair.perception.daclip.transformer import ControlTransformer, Transform
 
 
 class Patches(nn.Module):
-    """What stands before and behind the transformer of a CLIP image tower."""
+    """The layers before and after the transformer of a CLIP image tower."""
 
     def __init__(self, size: VisionSize, embedding: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Where to look for what is wrong in a region, with eyes that see whole pictures only.
+"""Windows for the damage of a region, for a network that sees only whole pictures.
 
 Shapes: H x W pixels, N regions.
 """

@@ -1,6 +1,6 @@
 """Sizes of DeQA-Score, under the names its own `config.json` gives them (architecture `mplug_owl2`).
 
-Where that file is silent, the tensors' shapes speak; where they cannot, the published default holds.
+Sizes missing in that file come from the tensors' shapes, or else from the published defaults.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From published files to a network in memory: check everything first, then place tensor by tensor.
+"""Loads published files: checks everything first, then places tensor by tensor.
 
 The network is built without memory of its own, and each tensor is converted on its way from the file, so
 that the peak is the model in its final precision and one tensor.

@@ -1,4 +1,4 @@
-"""What loading needs in memory, and what there is; said before anything is loaded."""
+"""Reports the memory needed for loading, and the free memory, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def weight_bytes(shapes: Shapes, precision: str, quantised: Collection[str]) -> 
 
 
 def working_bytes(config: DeqaConfig, precision: str, batch: int) -> int:
-    """Memory for a batch on its way: four times what is widest, the MLP of the vision tower."""
+    """Memory for a batch: four times the widest activation, that of the vision tower's MLP."""
     tokens = batch * (1 + config.abstractor.grid_size**2)
     return int(4 * tokens * config.vision.intermediate_size * max(BYTES[precision], 2))
 

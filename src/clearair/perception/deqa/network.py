@@ -1,4 +1,4 @@
-"""DeQA-Score as a whole: look at an image, read the question, and weigh the five words of the answer.
+"""The complete DeQA-Score: encode the image and the question, and weigh the five possible answers.
 
 Shapes: B images, S x S pixels, V visual tokens, T tokens in all, E channels of the language model.
 """

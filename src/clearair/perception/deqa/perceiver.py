@@ -1,4 +1,4 @@
-"""Ask DeQA-Score how good images are.
+"""Runs DeQA-Score on images.
 
 Shapes: B images, H x W pixels, E channels of the language model.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _BATCH = 4
-"""Images that are looked at together."""
+"""Images in a batch."""
 _WORTH = torch.arange(len(LEVELS), 0, -1, dtype=torch.float32)
 
 
@@ -59,7 +59,7 @@ class DeqaQuality:
 
     @property
     def quality_dim(self) -> int:
-        """The same, as whoever mixes perceivers calls it."""
+        """The same, under the name that a mix of perceivers uses."""
         return self.embedding_dim
 
     @cached_property
@@ -72,7 +72,7 @@ class DeqaQuality:
         return digest.hexdigest()
 
     def to(self, device: torch.device | str) -> DeqaQuality:
-        """Stays where it was loaded: a model of this size may lie on several devices. Returns itself."""
+        """Does nothing, since a model of this size may be spread over several devices. Returns itself."""
         return self
 
     @torch.inference_mode()
@@ -130,7 +130,7 @@ def files_of(folder: Path) -> tuple[Path, ...]:
 
 
 def _input_device(network: DeqaNetwork) -> torch.device:
-    """Where images go: to the eyes, or wherever accelerate brings weights that wait on the CPU."""
+    """The device for images: that of the vision tower, or the one to which accelerate moves its weights."""
     device = network.model.vision_model.post_layernorm.weight.device
     return torch.device("cpu") if device.type == "meta" else device
 

@@ -33,12 +33,12 @@ class Placement:
     def words(self) -> dict[str, str]:
         """The same as accelerate knows devices: what waits on the "cpu" is computed on the first GPU.
 
-        Of a torch.device it would think that it is computed on the CPU, too.
+        For a torch.device, accelerate would also compute on the CPU.
         """
         return {name: str(device) for name, device in self.devices.items()}
 
     def finish(self, network: nn.Module) -> None:
-        """Let tensors travel between the devices when the network is asked, once it is loaded."""
+        """Let accelerate move tensors between the devices in forward passes, once the network is loaded."""
         if set(self.devices) == {""}:
             return
         from accelerate import dispatch_model
@@ -117,4 +117,4 @@ def share(network: nn.Module, rooms: Mapping[int | str, int], kind: torch.dtype)
 
 def _cpu_room() -> int:
     room = free_bytes(torch.device("cpu"))
-    return int(min(room, 2.0**50))  # a finite number, also where the system does not say
+    return int(min(room, 2.0**50))  # a finite number, even if the system does not report it

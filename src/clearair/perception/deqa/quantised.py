@@ -15,7 +15,7 @@ def quantised_names(network: nn.Module, precision: str) -> frozenset[str]:
     """Names of the weights that are kept in few bits: none, unless the precision is int8 or nf4."""
     if precision not in QUANTISED:
         return frozenset()
-    # The eyes and the last layer are small, and what they lose cannot be made good later.
+    # The vision part and the last layer are small, and their errors cannot be corrected later.
     return frozenset(
         f"{name}.weight"
         for name, module in network.named_modules()

@@ -58,7 +58,7 @@ def _tokenized(path: Path) -> Prompt:
         raise ModelError("DeQA-Score needs sentencepiece: pip install 'clearair[deqa]'.") from error
     tokenizer = SentencePieceProcessor()
     try:
-        # From memory: of a path, sentencepiece would print its own complaint.
+        # From memory: given a path, sentencepiece would print its own error.
         tokenizer.LoadFromSerializedProto(path.read_bytes())
     except (OSError, RuntimeError) as error:
         raise ModelError(f"{path}: not a SentencePiece model.") from error

@@ -1,4 +1,4 @@
-"""From many overlapping masks to one label map: which are sure, which are twice the same, who owns a pixel.
+"""Turns overlapping masks into a label map: filters unstable and duplicate masks, resolves overlaps.
 
 Shapes: M masks of logits, h x w at the decoder's own resolution, H x W pixels of the image.
 """

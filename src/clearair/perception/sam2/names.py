@@ -1,4 +1,4 @@
-"""What SAM 2's authors call the tensors that transformers gives other names to."""
+"""Maps tensor names between SAM 2's authors and transformers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Look at images with SAM 2: what belongs together, as a label map.
+"""Runs SAM 2: the regions of images as label maps.
 
 Shapes: H x W pixels, P points, M masks, S = side of the square that the network sees.
 """

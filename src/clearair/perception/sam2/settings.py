@@ -1,4 +1,4 @@
-"""How masks are asked for and chosen; the defaults are those of ClearAIR's authors."""
+"""How masks are generated and chosen; the defaults are those of ClearAIR's authors."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ MOST_REGIONS = 255
 
 @dataclass(frozen=True)
 class MaskSettings:
-    """Which points are asked about, and which of the masks that come back are kept."""
+    """The prompt points, and which of the resulting masks are kept."""
 
     points_per_side: int = 4
     points_per_batch: int = 16
     predicted_iou: float = 0.70
     """A mask is kept if its predicted IoU is above this."""
     stability: float = 0.95
-    """And if, cut at a higher and at a lower logit, it overlaps itself at least so far (IoU)."""
+    """Least IoU between the mask at a higher and at a lower logit threshold."""
     stability_offset: float = 1.0
     """How much higher and lower."""
     box_overlap: float = 0.7
     """Of two masks whose boxes overlap more than this (IoU), the better one is kept."""
     regions: int = 16
-    """The best so many are kept."""
+    """Most masks that are kept, best first."""
     dark: float = 0.2
     """An image whose mean is below this, in [0, 1], is brightened for the segmenter; 0 never brightens. Ours:
     in the dark SAM finds little."""
     brightened: float = 0.3
-    """The mean that it is brought near to."""
+    """Target mean of brightened images."""
 
     def __post_init__(self) -> None:
         if self.points_per_side < 1 or self.points_per_batch < 1:
