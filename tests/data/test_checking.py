@@ -112,7 +112,7 @@ def test_a_folder_that_lacks_every_half_does_not_bury_the_rest(tmp_path):
         source.with_name(f"{number:03}.png").write_bytes(source.read_bytes())
     *named, rest = problems(tmp_path)
     assert len(named) == MOST_NAMED
-    assert rest == f"{tmp_path / 'eval15/low'}: something is wrong with 7 more of its files."
+    assert rest == f"{tmp_path / 'eval15/low'}: 7 more of its files have problems."
 
 
 def test_a_picture_that_cannot_be_read_is_named_once(tmp_path):

@@ -99,7 +99,7 @@ def test_a_list_of_the_environment_that_is_missing_is_named(tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("every = ", "is no TOML file"),
+        ("every = ", "is not a TOML file"),
         ("[evry]\nclean = 2", "no table 'evry'"),
         ("every = 3", "every must be a table"),
         ("[every]\nfog = 2", r"\[every\] has no entry 'fog'"),

@@ -1,1 +1,1 @@
-"""Pictures to train on and to test with, and the damage that is done to them."""
+"""Training and test pictures, and synthetic damage."""

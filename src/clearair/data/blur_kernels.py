@@ -1,4 +1,4 @@
-"""Measured blur kernels: how cameras shook, as weighted points of a path.
+"""Measured blur kernels of camera shake, as weighted points of a trajectory.
 
 Layout: `train/blur/kernels/*.npz`, each array one kernel.
 
@@ -22,7 +22,7 @@ FAINTEST = 0.02
 def load_blur_kernels(data: Path) -> Tensor | None:
     """(N, T, 3) right, down, share of the time, of unit extent about their centre; None when there are none.
 
-    Paths of fewer points are filled up with points of no weight. Raises DataError for what is no kernel.
+    Paths of fewer points are filled up with points of no weight. Raises DataError for an invalid kernel.
     """
     paths = []
     for file in sorted((data / "train" / "blur" / "kernels").glob("*.npz")):
@@ -35,7 +35,7 @@ def load_blur_kernels(data: Path) -> Tensor | None:
 
 def _as_path(kernel: np.ndarray, file: Path) -> Tensor:
     if kernel.ndim != 2 or not np.isfinite(kernel).all() or kernel.max(initial=0) <= 0:
-        raise DataError(f"{file}: holds an array that is no blur kernel.")
+        raise DataError(f"{file}: holds an array that is not a blur kernel.")
     rows, columns = np.nonzero(kernel > FAINTEST * kernel.max())
     weights = kernel[rows, columns] / kernel[rows, columns].sum()
     points = np.stack([columns, rows], axis=1) - weights @ np.stack([columns, rows], axis=1)

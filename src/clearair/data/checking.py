@@ -1,4 +1,4 @@
-"""What is wrong with a data folder: what is missing, misplaced or unequal, and what leaks into training."""
+"""Checks a data folder for missing, misplaced or unequal files, and for leaks into training."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Tell = Callable[[str, int, int], None]
-"""Is told what is being done, how much of it is done, and how much there is."""
+"""Receives the current task, the number of finished items, and the total."""
 
 NOT_PHOTOS = ("regions", "depth")
 """Folders below `train` whose pictures are maps."""
 MOST_NAMED = 100
-"""Files of one folder that are named when something is wrong with them; of the rest the number is told."""
+"""Most bad files of one folder that are named; the rest are counted."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def check_data(data: Path, *, leaks: bool = True, on_done: Tell | None = None) -
     """Look through a data folder. Raises DataError when it is not there or holds no pictures.
 
     The search for leaks needs scikit-image, which the extra `data` brings; UsageError without it.
-    A file that something is wrong with does not keep the others from being checked.
+    A bad file does not stop the others from being checked.
     """
     if not data.is_dir():
         raise DataError(f"{data}: there is no such folder.")
@@ -86,7 +86,7 @@ def _need_scikit_image() -> None:
 
 
 def _to_compare(data: Path, found: dict[str, Search], apart: HeldOut) -> tuple[list[Path], list[Path]]:
-    """What is trained on, clean, and what is tested with, clean and damaged, each file once."""
+    """The clean training files, and the clean and damaged test files, each once."""
     train = dict.fromkeys(_photos(data / "train"))
     test = dict.fromkeys(pictures((data / "test").rglob("*")))
     for name, search in found.items():
@@ -129,7 +129,7 @@ def _leaks(train: list[Path], test: list[Path], bad: dict[Path, str], tell: Tell
 def _read(
     paths: list[Path], take: Callable[[Path], T], bad: dict[Path, str], tell: Callable[[int, int], None]
 ) -> Iterator[T]:
-    """Yield what is taken of each file; files that cannot be read are added to `bad`."""
+    """Yield the fingerprint of each file; files that cannot be read are added to `bad`."""
     for done, path in enumerate(paths, 1):
         try:
             yield take(path)
@@ -204,7 +204,7 @@ def _size(path: Path, bad: dict[Path, str]) -> str | None:
 
 
 def _named(bad: dict[Path, str]) -> list[str]:
-    """Lines of the files, sorted, but not so many that they bury all others: a folder may lack every half."""
+    """Messages of the files, sorted and limited per folder, since a folder may lack every other half."""
     by_folder: dict[Path, list[str]] = {}
     for path in sorted(bad):
         by_folder.setdefault(path.parent, []).append(bad[path])
@@ -212,5 +212,5 @@ def _named(bad: dict[Path, str]) -> list[str]:
     for folder, these in by_folder.items():
         lines += these[:MOST_NAMED]
         if len(these) > MOST_NAMED:
-            lines.append(f"{folder}: something is wrong with {len(these) - MOST_NAMED} more of its files.")
+            lines.append(f"{folder}: {len(these) - MOST_NAMED} more of its files have problems.")
     return lines

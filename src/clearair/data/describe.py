@@ -1,4 +1,4 @@
-"""How strong the damage that is trained on is, beside that of the really damaged pairs.
+"""Compares the strength of synthetic training damage with that of real pairs.
 
 Shapes: N views, V = side of a view.
 """

@@ -17,8 +17,8 @@ from clearair.errors import DataError
 from clearair.image import SUFFIXES
 
 Key = Literal["stem", "number", "scene", "frame"]
-"""What the two halves of a pair have in common: the whole name; its first number; what comes before the
-first "_"; or, for `im_0001_s80_a04`, the first two parts."""
+"""The part of the name that both halves of a pair share: the whole name; its first number; what comes before
+the first "_"; or, for `im_0001_s80_a04`, the first two parts."""
 
 _KEYS: dict[str, Callable[[str], str]] = {
     "stem": lambda stem: stem,
@@ -45,20 +45,20 @@ class Item:
 
     name: str
     damaged: Path | None
-    """None: to be made by adding noise."""
+    """None: the input is made by adding noise."""
     clean: Path | None
-    """None: nobody knows what it should look like."""
+    """None: there is no clean version."""
 
 
 @dataclass
 class Search:
-    """What was found of a set: its good items, and what keeps others from being one."""
+    """The files found of a set: its valid items, and why other files are invalid."""
 
     items: list[Item] = field(default_factory=list)
     problems: dict[Path, str] = field(default_factory=dict)
     """Why an input belongs to no item, by its path."""
     targets: dict[Path, bool] = field(default_factory=dict)
-    """Whether any input asks for them."""
+    """Whether any input refers to a target, by its path."""
 
     def match(self, inputs: list[Path], targets: list[Path], key: Key, place: Path, label: str = "") -> None:
         """Add the pairs of two lists of files. Names of items begin with `label`; `place` is for messages."""
@@ -104,7 +104,7 @@ class DataSet:
     clean: bool = True
     """There is a clean version of each."""
     damage: tuple[str, ...] = ()
-    """What is wrong with its pictures; empty where their folders say it, or nothing is."""
+    """Damage of its pictures; empty if the folders name it, or there is none."""
 
     @property
     def paired(self) -> bool:
@@ -252,11 +252,11 @@ DATA_SETS = {
 
 
 _IN_FOLDERS = {"low": "lowlight", "rainstreak": "rain"}
-"""What folders of CDD-11 and RainDS call kinds of damage, where it is not what they are called here."""
+"""Folder names of CDD-11 and RainDS for kinds of damage that have another name here."""
 
 
 def damage_of(name: str, item: Item) -> tuple[str, ...]:
-    """What is wrong with a damaged picture of a set."""
+    """The damage of a picture of a set."""
     named = item.name.split("/")[0].split("_")
     return DATA_SETS[name].damage or tuple(_IN_FOLDERS.get(part, part) for part in named)
 
@@ -350,7 +350,7 @@ def places(layout: Layout, data_set: DataSet) -> list[str]:
 
 
 def _label(folder: Path, layout: Layout) -> str:
-    """What tells apart pictures of one name: the sequence, or the kind of damage."""
+    """Distinguishes pictures with the same name: the sequence, or the kind of damage."""
     if str(layout.inputs).startswith(("CDD-11", "RainDS")):
         return f"{folder.name}/"
     return f"{folder.parent.name}/" if "GOPRO" in str(layout.inputs) else ""

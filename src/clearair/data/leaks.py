@@ -66,7 +66,7 @@ def find_leaks(
 ) -> list[Leak]:
     """Return the training images that are copies or crops of test images, or contain them.
 
-    Each is compared with each. `on_done` is told how many training images are done, and of how many.
+    All pairs are compared. `on_done` receives the number of finished training images and the total.
     """
     leaks = []
     for done, ours in enumerate(train, 1):

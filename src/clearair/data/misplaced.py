@@ -65,11 +65,11 @@ def _counterpart(data_set: DataSet) -> DataSet | None:
 
 
 def _other_part(data_set: DataSet) -> str:
-    """What to do with a folder that is called like a set of the other part."""
+    """Advice for a folder named like a set of the other part."""
     part, other = data_set.part, _counterpart(data_set)
     if other is None:
         return f"{data_set.name} is a set for {part}ing; it belongs below {part}."
-    # Only who put the pictures there knows which of the two is wrong: the place or the name.
+    # Only the user knows whether the place or the name is wrong.
     return (
         f"{data_set.name} is a set for {part}ing. If these are pairs for {other.part}ing, call the folder "
         f"`{other.name}`; if they are for {part}ing, move it below {part}."

@@ -1,4 +1,4 @@
-"""Which kinds of damage come together."""
+"""Mixtures of kinds of damage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clearair.data.degradations import CDD11
 from clearair.kinds import NAMES, REGISTRY
 
 ON_TOP = tuple(kind.name for kind in REGISTRY if kind.from_camera)
-"""What a camera adds to whatever else is wrong."""
+"""Kinds that a camera adds to other damage."""
 BELOW = tuple(name for name in NAMES if name not in ON_TOP)
 OF_CDD11 = tuple(kinds for kinds in CDD11 if len(kinds) > 1)
 """The mixtures of CDD-11, of weather and darkness."""

@@ -17,8 +17,8 @@ from clearair.kinds import NAMES, REGISTRY
 
 _UNKNOWN = {kind.name: (*ON_TOP, *kind.may_show) for kind in REGISTRY if kind.may_show is not None}
 _UNKNOWN[CLEAN] = ON_TOP
-"""What a photograph of a kind may show besides, without anybody having said so: weather comes with mist, and
-web pages recompress."""
+"""Kinds that a photograph may also show without a label: weather comes with mist, and web pages
+recompress."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class NamedPhoto:
 
     @property
     def label(self) -> tuple[float, ...]:
-        """For each kind 1 where it is there, 0 where it is not, NaN where nobody knows."""
+        """For each kind 1 if present, 0 if absent, NaN if unknown."""
         unknown = _UNKNOWN[self.kind]
         return tuple(1.0 if k == self.kind else math.nan if k in unknown else 0.0 for k in NAMES)
 
 
 def find_named(data: Path) -> list[NamedPhoto]:
-    """All of them, sorted by path; of folders that are not there, or of kinds nobody knows, none."""
+    """All of them, sorted by path; missing folders and unknown kinds are skipped."""
     paths = sorted(
         path for path in (data / "train" / "named").glob("*/*/*") if path.suffix.lower() in SUFFIXES
     )

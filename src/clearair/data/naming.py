@@ -12,7 +12,7 @@ from clearair.perception.telling import check_kind
 def named(kinds: str | Sequence[str]) -> tuple[str, ...]:
     """Return the kinds in a text such as "haze, Rain", or in several, each once.
 
-    Raises UsageError for one that there is not, with the nearest that there is.
+    Raises UsageError for an unknown one, with the nearest known kind.
     """
     texts = [kinds] if isinstance(kinds, str) else kinds
     if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):

@@ -44,8 +44,8 @@ def load_pair(paths: tuple[Path, Path]) -> Pair:
 class PairFiles:
     """Pairs of one kind of damage, read when they are drawn.
 
-    One that cannot be read is told once, and the next is drawn in its place: the same one whenever a run is
-    resumed. Raises DataError once more than 1 % of them are such.
+    An unreadable pair is reported once, and the next one is drawn in its place, also when the run is resumed.
+    Raises DataError once more than 1 % of them are unreadable.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class PairFiles:
 def find_published(
     data: Path, sets: Sequence[str], tell: Callable[[str], None]
 ) -> tuple[dict[tuple[str, ...], PairFiles], list[str]]:
-    """Pairs of published training sets by what is wrong with them, and a line for each set that is not there.
+    """Pairs of published training sets by their damage, and a line for each missing set.
 
     Raises DataError for an input without target.
     """

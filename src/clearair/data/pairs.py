@@ -46,7 +46,7 @@ class Mix:
     clean: float = 0.08
     """Nothing is wrong: the network must learn to leave a photograph alone."""
     looks: float = 0.2
-    """Share of photographs that are given another look first, such as low-key or pale, which is to stay."""
+    """Share of photographs that first get another style, such as low-key or pale, which must be preserved."""
     mixture: float = 0.10
     """Two or more kinds (`draw_mixture`)."""
     mixtures: tuple[str, ...] = ()
@@ -91,12 +91,12 @@ class Mix:
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Damaged views and what they were, both (B, 3, V, V) in [0, 1]."""
+    """Damaged views and their clean versions, both (B, 3, V, V) in [0, 1]."""
 
     damaged: Tensor
     clean: Tensor
     kinds: tuple[tuple[str, ...], ...]
-    """What is wrong with each, anywhere."""
+    """The damage of each, anywhere."""
     cover: Tensor
     """(B, K, h, w) in [0, 1]: how much of each of KINDS there is at each place."""
 
@@ -121,7 +121,7 @@ def generator_for(
     """The random source of one step of a run, or of one share of its batch."""
     number = seed * 1_000_003 + step
     if share is not None:
-        # Of a larger number PyTorch's generator would use 32 bits alone, so these must be mixed well.
+        # PyTorch's generator uses only 32 bits of a larger number, so these must be mixed well.
         digest = hashlib.blake2b(f"{number} {share}".encode(), digest_size=4).digest()
         number = int.from_bytes(digest, "big")
     return torch.Generator(device).manual_seed(number)
@@ -129,18 +129,18 @@ def generator_for(
 
 @dataclass
 class _View:
-    """One pair before anything is damaged by us."""
+    """One pair before synthetic damage is added."""
 
     clean: Tensor
     """(3, V, V) in [0, 1]."""
     damaged: Tensor
     """(3, V, V): really damaged, or the clean view itself."""
     here: tuple[str, ...]
-    """Kinds that are to be drawn on it, or on a part of it."""
+    """Kinds to draw on it, or on a part of it."""
     there: tuple[str, ...] | None
-    """Kinds that are to be drawn on the rest of it; None where there is no rest."""
+    """Kinds to draw on the rest of it; None if there is no rest."""
     kinds: tuple[str, ...]
-    """What is wrong with it in the end."""
+    """Its damage in the end."""
     depth: Tensor | None = None
     """(1, V, V), where it was measured."""
 
@@ -219,7 +219,7 @@ def _in_other_styles(pictures: Tensor, mix: Mix, source: torch.Generator) -> Ten
 def _draw_real(
     photos: TrainingPhotos, mix: Mix, wanted: tuple[str, ...], generator: torch.Generator
 ) -> tuple[tuple[str, ...], Pair | None]:
-    """A pair that is taken instead of drawing the wanted damage, and what is wrong with it; mostly None."""
+    """A real pair that replaces the synthetic damage, and its damage; mostly None."""
     if photos.own and _uniform(generator) < mix.own:
         return ("own",), photos.own[_index(len(photos.own), generator)]
     alike = [kinds for kinds in photos.published if kinds == wanted or min(len(kinds), len(wanted)) > 1]
@@ -247,7 +247,7 @@ def _source_on(device: torch.device, generator: torch.Generator) -> torch.Genera
 
 
 def _draw_other_part(mix: Mix, generator: torch.Generator) -> tuple[str, ...] | None:
-    """What is wrong with the rest of a picture: None when there is no rest, and half the time nothing."""
+    """The damage of the rest of a picture: None if there is no rest, and half the time nothing."""
     if _uniform(generator) >= mix.partial:
         return None
     if _uniform(generator) < 0.5:

@@ -34,7 +34,7 @@ CLEAN_SETS = ("BSD400", "WED")
 
 @dataclass(frozen=True)
 class TrainingPhotos:
-    """Everything that is trained on, decoded once: 700 photographs of 0.35 megapixels take 0.7 GB."""
+    """All training data, decoded once: 700 photographs of 0.35 megapixels take 0.7 GB."""
 
     clean: tuple[Tensor, ...]
     """(3, H, W) uint8 each."""
@@ -45,14 +45,14 @@ class TrainingPhotos:
     blur_kernels: Tensor | None = None
     """(N, T, 3) paths of cameras that shook, measured: right, down, share of the time."""
     left_out: tuple[str, ...] = ()
-    """Sets that are not there, and what could not be read, a line each."""
+    """Missing sets and unreadable files, a line each."""
     published: dict[tuple[str, ...], PairFiles] = field(default_factory=dict)
-    """Pairs of published sets by what is wrong with them, taken instead of damage that is drawn."""
+    """Pairs of published sets by their damage, used instead of synthetic damage."""
     own: PairFiles | None = None
     """Pairs of the user's own, with damage of any kind."""
 
     def to(self, device: torch.device | str) -> TrainingPhotos:
-        """Copy to a device, as bytes: what is drawn from them is then made there."""
+        """Copy to a device, as bytes: views are then made there."""
         return TrainingPhotos(
             tuple(photo.to(device) for photo in self.clean),
             {kind: tuple(pair.to(device) for pair in pairs) for kind, pairs in self.pairs.items()},
@@ -110,8 +110,8 @@ def load_training_photos(
 ) -> TrainingPhotos:
     """Read what is not held out (`splits`); pictures that cannot be read are named and left out.
 
-    Pairs of the published `sets` and the user's `own` are read when they are drawn, and `tell` is told of
-    those that cannot be read.
+    Pairs of the published `sets` and the user's `own` are read when they are drawn, and `tell` receives those
+    that cannot be read.
 
     Raises DataError when there are no clean photographs, when the halves of a pair differ in size, and when
     more than 1 % of the pictures cannot be read.
@@ -147,7 +147,7 @@ def load_training_photos(
 
 
 def _readable(files: Iterable[File], load: Callable[[File], Loaded], bad: list[str]) -> list[Loaded]:
-    """What can be read; why something cannot is added to `bad`."""
+    """The readable pictures; errors of the others are added to `bad`."""
     loaded = []
     for file in files:
         try:

@@ -15,7 +15,7 @@ from clearair.image.libvips import libvips
 from clearair.image.pillow import read_with_pillow
 
 REDUCED = 400
-"""Longer side in px of photographs that are made small, as they are sent around."""
+"""Longer side in px of reduced photographs, as in messages and on web pages."""
 
 
 def load_pixels(path: Path) -> Tensor:

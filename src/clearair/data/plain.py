@@ -1,7 +1,6 @@
 """Undamaged pictures that look damaged: blank pages, product shots, starry skies, halftones, drawings.
 
-Nothing in them says that anything is wrong, so a restorer must leave them alone. All are drawn, always the
-same.
+Nothing in them indicates damage, so a restorer must leave them alone. All are drawn deterministically.
 
 Shapes: H x W pixels.
 """

@@ -84,9 +84,9 @@ def measured_depth(path: Path) -> NDArray[np.float64]:
 
 
 def fill_holes(values: Tensor, known: Tensor) -> Tensor:
-    """(1, 1, H, W), bool of the same -> the same: what is not known becomes a mean of what is, nearest by.
+    """(1, 1, H, W) and a mask of it -> the same: unknown values become means of the nearest known ones.
 
-    Means over 2 x 2 pixels, over 4 x 4 and so on, each taken where no finer one has anything to say.
+    Means over 2 x 2 pixels, over 4 x 4 and so on, each used where no finer one exists.
     """
     weight = known.to(values)
     height, width = values.shape[-2:]

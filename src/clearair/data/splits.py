@@ -1,8 +1,8 @@
 """Which pictures of a data folder are held out: never trained on, by the restorer or by its perceivers.
 
-The one place that knows; training, validation and benchmarks all ask `held_out`. The list itself is data. It
-lies in the data folder as `train/held_out.toml`, or where the environment variable CLEARAIR_HELD_OUT says.
-Its tables, each of which may be absent:
+Training, validation and benchmarks all use `held_out`. The list itself is data. It lies in the data folder as
+`train/held_out.toml`, or where the environment variable CLEARAIR_HELD_OUT says. Its tables, each of which may
+be absent:
 
     [every]     KIND = n                    every n-th of train/KIND, sorted by path, from the first on
     [whole]     KIND = ["SET"]              sets of train/KIND that are trained on whole and not counted
@@ -35,7 +35,7 @@ VARIABLE = "CLEARAIR_HELD_OUT"
 """The environment variable that names a list for data folders that have none, such as read-only ones."""
 CLEAN = "clean"
 EVERY = {CLEAN: 20, **{name: BY_NAME[name].held_out_every for name in NAMES}}
-"""Where no list says otherwise."""
+"""The default without a list."""
 
 _log = logging.getLogger(__name__)
 _told: set[Path] = set()
@@ -57,8 +57,8 @@ class HeldOut:
     def split(self, items: Sequence[T], kind: str) -> tuple[list[T], list[T]]:
         """Divide the sorted pictures or pairs of a kind into those for training and those held out.
 
-        `kind` is `clean` or a kind of damage. Unusual pictures are not for training, and among the held out
-        only when their turn makes them so.
+        `kind` is `clean` or a kind of damage. Unusual pictures are never for training, and held out only if
+        the every-n-th rule selects them.
         """
         if kind in self.cameras:
             kept = [item for item in items if _camera(item) in self.cameras[kind]]
@@ -70,12 +70,13 @@ class HeldOut:
         return [item for item in items if item not in apart and not self._is_barred(item)], kept
 
     def find_unusual(self, photos: Iterable[Path]) -> dict[Path, str]:
-        """Those of the clean photographs that are unusual, and why."""
+        """The unusual clean photographs, and why."""
         reasons = {path: self.why_unusual(path) for path in photos}
         return {path: why for path, why in reasons.items() if why is not None}
 
     def undamaged(self, photos: Sequence[Path]) -> dict[Path, str]:
-        """Clean photographs that no model was trained on and none may change: held out, or why unusual."""
+        """Clean photographs that are not trained on and must not change: "held out", or why they are
+        unusual."""
         return dict.fromkeys(self.split(photos, CLEAN)[1], "held out") | self.find_unusual(photos)
 
     def why_unusual(self, item: object) -> str | None:
@@ -87,7 +88,7 @@ class HeldOut:
         return _name(item) in {_name(Path(name)) for name in self.left_out}
 
     def absent(self, paths: Iterable[Path]) -> tuple[str, ...]:
-        """Names on the list that none of these paths have; what was renamed would be trained on."""
+        """Names on the list that match none of these paths; renamed files would be trained on."""
         here = {_name(path) for path in paths}
         listed = [name for names in (*self.unusual.values(), self.left_out) for name in names]
         return tuple(name for name in listed if _name(Path(name)) not in here)
@@ -115,7 +116,7 @@ def held_out(data: Path) -> HeldOut:
         return read_list(Path(said))
     if path not in _told:
         _told.add(path)
-        _log.warning("%s is missing, so every n-th picture is held out, and none by its name.", path)
+        _log.warning("%s is missing, so every n-th picture is held out, and none by name.", path)
     return HeldOut()
 
 
@@ -126,7 +127,7 @@ def read_list(path: Path) -> HeldOut:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except ValueError as error:  # of TOML, or of UTF-8
-        raise DataError(f"{path}: is no TOML file ({error}).") from error
+        raise DataError(f"{path}: is not a TOML file ({error}).") from error
     known = {"every", "whole", "cameras", "named", "unusual", "left_out"}
     if unknown := sorted(set(tables) - known):
         raise DataError(f"{path}: has no table {unknown[0]!r}; known are {', '.join(sorted(known))}.")

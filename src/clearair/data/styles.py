@@ -27,11 +27,11 @@ from clearair.similarity import luma
 GAIN = (0.8, 1.15)
 """Exposure; low light begins where two thirds of the light are left (lowlight.MOST)."""
 GAMMA = (0.75, 2.2)
-"""Tone curve; it keeps black and white, so what it makes dark is a dark scene with its lights in place."""
+"""Tone curve; it keeps black and white, so it makes a dark scene with bright lights."""
 LIGHTS = 0.95
 """How bright the lights of such a scene are at least, and ..."""
 MOST_GAIN = 4.0
-"""... by how much they may be raised for that."""
+"""... largest gain for that."""
 BLACK = 0.1
 """How far up the darkest tone may lie, and ..."""
 WHITE = 0.85
@@ -107,7 +107,7 @@ def draw_style(clean: Tensor, generator: torch.Generator, share: float = 0.5) ->
     background = clean[soft, :1]
     if len(soft):
         depth = estimate_depth(clean[soft], generator)
-        # The farther half at most: a picture without anything sharp in it would be blurred.
+        # At most the farther half: a picture without sharp parts would count as blurred.
         middle = depth.flatten(1).median(dim=1).values
         background = ((depth - per_sample(middle)) * 4).clamp(0, 1)
     return Style(

@@ -1,7 +1,7 @@
 """Realistic damage for clean pictures: drawn once from a seed, then applied purely.
 
-Each kind has one file with its formula and its draw; `degrade` mixes them in physical order, and
-`degrade_in_parts` lays differently damaged parts of a picture together.
+Each kind has one module with its formula and its random draw; `degrade` applies kinds in physical order, and
+`degrade_in_parts` combines differently damaged parts of a picture.
 """
 
 from clearair.data.degradations.noise import add_gaussian_noise

@@ -27,7 +27,7 @@ POINTS = 96
 MEASURED = 0.3
 """Share of the blur that follows a measured shake, turned, mirrored and scaled, where there are any."""
 SATURATED = 0.98
-"""Value from which on a highlight may be brighter than the file can say, and ..."""
+"""Value from which a highlight may be brighter than the file can represent, and ..."""
 BRIGHTEST = 8.0
 """... how much brighter at most: such lights draw bright trails."""
 DISPLAY_GAMMA = 2.2
@@ -59,7 +59,7 @@ class Blur:
 
 
 def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
-    """The step of `draw_blur`, as `DamageModule` asks for."""
+    """The step of `draw_blur`, as `DamageModule` requires."""
     size = (pictures.shape[-2], pictures.shape[-1])
     return (draw_blur(strength, size, conditions.generator, conditions.blur_kernels),)
 

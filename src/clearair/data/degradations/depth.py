@@ -1,7 +1,7 @@
 """A plausible depth map for a single picture: a prior for haze, not a measurement.
 
-No network is involved. What makes haze look real is that it thickens towards the horizon, lies evenly on
-whole objects, and stops at their outlines; that much can be had from position, colour and edges.
+No network is involved. Haze looks real if it thickens towards the horizon, lies evenly on whole objects, and
+stops at their outlines. Position, colour and edges suffice for that.
 """
 
 import torch
@@ -40,7 +40,7 @@ def estimate_depth(clean: Tensor, generator: torch.Generator) -> Tensor:
 def find_sky(clean: Tensor) -> Tensor:
     """(B, 3, H, W) in [0, 1] -> (B, 1, H, W) in [0, 1]: smooth, bright, not warm, and open above.
 
-    A pale wall above everything else passes for sky as well, as it does in depth estimated by networks.
+    A pale wall above everything else also counts as sky, as it does in depth estimated by networks.
     """
     height, width = clean.shape[-2:]
     shrink = max(1.0, min(height, width) / WORKING_SIDE)

@@ -19,18 +19,18 @@ AIRLIGHT = (0.7, 1.0)
 NEAREST = (0.09, 0.5)
 """Distance of the nearest thing, relative to the farthest; `tools/fit_draws.py depth` measures it."""
 CURVE = (0.5, 2.2)
-"""Exponent that bends estimated depth towards what is near, as measured there."""
+"""Exponent that shifts estimated depth towards near values, as measured there."""
 BEYOND = 4.0
 """How far the sky lies behind the farthest thing, at most."""
 FOG = 0.4
 """Share of haze that is fog as in photographs, unlike RESIDE: it veils what is near as well, and drifts."""
 FOG_BETA, FOG_AIRLIGHT, FOG_NEAREST = (0.2, 2.6), (0.6, 1.0), (0.2, 0.7)
-"""The same of fog, in which the nearest thing, too, is far away: as much light is lost on the way to it."""
+"""The same for fog; even the nearest object is far away, so light is already lost on the way to it."""
 DRIFT = 0.6
-"""By how much fog is thicker in one place than in another, at most."""
+"""Largest local variation of the thickness of fog."""
 EXPOSED = 0.75
-"""Share of fog that the camera was set for: exposed shorter, so that the photograph is hardly lighter than
-the scene without fog. `tools/fit_draws.py fog` compares the lightness of photographs and of what is drawn."""
+"""Share of fog for which the camera reduced the exposure, so that the photograph is hardly lighter than the
+scene without fog. `tools/fit_draws.py fog` compares the lightness of photographs and of what is drawn."""
 LIGHTER = (1.0, 1.35)
 """How much lighter than its scene such a photograph stays."""
 DARKEST = 0.35
@@ -72,7 +72,7 @@ class Haze:
 
 
 def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
-    """The step of `draw_haze`, as `DamageModule` asks for."""
+    """The step of `draw_haze`, as `DamageModule` requires."""
     return (draw_haze(pictures, strength, conditions.generator, conditions.depth),)
 
 

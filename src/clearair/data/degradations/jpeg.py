@@ -72,7 +72,7 @@ class Jpeg:
         factor = quantisation_factor(self.quality)
         luma = _quantise(ycbcr[:, :1] - 128, LUMINANCE_TABLE, factor)
         chroma = ycbcr[:, 1:]
-        # Both, since to know how many there are of each, a graphics card would be waited for.
+        # Compute both: counting the samples of each kind would wait for the GPU.
         fine, coarse = (_compress_chroma(chroma, factor, subsampled=half) for half in (False, True))
         chroma = torch.where(per_sample(self.subsampled), coarse, fine)
         decoded = torch.cat([(luma + 128).clamp(0, 255), chroma.clamp(-128, 127)], dim=1)
@@ -81,7 +81,7 @@ class Jpeg:
 
 
 def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
-    """The step of `draw_jpeg`, as `DamageModule` asks for."""
+    """The step of `draw_jpeg`, as `DamageModule` requires."""
     return (draw_jpeg(strength, conditions.generator),)
 
 
@@ -101,7 +101,7 @@ def draw_jpeg(strength: Tensor, generator: torch.Generator) -> Jpeg:
 
 
 def quantisation_factor(quality: Tensor) -> Tensor:
-    """What libjpeg multiplies the standard tables with, in percent, for a quality in [1, 100]."""
+    """Scale of the standard tables in libjpeg, in percent, for a quality in [1, 100]."""
     quality = quality.clamp(1, 100)
     return torch.where(quality < 50, torch.floor(5000 / quality), 200 - 2 * quality)
 

@@ -75,7 +75,7 @@ class Lowlight:
 
 
 def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
-    """Darken before the weather or after it, then record; as `DamageModule` asks for."""
+    """Darken before or after the weather, then record; as `DamageModule` requires."""
     size, generator = (pictures.shape[-2], pictures.shape[-1]), conditions.generator
     lowlight = draw_lowlight(strength, size, generator)
     dusk = per_sample(chance(generator, DUSK, like=strength)) > 0  # (B, 1, 1, 1)
@@ -91,7 +91,7 @@ def draw_lowlight(strength: Tensor, size: tuple[int, int], generator: torch.Gene
     batch = len(strength)
     low, high = (math.log(mean) for mean in MEAN_RANGE)
     noise = uniform(generator, batch, like=strength) ** 2 * (0.3 + 0.7 * strength)
-    # In some as it was measured, in the others more various than the few cameras that were.
+    # Some follow the measurements, the others vary more than the few measured cameras.
     fitted = chance(generator, FITTED, like=strength)
     gamma = uniform(generator, batch, like=strength, low=GAMMA[0], high=GAMMA[1])
     cast = (1 + 0.05 * normal(generator, batch, 3, like=strength)).clamp(0.8, 1.2)

@@ -37,7 +37,7 @@ class Noise:
 
 
 def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
-    """The step of `draw_noise`, as `DamageModule` asks for."""
+    """The step of `draw_noise`, as `DamageModule` requires."""
     size = (pictures.shape[-2], pictures.shape[-1])
     return (draw_noise(strength, size, conditions.generator, conditions.sigmas),)
 

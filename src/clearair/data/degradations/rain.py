@@ -1,4 +1,4 @@
-"""Rain: streaks at several distances, and the veil they melt into when it pours.
+"""Rain: streaks at several distances, and the veil of heavy rain.
 
 Shapes: B images, H x W positions, L layers of streaks from far to near.
 """
@@ -98,7 +98,7 @@ class Rain:
 
 
 def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
-    """The step of `draw_rain` at an estimated distance, as `DamageModule` asks for."""
+    """The step of `draw_rain` at an estimated distance, as `DamageModule` requires."""
     size, generator = (pictures.shape[-2], pictures.shape[-1]), conditions.generator
     return (draw_rain(strength, size, generator, estimate_depth(pictures, generator)),)
 
@@ -165,7 +165,7 @@ def _draw_streaks(
     fine = grain + mist
     length = torch.where(fine[:, None] > 0, short, length)
     brightness = uniform(generator, batch, LAYERS, like=strength, low=0.35, high=0.9)
-    # What is dense is faint, and so is rain that is alone: residuals of real pairs say so.
+    # Dense layers are faint, and so is rain without other layers, as residuals of real pairs show.
     faint = (1 - 0.7 * grain - 0.85 * mist - 0.5 * alone * uniform(generator, batch, like=strength))[:, None]
     first = constant([1.0, *[0.0] * (LAYERS - 1)], like=strength)
     three = constant([*[1.0] * (LAYERS - 1), 0.0], like=strength)
@@ -189,7 +189,7 @@ def _draw_streaks(
         streaks = upright[:, layer : layer + 1]
         turned = F.grid_sample(streaks, grid, padding_mode="reflection", align_corners=False)
         coverage = coverage + per_sample(brightness[:, layer]) * turned
-    # Mist is brighter on one side; what falls in it is seen where it is.
+    # Mist is brighter on one side; streaks are visible where it is bright.
     lit = (1.6 * smooth_field(generator, size, 1, like=strength) - 0.2).clamp(0, 1)
     glow = per_sample(mist * (0.04 + 0.46 * strength))
     coverage = coverage * torch.lerp(torch.ones_like(lit), lit, per_sample(mist + 0.5 * falling))
@@ -206,13 +206,13 @@ def _draw_falling(strength: Tensor, generator: torch.Generator) -> tuple[Tensor,
 
     low, high = (math.log(end) for end in SHUTTER)
     shutter = torch.exp(low + (high - low) * uniform(generator, batch, 1, like=strength))
-    # Many a rain is seen at one or two distances only, but not at none.
+    # Rain is often visible at one or two distances only, but never at none.
     seen = (uniform(generator, batch, LAYERS, like=strength) - 0.2).clamp_min(0).mul(2.5).clamp_max(1)
     seen = seen.maximum(constant([0.0, 0.6, *[0.0] * (LAYERS - 2)], like=strength))
     return (
         draw([each.length for each in FALLING]) * shutter,
         1 + (draw([each.widened for each in FALLING]) - 1) * shutter,  # else dashes would be flakes
-        # What moves less while the shutter is open is less faint.
+        # Streaks that move less while the shutter is open are less faint.
         (draw([each.brightness for each in FALLING]) * seen * shutter**-0.3).clamp_max(1),
     )
 

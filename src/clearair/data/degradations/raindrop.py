@@ -50,7 +50,7 @@ DEFOCUS = (0.8, 5.0)
 SOFT = 1.8
 """Blur, in the same px, above which half the resolution is enough."""
 STEEPEST = 2.0
-"""Slope beyond which a drop's rim, which mirrors more than it shows, is not followed."""
+"""Largest slope that is followed; steeper rims of drops reflect rather than refract."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Raindrop:
 
 
 def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
-    """The step of `draw_raindrop`, as `DamageModule` asks for."""
+    """The step of `draw_raindrop`, as `DamageModule` requires."""
     size = (pictures.shape[-2], pictures.shape[-1])
     return (draw_raindrop(strength, size, conditions.generator),)
 
@@ -195,8 +195,8 @@ def _add_drops(
 ) -> None:
     """Raise `water` (B, H * W) to N irregular caps; of each sample's, the share `kept` (B,) is used.
 
-    Only drops that are there are worth the cosines. But to know how many these are, a graphics card would be
-    waited for: unless `sparing`, all are made, and those too many are flat.
+    Cosines are needed only for drops that are used. But counting these would wait for the GPU: unless
+    `sparing`, all are computed, and the surplus is flat.
     """
     batch, (height, width) = len(water), size
     scale = feature_scale(size)
@@ -274,7 +274,7 @@ def _slope(height: Tensor) -> Tensor:
 
 def _defocused(glass: Tensor, defocus: Tensor, scale: float) -> Tensor:
     """(B, 4, H, W) blurred by (B,) px each; what is soft enough anyway, at half the resolution."""
-    # Both of all: to know which are soft, a graphics card would be waited for.
+    # Compute both for all: selecting the soft ones would wait for the GPU.
     sharp = gaussian_blur(glass, defocus, math.ceil(2.2 * SOFT), int(scale))
     if min(glass.shape[-2:]) < 16:
         return sharp

@@ -1,8 +1,8 @@
 """Random numbers, smooth random fields and sizes that all degradations draw from.
 
 Everything is drawn on the generator's own device and then moved, so that a seed gives the same numbers
-wherever the pictures live. What Python must know to go on is drawn on the processor, and nothing is asked of
-another device: it may still be busy with the step before.
+wherever the pictures live. Values that Python needs are drawn on the CPU, and nothing is read back from
+another device, which may still be busy with the previous step.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def normal(generator: torch.Generator, *shape: int, like: Tensor) -> Tensor:
 
 
 def on_processor(generator: torch.Generator) -> torch.Generator:
-    """For what Python must know: the generator itself, or one that continues it where that is a card's."""
+    """A CPU generator for values that Python needs: the generator itself, or one seeded from a GPU's."""
     if generator.device.type == "cpu":
         return generator
     place = generator.get_state()  # seed and place in the stream, which the processor keeps
@@ -51,12 +51,12 @@ def random_indices(generator: torch.Generator, probability: float, *, like: Tens
 
 
 def _moved(numbers: Tensor, like: Tensor) -> Tensor:
-    # What comes back to the processor must have arrived before it is read.
+    # A copy to the CPU must be complete before it is read.
     return numbers.to(like, non_blocking=like.device.type != "cpu")
 
 
 def constant(values: Any, *, like: Tensor) -> Tensor:
-    """Numbers in the type and on the device of `like`, which is not waited for as `new_tensor` does."""
+    """Numbers in the type and on the device of `like`, without waiting for it as `new_tensor` does."""
     return torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True)
 
 
@@ -74,7 +74,7 @@ def smooth_field(generator: torch.Generator, size: tuple[int, int], cells: int, 
 def draw_veil(
     thickest: Tensor, size: tuple[int, int], generator: torch.Generator, distance: Tensor | None
 ) -> Tensor:
-    """What far rain or snow hides, (B, 1, H, W) in [0, 1]: 1 - exp(-b d), with b of at most `thickest` (B,).
+    """Share hidden by far rain or snow, (B, 1, H, W) in [0, 1]: 1 - exp(-b d), b at most `thickest` (B,).
 
     It does not fall evenly, so b changes slowly over the picture. `distance` (B, 1, H, W) goes from 0 near to
     1 far; without it all is far.

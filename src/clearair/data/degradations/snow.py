@@ -76,7 +76,7 @@ class Snow:
 
 
 def draw(pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
-    """The step of `draw_snow` at an estimated distance, as `DamageModule` asks for."""
+    """The step of `draw_snow` at an estimated distance, as `DamageModule` requires."""
     size, generator = (pictures.shape[-2], pictures.shape[-1]), conditions.generator
     return (draw_snow(strength, size, generator, estimate_depth(pictures, generator)),)
 

@@ -1,4 +1,4 @@
-"""Where on the way from the scene to the file a kind of damage acts, and what every kind's module provides.
+"""The stages between scene and file at which damage acts, and the interface of every kind's module.
 
 Shapes: B pictures that have the kind, H x W pixels.
 """
@@ -18,7 +18,7 @@ from torch import Tensor
 from clearair.kinds import NAMES
 
 Step = Callable[[Tensor], Tensor]
-"""(B, 3, H, W) in [0, 1] -> the same, damaged. What was random about it is drawn already."""
+"""(B, 3, H, W) in [0, 1] -> the same, damaged. All random values are already drawn."""
 
 
 class Stage(IntEnum):
@@ -42,10 +42,10 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a kind may ask for beside the pictures and their strengths."""
+    """Optional inputs of a kind besides the pictures and their strengths."""
 
     generator: torch.Generator
-    """The source of all that is random."""
+    """The source of all randomness."""
     depth: Tensor | None = None
     """(B, 1, H, W) in any unit; 0 all over where it is not known."""
     blur_kernels: Tensor | None = None
@@ -55,7 +55,7 @@ class Conditions:
 
 
 class DamageModule(Protocol):
-    """What the module of each kind of damage provides."""
+    """The interface of a kind's module."""
 
     STAGES: tuple[Stage, ...]
     """Where it acts; mostly in one place."""
@@ -63,7 +63,7 @@ class DamageModule(Protocol):
     def draw(self, pictures: Tensor, strength: Tensor, conditions: Conditions) -> tuple[Step, ...]:
         """A step for each of STAGES, for (B, 3, H, W) and (B,) in [0, 1].
 
-        It is called where the first step is due, with the pictures as they are there.
+        It is called before the first step, with the pictures at that stage.
         """
 
 

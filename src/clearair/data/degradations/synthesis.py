@@ -34,7 +34,7 @@ CDD11 = (
 
 
 COVER_STRIDE = 8
-"""Pixels between two places at which it is said how much of a kind there is."""
+"""Pixels between two places of a map of cover."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def degrade(
             steps[kind] = module_of(kind).draw(pictures, amount[chosen, KINDS.index(kind)], given)
         image[chosen] = steps[kind][number](pictures)
         if number == len(steps[kind]) - 1:
-            del steps[kind]  # what was drawn may be several times as large as the pictures
+            del steps[kind]  # the drawn values may be several times as large as the pictures
     size = clean.shape[-2:]
     places = (-(-size[0] // COVER_STRIDE), -(-size[1] // COVER_STRIDE))
     cover = present.to(clean)[:, :, None, None].expand(-1, -1, *places)
@@ -107,7 +107,7 @@ def _presence(kinds: Sequence[Sequence[str]], clean: Tensor) -> Tensor:
 
 
 def _having(kind: str, kinds: Sequence[Sequence[str]], clean: Tensor) -> Tensor:
-    """(n,) indices of the pictures that get a kind; from the names, for no device need be waited for then."""
+    """(n,) indices of the pictures that get a kind; from the names, so that no device is waited for."""
     return as_indices([index for index, names in enumerate(kinds) if kind in names], like=clean)
 
 
@@ -116,7 +116,7 @@ def _strengths(
 ) -> Tensor:
     """(B, K) strengths, 0 where a kind is absent."""
     if strength is None:
-        # Each part of a mixture is drawn weaker, or too little of the scene would be left to restore.
+        # Parts of a mixture are drawn weaker, so that enough of the scene is left to restore.
         others = (present.sum(1, keepdim=True).to(clean.dtype) - 1).clamp_min(0)
         amount = uniform(generator, *present.shape, like=clean) / (1 + 0.3 * others)
     else:
