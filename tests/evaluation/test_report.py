@@ -92,7 +92,7 @@ def test_a_set_of_which_images_were_skipped_says_so_and_is_never_the_best(tmp_pa
 def test_numbers_of_another_protocol_say_so(tmp_path):
     assert "ours, cropped to 16" in markdown([run_file(tmp_path, multiple=16)])
     told = {**run_file(tmp_path), "damage": "rain"}
-    assert "| ours, told rain | Rain100L | 100 | 25.00 | 38.00 |" in markdown([told])
+    assert "| ours, named rain | Rain100L | 100 | 25.00 | 38.00 |" in markdown([told])
 
 
 def test_the_page_needs_no_other_file(tmp_path):

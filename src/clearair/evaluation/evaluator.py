@@ -1,4 +1,4 @@
-"""One whole evaluation of a model: what to measure, checked first; then the measurement and its record."""
+"""A complete evaluation of a model: checks the request first, then measures and records."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from clearair.runtime.pytorch import PyTorchRuntime
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one evaluation found, in all the forms it is reported in."""
+    """The result of one evaluation, in all forms in which it is reported."""
 
     table: str
     """Markdown, for people."""
@@ -59,8 +59,8 @@ class Evaluation:
 class Evaluator:
     """Measures models on benchmark sets; or how much they harm; or how much their guidance contributes.
 
-    Names are checked and pictures are found when it is made, before any model is loaded. Raises UsageError
-    for an unknown name and for wishes that exclude each other, DataError for pictures that are missing.
+    On creation, before any model is loaded, names are checked and pictures are found. Raises UsageError for
+    an unknown name and for contradicting options, DataError for missing pictures.
     """
 
     data: Path | None = None
@@ -73,7 +73,7 @@ class Evaluator:
     every: int = 1
     """Take every n-th image only."""
     damage: Damage = "auto"
-    """What the model is told about every image instead of what is perceived."""
+    """The damage that replaces the percepts of every image, as with `--damage`."""
     harm: bool = False
     """Measure undamaged pictures, and damaged ones that get worse."""
     shuffle: Sequence[str] = ()
@@ -85,10 +85,10 @@ class Evaluator:
 
     def __post_init__(self) -> None:
         if self.harm and self.shuffle:
-            raise UsageError("Harm and shuffling are two measurements; ask for one.")
+            raise UsageError("Harm and shuffling are two measurements; choose one.")
         self._told = parse_damage(self.damage)
         if self.shuffle and self._told is not None:
-            raise UsageError("Shuffling measures what is perceived, told damage replaces it; ask for one.")
+            raise UsageError("Shuffling measures percepts, which named damage replaces; choose one.")
         if self.data is not None and not self.data.is_dir():
             raise DataError(f"{self.data}: there is no such data folder.")
         if not self.harm and not self.shuffle:
@@ -125,10 +125,10 @@ class Evaluator:
     ) -> Evaluation:
         """Load a model, measure it and return what was found.
 
-        `perceiver` guides it, by default the one that ships; `cautious` holds it back where nothing is found.
-        `keep` is called once with what was found, also
-        when KeyboardInterrupt or another exception ends the measurement early. Raises ModelError when the
-        model cannot be loaded, UsageError for a kind of damage that the perceiver cannot be told.
+        `perceiver` guides it, by default the shipped one; `cautious` limits it where nothing is found. `keep`
+        is called once with the result, also when KeyboardInterrupt or another exception ends the measurement
+        early. Raises ModelError when the model cannot be loaded, UsageError for a kind of damage that the
+        perceiver does not know.
         """
         watcher = watcher or Unwatched()
         guide = perceiver or load_compact()
@@ -141,7 +141,7 @@ class Evaluator:
             cautious=cautious,
             backend="torch" if self.shuffle else "auto",
         )
-        about = self._about(model, perceiver)  # before anybody can change the weights or the code
+        about = self._about(model, perceiver)  # before the weights or the code can change
         if cautious:
             about["cautious"] = True
         if self.shuffle:

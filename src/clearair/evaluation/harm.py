@@ -62,7 +62,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Harm:
-    """What a restorer did to pictures that it should have left alone, or made better."""
+    """Results for pictures that a restorer should leave alone, or improve."""
 
     undamaged: tuple[Undamaged, ...]
     changes: tuple[Change, ...]
@@ -106,8 +106,8 @@ def measure_harm(
     """Restore the held-out and the unusual photographs, whole and reduced, and the damaged views of `sets`.
 
     `plain` are pictures that look damaged and are not, by default those of `clearair.data.plain`. `every`
-    takes each n-th photograph and plain picture only. `on_image` is told (group or kind, name, PSNR) after
-    each. Raises DataError when there are no photographs.
+    takes each n-th photograph and plain picture only. `on_image` is called with (group or kind, name, PSNR)
+    after each. Raises DataError when there are no photographs.
     """
     undamaged = []
     for name, group, size, image in _undamaged(data, every):

@@ -23,7 +23,7 @@ SAMPLE = 128
 
 @dataclass(frozen=True, eq=False)
 class Validated:
-    """What a network reached."""
+    """The result of a network."""
 
     scores: dict[str, Score]
     """By kind of damage."""
@@ -32,7 +32,7 @@ class Validated:
 
 
 class HeldOutViews:
-    """Held-out views by kind of damage, and what a perceiver says of them."""
+    """Held-out views by kind of damage, with the guidance of a perceiver."""
 
     def __init__(self, perceiver: Guide, sets: Sequence[ValidationSet], batch: int = 4) -> None:
         self.perceiver = perceiver

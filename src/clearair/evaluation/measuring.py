@@ -1,7 +1,7 @@
 """Measure a restorer on benchmark images, one after another.
 
-An image is read, restored, measured and forgotten; one that cannot be is named and skipped. Every number is a
-mean over images, and carries its protocol.
+Images are read, restored, measured and released one by one; failing ones are named and skipped. Every number
+is a mean over images, and carries its protocol.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Restore = Callable[[Any], Any]
 
 
 class Watcher(typing.Protocol):
-    """Is told how an evaluation goes on, and may end it by an exception."""
+    """Receives the progress of an evaluation, and may end it by an exception."""
 
     def started(self, images: int) -> None:
         """How many images of benchmarks there are, before the first of them."""
@@ -40,13 +40,13 @@ class Watcher(typing.Protocol):
         """One image of a benchmark could not be measured."""
 
     def progressed(self, text: str) -> None:
-        """Another measurement has come so far."""
+        """Progress of another measurement."""
 
     def measuring(self) -> AbstractContextManager[object]:
-        """Return what the measuring of benchmarks runs in, the keeping of its results included."""
+        """Return a context for measuring benchmarks and keeping the results."""
 
     def restoring(self) -> AbstractContextManager[object]:
-        """Return what each restoration of an image of a benchmark runs in."""
+        """Return a context for each restoration of a benchmark image."""
 
 
 class Unwatched:
@@ -83,8 +83,9 @@ def measure(
 ) -> Iterator[Result]:
     """Restore and measure every chosen image; yields one result a benchmark.
 
-    An image that cannot be read, restored or measured is skipped, and its result says so. What breaks a
-    benchmark off, KeyboardInterrupt too, is raised again once the result of its images so far was yielded.
+    An image that cannot be read, restored or measured is skipped, and its result says so. An exception that
+    ends a benchmark, even KeyboardInterrupt, is raised again after the result of its images so far was
+    yielded.
     """
     watcher.started(sum(len(each.items) for each in chosen))
     for each in chosen:
@@ -108,7 +109,7 @@ def measure(
                     pictures.save(benchmark.name, case, pixels)
                 watcher.measured(benchmark.name, case, pixels, score)
         finally:
-            # Also while an exception passes: hours of measuring must not go with it.
+            # Also after an exception: hours of measuring must not be lost.
             if scores or skipped:
                 asked = len(each.items)
                 yield Result(benchmark.name, protocol, tuple(scores), asked, tuple(skipped), benchmark.count)
@@ -139,7 +140,7 @@ def _measured(measures: Mapping[str, Measure], image: Values, clean: Image | Non
 
 
 def _problem(error: Exception, item: Item) -> str:
-    """Why an image cannot be measured; raises again what is not the image's fault."""
+    """Why an image cannot be measured; other errors are raised again."""
     if isinstance(error, ClearAirError):
         return str(error)
     if is_shortage(error):

@@ -1,8 +1,8 @@
 """MUSIQ: a transformer that rates whole photographs at several scales; higher is better.
 
 Ke et al., "MUSIQ: Multi-scale Image Quality Transformer", ICCV 2021. The network has the layout of the
-weights trained on KonIQ-10k that the field's comparisons use (`musiq_koniq_ckpt-e95806b9.pth`), and is
-nothing without them: they are to be had where their authors give them, and are loaded from a file.
+weights trained on KonIQ-10k that published comparisons use (`musiq_koniq_ckpt-e95806b9.pth`). They are loaded
+from a file, which its authors distribute.
 
 Shapes: B patches, T tokens (patches of all scales), D channels of the transformer.
 """
@@ -37,7 +37,7 @@ class MusiqConfig:
     heads: int = 6
     layers: int = 14
     grid: int = 10
-    """Positions are hashed to a grid of so many a side."""
+    """Side of the grid to which positions are hashed."""
     longer_sides: tuple[int, ...] = (224, 384)
     """The picture is also looked at with its longer side resized to these, besides its own size."""
 
@@ -189,7 +189,7 @@ def multiscale_patches(image: Tensor, config: MusiqConfig) -> tuple[Tensor, Tens
 
 
 def _hashed(count: int, grid: int) -> Tensor:
-    """Places of so many patches in a grid, (count,): each takes the nearest."""
+    """Grid positions of `count` patches, (count,): each takes the nearest."""
     places = torch.arange(grid, dtype=torch.float32)[None, None]
     return F.interpolate(places, count, mode="nearest")[0, 0].long()
 

@@ -1,4 +1,4 @@
-"""How a number is taken. Numbers of different protocols cannot be compared, so each carries its own."""
+"""The evaluation protocol. Numbers of different protocols cannot be compared, so each stores its own."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def _row_name(run: dict[str, Any], protocol: dict[str, Any]) -> str:
     """Return the model, and what is unusual about how it was measured."""
     multiple, seed = protocol.get("multiple", 1), protocol.get("noise_seed", 0)
     parts = [str(run.get("model", "?"))]
-    parts += [f"told {run['damage']}"] if "damage" in run else []
+    parts += [f"named {run['damage']}"] if "damage" in run else []
     parts += [f"cropped to {multiple}"] if multiple > 1 else []
     parts += [f"noise seed {seed}"] if seed else []
     parts += [] if protocol.get("rounded", True) else ["not rounded"]

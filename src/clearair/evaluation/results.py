@@ -1,4 +1,4 @@
-"""What was measured on a benchmark set: scores of images, their means, and both as tables."""
+"""Results on a benchmark set: scores of images, their means, and tables of both."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Score:
 
     name: str
     inputs: Mapping[str, float]
-    """By metric, of what came in; a metric that cannot be measured is absent."""
+    """Of the input, by metric; a metric that cannot be measured is absent."""
     values: Mapping[str, float]
-    """By metric, of what was made of it."""
+    """Of the output, by metric."""
     files: tuple[Path, ...]
     fingerprint: str
     """Of the files' bytes."""
@@ -55,7 +55,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Result:
-    """What was reached on one benchmark."""
+    """The result on one benchmark."""
 
     benchmark: str
     protocol: Protocol

@@ -1,7 +1,7 @@
-"""How much each kind of guidance contributes: what restoring loses in dB when it is that of another image.
+"""How much each kind of guidance contributes: the loss in dB when it is taken from another image.
 
 A percept is replaced by that of an image with other damage, by that of another image with the same damage,
-and by the mean over all images, which says nothing. Everything else stays as it was perceived.
+and by the mean over all images, which carries no information. Everything else stays as it was perceived.
 
 Shapes: B views of all sets, N regions, D entries of an embedding, H x W pixels.
 """
@@ -67,8 +67,8 @@ def shuffle(
 ) -> list[Contribution]:
     """Measure percepts on sets of equal size of views; `what` is also taken apart.
 
-    For each percept first the mean over the sets, then every set. `on_set` is told (percept, kind) before
-    each measurement. Raises UsageError for an unknown percept.
+    For each percept first the mean over the sets, then every set. `on_set` is called with (percept, kind)
+    before each measurement. Raises UsageError for an unknown percept.
     """
     check_percepts(percepts)
     true = _perceive(network, perceiver, sets, batch)
@@ -124,8 +124,8 @@ def check_percepts(percepts: Sequence[str]) -> None:
 def with_percept(own: Guidance, other: Guidance, percept: str) -> Guidance:
     """Replace one percept by that of `other`.
 
-    When the regions are those of another image, each of them is told what is wrong, on the average, at its
-    pixels of the own one: what is wrong stays as perceived, only where is not.
+    When the regions are those of another image, each gets the mean damage that the original image has at its
+    pixels: the damage stays as perceived, only the regions change.
     """
     swapped = {name: getattr(other, name) for name in PERCEPTS[percept]}
     if "labels" in swapped and "local_degradation" not in swapped:
@@ -152,7 +152,7 @@ def relabelled(local: Tensor, whole: Tensor, own: Tensor, other: Tensor) -> Tens
 
 
 def mean_guidance(guidance: Guidance) -> Guidance:
-    """What says the same of every image: mean embeddings at their usual length, and one region, number 1."""
+    """The same guidance for every image: mean embeddings at their usual length, and one region, number 1."""
     means = {}
     for field in fields(Guidance):
         value: Tensor = getattr(guidance, field.name)
@@ -160,7 +160,7 @@ def mean_guidance(guidance: Guidance) -> Guidance:
             means[field.name] = torch.ones_like(value)
             continue
         mean = value.float().mean(dim=0, keepdim=True)
-        if value.dim() > 1:  # a mean of unlike directions is short, which would say something of its own
+        if value.dim() > 1:  # a mean of different directions is short, which would itself be a signal
             usual = value.float().norm(dim=-1, keepdim=True).mean(dim=0, keepdim=True)
             mean = F.normalize(mean, dim=-1) * usual
         means[field.name] = mean.to(value.dtype).expand_as(value)
@@ -190,7 +190,7 @@ def _perceive(network: Network, perceiver: Guide, sets: Sequence[ValidationSet],
 
 
 def _reached(network: Network, views: ValidationSet, guidance: Guidance, batch: int) -> float:
-    """Mean PSNR of a set whose views are told this."""
+    """Mean PSNR of a set with this guidance for its views."""
     values, start = [], 0
     for damaged, clean in batches(network, views, batch):
         part = guidance.permuted(torch.arange(start, start + len(damaged))).to(damaged.device)

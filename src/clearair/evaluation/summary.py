@@ -1,4 +1,4 @@
-"""What a training has come to: PSNR by kind of damage, and how much each kind of guidance contributes."""
+"""The result of a training: PSNR by kind of damage, and how much each kind of guidance contributes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Summary:
     scores: dict[str, Score]
     """By kind of damage."""
     start: dict[str, Score] | None = None
-    """Where the run began; None when nobody measured."""
+    """Scores at the start of the run; None if not measured."""
     contributions: tuple[Contribution, ...] = ()
-    """Of every percept, the mean over the kinds first; none when nobody asked."""
+    """Contribution of every percept, the mean over the kinds first; empty if not requested."""
 
     @property
     def mean(self) -> Score:

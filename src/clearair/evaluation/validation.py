@@ -1,4 +1,4 @@
-"""What a network reaches on the validation sets, by kind of damage: for training logs and comparisons.
+"""PSNR of a network on the validation sets, by kind of damage, for training logs and comparisons.
 
 Shapes: B views, V = side of a view.
 """
@@ -22,14 +22,14 @@ from clearair.runtime.precision import learning_in
 from clearair.similarity import psnr_each
 
 Network = Callable[[Tensor, Guidance], Tensor] | nn.Module
-"""(B, 3, H, W) and what it is told -> (B, 3, H, W)."""
+"""(B, 3, H, W) and its guidance -> (B, 3, H, W)."""
 
 
 class Guide(Protocol):
-    """Tells a network about a batch of images."""
+    """Makes the guidance for a batch of images."""
 
     def perceive(self, images: Tensor) -> Guidance:
-        """(B, 3, H, W) in [0, 1] -> what the network is told."""
+        """(B, 3, H, W) in [0, 1] -> the guidance of the network."""
 
 
 @dataclass(frozen=True)
