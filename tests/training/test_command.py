@@ -129,7 +129,7 @@ def test_the_recognizer_is_trained_by_the_same_command_and_says_how_to_go_on(dat
     result = CliRunner().invoke(cli, [str(word) for word in words], standalone_mode=False)
     assert result.exception is None
     assert result.stderr.startswith("train recognizer: loading PyTorch\n")
-    assert "run this again to go on" in result.stdout
+    assert "run this again to continue" in result.stdout
     assert not (tmp_path / "model").exists()
 
 

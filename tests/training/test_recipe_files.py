@@ -49,7 +49,7 @@ def test_the_command_line_has_the_last_word(tmp_path):
     assert read_recipe(str(path), own_pairs=True).mix.own == 0.2
     assert read_recipe("compact", own_pairs=True).mix.own == 0.5
     assert read_recipe("compact", ["mix.own=0.9"], own_pairs=True).mix.own == 0.9
-    with pytest.raises(UsageError, match="perceivers learns from no pairs"):
+    with pytest.raises(UsageError, match="perceivers does not use them"):
         read_recipe("perceivers", own_pairs=True)
 
 

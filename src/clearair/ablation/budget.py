@@ -1,4 +1,4 @@
-"""What every variant of an ablation may cost: so many steps, or so many minutes."""
+"""The budget of every variant of an ablation, in steps or minutes."""
 
 from __future__ import annotations
 
@@ -59,5 +59,5 @@ def read_budget(text: str) -> Budget:
     except ValueError:
         amount = None
     if match is None or amount is None:
-        raise UsageError(f"--budget {text}: say how much of what, such as 200steps or 30min.")
+        raise UsageError(f"--budget {text}: expected a number and a unit, such as 200steps or 30min.")
     return Budget(amount, "steps" if match[2].startswith("s") else "minutes")

@@ -1,4 +1,4 @@
-"""Trains the variants of an ablation one after another, and takes up what an interrupted one left.
+"""Trains the variants of an ablation one after another, and resumes interrupted ones.
 
 Every variant and seed has a folder like that of `clearair train`, which `clearair plot` can draw, and a
 `result.json` once it is measured.
@@ -37,17 +37,17 @@ RESULT = "result.json"
 
 @dataclass(frozen=True)
 class Ablation:
-    """What is compared, and how each variant is trained and measured."""
+    """The variants, and how each is trained and measured."""
 
     family: Family
     recipe: Recipe
-    """What the variants are of."""
+    """The recipe that the variants change."""
     budget: Budget
     seeds: tuple[int, ...] = (1,)
     views: int = 6
     """Held-out views of each kind of damage."""
     start: str | None = None
-    """A checkpoint or a model that all begin with."""
+    """A checkpoint or a model that all variants start from."""
 
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
@@ -79,7 +79,7 @@ class Result:
     """In dB, by kind of damage."""
     input_psnr: dict[str, float]
     settings: dict[str, Any]
-    """All that decided it: recipe, perceiver, budget, views and start."""
+    """Everything that affects it: recipe, perceiver, budget, views and start."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -88,7 +88,7 @@ class Result:
 
 @dataclass
 class Bench:
-    """What all runs share, each read or made when it is first needed."""
+    """Data that all runs share, each loaded or made when it is first needed."""
 
     data: Path
     perceiver: BatchPerceiver | None = None
@@ -122,9 +122,9 @@ def run_ablation(
 ) -> Iterator[Result]:
     """Every variant with every seed, one after another, in folders below `out`.
 
-    What is finished there is read, what is half done goes on. Seeds come first, so that all variants are
-    there once before any is there twice. Raises TrainingError when a folder holds a run of other settings,
-    Interrupted after Ctrl-C; the same call again goes on from there.
+    Finished runs are read, unfinished ones resumed. All variants run with one seed before the next seed
+    starts. Raises TrainingError when a folder holds a run of other settings, Interrupted after Ctrl-C;
+    repeating the call continues from there.
     """
     variants = ablation.variants(only)
     wanted = [(variant, seed) for seed in ablation.seeds for variant in variants]
@@ -174,12 +174,12 @@ def _run_one(
 
 
 def _measure(ablation: Ablation) -> dict[str, Any]:
-    """Return what decides a result besides the recipe."""
+    """Return everything besides the recipe that affects a result."""
     return {"budget": str(ablation.budget), "views": ablation.views, "start": ablation.start}
 
 
 def _run_options(ablation: Ablation, folder: Path) -> RunOptions:
-    """Return how a run goes on: for the minutes that an earlier start has left."""
+    """Return how to continue a run: for the minutes that earlier parts have left."""
     minutes = ablation.budget.minutes
     if minutes is None:
         return RunOptions(resume=True, start=ablation.start)
@@ -195,7 +195,7 @@ def _run_options(ablation: Ablation, folder: Path) -> RunOptions:
 
 
 def read_result(path: Path) -> Result | None:
-    """None where there is none yet. Raises TrainingError for a file of something else."""
+    """The result, None if there is none yet. Raises TrainingError for another kind of file."""
     try:
         values = json.loads(path.read_text())
         result = Result(**values)

@@ -63,7 +63,7 @@ class Row:
     difference: dict[str, Spread] | None
     """To the full variant, seed by seed; None of itself, and without a common seed."""
     published: dict[str, float]
-    """What the paper has for it, by benchmark and metric."""
+    """The paper's values, by benchmark and metric."""
 
 
 def rows(ablation: Ablation, results: Sequence[Result]) -> list[Row]:
@@ -98,7 +98,7 @@ class Grid:
     best: int | None
     """The line with the highest mean; None where it leads the next by no more than chance, or has none."""
     notes: tuple[str, ...]
-    """How it came about."""
+    """Notes on how the table was made."""
 
     def markdown(self, level: int = 1) -> str:
         """For a file that is read as text, under a heading of a level; the best mean in bold."""
@@ -128,7 +128,7 @@ class Grid:
 
 
 def grid(name: str, ablation: Ablation, results: Sequence[Result], notes: Sequence[str] = ()) -> Grid:
-    """The table of at least one result, and how it came about."""
+    """The table of at least one result, with notes on how it was made."""
     found = rows(ablation, results)
     kinds = list(found[0].psnr)
     columns = list(next((row.published for row in found if row.published), {}))

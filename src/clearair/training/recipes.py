@@ -1,4 +1,4 @@
-"""All recipes by name, and recipes of one's own in TOML files."""
+"""All recipes by name, and custom recipes in TOML files."""
 
 from __future__ import annotations
 
@@ -42,15 +42,14 @@ def get_recipe(name: str) -> AnyRecipe:
 def read_recipe(word: str, changes: Sequence[str] = (), *, own_pairs: bool = False) -> AnyRecipe:
     """Return the recipe that a name or a TOML file stands for, with fields changed by FIELD=VALUE.
 
-    With `own_pairs` half of what is learned from are the user's own pairs, unless the file or a change says
-    otherwise. Raises ConfigError that names the file and the field; UsageError for pairs that no restorer
-    learns from.
+    With `own_pairs` half of the training samples are the user's own pairs, unless the file or a change says
+    otherwise. Raises ConfigError that names the file and the field; UsageError for pairs without a restorer.
     """
     name, values = _read_file(Path(word)) if word.endswith(SUFFIX) else (word, {})
     recipe = get_recipe(name)
     if own_pairs:
         if not isinstance(recipe, Recipe):
-            raise UsageError(f"--pairs are for recipes of a restorer; {name} learns from no pairs of yours.")
+            raise UsageError(f"--pairs are for recipes of a restorer; {name} does not use them.")
         recipe = replace(recipe, mix=replace(recipe.mix, own=OWN_SHARE))
     try:
         recipe = set_fields(recipe, values)

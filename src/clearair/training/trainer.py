@@ -1,4 +1,4 @@
-"""The one way to train: a trainer for any recipe or series, for commands, ablations and benchmarks alike."""
+"""Makes the trainer for any recipe or series, for commands, ablations and benchmarks."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from clearair.training.restorer.trainer import RestorerTrainer
 from clearair.training.series.series import Mean, Planned, Series
 
 MODEL = "model"
-"""The folder, in that of each run of a series, for what it makes."""
+"""Name of the folder for the result, inside that of each run of a series."""
 
 
 def trainer_for(recipe: AnyRecipe | Series, setup: Setup) -> Trainer:
-    """Return what trains by a recipe or series. Raises ClearAirError when this setup cannot do it."""
+    """Return the trainer for a recipe or series. Raises ClearAirError when this setup does not allow it."""
     if isinstance(recipe, Series):
         return SeriesTrainer(recipe, setup)
     if isinstance(recipe, PerceiverRecipe):
@@ -55,11 +55,11 @@ class SeriesTrainer(Trainer):
         self.series = series
         if self.has_begun and not options.resume:
             raise TrainingError(
-                f"{setup.out}: holds a series already; --resume goes on with it, or name another folder."
+                f"{setup.out}: holds a series already; --resume continues it, or name another folder."
             )
 
     def train(self) -> None:
-        """Train what is not done yet, in order, and copy what the last run made to where it is wanted."""
+        """Train the unfinished runs in order, and copy the result of the last one to its destination."""
         setup = self.setup
         minutes = setup.options.max_minutes
         end = None if minutes is None else time.monotonic() + 60 * minutes
@@ -72,7 +72,7 @@ class SeriesTrainer(Trainer):
                 setup.report(f"run {number} of {len(self.series.runs)}: {run.name}")
                 self._train(run, left)
             if not self._is_done(run):
-                setup.report(f"{self.standing}; the same command with --resume goes on.")
+                setup.report(f"{self.standing}; the same command with --resume continues.")
                 return
         if setup.saving.folder is not None:
             _copy(self._made(self.series.runs[-1].name), setup.saving.folder)
@@ -85,7 +85,7 @@ class SeriesTrainer(Trainer):
 
     @property
     def standing(self) -> str:
-        """How many runs are done, and how far the next one is."""
+        """The number of finished runs, and the progress of the next one."""
         done = sum(map(self._is_done, self.series.runs))
         return f"{self.setup.out}: {done} of {len(self.series.runs)} runs are done"
 
@@ -125,11 +125,11 @@ class SeriesTrainer(Trainer):
         save_model(network, self._made(run.name), perceivers=first.perceivers, overwrite=True)
 
     def _is_done(self, run: Planned | Mean) -> bool:
-        """Whether a run made what it was to make, and not only what it had when its time was up."""
+        """Whether a run finished, instead of only saving its state when its time was up."""
         if not holds_model(self._made(run.name)):
             return False
         latest = self.setup.out / run.name / LATEST
-        if not latest.exists():  # a mean, or a recognizer, which are written when they are whole
+        if not latest.exists():  # a mean or a recognizer, which are written only when complete
             return True
         step, steps = read_standing(latest)
         return step >= steps

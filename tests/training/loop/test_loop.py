@@ -118,7 +118,7 @@ def test_an_update_with_a_loss_that_is_not_finite_is_left_out_and_named(tmp_path
 def test_several_in_a_row_stop_the_run_and_leave_the_checkpoint_of_before(tmp_path):
     task = MatrixTask(broken_at=range(5, 12))
     with pytest.raises(
-        TrainingError, match=r"step 8, 5 updates in a row.*loss is nan.*learning rate than 0.1"
+        TrainingError, match=r"step 8, 5 consecutive updates.*loss is nan.*learning rate than 0.1"
     ):
         run(task, tmp_path, interval=1, save_seconds=0, report=silent)
     checkpoint = load_checkpoint(tmp_path / LATEST)
@@ -137,7 +137,7 @@ def test_weights_that_are_lost_stop_the_run(tmp_path):
         run(task, tmp_path, interval=1, save_seconds=0, report=spoil)
     assert load_checkpoint(tmp_path / LATEST).step == 3
     task.network.weight.data.zero_()
-    with pytest.raises(TrainingError, match="updates in a row could not be made: the loss is"):
+    with pytest.raises(TrainingError, match="consecutive updates were skipped: the loss is"):
         run(task, tmp_path / "late", interval=1, save_seconds=1000, report=spoil)
     assert not (tmp_path / "late" / LATEST).exists()
 
@@ -285,7 +285,7 @@ def test_sigterm_ends_the_program_with_130_a_checkpoint_a_validation_and_a_model
     assert process.returncode == 130
     assert b"Traceback" not in errors
     step = load_checkpoint(tmp_path / "run" / LATEST).step
-    assert f"step {step} of 60 is saved; to go on: the same command with --resume".encode() in errors
+    assert f"step {step} of 60 is saved; to continue, use the same command with --resume".encode() in errors
     assert 25 <= load_checkpoint(tmp_path / "run" / LATEST).step < 60
     assert b"| mean |" in output
     assert (tmp_path / "model" / "model.safetensors").exists()
@@ -331,7 +331,7 @@ def test_an_annealed_copy_is_kept_apart_and_the_run_goes_on_from_before(tmp_path
 def test_a_run_that_ends_by_its_steps_before_it_anneals_says_so(tmp_path):
     lines: list[str] = []
     run(MatrixTask(), tmp_path, max_minutes=1, anneal_minutes=0.5, report=lines.append)
-    assert [line for line in lines if "12 steps long" in line and "--steps" in line]
+    assert [line for line in lines if "The run has 12 steps" in line and "--steps" in line]
     lines.clear()
     run(MatrixTask(), tmp_path / "other", report=lines.append)
     assert not [line for line in lines if "steps long" in line]

@@ -153,4 +153,4 @@ def test_torchrun_starts_the_command_line_and_errors_are_one_line(data, tmp_path
     assert load_checkpoint(tmp_path / "run" / LATEST).step == 2
     done = subprocess.run([*command, *map(str, words)], capture_output=True, text=True, timeout=280)
     assert done.returncode == 1
-    assert "holds a run already; --resume goes on with it" in done.stderr
+    assert "holds a run already; --resume continues it" in done.stderr

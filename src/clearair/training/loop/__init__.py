@@ -1,1 +1,1 @@
-"""The loop in which everything is trained; it knows neither the restorer nor the perceivers."""
+"""The shared training loop, independent of the restorer and the perceivers."""

@@ -1,4 +1,4 @@
-"""Averages of weights: over the steps of a run, which is what it ships, and of several models."""
+"""Averages of weights: over the steps of a run, which is its result, and of several models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file that holds a run completely, replaced in one step.
+"""Checkpoints: one safetensors file with the complete state of a run, replaced atomically.
 
 No random state is kept: every random number of a run is a function of its seed and the step.
 """
@@ -33,7 +33,7 @@ class Checkpoint:
     seconds: float
     """Time spent training so far, in all parts of the run."""
     norms: tuple[float, ...] = ()
-    """Of the last gradients, by which spikes are told."""
+    """Norms of the last gradients, from which spikes are detected."""
 
     @property
     def annealing(self) -> bool:
@@ -73,7 +73,7 @@ class Checkpoint:
 
 
 def unlike(network: nn.Module, weights: Mapping[str, Tensor]) -> str:
-    """How many tensors have another shape or are only on one side, and the first; empty when all fit."""
+    """The number of tensors that are missing or differ in shape, and the first; empty when all fit."""
     ours = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     theirs = {name: tuple(value.shape) for name, value in weights.items()}
     names = sorted(name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name))
@@ -89,7 +89,7 @@ def capture(
     seconds: float,
     norms: tuple[float, ...] = (),
 ) -> Checkpoint:
-    """The run as it stands."""
+    """The current state of the run."""
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
     for index, optimizer in enumerate(optimizers):
@@ -129,7 +129,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         partial.replace(path)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
-        raise TrainingError(f"{path}: cannot be written, what was there stays: {error}.") from error
+        raise TrainingError(f"{path}: cannot be written, the previous file stays: {error}.") from error
 
 
 def _check_free(folder: Path, needed: int) -> None:
@@ -138,7 +138,7 @@ def _check_free(folder: Path, needed: int) -> None:
     if free < needed:
         raise TrainingError(
             f"{folder}: there must be room for {needed / 1e6:,.0f} MB of checkpoints, but only "
-            f"{free / 1e6:,.0f} MB are free; what was there stays."
+            f"{free / 1e6:,.0f} MB are free; the previous file stays."
         )
 
 

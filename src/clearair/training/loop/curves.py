@@ -1,4 +1,4 @@
-"""What the log of a run says over time: its training batches, and PSNR by kind of damage."""
+"""Curves from the log of a run: its training batches, and PSNR by kind of damage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clearair.training.loop.log import LOG, read_log
 
 @dataclass(frozen=True)
 class Curves:
-    """What a log says, each value with the step and the minute of training it belongs to."""
+    """The records of a log, each with its step and training time."""
 
     training: tuple[dict[str, Any], ...]
     """Lines about training: `step`, `seconds`, `loss`, `psnr` and more; every step once."""
@@ -24,8 +24,8 @@ class Curves:
     def of(cls, records: Iterable[dict[str, Any]]) -> Curves:
         """Return the curves of a log's records.
 
-        A run that was killed or annealed is resumed from an earlier step: what it had logged after that step
-        is left out, since those steps were trained again.
+        A run that was killed or annealed is resumed from an earlier step. Records after that step are left
+        out, since those steps were trained again.
         """
         training: list[dict[str, Any]] = []
         validation: list[dict[str, Any]] = []
@@ -51,5 +51,5 @@ def read_curves(run: Path) -> Curves:
         raise TrainingError(f"{log}: is missing; is {run} the --out of a training?")
     curves = Curves.of(read_log(log))
     if not curves.training and not curves.validation:
-        raise TrainingError(f"{log}: holds nothing to draw yet.")
+        raise TrainingError(f"{log}: holds nothing to plot yet.")
     return curves

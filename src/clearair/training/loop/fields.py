@@ -16,7 +16,7 @@ Recipe = TypeVar("Recipe")
 def override(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     """Return a copy of a frozen dataclass with fields set by `name=value`.
 
-    `outer.inner=value` reaches inside. Values are read as the field's own type, the last of several holds.
+    `outer.inner=value` reaches inside. Values are parsed as the field's own type; the last of several wins.
     Tuples are separated by commas, stages by slashes: `stages=2000/12/96/192,6000/8/128/192` are start,
     batch, patch and view.
 
@@ -27,7 +27,7 @@ def override(recipe: Recipe, settings: Sequence[str]) -> Recipe:
 
 
 def set_fields(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """Return a copy of a frozen dataclass with other values, nested as it is: all at once, so in any order.
+    """Return a copy of a frozen dataclass with other values, nested like the dataclass; all are set at once.
 
     A value is a plain one, as in JSON or TOML, or text as `override` takes it. Raises ConfigError.
     """
@@ -140,7 +140,7 @@ def _read_scalar(value: Any, kind: Any, name: str) -> Any:
 
 
 def _read_any(value: Any, kinds: tuple[Any, ...], name: str) -> Any:
-    """Return the value by the first of several types that takes it."""
+    """Return the value as the first of several types that accepts it."""
     problems = []
     for kind in (kind for kind in kinds if kind is not type(None)):
         try:

@@ -1,4 +1,4 @@
-"""Which updates are not made: those whose loss or gradient is not finite, or a spike."""
+"""Skips updates whose loss or gradient is not finite, or a spike."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from collections import deque
 from collections.abc import Iterable
 
 SPIKE = 30.0
-"""So many times the median norm of the gradient is a spike. Ordinary runs stay below 2."""
+"""Multiple of the median gradient norm that counts as a spike. Ordinary runs stay below 2."""
 WINDOW = 100
-"""Updates whose norms the median is taken of; before half of them are known nothing counts as a spike."""
+"""Number of updates for the median norm; spikes are detected once half of them are known."""
 IN_A_ROW = 5
-"""So many updates left out one after the other mean that the weights are lost, not that a batch is odd."""
+"""Number of consecutive skipped updates after which the weights, not a batch, are considered bad."""
 
 
 class Guard:
-    """Judges each update by its loss and its gradient, and remembers what is usual."""
+    """Checks the loss and gradient of each update against recent ones."""
 
     def __init__(self, norms: Iterable[float] = ()) -> None:
         self.norms = deque(norms, maxlen=WINDOW)
-        """Of the gradients of the last updates that were made; part of what a checkpoint holds."""
+        """Gradient norms of the last applied updates; part of a checkpoint."""
         self.in_a_row = 0
-        """Updates left out since the last one that was made."""
+        """Updates skipped since the last applied one."""
         self.reason: str | None = None
-        """Why the update judged last is left out; None when it is made."""
+        """Why the last checked update is skipped; None if it is applied."""
 
     def judge(self, loss: float, norm: float) -> bool:
-        """Whether an update is to be made."""
+        """Whether to apply an update."""
         self.reason = self._reason(loss, norm)
         if self.reason is None:
             self.in_a_row = 0
@@ -38,7 +38,7 @@ class Guard:
 
     @property
     def lost(self) -> bool:
-        """Whether too many in a row were left out to go on."""
+        """Whether too many consecutive updates were skipped to continue."""
         return self.in_a_row >= IN_A_ROW
 
     def _reason(self, loss: float, norm: float) -> str | None:
@@ -49,5 +49,5 @@ class Guard:
         if len(self.norms) >= WINDOW // 2:
             usual = statistics.median(self.norms)
             if norm > SPIKE * usual:
-                return f"the norm of the gradient is {norm:.3g}, usual are {usual:.3g}"
+                return f"the norm of the gradient is {norm:.3g}, usually {usual:.3g}"
         return None

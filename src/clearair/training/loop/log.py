@@ -1,4 +1,4 @@
-"""The log of a run, `log.jsonl`: one JSON object a line, written and read here alone."""
+"""The log of a run, `log.jsonl`, with one JSON object per line; only this module reads and writes it."""
 
 from __future__ import annotations
 

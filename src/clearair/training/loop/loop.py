@@ -1,4 +1,4 @@
-"""The loop in which everything is trained: draw, compare, step, average, and lose nothing when stopped.
+"""The training loop: draw, compare, step, average, and lose nothing when stopped.
 
 All randomness of a step comes from a generator made of the seed and the step, so a resumed run computes the
 numbers that an uninterrupted one would have computed.
@@ -47,10 +47,10 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where a run starts, how long it goes on and how often it saves; nothing of what is learned."""
+    """Start, duration and checkpoints of a run; nothing that affects what is learned."""
 
     resume: bool = False
-    """Go on from the last checkpoint, with the same numbers as if the run had never stopped; with more steps
+    """Resume from the last checkpoint, with the same numbers as if the run had never stopped; with more steps
     than an annealed run had, from before the annealing."""
     change: bool = False
     """Resume with other settings than the run had."""
@@ -59,7 +59,7 @@ class RunOptions:
     max_minutes: float | None = None
     """End after so long, with a checkpoint."""
     anneal_minutes: float = 0
-    """Over the last of these minutes the learning rate falls to zero; what comes of it is saved apart."""
+    """Minutes, at the end, over which a copy is annealed to a learning rate of zero and saved separately."""
     interval: int = 25
     """Steps between two lines of the log."""
     save_seconds: float = 180
@@ -67,7 +67,7 @@ class RunOptions:
 
 
 def ignore(line: str) -> None:
-    """Take a line and show it to nobody."""
+    """Discard a line."""
 
 
 def run(
@@ -82,12 +82,12 @@ def run(
 ) -> Network:
     """Train; checkpoints and `log.jsonl` go to `out`. Returns the averaged network.
 
-    `fields` are those of RunOptions, for callers that have no such object. `report` gets the lines of the
-    log, `notice` says what is being done. A run always ends with a checkpoint. An update whose loss or
-    gradient is not finite, or a spike, is not made, and reported.
+    `fields` are those of RunOptions, for callers without such an object. `report` gets the lines of the log,
+    `notice` the current task. A run always ends with a checkpoint. Updates whose loss or gradient is not
+    finite, or a spike, are skipped and reported.
 
     Raises TrainingError when `out` holds another run, when there is no room for checkpoints, or when several
-    updates in a row could not be made; Interrupted after Ctrl-C or SIGTERM; and what the task raises.
+    consecutive updates were skipped; Interrupted after Ctrl-C or SIGTERM; and what the task raises.
     """
     loop = _Loop(task, out, options or RunOptions(**fields), report, notice, watcher)
     loop.begin()
@@ -117,12 +117,12 @@ class _Loop(Generic[Network, Batch]):
         self.step = 0
         self.guard, self.meters, self.stop = Guard(), Meters(), StopRequest()
         self.target = LATEST
-        """The checkpoint that is written to; another one while a copy is annealed."""
+        """The current checkpoint file; another one while a copy is annealed."""
         self.saved, self.saved_at = 0, 0.0
         self.now, self.asked = 0.0, 0.0
-        """Seconds and whether to stop, of the process that is ahead, so that all decide alike."""
+        """Seconds and whether to stop, as the maximum over all processes, so that all decide alike."""
         self.stepping = False
-        """Whether weights are half way between two steps."""
+        """Whether the weights are in the middle of a step."""
 
     def begin(self) -> None:
         """Load weights and data. Raises TrainingError when `out` holds another run."""
@@ -165,7 +165,7 @@ class _Loop(Generic[Network, Batch]):
             self.notice(f"training: step {self.step + 1} of {steps}")
         with self.stop, ThreadPoolExecutor(1) as drawing:
             try:
-                # The next batch is drawn while this one is learned from.
+                # Draw the next batch while training on this one.
                 ahead = drawing.submit(self._draw, self.step)
                 while self.step < steps:
                     self._change_target()
@@ -181,13 +181,13 @@ class _Loop(Generic[Network, Batch]):
                     if self._save_when_due():
                         break
             except (KeyboardInterrupt, DataError):
-                # Steps are minutes of work. One that was broken off half way is not saved.
+                # Steps can take minutes. An interrupted step is not saved.
                 if not self.stepping and self.saved != self.step and self.processes.count == 1:
                     self._save(self.target)
                 raise
 
     def end(self) -> Network:
-        """Let the watcher look at the result, and return it. Raises Interrupted after a signal."""
+        """Notify the watcher of the result, and return it. Raises Interrupted after a signal."""
         if self.watcher is not None:
             if self.asked:
                 self.notice(
@@ -204,7 +204,7 @@ class _Loop(Generic[Network, Batch]):
         return generator, self.task.draw(step, generator)
 
     def _change_target(self) -> None:
-        """Save what a later resume goes on from, before the learning rate falls."""
+        """Save the checkpoint for a later resume, before the learning rate falls."""
         plan = self.task.plan
         if self.target != LATEST:
             return
@@ -212,8 +212,8 @@ class _Loop(Generic[Network, Batch]):
             self._save(STABLE)
             if self.annealing:
                 self.report(
-                    f"The run is {plan.steps} steps long, so its learning rate falls from here on. "
-                    "Resumed with a larger --steps it goes on from before."
+                    f"The run has {plan.steps} steps, so its learning rate falls from here on. "
+                    "Resumed with a larger --steps, it continues from before this point."
                 )
         if self.annealing and self.now > self.deadline - self.annealing:
             self._save(LATEST)
@@ -234,12 +234,12 @@ class _Loop(Generic[Network, Batch]):
     def _rate(self) -> float:
         rate = self.task.plan.rate(self.step)
         if self.target == ANNEALED:
-            # Near the end of the run's own steps its rate falls too; to fall twice would waste both.
+            # Near its end the run's own schedule decays, too; decaying twice would waste both.
             rate = min(rate, decay(1 - (self.deadline - self.now) / self.annealing))
         return rate
 
     def _leave_out(self, batch: Batch) -> None:
-        """Report an update that was not made. Raises TrainingError when too many in a row were not."""
+        """Report a skipped update. Raises TrainingError after too many consecutive ones."""
         step, reason = self.step + 1, self.guard.reason
         shown = "; ".join(dict.fromkeys(self.processes.gathered(self.task.describe(batch))))
         self.report(f"step {step} left out: {reason}. Its batch: {shown}")
@@ -247,17 +247,17 @@ class _Loop(Generic[Network, Batch]):
             append(self.out / LOG, {"step": step, "left out": reason, "batch": shown})
         if self.guard.lost:
             advice = (
-                "The last checkpoint is from before them, and --resume goes on from it; but try a lower"
+                "The last checkpoint is from before them, and --resume continues from it; but try a lower"
                 if (self.out / LATEST).exists()
                 else "There is no checkpoint yet; try a lower"
             )
             raise TrainingError(
-                f"Up to step {step}, {self.guard.in_a_row} updates in a row could not be made: {reason}. "
+                f"Up to step {step}, {self.guard.in_a_row} consecutive updates were skipped: {reason}. "
                 f"{advice} learning rate than {self.task.plan.learning_rate}."
             )
 
     def _log(self) -> None:
-        """Write a line of the log when it is time to, and let the watcher look."""
+        """Write a line of the log when it is due, and notify the watcher."""
         steps, interval = self.task.plan.steps, self.options.interval
         is_interval = self.step % interval == 0
         if (is_interval or self.step == steps) and self.processes.leads:
@@ -284,10 +284,10 @@ class _Loop(Generic[Network, Batch]):
                     self.watcher.paused(self.average, self.step, clock.seconds)
 
     def _save_when_due(self) -> bool:
-        """Save at the end, or when it is time to. Returns whether to stop here."""
+        """Save at the end, or when it is due. Returns whether to stop here."""
         self.now, self.asked = self.processes.largest(self.clock.elapsed, float(self.stop.asked))
         ends = self.now > self.deadline or bool(self.asked)
-        # While updates are being left out the checkpoint stays that of before.
+        # While updates are being skipped, the checkpoint is not replaced.
         due = self.now - self.saved_at >= self.options.save_seconds and not self.guard.in_a_row
         if self.step == self.task.plan.steps or ends or due:
             self._save(self.target)

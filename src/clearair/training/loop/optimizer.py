@@ -16,8 +16,8 @@ QUINTICS = (
     (3.497, -2.5733, 0.5045),
     (2.5159, -1.8336, 0.4265),
 )
-"""Weights of x, x^3 and x^5: each the odd quintic that stays nearest to 1 over what the one before leaves of
-[0.003, 1], with 1 % to spare (Polar Express; Amsel et al., 2025). Four do as well as five equal ones."""
+"""Weights of x, x^3 and x^5: each is the odd quintic closest to 1 over the image of [0.003, 1] under the
+previous ones, with 1 % to spare (Polar Express; Amsel et al., 2025). Four do as well as five equal ones."""
 HEADROOM = 1.02
 """A matrix of rank one has a singular value as large as its norm; rounded up, it would leave the first
 quintic's range."""
@@ -49,13 +49,13 @@ class Muon(torch.optim.Optimizer):
             momenta = [self._momentum(weight) for weight in weights]
             torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
             ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])  # Nesterov
-            # Matrices of one shape go through the iteration together: many are too small to fill a core.
+            # Matrices of one shape are iterated together: many are too small to keep a core busy.
             alike: dict[tuple[int, ...], list[int]] = {}
             for index, update in enumerate(ahead):
                 alike.setdefault(tuple(sorted(update.flatten(1).shape)), []).append(index)
             torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
             for shape, members in alike.items():
-                # Turned, so that all lie the short way up.
+                # Transposed, so that all have fewer rows than columns.
                 flat = [ahead[index].flatten(1) for index in members]
                 wide = torch.stack([matrix if tuple(matrix.shape) == shape else matrix.T for matrix in flat])
                 updates = [

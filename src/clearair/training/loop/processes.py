@@ -1,4 +1,4 @@
-"""Several processes that train one network together: who leads, and what they tell each other.
+"""Several processes that train one network together: the leader, and their communication.
 
 Each learns from its share of every batch; gradients are averaged, so that all make the same step. Only the
 leader writes, validates and reports.
@@ -27,7 +27,7 @@ PATIENCE = timedelta(hours=2)
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among its like; by default it is alone, and everything below costs nothing."""
+    """This process within its group; a single process communicates nothing."""
 
     rank: int = 0
     count: int = 1
@@ -38,7 +38,7 @@ class Processes:
         return self.rank == 0
 
     def share(self, whole: int) -> slice:
-        """This one's share of so many things. Raises ConfigError when they cannot be shared evenly."""
+        """This process's share of a total. Raises ConfigError when it cannot be shared evenly."""
         if whole % self.count:
             raise ConfigError(f"{whole} cannot be shared evenly among {self.count} processes.")
         size = whole // self.count
@@ -57,7 +57,7 @@ class Processes:
             tensor.copy_(part.view_as(tensor))
 
     def largest(self, *values: float) -> list[float]:
-        """The largest of each over the processes: what all can act on alike."""
+        """The maximum of each over the processes, so that all decide alike."""
         if self.count == 1:
             return list(values)
         message = torch.tensor(values, dtype=torch.float64)
@@ -71,7 +71,7 @@ class Processes:
         return largest == -smallest
 
     def gathered(self, value: Value) -> list[Value]:
-        """Everybody's value, in the order of the ranks."""
+        """The values of all processes, in the order of the ranks."""
         if self.count == 1:
             return [value]
         everybody: list[Value] = [value] * self.count
@@ -113,12 +113,12 @@ def joined(device: str) -> Iterator[tuple[Processes, str]]:
     if device == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
-        backend = "cpu:gloo,cuda:nccl"  # clocks and messages need not wait for the graphics cards
+        backend = "cpu:gloo,cuda:nccl"  # clocks and messages need not wait for the GPUs
     with _others_may_end():
         dist.init_process_group(backend, timeout=PATIENCE)
     yield Processes(dist.get_rank(), dist.get_world_size()), device
-    dist.barrier()  # who leaves first would tear down what the others still talk through
-    dist.destroy_process_group()  # after an error the others may be waiting, and so would this
+    dist.barrier()  # the first process to leave would close the others' connections
+    dist.destroy_process_group()  # after an error the others may be waiting, and this process would wait, too
 
 
 @contextmanager
@@ -128,5 +128,5 @@ def _others_may_end() -> Iterator[None]:
     except RuntimeError as error:
         said = str(error).strip().splitlines()[0]
         raise TrainingError(
-            f"Another of the processes cannot be reached any more; see what it said. ({said})"
+            f"Another process cannot be reached any more; see its output. ({said})"
         ) from error

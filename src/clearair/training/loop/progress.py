@@ -45,7 +45,7 @@ class Clock:
 
     @contextmanager
     def resting(self) -> Iterator[None]:
-        """For a `with` block in which nothing is trained."""
+        """For a `with` block that does not count as training time."""
         entered = time.monotonic()
         yield
         self.paused += time.monotonic() - entered
@@ -62,7 +62,7 @@ class Clock:
 
 
 class Meters:
-    """Values of the steps since the last report. They stay on their device until somebody asks."""
+    """Values of the steps since the last report. They stay on their device until they are read."""
 
     def __init__(self) -> None:
         self._values: dict[str, list[Tensor]] = {}
@@ -77,5 +77,5 @@ class Meters:
         return {name: float(torch.stack(values).double().mean()) for name, values in self._values.items()}
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Start over."""
         self._values = {}

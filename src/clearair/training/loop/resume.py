@@ -1,4 +1,4 @@
-"""Where a run begins: at the start, or at a checkpoint of the very same run."""
+"""Where a run begins: at the start, or at a checkpoint of the same run."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ LATEST, STABLE = "latest.safetensors", "stable.safetensors"
 """The last checkpoint, and the last one before the learning rate began to fall."""
 
 ANNEALED = "annealed.safetensors"
-"""A copy whose learning rate fell to zero before its time was up; the run itself goes on from the latest."""
+"""A copy that was annealed before a deadline; the run itself continues from the latest checkpoint."""
 
 FREE = ("steps", "decay_steps", "accumulate")
 """Settings that are not part of a run's identity."""
 
 LATER = {"windows": 1, "optimizer": "muon", "mix.turned": 0.25}
-"""What older runs did by a setting that they did not know yet, unless that was nothing."""
+"""Values of settings that older runs lack, unless the default means off."""
 
 
 def last_checkpoint(
     out: Path, settings: dict[str, Any], architecture: str, *, resume: bool, change: bool
 ) -> Checkpoint | None:
-    """The checkpoint in `out` to go on from; None where there is no run yet.
+    """The checkpoint in `out` to resume from; None if there is no run yet.
 
     With another length than an annealed run had, the one from before the annealing. `architecture` is the
-    entry of the settings that describes the network. Raises TrainingError for a run that is not to be
-    resumed, has another network, or other settings without `change`.
+    entry of the settings that describes the network. Raises TrainingError for a run that must not be resumed,
+    has another network, or other settings without `change`.
     """
     latest, stable = out / LATEST, out / STABLE
     if not latest.exists():
         return None
     if not resume:
-        raise TrainingError(f"{out}: holds a run already; --resume goes on with it, or name another folder.")
+        raise TrainingError(f"{out}: holds a run already; --resume continues it, or name another folder.")
     checkpoint = load_checkpoint(latest)
     if checkpoint.annealing and settings["steps"] != checkpoint.recipe["steps"] and stable.exists():
-        # Weights that were annealed learn badly at the full rate again.
+        # Annealed weights train badly when they return to the full rate.
         checkpoint = load_checkpoint(stable)
-    # What else an older run did not know was off, as it is by default.
+    # Other settings that older runs lack were off, as they are by default.
     theirs, ours = LATER | _entries(checkpoint.recipe), LATER | _entries(settings)
     changed = [name for name in {**ours, **theirs} if (ours.get(name) or None) != (theirs.get(name) or None)]
     differences = {
@@ -52,7 +52,7 @@ def last_checkpoint(
     if differences and not change:
         raise TrainingError(
             f"{out}: holds a run with other settings ({_listed(list(differences.values()))}); "
-            "--change goes on with the new ones."
+            "--change continues with the new ones."
         )
     return checkpoint
 

@@ -1,4 +1,4 @@
-"""The weights a run begins with: those of a checkpoint, or of a saved model. Its optimisers begin anew."""
+"""The initial weights of a run, from a checkpoint or a saved model. The optimisers start fresh."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`log.csv` and `validation.csv`: what `log.jsonl` says, for a spreadsheet; made anew from the log."""
+"""`log.csv` and `validation.csv`: `log.jsonl` as spreadsheets, rewritten from the log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clearair.training.loop.log import LOG, read_log
 
 
 def write_tables(out: Path) -> None:
-    """Write both into a run folder, as far as there is something to write."""
+    """Write both to a run folder, if there are records for them."""
     curves = Curves.of(read_log(out / LOG))
     validation = [
         {name: record[name] for name in ("step", "seconds", "of", "views") if name in record}

@@ -1,4 +1,4 @@
-"""What the loop wants to know from what it trains, and what it tells to those who follow a run."""
+"""The interface between the loop and a training task, and that of watchers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Terms:
 
 
 class Plan(Protocol):
-    """What the loop wants to know from a recipe."""
+    """The values that the loop needs from a recipe."""
 
     @property
     def steps(self) -> int:
@@ -57,12 +57,12 @@ class Plan(Protocol):
 
 
 class Task(Protocol[Network, Batch]):
-    """What is trained, and on what: everything in which one training differs from another."""
+    """What is trained, and on what: everything that differs between trainings."""
 
     network: Network
     """On its device, with the weights it begins with."""
     architecture: str
-    """The entry of the settings that describes the network: a run cannot go on with another one."""
+    """The entry of the settings that describes the network: a run cannot be resumed with another one."""
     updates: int
     """Updates made with a batch."""
     processes: Processes
@@ -76,22 +76,22 @@ class Task(Protocol[Network, Batch]):
         """All that decides what is learned, as plain values; saved in every checkpoint."""
 
     def load(self) -> Sequence[str]:
-        """Read what is trained on; called once, when it is sure that the run may begin.
+        """Read the training data; called once, after all checks.
 
-        Returns a line for each thing that was left out.
+        Returns a line for everything that was left out.
         """
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """For the weights that are trained."""
 
     def draw(self, step: int, generator: torch.Generator) -> Batch:
-        """What a step trains on: this process's share of it."""
+        """The batch of a step: this process's share of it."""
 
     def split(self, batch: Batch) -> Sequence[Batch]:
         """A batch in equal parts, whose gradients are added one after the other to save memory."""
 
     def describe(self, batch: Batch) -> str:
-        """What a batch shows, for a message."""
+        """Description of a batch, for messages."""
 
     def compare(self, batch: Batch, generator: torch.Generator) -> Terms:
         """Run the network on a batch, and return the terms of its loss."""
@@ -107,7 +107,7 @@ class Watcher(Protocol):
         """A line of the log."""
 
     def paused(self, average: nn.Module, step: int, seconds: float) -> None:
-        """After a line of the log, except while annealing: time to look at the average."""
+        """After a line of the log, except while annealing: the average can be evaluated."""
 
     def ended(self, average: nn.Module, step: int, seconds: float) -> None:
         """Everything is saved, also after the first signal."""

@@ -1,4 +1,4 @@
-"""What all trainers share: everything about a run besides its recipe, and where the run stands."""
+"""Shared parts of all trainers: the settings of a run besides its recipe, and its progress."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from clearair.training.loop.resume import LATEST
 
 @dataclass(frozen=True)
 class Machine:
-    """What a run is computed on."""
+    """The device and processes of a run."""
 
     device: str = "cpu"
     compiled: bool | None = None
     """Whether a restorer's network is compiled; by default on CUDA alone."""
     processes: Processes = ALONE
-    """Those that train together, this one among them."""
+    """The group of processes that train together."""
 
     @property
     def compiles(self) -> bool:
@@ -34,7 +34,7 @@ class Machine:
         return self.device.startswith("cuda") if self.compiled is None else self.compiled
 
     def prepare(self, threads: int | None = None) -> None:
-        """Set up this process for training, with so many processor cores; all of them by default."""
+        """Set up this process for training, with `threads` processor cores; all of them by default."""
         if threads:
             torch.set_num_threads(threads)
         keep_freed_memory()
@@ -52,25 +52,25 @@ class Validation:
     at_start: bool = True
     """Validate before the first step."""
     worth: bool = False
-    """Measure in the end what each percept is worth."""
+    """Finally measure how much each percept contributes."""
     table: bool = True
     """Report the table of PSNR by kind of damage in the end."""
 
 
 @dataclass(frozen=True)
 class Saving:
-    """Where the result goes, and on which condition."""
+    """Where the result is saved, and under which condition."""
 
     folder: Path | None = None
     """None: only checkpoints are written."""
     if_better: bool = False
-    """Only when the mean PSNR rose against the model that is there, or else against the start."""
+    """Save only if the mean PSNR is higher than that of the existing model, or else of the start."""
     overwrite: bool = False
     """Replace a model without a comparison."""
 
     @property
     def may_replace(self) -> bool:
-        """Whether a model that is there may be replaced."""
+        """Whether an existing model may be replaced."""
         return self.overwrite or self.if_better
 
 
@@ -87,20 +87,20 @@ class Setup:
     validation: Validation = field(default_factory=Validation)
     saving: Saving = field(default_factory=Saving)
     perceiver: BatchPerceiver | None = None
-    """What guides a restorer, unless it is the perceiver that ships."""
+    """The perceiver of a restorer, unless it is the shipped one."""
     pairs: Sequence[tuple[Path, Path]] = ()
     """(damaged, clean) files of the user's own."""
     report: Callable[[str], None] = print
     """Takes results, line by line."""
     notice: Callable[[str], None] = ignore
-    """Takes what is being done, line by line."""
+    """Receives progress messages, line by line."""
 
 
 class Trainer(ABC):
     """Runs a whole training: builds what a recipe describes, starts or resumes, trains, validates, saves."""
 
     def __init__(self, setup: Setup) -> None:
-        """Raises OutputError when a model would be replaced unasked; nothing is trained then."""
+        """Raises OutputError when a model would be replaced without permission; nothing is trained then."""
         self.setup = setup
         if setup.saving.folder is not None:
             check_folder(setup.saving.folder, overwrite=setup.saving.may_replace)
@@ -111,12 +111,12 @@ class Trainer(ABC):
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is a run in the folder, to go on with."""
+        """Whether the folder contains a run to resume."""
         return (self.setup.out / LATEST).exists()
 
     @property
     def standing(self) -> str:
-        """How far the run is, in words."""
+        """The progress of the run, in words."""
         out = self.setup.out
         if not self.has_begun:
             return f"{out}: nothing is saved yet"

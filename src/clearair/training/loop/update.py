@@ -18,7 +18,7 @@ def update(
 ) -> dict[str, Tensor]:
     """Make one update of the network. Returns loss, norm of the gradient and terms, averaged over processes.
 
-    Waits for none of them, but for the guard, which may leave the update out.
+    Does not wait for their values, except for the guard, which may skip the update.
     """
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)

@@ -1,4 +1,4 @@
-"""Make probabilities mean what they say: of all that is named with 0.8, four in five are there.
+"""Calibrates probabilities: of all kinds predicted with 0.8, four in five are present.
 
 Training shows crops, damaged at random. What people restore are whole pictures, and among them scenes that
 are meant to be dark, pale or misty: the heads that name kinds, at places and in pictures, are linear, so they
@@ -25,8 +25,8 @@ RIDGE = 0.002
 PICTURE_RIDGE = 0.05
 """The same for haze and low light in whole pictures.
 
-Photographs that only look hazy or dark are few, and there are 136 clues: a head that is free finds a plane
-between them that no other night or mist keeps to."""
+Photographs that only look hazy or dark are few, and there are 136 clues: an unconstrained head finds a plane
+between them that does not generalise to other nights or mists."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class LabelledImages:
     weight: float = 1.0
     """How much each counts."""
     about: str | None = None
-    """The kind that the weight is for, of all others it counts once; None: of every kind."""
+    """The kind to which the weight applies, with weight one for all others; None: every kind."""
     inside: Tensor | None = None
     """(B, H, W) bool: the part in which the kinds are; None: they are all over."""
 
@@ -50,8 +50,8 @@ def fit_head(
 ) -> tuple[Tensor, Tensor]:
     """Ridge logistic regression of `present` (N, K) bool on `embeddings` (N, D): weight (K, D) and bias (K,).
 
-    `counts` (N, K) weighs pictures, `importance` (K,) says how much more it matters to find a kind than to be
-    silent, `ridge` (K,) how much smaller weights are preferred.
+    `counts` (N, K) weighs pictures, `importance` (K,) weighs present kinds against absent ones, `ridge` (K,)
+    is the weight decay.
     """
     mean, spread = embeddings.mean(dim=0), embeddings.std(dim=0).clamp_min(1e-6)
     scaled = (embeddings - mean) / spread
@@ -90,7 +90,7 @@ def regress(
 
 @torch.no_grad()
 def calibrate(eyes: CompactEyes, batches: Iterable[LabelledImages], importance: Tensor | None = None) -> None:
-    """Fit both kind heads to what these pictures show, in place; everything else that is seen stays."""
+    """Fit both kind heads to these pictures, in place; all other outputs stay."""
     eyes.eval()
     kinds = eyes.config.kinds
     clues, present, counts, parts, in_parts = [], [], [], [], []
@@ -118,7 +118,7 @@ def calibrate(eyes: CompactEyes, batches: Iterable[LabelledImages], importance: 
             importance[tone],
             torch.full((len(tone),), PICTURE_RIDGE),
         )
-    # Exposure tells of what changes nothing else. What it says of other kinds is chance.
+    # Exposure features are used only for kinds that change nothing else; for others they are chance.
     pictures.weight.copy_(F.pad(weight, (0, every_clue.shape[1] - seen.shape[1])))
     pictures.bias.copy_(bias)
     pictures.weight[tone], pictures.bias[tone] = tone_weight, tone_bias
@@ -132,6 +132,6 @@ def calibrate(eyes: CompactEyes, batches: Iterable[LabelledImages], importance: 
 
 
 def _counts(batch: LabelledImages, kinds: Sequence[str]) -> Tensor:
-    """(B, K): how much each picture counts for each kind."""
+    """(B, K): the weight of each picture for each kind."""
     about = [batch.about in (None, kind) for kind in kinds]
     return torch.where(torch.tensor(about), batch.weight, 1.0).expand(batch.kinds.shape)

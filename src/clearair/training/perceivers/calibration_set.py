@@ -1,4 +1,4 @@
-"""What the heads that name kinds are fitted to: whole pictures, parts, and scenes that only look damaged.
+"""The pictures for fitting the kind heads: whole pictures, parts, and scenes that only look damaged.
 
 Shapes: B images, H x W pixels, K kinds.
 """
@@ -26,10 +26,10 @@ from clearair.training.perceivers.samples import (
 )
 
 NIGHT_WHOLE, NIGHT_VIEW, REAL_DARK = 12.0, 6.0, 8.0
-"""How much dark scenes count for low light, whole and in part, and pictures really taken in too little light:
-they are few, and a mistake with one costs more than any other."""
+"""Weights of dark scenes for low light, whole and in part, and of real low-light pictures: they are few, and
+mistakes with them cost most."""
 MIST_WHOLE, MIST_VIEW = 6.0, 3.0
-"""How much misty scenes count for haze, whole and in part."""
+"""Weights of misty scenes for haze, whole and in part."""
 DAMAGES = 3
 """Kinds of damage each photograph is shown with."""
 SIDES, SCALES = (160, 256), (0.4, 1.0)
@@ -37,7 +37,7 @@ SIDES, SCALES = (160, 256), (0.4, 1.0)
 
 
 def importance() -> Tensor:
-    """(K,) how much more it matters to find each kind than to be silent."""
+    """(K,) weight of each kind when present, relative to absent."""
     return torch.tensor([kind.importance for kind in REGISTRY])
 
 
@@ -56,7 +56,7 @@ def draw_calibration_set(
 
 
 def real_light(pairs: Sequence[Photo]) -> Iterator[LabelledImages]:
-    """Scenes in too little light, and the same in enough."""
+    """Underexposed scenes, and the same scenes well exposed."""
     for pair in pairs:
         assert pair.dark is not None
         yield LabelledImages(picture(pair.dark), named("lowlight"), REAL_DARK, "lowlight")
@@ -78,7 +78,7 @@ def mists(photos: Sequence[Photo], generator: torch.Generator) -> Iterator[Label
 def lookalike_views(
     kind: str, photos: Sequence[Photo], weight: float, of_views: float, generator: torch.Generator
 ) -> Iterator[LabelledImages]:
-    """Photographs that look like a kind of damage and are right: whole, reduced, mirrored, and views."""
+    """Undamaged photographs that look damaged: whole, reduced, mirrored, and views."""
     for photo in photos:
         for pixels in (photo.clean, reduced(photo.clean)):
             whole = picture(pixels)
@@ -91,7 +91,7 @@ def lookalike_views(
 def photographs(
     photos: Sequence[Photo], generator: torch.Generator, first: int = 0
 ) -> Iterator[LabelledImages]:
-    """Each photograph, whole, reduced or a view: as it is, with another look, and with damage in turn."""
+    """Each photograph, whole, reduced or a view: unchanged, in another style, and damaged in turn."""
     for index, photo in enumerate(photos, first):
         second, is_view = divmod(index % 4, 2)
         if is_view:

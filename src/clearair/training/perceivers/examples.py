@@ -1,7 +1,7 @@
-"""What the recognizer learns from, and what it is validated with: whole pictures and what is wrong with them.
+"""Training and validation examples of the recognizer: whole pictures with their kinds of damage.
 
-Training: photographs damaged here, real pairs, and real photographs that are known by name. Validation:
-held-out photographs as they are and damaged, and whole sources of named photographs.
+Training: photographs with synthetic damage, real pairs, and real photographs whose damage is known by name.
+Validation: held-out photographs as they are and damaged, and whole sources of named photographs.
 
 Shapes: B images, H x W pixels, K kinds.
 """
@@ -47,15 +47,15 @@ MADE = ("synthetic", "photographs", "parts")
 SMALLEST = 96
 """Side in pixels below which no crop of a named photograph falls."""
 FAINT = 0.12
-"""Strength up to which damage is hardly to be seen: whether it is there is left open."""
+"""Strength up to which damage is barely visible: its label is left unknown."""
 CLOSE_UP = "close-ups"
-"""Groups of places of pictures, which show less of a scene than people's photographs do."""
+"""Groups of crops, which show less of a scene than typical photographs do."""
 CLOSE = 256
 """Side in pixels of such a place."""
 TRAINED_CLOSE_UPS = 5
 """Of each pair."""
 VALIDATED_CLOSE_UPS = 2
-"""Of each held-out pair; fewer, since what counts there is how often people bring such places."""
+"""For each held-out pair; fewer, since validation should reflect how often users have such crops."""
 BATCH = PerceiverRecipe(
     batch=4,
     clean=0.2,
@@ -76,16 +76,16 @@ class Example:
     images: Tensor
     """(B, 3, H, W) in [0, 1]."""
     label: Tensor
-    """(B, K): 1 where a kind is there, 0 where it is not, NaN where nobody knows."""
+    """(B, K): 1 if a kind is present, 0 if absent, NaN if unknown."""
     group: str
     """Where they come from, such as `synthetic` or `haze/DAWN`."""
     weight: Tensor
-    """(B, K): how much each counts for each kind."""
+    """(B, K): the weight of each for each kind."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Everything that examples are made of."""
+    """The sources of the examples."""
 
     photos: list[Photo]
     """To be damaged; undamaged photographs of the named ones among them."""
@@ -229,7 +229,7 @@ def _close_ups(
 ) -> Iterator[tuple[tuple[str, ...], Tensor]]:
     """Places of the halves of a pair, what is wrong in each and (1, 3, H, W).
 
-    Only of kinds that cover a picture evenly. Many show nothing but something black, which is no low light.
+    Only for kinds that cover a picture evenly. Many show only something black, which is not low light.
     """
     if not BY_NAME[kind].from_camera:
         return

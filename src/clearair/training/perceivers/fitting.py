@@ -1,4 +1,4 @@
-"""Fits of a linear head: ridge logistic regression, and probabilities that mean what they say.
+"""Fits of a linear head: ridge logistic regression, and calibrated probabilities.
 
 Shapes: N pictures, K kinds, D entries of what the head reads.
 """
@@ -16,8 +16,8 @@ from clearair.training.perceivers.calibration import regress
 def fit(seen: Tensor, label: Tensor, weight: Tensor, ridge: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Ridge logistic regression of labels (N, K), NaN where unknown, on (N, D).
 
-    Gives mean and spread (D,) of what was seen, and weight (K, D) and bias (K,) of the head. Pictures count
-    by `weight` (N, K); each kind's loss is the mean over what is known of it.
+    Returns mean and spread (D,) of the features, and weight (K, D) and bias (K,) of the head. Pictures are
+    weighted by `weight` (N, K); each kind's loss is the mean over its known labels.
     """
     mean, spread = seen.mean(dim=0), seen.std(dim=0).clamp_min(1e-4)
     scaled = ((seen - mean) / spread).clamp(-OUTLIER, OUTLIER)
@@ -40,7 +40,7 @@ def calibrate(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
 def _line(logits: Tensor, truth: Tensor) -> Tensor:
     """Slope and offset (2,) for one kind, logits and labels (N,)."""
     there = truth == 1
-    # Platt's targets: a kind that is always found would else become certain without bound.
+    # Platt's targets: otherwise the logits of a kind that is always found would grow without bound.
     target = torch.where(there, 1 - 1 / (there.sum() + 2), 1 / ((~there).sum() + 2)).double()
     line = torch.tensor([1.0, 0.0], dtype=torch.double, requires_grad=True)
     optimizer = torch.optim.LBFGS([line], max_iter=100, line_search_fn="strong_wolfe")

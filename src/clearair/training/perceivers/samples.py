@@ -1,4 +1,4 @@
-"""What the compact perceivers learn from: photographs damaged here, so the damage and the loss are known.
+"""Training samples of the compact perceivers: photographs with known synthetic damage.
 
 Shapes: B images, H x W pixels, K kinds, h' x w' places of the map of cover, M human region maps of a photo.
 """
@@ -51,7 +51,7 @@ class PerceiverRecipe:
     batch: int = 32
     """Pictures of 224 x 224 a batch; fewer of larger ones, more of smaller ones: all steps cost the same."""
     looks: int = 2
-    """Updates made with a batch, each with other views of it, since drawing damage is not free."""
+    """Updates per batch, each with other views of it, since drawing damage takes time."""
     crops: tuple[int, ...] = (160, 192, 224, 256, 320, 384, 448)
     """Sides of the training pictures in pixels; a batch has one."""
     scales: tuple[float, float] = (0.4, 1.1)
@@ -63,12 +63,12 @@ class PerceiverRecipe:
     partial: float = 0.3
     """Share of damaged pictures in which a part is damaged in one way, the rest in another or not at all."""
     varied: float = 0.5
-    """Share of photos that get another look, which is no damage, before anything else."""
+    """Share of photos that first get another style, which is not damage."""
     shares: tuple[float, ...] = tuple(kind.perceiver_share for kind in REGISTRY)
     """How often each of KINDS is drawn alone."""
     ranked: float = 0.5
-    """Share of batches whose second half shows the first again, damaged alike but not as strongly: what is
-    better, and by how much, is learnt from such pairs."""
+    """Share of batches whose second half repeats the first with the same kinds of damage at other strengths:
+    ranking is learnt from such pairs."""
     real_dark: float = 0.05
     """Share of pictures really taken in low light."""
     lookalikes: float = 0.0
@@ -122,7 +122,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class Batch:
-    """Damaged pictures and all that is known about them."""
+    """Damaged pictures with their labels."""
 
     images: Tensor
     """(B, 3, H, W) in [0, 1], damaged."""
@@ -137,7 +137,7 @@ class Batch:
     maps: Tensor
     """(B, 3, H, W) uint8 region maps; those of a photo without any are all zero."""
     mapped: Tensor
-    """(B,) bool: has region maps; always on the processor, so that no graphics card is waited for."""
+    """(B,) bool: has region maps; always on the CPU, so that no GPU is waited for."""
     ranked: bool = False
     """Whether the second half shows the pictures of the first, with damage of the same kinds."""
 
@@ -233,7 +233,7 @@ def draw_batch(
 
 
 def _draw_other_part(recipe: PerceiverRecipe, generator: torch.Generator) -> tuple[str, ...] | None:
-    """What to do to the rest of a picture: None when there is no rest, nothing half the time, or one kind."""
+    """Damage for the rest of a picture: None if there is no rest, nothing half the time, or one kind."""
     if _uniform(generator) >= recipe.partial:
         return None
     if _uniform(generator) < 0.5:
@@ -281,8 +281,8 @@ def quality_score(images: Tensor, clean: Tensor) -> Tensor:
 def severity_score(batch: Batch) -> Tensor:
     """The score to be learned, 1..5, (B,): fidelity, and how strong the damage was drawn.
 
-    Fidelity alone depends on what the picture shows: the same blur costs a meadow more than a sky. Of several
-    degradations, each takes its share of what the others leave. With an unknown strength, fidelity decides.
+    Fidelity alone depends on the content: the same blur costs a meadow more than a sky. Several degradations
+    reduce the score multiplicatively. With an unknown strength, fidelity decides.
     """
     fidelity = quality_score(batch.images, batch.clean)
     share = batch.cover.mean(dim=(2, 3))

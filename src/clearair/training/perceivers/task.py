@@ -26,7 +26,7 @@ from clearair.training.perceivers.samples import Batch, PerceiverRecipe, draw_ba
 
 
 class PerceiverTask:
-    """Eyes learn to say what was done to a picture, how much of it, and where one region ends."""
+    """Trains the eyes to recognise kinds and strengths of damage, and the borders of regions."""
 
     architecture = "eyes"
     processes = ALONE
@@ -67,7 +67,7 @@ class PerceiverTask:
         return draw_batch(self.photos, self.pairs, self.plan, generator).to(self.device)
 
     def split(self, batch: Batch) -> list[Batch]:
-        """Whole: pictures are normalised with those they are seen with, and ranked pairs are compared."""
+        """The whole batch: batch normalisation and ranked pairs need all of it."""
         return [batch]
 
     def describe(self, batch: Batch) -> str:
@@ -76,7 +76,7 @@ class PerceiverTask:
         return ", ".join(f"{number} x {kind}" for kind, number in count.items() if number)
 
     def compare(self, batch: Batch, generator: torch.Generator) -> Terms:
-        """Look at a batch in views drawn anew, and compare with what is known about it."""
+        """Perceive new views of a batch, and compare with its labels."""
         eyes = self.network
         eyes.train(not self.plan.only_regions)
         if self.plan.only_regions:

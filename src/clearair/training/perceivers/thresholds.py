@@ -1,4 +1,4 @@
-"""From which probability a kind is found: thresholds chosen on validation pictures, and the ramps above them.
+"""Detection thresholds of kinds, chosen on validation pictures, and the ramps above them.
 
 Shapes: N pictures, K kinds.
 """
@@ -15,13 +15,13 @@ from clearair.perception.confidence import Caution, Ramp
 from clearair.training.perceivers.observations import Observations
 
 MARGIN = 0.05
-"""Logits between the highest undamaged picture in which a kind is not found and where the kind is found."""
+"""Margin in logits between the highest accepted undamaged picture and the threshold."""
 BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """Shares of the eyes' logits that are tried for each kind."""
 
 
 def best_blend(own: Tensor, eye_logits: Tensor, seen: Observations, kind: int) -> float:
-    """The share of the eyes' logits with which most of a kind is found at few false alarms.
+    """The share of the eyes' logits that detects most of a kind at few false alarms.
 
     `own` and `eye_logits` (N,) are logits of the head and of the eyes.
     """
@@ -85,7 +85,7 @@ def ramps(found: Tensor, length: float) -> Caution:
 
 
 def recall_table(seen: Observations, logits: Tensor, found: Tensor) -> str:
-    """Of each group, in how many pictures its kind is found, and in how many one that is not there."""
+    """For each group, the number of pictures in which its kind is found, and another kind is found."""
     lines = ["| pictures | number | found | others found |", "| --- | --- | --- | --- |"]
     fired = logits > found
     for group in dict.fromkeys(seen.groups):

@@ -1,4 +1,4 @@
-"""Trains the perceivers, and fits their recognizer, from the first or last step to what ships."""
+"""Trains the perceivers and fits their recognizer, from start or checkpoint to the shipped form."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def published_folder(start: Path | str) -> Path:
 
 
 class _AloneTrainer(Trainer):
-    """What both have in common: one process trains, and nothing is compared."""
+    """Shared by both: one process trains, and no models are compared."""
 
     def __init__(self, setup: Setup) -> None:
         """Raises UsageError for several processes, and for a comparison of models."""
@@ -69,7 +69,7 @@ class RecognizerTrainer(_AloneTrainer):
         """Fit, and write the perceivers in the form that ships, unless the time did not suffice."""
         setup = self.setup
         start = setup.options.start
-        setup.notice("looking at the training pictures; what is seen is saved every few minutes")
+        setup.notice("perceiving the training pictures; the features are saved every few minutes")
         fitted = train_recognizer(
             self.recipe,
             setup.data,
@@ -84,11 +84,11 @@ class RecognizerTrainer(_AloneTrainer):
 
     @property
     def has_begun(self) -> bool:
-        """Whether examples were looked at."""
+        """Whether features of examples were saved."""
         return any(self.setup.out.glob("seen-*.safetensors"))
 
     @property
     def standing(self) -> str:
         """How far the run is, in words."""
         count = len(list(self.setup.out.glob("seen-*.safetensors")))
-        return f"{self.setup.out}: {count} parts of the examples are looked at and saved"
+        return f"{self.setup.out}: {count} parts of the examples are perceived and saved"

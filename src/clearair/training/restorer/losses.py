@@ -1,4 +1,4 @@
-"""What a restoration is trained for: be like the clean picture, and keep its fine detail.
+"""The losses of a restorer: similarity to the clean picture, and its fine detail.
 
 Shapes: B images, H x W pixels.
 """
@@ -38,7 +38,7 @@ class StrongView:
         return StrongView(self.window, self.kernel, self.gain[rows])
 
     def repeated(self, times: int) -> StrongView:
-        """Of so many windows of each image, window by window."""
+        """For `times` windows of each image, window by window."""
         return StrongView(self.window, self.kernel, self.gain.repeat(times, 1, 1, 1))
 
     def weak(self, image: Tensor) -> Tensor:
@@ -76,10 +76,10 @@ def clue_reuse(
     """ICRM (ClearAIR, eqs. 15-17), a scalar: gamma times a mean square, in one of three forms.
 
     `paper`: of I_w - I_s, the weak and the strong view of the restoration. That is smallest for a flat or
-    black image, so it rewards blurring and darkening. `detached`: the same value, but I_w is what I_s has to
-    come to, as the weak view is in self-training, and takes no gradient; what remains of it sharpens.
-    `anchored`: of (I_w - I_s) - (G_w - G_s): the difference of the two views, the picture's own fine detail,
-    must be that of the clean picture, which takes no gradient; zero exactly for a perfect restoration.
+    black image, so it rewards blurring and darkening. `detached`: the same value, but I_w is a target without
+    gradient, as in self-training; the remaining gradient sharpens. `anchored`: of (I_w - I_s) - (G_w - G_s):
+    the difference of the two views, the picture's own fine detail, must be that of the clean picture, which
+    takes no gradient; zero exactly for a perfect restoration.
 
     `weight` (B, 1, H, W) says how much the square counts at each pixel; all of them the same without it.
     """
@@ -107,7 +107,7 @@ def spectrum_error(restored: Tensor, clean: Tensor) -> Tensor:
 
 
 def gradient_share(term: Tensor, restored: Tensor) -> Tensor:
-    """How hard a term pulls at the restoration, relative to L1, a scalar that is only to be reported.
+    """The size of a term's gradient relative to L1, a scalar that is only reported.
 
     The sum of the absolute gradient over all values of `restored`; that of a mean absolute error is 1.
     """

@@ -1,4 +1,4 @@
-"""What a step of a restorer trains on: damaged patches, and what the perceivers say of the picture around.
+"""The batches of a restorer: damaged patches, and guidance for the surrounding views.
 
 Shapes: B pairs, V = side of the view that is perceived, P = side of the W windows of it that are restored.
 """
@@ -45,7 +45,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Patches:
-    """Damaged and clean windows, and what the perceivers say of the views that they are cut from."""
+    """Damaged and clean windows, and guidance for the views from which they are cut."""
 
     windows: tuple[Window, ...]
     guidance: Guidance
@@ -55,7 +55,7 @@ class Patches:
     thumbnail: Tensor
     """(B, 3, T / 2, T / 2) the clean views, averaged."""
     kinds: tuple[tuple[str, ...], ...] = ()
-    """What is wrong with each view, anywhere."""
+    """The damage of each view, anywhere."""
 
     @property
     def clean(self) -> Tensor:
@@ -103,7 +103,7 @@ def draw_patches(
 ) -> Patches:
     """Damaged views, perceived whole, and the windows of each that are restored: some rows of the batch.
 
-    Views of a pool come again; their windows are new ones.
+    Views of a pool are reused with new windows.
     """
     recipe = recipe.at(step)
     pairs = _draw_rows(recipe, photos, step, generator, rows)
@@ -137,10 +137,10 @@ def _with_declared_damage(
     generator: torch.Generator,
     rows: slice,
 ) -> Guidance:
-    """Guidance in which a share of the damaged views is said to have the damage that they have."""
+    """Guidance in which the true damage is named for a share of the damaged views."""
     known = perceiver.config.kinds
     chosen = (torch.rand(recipe.batch, generator=generator)[rows] < recipe.told).tolist()
-    # Of the user's own damage there is no word.
+    # The user's own damage has no name.
     chosen = [
         choice and bool(names) and set(names) <= set(known)
         for choice, names in zip(chosen, kinds, strict=True)
@@ -186,7 +186,7 @@ def _cut(image: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
 
 
 def neutral_guidance(config: NetworkConfig, images: Tensor) -> Guidance:
-    """Return guidance that says nothing, zero embeddings and one region, for (B, 3, H, W)."""
+    """Return neutral guidance, zero embeddings and one region, for (B, 3, H, W)."""
     batch, _, height, width = images.shape
     zeros = images.new_zeros
     return Guidance(

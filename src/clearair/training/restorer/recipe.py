@@ -18,7 +18,7 @@ from clearair.training.restorer.losses import ClueReuse
 
 @dataclass(frozen=True)
 class Stage:
-    """Larger windows, or others: many small steps gain more at first, larger windows later."""
+    """A stage with other sizes: many small steps gain more at first, larger windows later."""
 
     start: int
     """The first step that it holds for."""
@@ -42,7 +42,7 @@ class Recipe:
     network: NetworkConfig
     mix: Mix = field(default_factory=Mix)
     sets: tuple[str, ...] = ()
-    """Published training sets whose pairs are taken instead of damage that is drawn, where they are there."""
+    """Published training sets whose pairs replace synthetic damage, if they are present."""
     steps: int = 20_000
     """Length of the run. Not part of its identity: a run may be resumed with another length."""
     decay_steps: int = 600
@@ -54,11 +54,11 @@ class Recipe:
     patch: int = 128
     """Side in pixels of the window of it that the network restores."""
     windows: int = 1
-    """Windows that are restored of each view, so many times `batch` a step."""
+    """Windows restored of each view; a step restores `batch` times as many."""
     scales: tuple[float, float] = (0.4, 1.0)
     """Photographs are resized by a factor in this range."""
     optimizer: Optimization = "muon"
-    """Muon with AdamW for what is no matrix, or AdamW alone."""
+    """Muon, with AdamW for everything but matrices, or AdamW alone."""
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     ema: float = 0.998
@@ -67,12 +67,12 @@ class Recipe:
     mask_dropout: float = 0.1
     """Probability with which each region is merged into the background."""
     told: float = 0.0
-    """Share of views of whose damage the network is told, as a user may tell it; only with the embedded
+    """Share of views whose damage is named for the network, as with `--damage`; only with the embedded
     perceivers."""
     pool: int = 0
-    """So many steps' damaged views are drawn, then the same ones again; 0 draws new ones for ever. With
-    percepts kept on disk, costly perceivers so look at each view once. With `only_tone` the views are drawn
-    once, too."""
+    """Number of steps whose damaged views are drawn once and then reused; 0 always draws new ones. With a
+    percept cache, costly perceivers then see each view only once. With `only_tone` the views are also drawn
+    once."""
     guided_from: int = 0
     """Until this step every image gets neutral guidance, and nothing is perceived."""
     clue_reuse: ClueReuse | Literal["off"] = "anchored"
@@ -83,21 +83,21 @@ class Recipe:
     gamma: float = 0.05
     """Weight inside ICRM (eq. 17)."""
     visible_clues: bool = False
-    """ICRM counts differences in units of what can just be noticed at their place."""
+    """ICRM measures differences in units of the local just noticeable difference."""
     tone_weight: float = 0.5
     """Weight of the tone stage's own L1, on thumbnails of the whole views."""
     only_tone: bool = False
     """Train the tone stage alone, on those thumbnails: nothing is restored, so a step costs a fraction."""
     fixed_tone: bool = False
-    """Leave the tone stage as it is, such as one that was trained alone and longer."""
+    """Freeze the tone stage, such as one that was trained separately and longer."""
     fft: float = 0.0
     """Weight of the L1 between the spectra of restoration and clean picture."""
     stages: tuple[Stage, ...] = ()
     """What follows `batch`, `patch` and `view`, by the step from which on it holds."""
     seed: int = 0
     accumulate: int = 1
-    """So many parts of a batch are learned from one after the other before a step is made, to save memory.
-    Not part of a run's identity: the sum is the same."""
+    """Number of parts of a batch whose gradients are accumulated before a step, to save memory. Not part of a
+    run's identity: the sum is the same."""
     shares: int = 0
     """Shares of equal size that a batch is drawn in, each from its own seed, so that several processes
     draw only their own; 0 draws it whole, and every process cuts its share out of that."""
@@ -141,7 +141,7 @@ class Recipe:
             )
 
     def _check_ranges(self) -> None:
-        """Raises ConfigError for a number with which nothing could be learnt."""
+        """Raises ConfigError for a number that makes training impossible."""
         if not self.patch > 0:
             raise ConfigError(f"Recipe.patch is a side in pixels, got {self.patch}.")
         low, high = self.scales

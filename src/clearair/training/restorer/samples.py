@@ -1,4 +1,4 @@
-"""The pictures of a run that people look at: damaged, restored at the start, restored now, clean.
+"""Sample pictures of a run for people: damaged, restored at the start, restored now, clean.
 
 Shapes: K kinds of damage, S = side of a sample.
 """
@@ -29,7 +29,7 @@ class Samples:
     clean: Tensor
     now: Tensor
     start: Tensor | None
-    """None when nobody looked at the start of the run."""
+    """None if the start of the run was not validated."""
 
 
 def save_samples(out: Path, views: HeldOutViews, start: Tensor | None, now: Tensor) -> None:

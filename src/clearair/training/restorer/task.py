@@ -40,7 +40,7 @@ from clearair.training.restorer.visibility import visibility
 
 
 class RestorerTask:
-    """A restorer learns to undo damage that a perceiver tells it about, by default the one that ships."""
+    """Trains a restorer guided by a perceiver, by default the shipped one."""
 
     architecture = "network"
     updates = 1
@@ -66,7 +66,7 @@ class RestorerTask:
                     f"{processes.count} processes."
                 )
         self.processes = processes
-        # Without guidance nothing needs to see.
+        # Without guidance no perceiver is needed.
         guided = recipe.guided_from < recipe.steps
         self.perceiver = (perceiver or load_compact()).to(device) if guided else None
         if self.perceiver is not None:
@@ -76,7 +76,7 @@ class RestorerTask:
         if own and recipe.mix.own > 0 and recipe.network.cautious:
             recipe = trusting(recipe)
             report(
-                "Pairs of your own are learned from, so this model will restore every photo, also where its "
+                "The run trains on your own pairs, so this model will restore every photo, even where its "
                 "perceivers find nothing (network.cautious=false)."
             )
         self.plan = recipe
@@ -87,7 +87,7 @@ class RestorerTask:
         self.own = own
         """Pairs of the user's own to learn from, (damaged, clean); the network is then never cautious."""
         self.pooled: dict[tuple[int, int, int], Patches] = {}
-        """By place in the pool, batch and view: what the tone stage alone learns from, which is small."""
+        """Training data of the tone stage by place in the pool, batch and view, which is small."""
         self.report = report
         torch.manual_seed(recipe.seed)
         network = FinishedNetwork(recipe.network)
@@ -102,7 +102,7 @@ class RestorerTask:
             compile_parts(self.network)
 
     def settings(self) -> dict[str, Any]:
-        """The recipe, and whose guidance is learned from."""
+        """The recipe, and the identity of the perceiver."""
         if self.perceiver is None:
             return self.plan.to_dict()
         identity = self.perceiver.identity
@@ -137,7 +137,7 @@ class RestorerTask:
         rows = self.processes.share(recipe.batch)
         patches = draw_patches(self.plan, self.photos, self.perceiver, step, generator, self.device, rows)
         if keeps:
-            # Rounded at once, so that a run that is resumed learns from the same.
+            # Rounded immediately, so that a resumed run trains on the same values.
             self.pooled[place] = patches.of_tone(torch.float16)
             return Batch(self.pooled[place].of_tone(torch.float32), None)
         if recipe.clue_reuse == "off" or not patches.windows:
@@ -156,7 +156,7 @@ class RestorerTask:
         return ", ".join(f"{number} x {kinds}" for kinds, number in count.most_common())
 
     def compare(self, batch: Batch, generator: torch.Generator) -> Terms:
-        """L1, ICRM (eqs. 1, 15-17) and what else the recipe asks for, and the PSNR of the batch."""
+        """L1, ICRM (eqs. 1, 15-17), other terms of the recipe, and the PSNR of the batch."""
         patches = batch.patches
         with learning_in(patches.thumbnail.device):
             judgement = self.network.judge(patches.guidance, patches.overview)
@@ -185,8 +185,8 @@ class RestorerTask:
     def _toned(self, patches: Patches, tone: Tone) -> Tensor:
         """Return the thumbnails of whole views as the tone stage makes them, (B, 3, T / 2, T / 2).
 
-        A window would teach that stage little. The change is made in full, however sure the perceiver is:
-        damage that it overlooks and undamaged views teach restraint.
+        That stage would learn little from a window. The full change is applied, however sure the perceiver
+        is: undamaged views and missed damage teach it when to do nothing.
         """
         small = F.avg_pool2d(patches.overview.thumbnail, 2)
         full = torch.ones_like(tone.share)
@@ -207,7 +207,7 @@ def _psnr(restored: Tensor, clean: Tensor) -> Tensor:
 
 
 def fitted(config: NetworkConfig, perceiver: BatchPerceiver, *, follow: bool) -> NetworkConfig:
-    """A network with the sizes of what this perceiver says.
+    """A network with the sizes of this perceiver's outputs.
 
     Only where it may `follow` a perceiver that was chosen; else other sizes are a ConfigError.
     """
@@ -224,7 +224,7 @@ def fitted(config: NetworkConfig, perceiver: BatchPerceiver, *, follow: bool) ->
 
 
 def trusting(recipe: Recipe) -> Recipe:
-    """The recipe for a network without caution: it changes photos whether perceivers find damage or not.
+    """The recipe for a network without caution, which also changes photos without detected damage.
 
     Perceivers do not know the damage of a user's own pairs. Caution would leave such a photo as it is:
     nothing could be learned from it, and the model would leave such photos alone.
@@ -233,7 +233,7 @@ def trusting(recipe: Recipe) -> Recipe:
 
 
 def _initialise(network: FinishedNetwork) -> None:
-    """Begin as the identity: what is not damaged stays as it is from the first step on."""
+    """Initialise as the identity: undamaged photos stay unchanged from the first step on."""
     nn.init.zeros_(network.reconstruction.weight)
     if network.reconstruction.bias is not None:
         nn.init.zeros_(network.reconstruction.bias)

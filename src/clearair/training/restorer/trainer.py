@@ -1,4 +1,4 @@
-"""Trains a restorer by a recipe, from its first or last step to the model that is saved."""
+"""Trains a restorer by a recipe, from start or checkpoint to the saved model."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class RestorerTrainer(Trainer):
         self._check_reference()
 
     def share(self, photos: TrainingPhotos, held_out_views: HeldOutViews) -> None:
-        """Take photographs and held-out views that other runs use as well, instead of reading them.
+        """Use photographs and held-out views that are shared with other runs, instead of reading them.
 
         Raises ConfigError for a recipe that is not validated.
         """
@@ -138,7 +138,7 @@ class RestorerTrainer(Trainer):
         report(f"model -> {saving.folder}{comparison}")
 
     def _reference(self) -> tuple[dict[str, Score], str]:
-        """Return the scores to be surpassed, and whose: the model in the folder, or the start of the run."""
+        """Return the scores to beat, and their source: the model in the folder, or the start of the run."""
         folder = self.setup.saving.folder
         assert folder is not None
         assert self.watcher is not None

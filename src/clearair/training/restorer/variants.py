@@ -1,4 +1,4 @@
-"""Families of variants of a recipe: each asks what one choice is worth, and changes nothing else.
+"""Families of variants of a recipe: each measures the effect of one choice, and changes nothing else.
 
 The first two are the paper's Tables 6 and 7, with its names; the others are our own questions.
 """
@@ -58,10 +58,10 @@ def perception_orders(recipe: Recipe) -> dict[str, Recipe]:
 
 
 def component_variants(recipe: Recipe) -> dict[str, Recipe]:
-    """Variants by what they are guided by, named as in the paper's Table 7.
+    """Variants by their guidance, named as in the paper's Table 7.
 
     A component that is not named is replaced by learnable parameters; without ICRM the loss is L1 alone. Tone
-    stage and caution, which the paper's network has not, are off: they would still be told what is wrong.
+    stage and caution, which the paper's network lacks, are off: they would still use the percepts.
     """
     variants = {}
     for parts in COMPONENTS:
@@ -79,7 +79,7 @@ def component_variants(recipe: Recipe) -> dict[str, Recipe]:
 
 
 def degradation_scopes(recipe: Recipe) -> dict[str, Recipe]:
-    """Variants by where the degradation embedding is of: each region, or the whole picture."""
+    """Variants by the scope of the degradation embedding: each region, or the whole picture."""
     return {
         name: replace(recipe, network=replace(recipe.network, local_degradation=local))
         for name, local in (("local", True), ("global", False))

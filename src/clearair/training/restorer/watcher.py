@@ -1,4 +1,4 @@
-"""Validates a restorer by kind of damage while it is trained, and writes what there is to look at.
+"""Validates a restorer by kind of damage during training, and writes logs and sample pictures.
 
 `log.jsonl` gets a line for each validation, `samples.safetensors` the pictures, TensorBoard both when it is
 installed.
@@ -26,7 +26,7 @@ from clearair.training.restorer.tensorboard import TensorBoardWriter
 
 
 class ValidationWatcher:
-    """Validates the average of a run's weights at its start, every so many minutes and at its end.
+    """Validates the average of a run's weights at its start, at an interval in minutes, and at its end.
 
     `start` is measured once in a run and read from the log when it is resumed, unless `views` differs.
     """
@@ -77,7 +77,7 @@ class ValidationWatcher:
         self._validated_at = time.monotonic()
 
     def logged(self, record: Mapping[str, float]) -> None:
-        """Hand a line of the log to TensorBoard."""
+        """Pass a line of the log to TensorBoard."""
         self.tensorboard.scalars(record)
 
     def paused(self, average: nn.Module, step: int, seconds: float) -> None:
@@ -87,7 +87,7 @@ class ValidationWatcher:
             self._validated_at = time.monotonic()
 
     def ended(self, average: nn.Module, step: int, seconds: float) -> None:
-        """Validate what the run has come to."""
+        """Validate the current weights."""
         self.report("validating")
         self.final = self._validate(average, step, seconds, "end").scores
 
@@ -109,7 +109,7 @@ class ValidationWatcher:
         return found
 
     def _save_samples(self, found: Validated, of: str) -> None:
-        """Write the samples, beside those of the start where these are known."""
+        """Write the samples, with those of the start if these are known."""
         if of == "start":
             self._start_samples = found.samples
         elif self._start_samples is None:
@@ -120,7 +120,7 @@ class ValidationWatcher:
 
 
 def logged_start(log: Path, views: int) -> dict[str, Score] | None:
-    """Return the scores at the start of a run from its log, of so many views of a kind; None without them."""
+    """Return the logged scores of a run's start, from `views` views of a kind; None without them."""
     for record in read_log(log):
         if record.get("of") == "start" and record.get("views") == views:
             values, before = record["validation"], record["input"]

@@ -1,4 +1,4 @@
-"""A series: training runs one after the other, each beginning with what an earlier one made.
+"""A series: consecutive training runs, each of which may start from an earlier one.
 
 A TOML file lists them as `[[runs]]`. An entry is a recipe with changed fields, or a mean of earlier models:
 
@@ -69,12 +69,12 @@ class Mean:
 
 @dataclass(frozen=True)
 class Series:
-    """Runs in their order; the last one makes what the series is for."""
+    """Runs in order; the last one makes the result of the series."""
 
     runs: tuple[Planned | Mean, ...]
 
     def __post_init__(self) -> None:
-        """Raises ConfigError for a run that needs what no run before it makes."""
+        """Raises ConfigError for a run that needs the result of a run that does not precede it."""
         if not self.runs:
             raise ConfigError("A series needs at least one run.")
         before: dict[str, type] = {}
@@ -115,7 +115,7 @@ def is_series(word: str) -> bool:
     try:
         return RUNS in tomllib.loads(Path(word).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
-        return False  # reading it as a recipe says what is wrong
+        return False  # reading it as a recipe reports the error
 
 
 def series_text(word: str) -> str:
