@@ -82,7 +82,7 @@ def test_a_missing_and_a_changed_graph_are_named(folder):
 
 def test_weights_of_another_model_are_refused(folder):
     graphs = read_graphs(folder)
-    with pytest.raises(ModelError, match=r"needs .* weights that the model has not"):
+    with pytest.raises(ModelError, match=r"needs .* weights that the model lacks"):
         graphs.open("look", {})
     with pytest.raises(ModelError, match=r"look\.onnx: ONNX Runtime .* cannot run it"):
         graphs.open("look", weights_of(graphs, "look"))  # of another shape

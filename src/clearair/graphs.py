@@ -41,7 +41,7 @@ class Runs(Protocol):
 
 
 class Opens(Protocol):
-    """The graphs of one model, wherever they are and whatever runs them."""
+    """The graphs of one model, independent of where they are stored and what runs them."""
 
     def open(self, name: str, weights: Arrays) -> Runs:
         """The graph with this name, ready to run."""
@@ -133,7 +133,7 @@ class Session:
         self._threads = threads
         if missing := [name for name in graph.weights if name not in weights]:
             raise ModelError(
-                f"{graph.path}: needs {len(missing)} weights that the model has not, such as {missing[0]}; "
+                f"{graph.path}: needs {len(missing)} weights that the model lacks, such as {missing[0]}; "
                 "it is the graph of another model."
             )
         self._opening = threading.Lock()
@@ -143,7 +143,7 @@ class Session:
         _opened.add(self)
 
     def keep(self) -> None:
-        """Never close a session: closing it would wait for threads that a forked process has not."""
+        """Never close a session: closing it would wait for threads that a forked process does not have."""
         self._opening = threading.Lock()
         for session in self._sessions.values():
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
@@ -192,8 +192,8 @@ class Session:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # Planned blocks of memory take half as much again as what is alive at once. The arena keeps what it
-        # got, which for windows of one size at most is little; without it every tensor is new pages.
+        # Memory patterns take 1.5 times the memory that is in use at once. The arena keeps its memory, which
+        # is little for windows up to one size; without it every tensor needs new pages.
         options.enable_mem_pattern = False
         options.log_severity_level = 4  # what goes wrong is raised
         values = [
@@ -242,7 +242,7 @@ class Crowd:
         _here.threads = None
 
     def share(self) -> None:
-        """Take as many cores from now on as are this thread's part of them."""
+        """From now on use this thread's share of the cores."""
         _here.threads = max(1, usable_cores() // self._count)
 
 
@@ -266,7 +266,7 @@ _most_cores: int | None = None
 
 
 def limit_cores(count: int) -> None:
-    """Use so many cores from now on, where several processes share a machine."""
+    """From now on use this many cores, where several processes share a machine."""
     global _most_cores
     _most_cores = max(1, count)
 
@@ -276,7 +276,7 @@ def onnx_runtime() -> Any:
 
     Raises ModelError when it is not there or too old, MemoryError when there is too little memory for it.
     """
-    # From 1.29 on it reports its use and writes a device id into the home folder, unless this is set first.
+    # From 1.29 on it reports its use and writes a device id to the home folder, unless this is set first.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         import onnxruntime

@@ -93,7 +93,9 @@ class FusedNetwork(nn.Module):
         toned, gain = self._toned(window, grid, origin, size)
         share, change, coarse = (value[:, None, None, None] for value in (share, change, coarse))
         toned = window + share * (toned - window)
-        added = self._added(window, toned, labels, Told(quality, features, areas, content, prompts))
+        added = self._added(
+            window, toned, labels, FeatureJudgement(quality, features, areas, content, prompts)
+        )
         if self.keep_tone:
             free, held = coarse * (1 - share), added
         else:
@@ -107,8 +109,8 @@ class FusedNetwork(nn.Module):
     def _toned(self, window: Tensor, grid: Tensor, origin: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
         """The window in its full change of tone (B, 3, H, W), and how much steeper that is (B, 1, H, W).
 
-        A place of the grid weighs what hat functions say that stand on its cells: down times across times
-        guide. So a row of pixels is a product of matrices, and nothing is looked up pixel by pixel.
+        The weight of a grid cell is a product of hat functions: down times across times guide. So a row of
+        pixels is a product of matrices, without lookups per pixel.
         """
         cells = torch.arange(CELLS, dtype=torch.float32)
         down, across = (
@@ -136,7 +138,7 @@ class FusedNetwork(nn.Module):
         gain = affine[:, :, :9].sum(dim=2)[:, None] / 3
         return toned.transpose(1, 2), gain
 
-    def _added(self, window: Tensor, toned: Tensor, labels: Tensor, told: Told) -> Tensor:
+    def _added(self, window: Tensor, toned: Tensor, labels: Tensor, judgement: FeatureJudgement) -> Tensor:
         """What the paper's network adds, (B, 3, H, W)."""
         network, config = self.network, self.network.config
         stem, levels = config.stem, len(config.channels)
@@ -156,11 +158,11 @@ class FusedNetwork(nn.Module):
             if i:
                 skips.append(x)
                 x = to_pixels(_inner(network.down[i - 1])(to_maps(x, *sizes[i - 1])))
-            x = _blocks(blocks, guided(guide, x, told, scales[i].members), scales[i])
+            x = _blocks(blocks, guided(guide, x, judgement, scales[i].members), scales[i])
         for i in reversed(range(levels - 1)):
             x = self._joined(i, x, skips[i], sizes[i + 1])
             x = _blocks(network.decoder[i], x, scales[i])
-            x = guided(network.decoder_guidance[i], x, told, scales[i].members)
+            x = guided(network.decoder_guidance[i], x, judgement, scales[i].members)
         x = _blocks(network.refinement, x, scales[0])
         last = network.reconstruction
         added = F.conv2d(_bordered(x, scales[0]), last.weight, last.bias)
@@ -169,7 +171,7 @@ class FusedNetwork(nn.Module):
         return to_image(added, *sizes[0], stem)[..., :height, :width]
 
     def _joined(self, level: int, low: Tensor, skip: Tensor, size: tuple[int, int]) -> Tensor:
-        """A decoder level's input: what comes from below, and from the encoder.
+        """The input of a decoder level: from the coarser level, and from the encoder.
 
         Interpolation and 1x1 convolutions commute, so both of those that follow each other are one below.
         """
@@ -266,7 +268,7 @@ def _tonal_part(x: Tensor, picture: Tensor) -> Tensor:
     height, width = x.shape[2:]
     rows, columns = (height + GUIDED_STEP - 1) // GUIDED_STEP, (width + GUIDED_STEP - 1) // GUIDED_STEP
     guide = picture.mean(dim=1, keepdim=True)
-    # A product with a transposed matrix would turn it round in every run.
+    # A product with a transposed matrix would transpose it again in every run.
     shrink = _pooling(height, rows, 0), _pooling(width, columns, 1)
     means = _mean_matrix(rows, GUIDED_REACH, 0), _mean_matrix(columns, GUIDED_REACH, 1)
     stretch = _stretching(rows, height, 0), _stretching(columns, width, 1)

@@ -79,11 +79,11 @@ class FusedBase(nn.Module):
             if i:
                 skips.append(x)
                 x = _down(network.down[i - 1], to_maps(x, *sizes[i - 1]))
-            x = _blocks(blocks, guided(guide, x, told, members[i]), sizes[i])
+            x = _blocks(blocks, guided(guide, x, judgement, members[i]), sizes[i])
         for i in reversed(range(levels - 1)):
             x = _joined(network.up[i], network.reduce[i], x, skips[i], sizes[i + 1])
             x = _blocks(network.decoder[i], x, sizes[i])
-            x = guided(network.decoder_guidance[i], x, told, members[i])
+            x = guided(network.decoder_guidance[i], x, judgement, members[i])
         x = _blocks(network.refinement, x, sizes[0])
         added: Tensor = network.reconstruction(to_maps(x, *sizes[0]))
         return window + to_image(added, *sizes[0], stem)[..., :height, :width]

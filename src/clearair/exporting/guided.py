@@ -1,4 +1,4 @@
-"""What the fused forms of the networks share: layouts, and guidance of features that are one row a pixel.
+"""Shared parts of the fused networks: layouts, and guidance of features with one row per pixel.
 
 What depends on the picture alone (keys, values and what they are multiplied with) is multiplied out once,
 not for each pixel.
@@ -23,7 +23,7 @@ from clearair.network.regions import RegionAttention
 
 
 @dataclass(frozen=True)
-class Told:
+class FeatureJudgement:
     """The judgement, as far as the features are concerned; see `Judgement`."""
 
     quality: Tensor
@@ -102,41 +102,41 @@ def layer_norm(norm: LayerNorm, x: Tensor) -> Tensor:
     return F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps)
 
 
-def guided(guide: nn.Module, x: Tensor, told: Told, members: Tensor) -> Tensor:
+def guided(guide: nn.Module, x: Tensor, judgement: FeatureJudgement, members: Tensor) -> Tensor:
     """The guidance modules of a level: (B, P, C) and its regions (B, P, N) -> (B, P, C)."""
     assert isinstance(guide, GuidanceModules)
     for perception in guide.order:
         if perception == "how":
-            scale, shift = guide.how.to_scale(told.quality), guide.how.to_shift(told.quality)
+            scale, shift = guide.how.to_scale(judgement.quality), guide.how.to_shift(judgement.quality)
             x = x * scale[:, None] + shift[:, None]
         elif perception == "where":
-            x = _where(guide.where, x, told)
+            x = _where(guide.where, x, judgement)
         else:
-            x = _what(guide.what, x, told, members)
+            x = _what(guide.what, x, judgement, members)
     return x
 
 
-def _where(guide: RegionAttention, x: Tensor, told: Told) -> Tensor:
-    features = guide.norm(told.features)
+def _where(guide: RegionAttention, x: Tensor, judgement: FeatureJudgement) -> Tensor:
+    features = guide.norm(judgement.features)
     key, value = guide.to_key(features), guide.to_value(features)
     attended = _Attention(guide.to_query, key, value, guide.project_out.weight, guide.heads)
-    shares = attended.shares(layer_norm(guide.norm_query, x), told.areas.log())
+    shares = attended.shares(layer_norm(guide.norm_query, x), judgement.areas.log())
     assert guide.project_out.bias is not None
     return x + shares @ (attended.values + guide.project_out.bias / guide.heads)
 
 
-def _what(guide: DegradationGuidance, x: Tensor, told: Told, members: Tensor) -> Tensor:
+def _what(guide: DegradationGuidance, x: Tensor, judgement: FeatureJudgement, members: Tensor) -> Tensor:
     normed = layer_norm(guide.norm, x)
     hidden = F.linear(normed, guide.project_in.weight[:, :, 0, 0], guide.project_in.bias)
     inner = hidden.shape[2]
     out = guide.project_out.weight
-    key, value = guide.to_key(told.content), guide.to_value(told.content)
+    key, value = guide.to_key(judgement.content), guide.to_value(judgement.content)
     attended = _Attention(guide.project_in, key, value, out[:, :inner], guide.heads)
     shares = attended.shares(normed)
-    scale = 1 + guide.to_scale(told.prompts)  # (B, N, D)
+    scale = 1 + guide.to_scale(judgement.prompts)  # (B, N, D)
     to_mask = guide.to_mask.weight[:, :, 0, 0]
     # The shares of the regions sum to one, so what follows the scaling can be said for each region.
-    shift = F.linear(guide.to_shift(told.prompts), to_mask, guide.to_mask.bias)  # (B, N, D)
+    shift = F.linear(guide.to_shift(judgement.prompts), to_mask, guide.to_mask.bias)  # (B, N, D)
     mask = (F.linear(hidden * (members @ scale), to_mask) + members @ shift).sigmoid()
     assert guide.project_out.bias is not None
     values = attended.values + guide.project_out.bias / guide.heads

@@ -1,4 +1,4 @@
-"""Graphs as files of OpenVINO, converted and asked in a process of its own: it crashed on some processors.
+"""Graphs as OpenVINO files, converted and run in a separate process, since OpenVINO crashed on some CPUs.
 
 `python -m clearair.exporting.openvino MODEL FOLDER` is that process. It replaces every `.onnx` file of the
 folder by an `.xml` and a `.bin` file, and leaves what they answer in `answers.npz`.
@@ -84,7 +84,7 @@ class _Folder:
 
 
 def _work(model: str, folder: Path) -> None:
-    # OpenVINO reports its use where this package is there; without it, it has nothing to report with.
+    # OpenVINO reports its use if this package is present; without it, it cannot.
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino
 

@@ -1,4 +1,4 @@
-"""Write a model in another form into a folder, once it is sure that it answers as PyTorch does."""
+"""Writes an exported model to a folder after checking its outputs against PyTorch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from clearair.optional import require_pytorch
 
 Format = Literal["onnx", "openvino"]
 OnStep = Callable[[str], None]
-"""Told what is done next."""
+"""Called with the next task."""
 
 ONNXSCRIPT = (0, 7, 2)
 """Earlier ones put the channels of PixelUnshuffle in another order."""
@@ -35,7 +35,7 @@ def export_model(
     overwrite: bool = False,
     on_step: OnStep = lambda step: None,
 ) -> list[Difference]:
-    """Write a restorer or perceivers, and return how far they lie apart from PyTorch on a few pictures.
+    """Write a restorer or perceivers, and return their differences from PyTorch on a few pictures.
 
     "onnx" writes a model with graphs of its own, which needs no PyTorch; takes minutes. "openvino" writes
     files of OpenVINO. Raises UsageError for another format, MissingExtraError where a package is not
@@ -100,7 +100,7 @@ def _trace(source: Source, folder: Path, on_step: OnStep) -> GraphFolder:
 
 @contextmanager
 def _graphs_of(source: Source, part: Path, on_step: OnStep) -> Iterator[GraphFolder]:
-    """The graphs that there are of a model, or else fresh ones, which are gone afterwards."""
+    """The existing graphs of a model, or temporary new ones."""
     found = source.graphs()
     if found is not None:
         yield found
@@ -118,7 +118,7 @@ def _copy(source: Source, folder: Path, *names: str) -> None:
 
 @contextmanager
 def _staged(folder: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A folder beside another one, which is gone afterwards; what it holds can be moved there at once.
+    """A temporary folder beside another one, from which files can be moved there atomically.
 
     Raises OutputError when the other one is not empty and `overwrite` is false, or nothing can be written.
     """

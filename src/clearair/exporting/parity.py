@@ -1,4 +1,4 @@
-"""Whether an exported model computes what PyTorch computes: the same pictures, percepts and windows to both.
+"""Compares an exported model with PyTorch on the same pictures, percepts and windows.
 
 Shapes: H x W pixels of a picture, h x w of a window of it.
 """
@@ -33,12 +33,12 @@ _CORNER, _INSIDE = Window(0, 0, 64, 64), Window(32, 56, 161, 203)
 _WHOLE = Window(0, 0, *SIZE)
 
 Answers = Mapping[str, NDArray[Any]]
-"""What a model answers, by what it was asked."""
+"""Outputs of a model by the name of the case."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A window to restore, and what is known of its picture."""
+    """A window to restore, with its picture and percepts."""
 
     name: str
     pixels: NDArray[np.uint8]
@@ -50,7 +50,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two answers lie apart."""
+    """The difference between two outputs."""
 
     name: str
     largest: float
@@ -90,15 +90,15 @@ def restorer_cases(stored: StoredModel) -> list[Case]:
     seen = perceiver.perceive_image(pixels)
     noise, dark = (tell(perceiver, seen, kinds) for kinds in (["noise"], ["haze", "lowlight"]))
     cases = [Case("as perceived", pixels, seen, window) for window in (_CORNER, _INSIDE)]
-    cases += [Case("told of noise", pixels, noise, window) for window in (_INSIDE, _WHOLE)]
-    cases += [Case("told of haze and darkness", pixels, dark, _INSIDE)]
+    cases += [Case("noise named", pixels, noise, window) for window in (_INSIDE, _WHOLE)]
+    cases += [Case("haze and low light named", pixels, dark, _INSIDE)]
     if network.tone:
-        cases.append(Case("told of the same, tone kept", pixels, dark, _INSIDE, keep_tone=True))
+        cases.append(Case("the same, tone kept", pixels, dark, _INSIDE, keep_tone=True))
     return cases
 
 
 def restored(runtime: Runtime, cases: Iterable[Case]) -> Answers:
-    """What a runtime makes of each case, (h, w, 3)."""
+    """The output of a runtime for each case, (h, w, 3)."""
     return {
         f"{case.window.width} x {case.window.height} px, {case.name}": _restored(runtime, case)
         for case in cases
@@ -112,7 +112,7 @@ def _restored(runtime: Runtime, case: Case) -> NDArray[np.float32]:
 
 
 def perceived(perceiver: Perceiver) -> Answers:
-    """All that is perceived in pictures of several sizes, by name: flat, one picture after the other."""
+    """All percepts of pictures of several sizes, by name: flat, one picture after the other."""
     found: dict[str, list[NDArray[Any]]] = {}
     for size in (SIZE, (64, 80), (600, 700)):
         percepts = perceiver.perceive_image(scene(size))
@@ -129,7 +129,7 @@ def perceived(perceiver: Perceiver) -> Answers:
 
 
 def differences(first: Answers, second: Answers) -> list[Difference]:
-    """How far answers of the same names lie apart, of labels as the share of pixels that have other ones."""
+    """Differences between outputs of the same names; for labels, the share of differing pixels."""
     found = []
     for name, value in first.items():
         if name == "labels":
@@ -141,7 +141,7 @@ def differences(first: Answers, second: Answers) -> list[Difference]:
 
 
 def difference(name: str, first: NDArray[Any], second: NDArray[Any]) -> Difference:
-    """How far two arrays of one shape lie apart; NaN in one of them is infinitely far."""
+    """The difference between two arrays of one shape; infinite if one of them has NaN."""
     apart = np.abs(first.astype(np.float64) - second.astype(np.float64))
     apart = np.where(np.isfinite(apart), apart, np.inf)
     return Difference(name, float(apart.max()), float(apart.mean()), float((apart**2).mean()))

@@ -25,7 +25,7 @@ PREFIX = "network."
 
 
 class _Judge(nn.Module):
-    """Guidance and overview of one picture -> what holds for every window of it."""
+    """Guidance and overview of one picture -> its judgement, for all its windows."""
 
     def __init__(self, network: FinishedNetwork) -> None:
         super().__init__()
@@ -84,7 +84,8 @@ def restorer_graphs(network: FinishedNetwork) -> Iterator[tuple[str, Traced]]:
 
 
 def judge_graph(network: FinishedNetwork) -> Traced:
-    """What holds for a picture: percepts and overview -> quality, features, areas, content, prompts, grid."""
+    """The judgement of a picture: percepts and overview -> quality, features, areas, content, prompts,
+    grid."""
     config, generator = network.config, torch.Generator().manual_seed(0)
     shapes = {
         "quality": (1, config.quality_dim),

@@ -1,6 +1,6 @@
-"""What can be exported: a restorer or perceivers, what they compute, and on which pictures that is compared.
+"""Export sources: a restorer or perceivers, their graphs, and the pictures for the comparison.
 
-PyTorch loads only where something is traced, or asked what it would answer.
+PyTorch is loaded only to trace a module or to compute its outputs.
 """
 
 from __future__ import annotations
@@ -138,5 +138,5 @@ def _holds_perceivers(folder: Path) -> bool:
     try:
         values = json.loads((folder / CONFIG).read_bytes())
     except (OSError, ValueError):
-        return False  # whoever reads it next says what is wrong
+        return False  # the next reader reports the error
     return isinstance(values, dict) and "eyes" in values

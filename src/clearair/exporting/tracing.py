@@ -92,7 +92,7 @@ def trace(
 
 
 def _strip(onnx: Any, model: Any, weights: Mapping[str, Tensor], taken: Sequence[str]) -> None:
-    """Turn the inputs that are weights into initializers that lie elsewhere; drop what nobody reads."""
+    """Turn weight inputs into external initializers, and drop unused inputs."""
     graph = model.graph
     kept = [entry for entry in graph.input if entry.name not in weights]
     del graph.input[:]
@@ -104,8 +104,8 @@ def _strip(onnx: Any, model: Any, weights: Mapping[str, Tensor], taken: Sequence
         tensor.data_location = onnx.TensorProto.EXTERNAL
         place = tensor.external_data.add()
         place.key, place.value = "location", "model.safetensors"
-    # Where ONNX Runtime knows that two shapes are equal it keeps the memory of the first for the second, of
-    # every level at once. It has to know only which maps of convolutions it may multiply as they lie.
+    # If ONNX Runtime knows that two shapes are equal, it keeps the memory of the first for the second, for
+    # all levels at once. It needs to know only which maps of convolutions it can multiply without copying.
     maps = {node.output[0] for node in graph.node if node.op_type == "Conv"}
     shapes = [entry for entry in graph.value_info if entry.name in maps]
     del graph.value_info[:]
@@ -123,7 +123,7 @@ def _strip(onnx: Any, model: Any, weights: Mapping[str, Tensor], taken: Sequence
 
 @contextlib.contextmanager
 def _quiet() -> Any:
-    """The exporter prints its progress, and warns of its own future."""
+    """Suppress the progress and deprecation messages of the exporter."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -1,4 +1,4 @@
-"""What the product does around the paper's network: tone, caution, lattice removal, keep-tone."""
+"""Additions around the paper's network: tone, caution, lattice removal, keep-tone."""
 
 from clearair.finishing.network import FinishedJudgement, FinishedNetwork
 

@@ -1,4 +1,4 @@
-"""The coarse part of a change, and how much of it is held back.
+"""The coarse part of a change, and how much of it is suppressed.
 
 Shapes: B images, C channels, H x W pixels.
 """
@@ -11,7 +11,7 @@ from torch import Tensor
 from clearair.guided_filter import guided_filter
 
 COARSE = 9
-"""Side in pixels of the means that tell what is coarse from detail."""
+"""Side in pixels of the means that separate the coarse part from detail."""
 GUIDED_STEP, GUIDED_REACH = 4, 8
 """Pixels to a place of the guided filter, and places on either side of its means."""
 GUIDED_SOFTNESS = 0.0005
@@ -19,15 +19,15 @@ GUIDED_SOFTNESS = 0.0005
 
 
 def coarse_part(x: Tensor) -> Tensor:
-    """What of (B, C, H, W) is left of it after two means over `COARSE` x `COARSE` pixels."""
+    """(B, C, H, W) after two means over `COARSE` x `COARSE` pixels."""
     return _mean(_mean(x, COARSE // 2), COARSE // 2)
 
 
 def tonal_part(x: Tensor, picture: Tensor) -> Tensor:
-    """What of x follows the light of the picture, both (B, C, H, W): a change of tone, place by place.
+    """The part of x that follows the light of the picture, both (B, C, H, W): a local change of tone.
 
-    Around every place the line that says best what x is by the picture's mean channel. So it has the
-    picture's edges and draws no rims beside them.
+    It is the local linear fit of x to the picture's mean channel. So it has the picture's edges and draws no
+    rims beside them.
     """
     height, width = x.shape[2:]
     size = (-(-height // GUIDED_STEP), -(-width // GUIDED_STEP))

@@ -16,17 +16,17 @@ BLOCK = 4
 
 
 def without_lattice(added: Tensor, there: Tensor, stem: int) -> Tensor:
-    """Let what is added to a picture draw no lattice; both are cells, (B, 3 s^2, h, w).
+    """Remove the lattice from what is added to a picture; both are cells, (B, 3 s^2, h, w).
 
-    The pixels of a cell of s x s come from channels of their own. Where these differ in the same way over
-    about 20 x 20 cells, a lattice is drawn: a pattern of the shuffle, not of the picture. What is left of it
-    is a share, 0 to 1, of the one that is there, faded (the noise of that frequency has a mean of its own
-    over so few cells). The share is the least squares fit around: a lattice that is always the same, however
-    faint, has nothing in common with what is there, and goes.
+    The pixels of a cell of s x s come from channels of their own. If they differ in the same way over about
+    20 x 20 cells, they draw a lattice: a pattern of the shuffle, not of the picture. It is replaced by a
+    share, 0 to 1, of the picture's own lattice, smoothed (over so few cells, noise of that frequency has a
+    mean of its own). The share is a local least squares fit: a constant lattice, however faint, does not
+    correlate with the picture, and is removed.
     """
     added, there = at_least_float32(added), at_least_float32(there)  # or rounding would leave a lattice again
     drawn, found = _differences(added, stem), _differences(there, stem)
-    with torch.no_grad():  # what is asked of the network is a picture, and not a better fit
+    with torch.no_grad():  # the network is to restore the picture, not to improve this fit
         common, size = ((part * found).sum(dim=1, keepdim=True) for part in (drawn, found))
         faded = (-_around(common) / _around(size).clamp_min(1e-12)).clamp(0, 1)
     excess = _around(drawn) + faded * _around(found)
@@ -38,8 +38,8 @@ def without_lattice(added: Tensor, there: Tensor, stem: int) -> Tensor:
 def _differences(cells: Tensor, stem: int) -> Tensor:
     """How the pixels of a cell differ from a smooth picture, averaged over blocks.
 
-    Of their difference from the cell's mean a slope is no lattice: without it, it would become a staircase.
-    Blocks begin where tiles may begin, so that tiles and the whole agree.
+    A slope within a cell is not a lattice and is excluded; removing it would leave a staircase. Blocks begin
+    where tiles may begin, so that tiles and the whole agree.
     """
     blocks = F.avg_pool2d(cells, BLOCK, ceil_mode=True)
     parts = blocks.reshape(len(cells), -1, stem**2, *blocks.shape[2:])
@@ -63,5 +63,5 @@ def _slopes(means: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _around(blocks: Tensor) -> Tensor:
-    """The mean over the 5 x 5 blocks around each."""
+    """The mean over the 5 x 5 surrounding blocks."""
     return F.avg_pool2d(blocks, 5, 1, 2, count_include_pad=False)

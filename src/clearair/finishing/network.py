@@ -1,4 +1,4 @@
-"""The network as it ships: the paper's, with a tone stage before it and restraint after it.
+"""The shipped network: the paper's, with a tone stage before it and caution after it.
 
 The configuration turns each part on: `tone`, `cautious`, and `resampling` "bilinear" for the lattice.
 With all of them off this is the paper's network.
@@ -26,7 +26,7 @@ from clearair.percepts import Guidance
 
 @dataclass(frozen=True)
 class FinishedJudgement(Judgement):
-    """The network's judgement of a whole picture, and what decides on the finishing."""
+    """The network's judgement of a whole picture, and the values that control the finishing."""
 
     tone: Tone | None
     """How exposure and colour change; None for a network without a tone stage."""
@@ -54,9 +54,9 @@ class FinishedJudgement(Judgement):
 
 
 class FinishedNetwork(ClearAIR):
-    """Corrects tone and haze once for the whole picture, lets the paper's network add detail, holds back.
+    """Corrects tone and haze for the whole picture, adds detail with the paper's network, limits the change.
 
-    What needs the whole picture is judged once (`judge`); `restore` then restores any window of it.
+    `judge` computes once what needs the whole picture; `restore` then restores any window of it.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -75,7 +75,7 @@ class FinishedNetwork(ClearAIR):
         return self.restore(image, guidance.labels, judgement)
 
     def judge(self, guidance: Guidance, overview: Overview) -> FinishedJudgement:
-        """What holds for every window of a picture, from its percepts and its overview."""
+        """The judgement of a picture for all its windows, from its percepts and its overview."""
         config, judgement = self.config, super().judge(guidance, overview)
         tone = None
         if config.tone:
@@ -101,8 +101,8 @@ class FinishedNetwork(ClearAIR):
     ) -> Tensor:
         """Restore windows (B, 3, h, w) of judged pictures, whose corners lie at `origin` (down, right).
 
-        `labels` (B, h, w) are the window's own. With `keep_tone` the input's exposure and colour stay: what
-        the detail network changed is laid on the input, as much weaker as the tone would have amplified it.
+        `labels` (B, h, w) are the window's own. With `keep_tone` the input's exposure and colour stay: the
+        change of the detail network is added to the input, scaled down by the gain of the tone.
         """
         toned = window
         if judgement.tone is not None:
@@ -133,9 +133,10 @@ class FinishedNetwork(ClearAIR):
 
 
 def held_back(added: Tensor, toned: Tensor, judgement: FinishedJudgement, keep_tone: bool) -> Tensor:
-    """What is added to a window, without what of its coarse part is not to be changed: (B, 3, h, w).
+    """The change of a window without the suppressed share of its coarse part: (B, 3, h, w).
 
-    Where the tone is corrected, what follows it stays: with the picture's own edges nothing is drawn.
+    Where the tone is corrected, the part that follows the light is kept, since it has the picture's own
+    edges.
     """
     assert judgement.coarse is not None
     free, held = judgement.coarse, added

@@ -1,7 +1,7 @@
 """Tone, once for the whole picture: a bilateral grid of affine colour transforms, sliced at full resolution.
 
-Haze and darkness are smooth changes of colour that need the whole picture to judge, and no detail to undo
-(HDRNet, Gharbi et al., SIGGRAPH 2017; for haze Zheng et al., CVPR 2021).
+Haze and darkness are smooth changes of colour. Judging them needs the whole picture, but undoing them needs
+no detail (HDRNet, Gharbi et al., SIGGRAPH 2017; for haze Zheng et al., CVPR 2021).
 
 Shapes: B images, H x W pixels of a picture, h x w of a window of it, T = side of the thumbnail, F and D_d
 entries of the quality feature and of the degradation embedding, G = cells of the grid along each axis.
@@ -30,7 +30,7 @@ Origin = tuple[int, int] | tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Tone:
-    """A change of tone, decided for a whole picture, that any window of it can be given."""
+    """A change of tone for a whole picture, which can be applied to any window of it."""
 
     grid: Tensor
     """(B, 12, G, G, G) affine transforms (3 x 4, row by row): along the guide, down, across."""
@@ -86,7 +86,7 @@ class ToneStage(nn.Module):
     def forward(self, window: Tensor, tone: Tone, origin: Origin = (0, 0)) -> Tensor:
         """(B, 3, h, w) in [0, 1], whose corner lies at `origin` of the whole picture -> the same, toned.
 
-        What a pixel becomes depends on its colour and its place in the picture, not on the window.
+        The new value of a pixel depends on its colour and position in the picture, not on the window.
         """
         affine = self._sliced(window, tone, origin)
         homogeneous = torch.cat([window, torch.ones_like(window[:, :1])], dim=1)  # (B, 4, h, w)
@@ -94,7 +94,7 @@ class ToneStage(nn.Module):
         return window + tone.share[:, None, None, None] * (toned - window)
 
     def gain(self, window: Tensor, tone: Tone, origin: Origin = (0, 0)) -> Tensor:
-        """How many times larger a grey difference is than before: (B, 3, h, w) -> (B, 1, h, w)."""
+        """The gain of a grey difference: (B, 3, h, w) -> (B, 1, h, w)."""
         affine = self._sliced(window, tone, origin)
         slope = affine[:, :, :3].sum(dim=(1, 2))[:, None] / 3
         return 1 + tone.share[:, None, None, None] * (slope - 1)

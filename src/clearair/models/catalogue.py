@@ -1,4 +1,4 @@
-"""The models that have a name, and where they lie."""
+"""The named models and their folders."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
 
 
 def find_checkpoint(name_or_path: str | Path) -> Path | None:
-    """The file of another project's weights that is meant; None for the name or the folder of a model.
+    """The checkpoint file of another project, if one was given; None for the name or folder of a model.
 
-    There need not be such a file.
+    The file need not exist.
     """
     path = Path(name_or_path).expanduser()
     is_model = str(name_or_path) in CATALOGUE or path.is_dir()

@@ -30,7 +30,7 @@ _TRUST = "If you trust it: clearair models convert FILE --trust-pickle writes it
 
 @dataclass(frozen=True, eq=False)
 class PublicModel:
-    """A network from pictures to pictures of the same size, and what it asks of those who run it."""
+    """A network that maps pictures to pictures of the same size, and its requirements."""
 
     name: str
     """The file it was read from."""
@@ -43,9 +43,9 @@ class PublicModel:
     multiple: int = 1
     """What h and w should be multiples of."""
     sees_whole: bool = False
-    """Whether it judges a picture by all of it, so that large tiles suit it better."""
+    """Whether it uses statistics of its whole input, so that large tiles suit it better."""
     precisions: tuple[str, ...] = ("fp32", "bf16")
-    """What it can be computed in."""
+    """Supported precisions."""
     code: str = "spandrel"
     """The package that holds its network."""
 
@@ -54,8 +54,8 @@ def open_public(path: Path | str, *, trust_pickle: bool = False) -> PublicModel:
     """The network of a checkpoint with its weights, float32, in evaluation mode.
 
     With `trust_pickle` a file that holds code is opened too, and its code runs. Raises ModelError of one line
-    when spandrel is not there, the file is damaged or refused, or its network is unknown or does something
-    else than restore pictures at their size.
+    when spandrel is not there, the file is damaged or refused, or its network is unknown or does anything but
+    restore pictures at their size.
     """
     file = find_weights(path)
     spandrel = load_spandrel()
@@ -93,7 +93,7 @@ def load_spandrel() -> ModuleType:
 def convert_public(
     path: Path | str, target: Path, *, trust_pickle: bool = False, overwrite: bool = False
 ) -> PublicModel:
-    """Write the weights of a checkpoint as safetensors, which holds no code; what they are.
+    """Write the weights of a checkpoint as safetensors, which holds no code; a description of them.
 
     Raises ModelError as `open_public` does, OutputError when the file cannot be written.
     """
@@ -137,7 +137,7 @@ def _described(spandrel: ModuleType, read: Any, file: Path) -> Any:
             f"{file}: its network is none of the {len(registry)} that spandrel {version_of('spandrel')} "
             f"knows.{hint}"
         ) from None
-    except Exception as error:  # whatever reading sizes from other names and shapes leads to
+    except Exception as error:  # reading sizes from other names and shapes can fail in many ways
         raise ModelError(f"{file}: does not fit {found or 'any network'}: {_line(error)}") from error
 
 
@@ -156,7 +156,7 @@ def _registry(spandrel: ModuleType) -> Any:
 
 
 def _check(spandrel: ModuleType, descriptor: Any, file: Path) -> None:
-    """Raise ModelError for a network that does something else than restore pictures at their size."""
+    """Raise ModelError for a network that does anything but restore pictures at their size."""
     name = descriptor.architecture.name
     channels = descriptor.input_channels, descriptor.output_channels
     if not isinstance(descriptor, spandrel.ImageModelDescriptor):
@@ -179,7 +179,7 @@ def _check(spandrel: ModuleType, descriptor: Any, file: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what libraries older than this PyTorch, and the torchvision below them, have to remark."""
+    """Suppress warnings of libraries older than this PyTorch, and of their torchvision."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -194,6 +194,6 @@ def version_of(package: str) -> str:
 
 
 def _line(error: Exception, most: int = 160) -> str:
-    """What an exception says, in one line of at most so many characters."""
+    """The message of an exception, in one line of limited length."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= most else f"{text[:most]}..."

@@ -1,4 +1,4 @@
-"""A backbone from Restormer's public weights (Zamir et al., CVPR 2022): what is taken, and what is not.
+"""A backbone from Restormer's public weights (Zamir et al., CVPR 2022), with a report of what was taken.
 
 Their names differ from ours in a few prefixes only. Guidance starts neutral, so a network with all of their
 blocks computes what Restormer does; one with fewer takes the first blocks of each level.
@@ -45,10 +45,10 @@ class Import:
     left: tuple[str, ...]
     """Tensors of the file that it has no place for."""
     new: tuple[str, ...]
-    """Tensors of the network, by our names, that the file says nothing about; all of the guidance is."""
+    """Tensors of the network, by our names, that the file lacks, including all of the guidance."""
 
     def report(self) -> str:
-        """What was and was not taken, a line a level."""
+        """What was and was not taken, a line per level."""
         ours = self.network.state_dict()
         kind = "WithBias" if self.network.config.norm_bias else "BiasFree"
         lines = [f"Restormer, LayerNorm {kind}, {len(self.taken) + len(self.left)} tensors"]
@@ -78,7 +78,7 @@ def import_restormer(
     """Begin a network with the weights of a file that its authors published.
 
     `blocks` of each level, finest first, serve for encoder and decoder; None takes all of them, and the
-    network is Restormer itself. `base` says everything that the file does not: guidance and its sizes. The
+    network is Restormer itself. `base` defines everything that the file lacks: guidance and its sizes. The
     file is a pickle: it is opened without running code, unless it needs that and `trust_pickle` allows it.
     Raises ModelError when it is not Restormer's, and lists the tensors that do not fit.
     """
@@ -163,7 +163,7 @@ def _count(state: Mapping[str, Tensor], group: str) -> int:
 
 
 def _side(state: Mapping[str, Tensor], name: str, axis: int) -> int:
-    """A size, or 1 where there is no such tensor, which is then told as missing."""
+    """A size, or 1 if there is no such tensor, which is then reported as missing."""
     tensor = state.get(name)
     return tensor.shape[axis] if tensor is not None and tensor.dim() > axis else 1
 

@@ -23,7 +23,7 @@ from clearair.weights import check_fit
 
 @dataclass(frozen=True, eq=False)
 class SavedModel:
-    """What a folder holds: enough to build the network, and to know what must guide it."""
+    """The content of a folder: enough to build the network, and to identify its perceivers."""
 
     name: str
     """The name or path it was asked for."""
@@ -50,9 +50,9 @@ def save_model(
     """Write the network as float16, with the sizes and fingerprint of the perceivers that guided it.
 
     The perceivers, or their stamp, are by default those that ship with the package. Another `precision` is
-    for weights that have to stay as they are. Raises ModelError when a weight is NaN or too large for it, or
-    the perceivers do not fit the network; OutputError when the folder cannot be written, or holds a model
-    that `overwrite` does not allow to replace.
+    for weights that must stay exact. Raises ModelError when a weight is NaN or too large for it, or the
+    perceivers do not fit the network; OutputError when the folder cannot be written, or holds a model that
+    `overwrite` does not allow to replace.
     """
     folder = Path(folder)
     check_folder(folder, overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""Which perceivers a restorer was trained with; with others its guidance would mean something else."""
+"""Identifies the perceivers of a restorer; guidance from others would have a different meaning."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PerceiverStamp(Identity):
         return asdict(self)
 
     def check(self, other: PerceiverStamp) -> None:
-        """Raise ModelError when `other` are not the perceivers that this stamp was made of."""
+        """Raise ModelError when `other` are not the perceivers of this stamp."""
         for field in fields(self):
             ours, theirs = getattr(self, field.name), getattr(other, field.name)
             if ours != theirs:

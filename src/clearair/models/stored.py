@@ -1,4 +1,4 @@
-"""What the files of a saved model say, as NumPy arrays: `config.json` beside `model.safetensors`."""
+"""The files of a saved model as NumPy arrays: `config.json` beside `model.safetensors`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StoredModel:
 
 
 def read_config(name_or_path: str | Path) -> tuple[Path, NetworkConfig, PerceiverStamp]:
-    """The folder of a model by name or path, and what its config says; the weights are not read.
+    """The folder of a model by name or path, and its config; the weights are not read.
 
     Raises ModelError when it is unknown, or the config is missing or damaged.
     """
@@ -53,7 +53,7 @@ def read_model(name_or_path: str | Path) -> StoredModel:
 
 
 def holds_model(folder: Path) -> bool:
-    """Whether a model, or a part of one, lies there."""
+    """Whether the folder contains a model, or a part of one."""
     return (folder / CONFIG).exists() or (folder / WEIGHTS).exists()
 
 

@@ -1,4 +1,4 @@
-"""Compile parts of the network: what lies between two multiplications then takes one pass over memory."""
+"""Compile parts of the network, which fuses the operations between two multiplications."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ PARTS = (ConvBlock, GatedConvBlock, TransformerBlock, GuidanceModules)
 def compile_parts(network: nn.Module, backend: str = "inductor", *, any_size: bool = False) -> None:
     """Compile every block and every level's guidance, in place: names stay, and copies are not compiled.
 
-    Part by part, since many are alike and are then compiled once, and because the place of a window, which
-    changes from step to step, must not be compiled into them. With `any_size` once for windows of all sizes,
-    else anew for each.
+    Parts are compiled separately: many are alike and need only one compilation, and the position of a window,
+    which changes from step to step, must not become a constant. With `any_size` they are compiled once for
+    all window sizes, else again for each.
     """
     for module in network.modules():
         if isinstance(module, PARTS):

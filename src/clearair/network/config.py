@@ -56,8 +56,8 @@ class NetworkConfig:
     interpolation up, which cannot draw the lattice that shuffled channels of unequal size do; the last
     shuffle, to full resolution, is then freed of it."""
     padding: Padding = "zeros"
-    """What convolutions see beyond the border: Restormer's zeros, or the border's own values, which leave no
-    frame around the picture."""
+    """Padding of convolutions: Restormer's zeros, or replicated border values, which leave no frame around
+    the picture."""
     tone: bool = False
     """Exposure, colour and haze are corrected once for the whole picture before the detail network."""
     cautious: bool = False
@@ -126,7 +126,7 @@ class NetworkConfig:
             raise ConfigError("NetworkConfig needs block counts of at least 0 and a positive expansion.")
 
     def _check_choices(self) -> None:
-        """Fields that take one of a few words or numbers take one of these."""
+        """Check fields that allow only a few words or numbers."""
         if sorted(self.order) != sorted(get_args(Perception)):
             raise ConfigError(f"NetworkConfig.order must permute how, where, what; got {self.order}.")
         for kind in self.block:
@@ -151,11 +151,11 @@ class NetworkConfig:
         return int(self.stem * 2 ** (len(self.channels) - 1))
 
     def fills_beyond(self, side: int) -> bool:
-        """Whether the network fills cells beyond the last one of a picture with a side of so many pixels."""
+        """Whether the network pads beyond the last cell of a picture with this side in pixels."""
         return -(-side // self.stem) * self.stem % self.multiple > 0
 
     def inner(self, channels: int) -> int:
-        """Channels inside SCA and DAM of a level with so many of its own."""
+        """Channels inside SCA and DAM of a level with this many channels."""
         return max(8, 8 * math.ceil(channels * self.guidance_ratio / 8))
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What: the kind of damage, in each region, tells the features what to bring out and what to hold back.
+"""What: the kind of damage in each region controls which features are amplified or suppressed.
 
 Shapes: B images, C channels, H x W positions, N regions, K prompts, P entries of a prompt,
 D channels inside the module, T content tokens.

@@ -12,7 +12,7 @@ from clearair.percepts import Guidance
 
 
 def to_tensors(guidance: Guidance) -> Guidance:
-    """The same with NumPy arrays as tensors on the CPU, which share their memory where they can."""
+    """The same with NumPy arrays as tensors on the CPU, which share memory where possible."""
     return guidance.map(lambda value: torch.from_numpy(np.ascontiguousarray(value)))
 
 

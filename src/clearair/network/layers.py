@@ -35,7 +35,7 @@ class LayerNorm(nn.Module):
 
 
 class Conv2d(nn.Conv2d):
-    """PyTorch's convolution, whose border values are repeated in the type that the features have.
+    """PyTorch's convolution with border values repeated in the type of the features.
 
     Under autocast on a CPU PyTorch widens them to float32 for that, and narrows them again: two copies of
     every map, which take longer than many of the convolutions.
@@ -48,7 +48,7 @@ class Conv2d(nn.Conv2d):
         assert isinstance(self.padding, tuple)
         down, right = self.padding
         if torch.compiler.is_compiling():
-            # What is compiled expects another memory layout of the padding's gradient than it has.
+            # Compiled code expects another memory layout for the gradient of the padding.
             rows = torch.cat(
                 [x[:, :, :1].expand(-1, -1, down, -1), x, x[:, :, -1:].expand(-1, -1, down, -1)], 2
             )
@@ -61,7 +61,7 @@ class Conv2d(nn.Conv2d):
 
 
 def spreading(linear: nn.Linear) -> nn.Linear:
-    """Begin with outputs of about twice the usual spread: logits, or keys, that choose from the start.
+    """Initialise for outputs of about twice the usual spread: logits, or keys, that differ from the start.
 
     At PyTorch's own scale a softmax over them would begin nearly uniform and pass on almost no gradient.
     """

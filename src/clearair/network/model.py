@@ -33,7 +33,7 @@ from clearair.percepts import Guidance
 
 @dataclass(frozen=True)
 class Judgement:
-    """All that is decided once for a whole picture, and then holds for every window of it."""
+    """Everything that is computed once for a whole picture and used for all its windows."""
 
     quality: Tensor
     """(B, F) adapted quality embedding."""
@@ -118,12 +118,12 @@ class Upsample(nn.Module):
 
 
 class ClearAIR(nn.Module):
-    """Restores a degraded image, told by `Guidance` how bad it is, where, and what is wrong.
+    """Restores a degraded image with `Guidance` on its quality, its regions and its damage.
 
     ClearAIR (AAAI 2026, arXiv 2601.02763), Fig. 2. In the encoder the guidance modules of a level come
     before its blocks, in the decoder after them. The output is the input plus what the network adds.
 
-    What needs the whole picture is judged once (`judge`); `residual` then holds for any window of it.
+    `judge` computes once what needs the whole picture; `residual` then works on any window of it.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -141,7 +141,7 @@ class ClearAIR(nn.Module):
         self.encoder = nn.ModuleList([self._blocks(i, config.blocks[i]) for i in range(bottom + 1)])
         self.down = nn.ModuleList([Downsample(channels[i], channels[i + 1], config) for i in range(bottom)])
 
-        # Seen from below: what a decoder level receives, and the width it works at.
+        # From the coarsest level up: the input width of each decoder level, and its own width.
         widths = [2 * channels[0] if i == 0 and config.wide_decoder else channels[i] for i in range(bottom)]
         below = [*widths[1:], channels[bottom]]
         self.up = nn.ModuleList([Upsample(below[i], channels[i], config) for i in range(bottom)])
@@ -161,7 +161,7 @@ class ClearAIR(nn.Module):
         self.reconstruction = self._conv(widths[0], pixels)
 
     def _add_learned_percepts(self) -> None:
-        """Table 7: what is not perceived is one learnable parameter, the same for every image."""
+        """Table 7: missing percepts are replaced by one learnable parameter, the same for every image."""
         config = self.config
         if config.quality == "learned":
             self.learned_quality = nn.Parameter(torch.randn(1, config.quality_dim))
@@ -203,10 +203,10 @@ class ClearAIR(nn.Module):
         return image + self.to_image(cells, (image.shape[2], image.shape[3]))
 
     def judge(self, guidance: Guidance, overview: Overview) -> Judgement:
-        """What holds for every window of a picture, from its percepts and its overview."""
+        """The judgement of a picture for all its windows, from its percepts and its overview."""
         config, batch = self.config, len(guidance.quality)
         quality, content = guidance.quality, guidance.content
-        # A prompt for each region needs regions that were seen.
+        # A prompt for each region needs perceived regions.
         is_local = config.local_degradation and config.regions == "perceived"
         local = guidance.local_degradation if is_local else guidance.degradation[:, None]
         if config.quality == "learned":

@@ -1,4 +1,4 @@
-"""What the network takes from the whole picture, gathered in one pass over strips of it.
+"""The overview of a whole picture that the network needs, gathered in one pass over strips.
 
 Mask average pooling (MAP; ClearAIR, eqs. 5-6) takes the mean of shallow features over a region. Those
 features are a convolution of the picture, and a mean of convolutions is the convolution of a mean: it is
@@ -27,7 +27,7 @@ Rows = Callable[[int, int], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Overview:
-    """The whole picture, as far as a window of it needs to know."""
+    """The data of the whole picture that its windows need."""
 
     neighbourhoods: Tensor
     """(B, N, 3 s^2, 3, 3) mean over each region of the 3x3 cells around a cell; a cell is s x s pixels."""
@@ -112,7 +112,7 @@ def _cells(image: Tensor, before: int, after: int, size: tuple[int, int], config
 def _neighbourhood_sums(cells: Tensor, members: Tensor) -> Tensor:
     """(B, D, h' + 2, w' + 2), (B, N, h' w') -> (B, N, D, 3, 3)."""
     height, width = cells.shape[2] - 2, cells.shape[3] - 2
-    # Rows as wide as those of the cells, of which a part of the whole is then any shift, without a copy.
+    # With rows as wide as those of the cells, every shift is a slice of the flat array, without a copy.
     wide = F.pad(members.reshape(*members.shape[:2], height, width), (0, 2)).flatten(2)[..., :-2]
     flat = cells.flatten(2).transpose(1, 2)  # (B, (h' + 2) (w' + 2), D)
     starts = [down * (width + 2) + right for down in range(3) for right in range(3)]

@@ -24,8 +24,8 @@ class QualityAdapter(nn.Module):
 class QualityGuidance(nn.Module):
     """Modulate features with the adapted quality embedding (QGM; ClearAIR, eq. 4).
 
-    A heavily degraded image is to be edited boldly, a clean one left alone: one scale and one shift
-    for each channel. Starts as the identity.
+    One scale and one shift for each channel let the network change heavily degraded images strongly and clean
+    ones hardly. Starts as the identity.
     """
 
     def __init__(self, channels: int, quality_dim: int) -> None:

@@ -1,1 +1,1 @@
-"""Runs a network on arrays: from files to tiles and back everything else is NumPy."""
+"""Runs a network on arrays; everything else between files and tiles is NumPy."""

@@ -38,10 +38,10 @@ def load_runtime(
     `backend` "auto" takes PyTorch where it is installed and either asked for by `device` or `precision`, or
     faster: on a GPU, and on processors that multiply bfloat16. Else it takes ONNX Runtime. The environment
     variable CLEARAIR_BACKEND says which of the two "auto" prefers. `compile` lets PyTorch compile the
-    network. `early` lets ONNX Runtime build graphs in a thread that may outlast this call: sooner ready, but
-    the memory of the process still grows meanwhile. Raises ModelError when the model is unknown, damaged or
-    was trained with other perceivers, or has no graphs for ONNX Runtime; UsageError for a device that is not
-    there and for choices that contradict each other.
+    network. `early` lets ONNX Runtime build graphs in a thread that may outlast this call: it is ready
+    sooner, but the memory of the process still grows meanwhile. Raises ModelError when the model is unknown,
+    damaged or was trained with other perceivers, or has no graphs for ONNX Runtime; UsageError for a device
+    that is not there and for choices that contradict each other.
     """
     checkpoint = find_checkpoint(name)
     needs_pytorch = compile or device not in ("auto", "cpu") or precision not in ("auto", "fp32")
@@ -59,7 +59,7 @@ def load_runtime(
 
 
 def _chosen(name: str | Path, backend: Backend, needs_pytorch: bool) -> Literal["onnx", "torch"]:
-    """What is to compute; the caller knows whether only PyTorch can."""
+    """The backend to use; the caller knows whether only PyTorch is possible."""
     for source, word in (("backend", backend), (VARIABLE, os.environ.get(VARIABLE, "auto"))):
         if word not in get_args(Backend):
             raise UsageError(

@@ -27,11 +27,11 @@ from clearair.runtime.survey import survey
 from clearair.tiling import Window
 
 Judgement = dict[str, NDArray[np.float32]]
-"""What holds for every window of a picture, by the names that the graphs have for it."""
+"""The judgement of a picture, under the input names of the graphs."""
 
 
 _KEPT = 640 * 640
-"""Pixels of a window whose memory is kept for the next one: a picture has many of these, but few larger."""
+"""Largest window, in pixels, whose memory is kept for the next one; larger ones are rare."""
 
 
 class OnnxRuntime:
@@ -74,7 +74,7 @@ class OnnxRuntime:
 
     @property
     def tile_pixel_bytes(self) -> int:
-        """Bytes that it takes for a pixel of a tile: as `benchmarks/memory.py --tiles` measures, and a half.
+        """Bytes per pixel of a tile: 1.5 times what `benchmarks/memory.py --tiles` measures.
 
         A network that works at full resolution has four times the positions.
         """
@@ -86,7 +86,7 @@ class OnnxRuntime:
         return True
 
     def judge(self, pixels: NDArray[Any], percepts: Percepts) -> Judgement:
-        """What holds for every window of a picture (H, W, 3), uint8, uint16 or float in [0, 1].
+        """The judgement of a picture (H, W, 3), uint8, uint16 or float in [0, 1], for all its windows.
 
         The picture is read in strips, so that memory grows with its width alone.
         """
@@ -124,14 +124,14 @@ class OnnxRuntime:
         try:
             restored: NDArray[np.float32] = self._session(name).run(inputs, give_back=gives_back)["restored"]
         except MemoryError:
-            self._is_short = True  # whatever comes next, such as encoding, needs what is kept here
+            self._is_short = True  # the next stage, such as encoding, needs this memory
             raise
         values: NDArray[np.float32] = restored[0].transpose(1, 2, 0)
         return values
 
     @contextmanager
     def memory_errors(self) -> Iterator[None]:
-        """Raise MemoryError where ONNX Runtime raises an error of its own for want of memory."""
+        """Turn ONNX Runtime's own out-of-memory errors into MemoryError."""
         try:
             yield
         except RuntimeError as error:
@@ -156,7 +156,7 @@ class OnnxRuntime:
             write_atomically(folder / name, content, overwrite=True)
 
     def _open_most(self) -> None:
-        with suppress(ClearAirError, MemoryError):  # the first picture that needs the graph will be told
+        with suppress(ClearAirError, MemoryError):  # the first picture that needs the graph raises the error
             for name in ("judge", "window"):
                 self._session(name)
 
@@ -176,7 +176,7 @@ def _wait_for_all() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # A forked process has none of the threads, and would wait for the locks that they held.
+    # A forked process has none of these threads, and would wait for locks that they held.
     os.register_at_fork(before=_wait_for_all)
 
 

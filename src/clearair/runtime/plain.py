@@ -1,4 +1,4 @@
-"""Run a network that only takes pictures, such as one of another project: nothing guides it.
+"""Runs a network without guidance, such as one of another project.
 
 Shapes: H x W pixels of a picture, h x w of a window of it.
 """
@@ -29,15 +29,15 @@ from clearair.runtime.pytorch import choose_device, pytorch_memory_errors
 from clearair.tiling import Window
 
 GRID = 32
-"""Windows are widened to multiples of this, so that a network that halves a picture five times meets every
-tile in the same phase; off by half a step it answers otherwise, and tiles would not match."""
+"""Windows are widened to multiples of this, so that a network that halves the resolution five times sees
+every tile in the same alignment; otherwise its results differ, and tiles do not match."""
 CONTEXT = 16
-"""Pixels around a window that the network sees besides, at least."""
+"""Least number of context pixels around a window."""
 _TRIAL = 64
 
 
 class PlainRuntime:
-    """A network on its device, which restores every picture in full, whatever is found in it.
+    """A network on its device, which restores every picture in full, regardless of its percepts.
 
     `auto` is fp32, in which such networks were measured. Raises UsageError when the device is not there or
     the network is not made for the precision, ModelError when it does not run.
@@ -67,17 +67,17 @@ class PlainRuntime:
 
     @property
     def is_cautious(self) -> bool:
-        """No: it changes a picture whatever its percepts say."""
+        """No: it changes a picture regardless of its percepts."""
         return False
 
     @property
     def corrects_tone(self) -> bool:
-        """No: whatever it does to exposure and colour is no stage of its own."""
+        """No: it has no separate stage for exposure and colour."""
         return False
 
     @property
     def sees_whole(self) -> bool:
-        """Whether its network judges a picture by all of it."""
+        """Whether its network uses statistics of its whole input."""
         return self.model.sees_whole
 
     def save(self, folder: Path | str, perceiver: Perceiver, *, overwrite: bool = False) -> None:
@@ -88,11 +88,11 @@ class PlainRuntime:
         )
 
     def memory_errors(self) -> AbstractContextManager[None]:
-        """Raise MemoryError where PyTorch raises an error of its own for want of memory."""
+        """Turn PyTorch's own out-of-memory errors into MemoryError."""
         return pytorch_memory_errors()
 
     def judge(self, pixels: NDArray[Any], percepts: Percepts) -> NDArray[Any]:
-        """The picture (H, W, 3) itself, of which each window sees more than its own pixels."""
+        """The picture (H, W, 3) itself, since each window also needs the pixels around it."""
         return pixels
 
     @torch.inference_mode()
@@ -130,12 +130,12 @@ class PlainRuntime:
         return torch.cat([first, self._answer(image[:, 1:2]), self._answer(image[:, 2:])], dim=1)
 
     def _answer(self, image: Tensor) -> Tensor:
-        """What the network makes of (1, C, h, w), float32. Raises ModelError when it makes nothing of it."""
+        """The output of the network for (1, C, h, w), float32. Raises ModelError when it fails."""
         height, width = image.shape[2:]
         try:
             with computing_in(self.precision, self.device):
                 restored: Tensor = self.network(image)
-        except Exception as error:  # of somebody else's code
+        except Exception as error:  # raised by third-party code
             if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or is_shortage(error):
                 raise
             raise ModelError(

@@ -1,4 +1,4 @@
-"""In which precision a device computes fastest."""
+"""Chooses the fastest precision of a device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_precision(wish: str, device: torch.device) -> Precision:
-    """The precision for a wish; `auto` takes the fastest that the device computes natively.
+    """The precision for a request; `auto` takes the fastest that the device computes natively.
 
     Raises UsageError.
     """

@@ -1,4 +1,4 @@
-"""What a restorer asks of whatever runs its network. Needs no PyTorch.
+"""The interface between a restorer and the runtime of its network. Needs no PyTorch.
 
 Shapes: H x W pixels of a picture, h x w of a window of it.
 """
@@ -37,7 +37,7 @@ class Runtime(Protocol):
         """Whether the network has a tone stage."""
 
     def judge(self, pixels: NDArray[Any], percepts: Percepts) -> Any:
-        """What holds for every window of a picture (H, W, 3), uint8, uint16 or float in [0, 1]."""
+        """The judgement of a picture (H, W, 3), uint8, uint16 or float in [0, 1], for all its windows."""
 
     def restore(
         self,
@@ -51,7 +51,7 @@ class Runtime(Protocol):
         """A window (h, w, 3) in [0, 1] of the judged picture -> (h, w, 3), not clipped."""
 
     def memory_errors(self) -> AbstractContextManager[None]:
-        """Raise MemoryError where the runtime, or a perceiver that uses it, has too little memory."""
+        """Raise MemoryError when the runtime, or a perceiver that uses it, runs out of memory."""
 
     def save(self, folder: Path | str, perceiver: Perceiver, *, overwrite: bool = False) -> None:
         """Write the network as a model. Raises OutputError, and ModelError where the two do not fit."""
@@ -59,16 +59,16 @@ class Runtime(Protocol):
 
 @runtime_checkable
 class SeesWhole(Protocol):
-    """What a runtime may offer besides."""
+    """Optional interface of a runtime."""
 
     @property
     def sees_whole(self) -> bool:
-        """Whether its network judges a picture by all of it, so that larger tiles suit it better."""
+        """Whether its network uses statistics of its whole input, so that larger tiles suit it better."""
 
 
 @runtime_checkable
 class CountsMemory(Protocol):
-    """What a runtime may offer besides."""
+    """Optional interface of a runtime."""
 
     @property
     def tile_pixel_bytes(self) -> int:

@@ -30,7 +30,7 @@ from clearair.runtime.protocol import Device, Precision
 from clearair.tiling import Window
 
 if hasattr(os, "register_at_fork"):
-    # A forked child has no copy of the parent's threads and would wait for them for ever.
+    # A forked child has no copy of the parent's threads and would wait for them forever.
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
@@ -81,7 +81,7 @@ class PyTorchRuntime:
 
     @property
     def runs_side_by_side(self) -> bool:
-        """No: each thread would bring as many threads of its own as there are cores."""
+        """No: each thread would start as many threads as there are cores."""
         return False
 
     def save(self, folder: Path | str, perceiver: Perceiver, *, overwrite: bool = False) -> None:
@@ -89,12 +89,12 @@ class PyTorchRuntime:
         save_model(self.network, folder, perceivers=perceiver, overwrite=overwrite)
 
     def memory_errors(self) -> AbstractContextManager[None]:
-        """Raise MemoryError where PyTorch raises an error of its own for want of memory."""
+        """Turn PyTorch's own out-of-memory errors into MemoryError."""
         return pytorch_memory_errors()
 
     @torch.inference_mode()
     def judge(self, pixels: NDArray[Any], percepts: Percepts) -> FinishedJudgement:
-        """What holds for every window of a picture (H, W, 3), uint8, uint16 or float in [0, 1].
+        """The judgement of a picture (H, W, 3), uint8, uint16 or float in [0, 1], for all its windows.
 
         The picture is read in strips, so that memory grows with its width alone.
         """
@@ -163,10 +163,10 @@ class PyTorchRuntime:
 
 @contextmanager
 def pytorch_memory_errors() -> Iterator[None]:
-    """Raise MemoryError where PyTorch raises an error of its own for want of memory."""
+    """Turn PyTorch's own out-of-memory errors into MemoryError."""
     try:
         with warnings.catch_warnings():
-            # Where oneDNN lacks memory PyTorch multiplies without it, and remarks on it across two lines.
+            # When oneDNN runs out of memory, PyTorch multiplies without it, and prints a two-line warning.
             warnings.filterwarnings("ignore", message="mkldnn_matmul failed")
             yield
     except torch.cuda.OutOfMemoryError as error:
@@ -178,7 +178,7 @@ def pytorch_memory_errors() -> Iterator[None]:
 
 
 def choose_device(wish: str) -> torch.device:
-    """The device for a wish, such as `cuda:1`; `auto` takes an accelerator when there is one.
+    """The device for a request, such as `cuda:1`; `auto` takes an accelerator when there is one.
 
     Raises UsageError for a device that is not there.
     """

@@ -1,4 +1,4 @@
-"""What the network takes from the whole picture, in NumPy: the same as `clearair.network.overview`.
+"""The overview of a whole picture in NumPy: the same as `clearair.network.overview`.
 
 Shapes: H x W pixels, s = stem, N regions, T = side of the thumbnail.
 """
@@ -32,7 +32,7 @@ def survey(pixels: NDArray[Any], labels: NDArray[np.uint8], config: NetworkConfi
         above, below = max(top - stem, 0), min(bottom + stem, height)
         strip = to_depth(pixels[above:below], np.dtype(np.float32))
         cells = _cells(strip, top - above, below - bottom, (height, width), config)
-        # A strip meets few of the regions.
+        # A strip contains only a few of the regions.
         present = np.flatnonzero(np.bincount(labels[top:bottom].ravel(), minlength=count))
         members = _members(labels[top:bottom], present, stem)
         areas[present] += members.sum(axis=(1, 2), dtype=np.float64)
@@ -85,7 +85,7 @@ def _cells(strip: Floats, before: int, after: int, size: tuple[int, int], config
 def _neighbourhood_sums(cells: Floats, members: Floats) -> NDArray[np.float64]:
     """(h' + 2, w' + 2, D), (n, h', w') -> (n, D, 3, 3)."""
     height, width, depth = cells.shape
-    # Rows as wide as those of the cells, of which a part of the whole is then any shift, without a copy.
+    # With rows as wide as those of the cells, every shift is a slice of the flat array, without a copy.
     wide = np.pad(members, ((0, 0), (0, 0), (0, 2))).reshape(len(members), -1)[:, :-2]
     flat = cells.reshape(height * width, depth)
     sums = np.empty((len(members), depth, 3, 3))

@@ -1,4 +1,4 @@
-"""Large pictures in overlapping tiles, and which of them need nothing."""
+"""Large pictures in overlapping tiles, and which tiles can be skipped."""
 
 from clearair.tiling.skipping import Skipper
 from clearair.tiling.tiles import MIN_SIDE, Tiling, Window, best_side, blend_tiles, plan_tiles

@@ -1,10 +1,10 @@
-"""Tiles that can stay as they are, since restoring them would change nothing that can be seen.
+"""Finds tiles that can be skipped because restoring them would change nothing visible.
 
-Before a tile is restored, small windows of it are: probes. What is made of them stands for the tile. Changes
-show first where there is texture, so the first probe is the most textured place, and tiles that need to be
-restored rarely cost more. Where it shows nothing, strips across the tile follow, since damage ends somewhere.
-What is made of a tile speaks for the next ones, which overlap with it: a picture that is damaged all over
-costs about one probe.
+Before a tile is restored, small windows of it are: probes. Their result represents the tile. Changes show
+first where there is texture, so the first probe is the most textured place, and tiles that need restoring
+rarely need more probes. If it shows no change, strips across the tile follow, since damage may cover only a
+part. The result of a tile also counts for the next ones that overlap with it: a picture that is damaged
+everywhere costs about one probe.
 
 Shapes: H x W pixels of a picture, h x w of a tile.
 """
@@ -26,11 +26,11 @@ MARGIN = 8
 SPACING = 192
 """Pixels, about, from one strip to the next. Strips cost less than as many pixels in squares."""
 SMALLEST = 12 * PROBE**2
-"""Pixels of the smallest tiles that are probed; of smaller ones, probes would take too large a part."""
+"""Pixels of the smallest tiles that are probed; in smaller ones, probes would be too large a part."""
 
 
 class Skipper:
-    """Tells which tiles of one picture need nothing; asked and told in the order of `blend_tiles`."""
+    """Decides which tiles of one picture are skipped; called in the order of `blend_tiles`."""
 
     def __init__(
         self,
@@ -40,14 +40,14 @@ class Skipper:
     ) -> None:
         """`change` gives what restoring adds to a window (h, w, 3), `is_visible` judges it beside the pixels.
 
-        Of a picture of one tile nothing is skipped: the perceivers have said that it needs something.
+        A picture of one tile is never skipped: the perceivers have found damage in it.
         """
         self._change = change
         self._is_visible = is_visible
         self._whole = Window(0, 0, tiling.height, tiling.width)
         self._active = len(tiling) > 1
         covered = (-(-length // ALIGNMENT) for length in (tiling.height, tiling.width))
-        self._seen: NDArray[np.bool_] = np.zeros(tuple(covered), bool)  # where tiles before changed visibly
+        self._seen: NDArray[np.bool_] = np.zeros(tuple(covered), bool)  # where earlier tiles changed visibly
 
     def needs_nothing(self, window: Window, pixels: Floats) -> bool:
         """Whether no visible change is expected in a tile with these pixels (h, w, 3) in [0, 1]."""
@@ -56,7 +56,7 @@ class Skipper:
         return not any(self._shows(window, place, pixels[place.slices]) for place in probes(pixels))
 
     def learn(self, window: Window, pixels: Floats, added: Floats) -> None:
-        """Remember where what was added to a tile (h, w, 3) can be seen and the next tiles lie as well."""
+        """Remember where the change of a tile (h, w, 3) is visible and the next tiles overlap."""
         if not self._is_worthwhile(window):
             return
         for strip in _shared(window, self._whole):
@@ -75,7 +75,7 @@ class Skipper:
 
 
 def probes(pixels: Floats) -> list[Window]:
-    """Places of a tile (h, w, 3) that stand for it: the most textured one, then strips from side to side."""
+    """Probes of a tile (h, w, 3): the most textured place, then strips from side to side."""
     texture = _texture(pixels)
     height, width = texture.shape
     squares = [
@@ -106,7 +106,7 @@ def _most(texture: Floats, places: Sequence[Window]) -> Window:
 
 
 def _shared(window: Window, whole: Window) -> Iterator[Window]:
-    """What a tile shares with the one below and the one to the right, without what is not used of it."""
+    """The overlap of a tile with the ones below and to the right, without its unused margin."""
     unused = int(DISCARDED * MAX_OVERLAP)
     deep = MAX_OVERLAP - unused
     if window.top + window.height < whole.height:
@@ -116,7 +116,7 @@ def _shared(window: Window, whole: Window) -> Iterator[Window]:
 
 
 def _pieces(area: Window) -> Iterator[Window]:
-    """Parts of a window that are judged by themselves, about as large as the first probe."""
+    """Parts of a window that are judged separately, about as large as the first probe."""
     rows, columns = (max(1, round(length / PROBE)) for length in (area.height, area.width))
     for row, column in itertools.product(range(rows), range(columns)):
         top, left = area.height * row // rows, area.width * column // columns

@@ -19,13 +19,13 @@ ALIGNMENT = 8
 MIN_SIDE = 64
 """Smaller tiles would be mostly overlap."""
 MAX_OVERLAP = 64
-"""What `compact` makes of a pixel hardly depends on what is farther away than half of this."""
+"""`compact`'s result for a pixel hardly depends on anything farther away than half of this."""
 DISCARDED = 3 / 8
-"""Share of an overlap, at either end of it, that is taken from the other tile alone: what a tile makes of its
-outermost pixels, beyond which it saw nothing, is too far off to be blended."""
+"""Share of an overlap, at either end, that is taken from the other tile alone: the outermost pixels of a
+tile, restored without their surroundings, are too inaccurate to be blended."""
 
 STRETCH = 1.2
-"""By how much tiles may be larger than usual where that leaves fewer of them."""
+"""Factor by which tiles may be larger than usual if that needs fewer of them."""
 
 Floats = NDArray[np.float32]
 
@@ -45,13 +45,13 @@ class Window:
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
     def moved(self, down: int, right: int) -> Window:
-        """The same rectangle, so many pixels farther down and to the right."""
+        """The same rectangle, shifted down and right."""
         return replace(self, top=self.top + down, left=self.left + right)
 
 
 @dataclass(frozen=True, eq=False)
 class Span:
-    """Part of one axis, and how much of each of its positions it decides."""
+    """Part of one axis, and its weight at each position."""
 
     start: int
     stop: int
@@ -145,7 +145,7 @@ def _bounds(length: int, side: int) -> list[tuple[int, int]]:
     """Where spans of at most `side` start and stop."""
     if length <= side:
         return [(0, length)]
-    room = side - ALIGNMENT  # what rounding starts down may add to a span
+    room = side - ALIGNMENT  # rounding starts down may lengthen a span by this
     overlap = _overlap(side)
     count = math.ceil((length - overlap) / (room - overlap))
     even = math.ceil((length + (count - 1) * overlap) / count)  # sides of equal spans that just suffice
