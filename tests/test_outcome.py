@@ -12,9 +12,9 @@ from clearair.outcome import Outcome, by_share, percent
     [
         (Outcome({"rain": 0.92, "haze": 0.41}, changed=True), "rain 92 %, haze 41 %: restored"),
         (Outcome(share=0.0, changed=False), "nothing found: left as it is"),
-        (Outcome(told=("haze",), changed=True), "told haze: restored"),
-        (Outcome(told=("haze", "rain"), share=0.3, changed=True), "told haze, rain: restored at 30 %"),
-        (Outcome(told=(), share=0.0, changed=False), "told none: left as it is"),
+        (Outcome(told=("haze",), changed=True), "named haze: restored"),
+        (Outcome(told=("haze", "rain"), share=0.3, changed=True), "named haze, rain: restored at 30 %"),
+        (Outcome(told=(), share=0.0, changed=False), "named none: left as it is"),
         (Outcome({"haze": 0.64}, share=0.5, changed=True), "haze 64 %: restored by half"),
         (Outcome({"rain": 0.92}, share=0.0, changed=False), "rain 92 %: left as it is"),
         (

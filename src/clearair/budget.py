@@ -1,7 +1,7 @@
-"""How much memory pictures may take: what one costs, how large its tiles are, and which work side by side.
+"""Memory budget: how much a picture needs, how large its tiles are, and how many are restored at once.
 
-What a picture costs is told by its size alone, so the same budget gives the same tiles whatever else is in
-memory. Shapes: H x W pixels.
+The memory of a picture depends on its size alone, so the same budget always gives the same tiles. Shapes: H x
+W pixels.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _BINARY = {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
 
 _WORK = 100 << 20
-"""Bytes that perceivers, graphs for another number of threads, libvips and its codecs take once they work."""
+"""Bytes that perceivers, graphs for other numbers of threads, libvips and its codecs need when they run."""
 _A_JOB = 400 << 20
-"""Bytes of room for each picture that is restored at once, before another one is worth its memory."""
+"""Free bytes per picture that are needed before another one is restored at the same time."""
 _TABLES = 12 << 20
 """Bytes that a tile takes whatever its size."""
 _GOOD_SIDE = 256
-"""Of tiles, of which little is overlap."""
+"""Side of tiles with little overlap."""
 _SHARE = 0.9
-"""Of the memory that is free, which others use as well."""
+"""Share of the free memory, which other programs also use."""
 
 
 def parse_size(said: int | str) -> int:
@@ -47,15 +47,15 @@ class Budget:
     """Memory for pictures, beside what the process takes without any."""
 
     room: int | None
-    """Bytes for pictures; None = nobody knows, so nothing is refused."""
+    """Bytes for pictures; None = unknown, so nothing is refused."""
     tile_pixel: int
     """Bytes that a network takes for a pixel of a tile."""
     may_overwrite: bool = False
-    """Whether a network needs of a picture only the window that it restores, once it has judged it."""
+    """Whether a network needs only the window that it restores, once it has judged the picture."""
     total: int | None = None
-    """What was asked for, of the process as a whole; None = what is free."""
+    """The requested budget of the whole process; None = what is free."""
     addresses: int | None = None
-    """Bytes of addresses left; what finds none is tried again, so this bounds tiles and refuses nothing."""
+    """Bytes of address space left; this limits tiles but refuses nothing, since failures are retried."""
 
     @classmethod
     def of(cls, said: int | str | None, tile_pixel: int, *, may_overwrite: bool = False) -> Budget:
@@ -78,13 +78,13 @@ class Budget:
         return cls(total - used, tile_pixel, may_overwrite, total, _left_for_tiles(free_addresses()))
 
     def jobs(self, most: int) -> int:
-        """How many pictures, at most `most`, are best restored at once."""
+        """The best number of pictures to restore at once, at most `most`."""
         return most if self.room is None else max(1, min(most, self.room // _A_JOB))
 
     def overwrites(self, size: tuple[int, int], pixel_bytes: int) -> bool:
-        """Whether there is room for a picture (width, height) only if what is restored replaces what came in.
+        """Whether a picture (width, height) fits only if the result replaces the input pixels.
 
-        A tile of a good size has to fit, too.
+        A tile of a good size must fit as well.
         """
         if self.room is None or not self.may_overwrite:
             return False
@@ -92,7 +92,7 @@ class Budget:
         return size[0] * size[1] * (2 * pixel_bytes + 1) + tile > self.room
 
     def _picture_bytes(self, size: tuple[int, int], pixel_bytes: int) -> int:
-        """What comes in, what goes out, and a label for each pixel."""
+        """Input, output, and a label for each pixel."""
         copies = 1 if self.overwrites(size, pixel_bytes) else 2
         return size[0] * size[1] * (copies * pixel_bytes + 1)
 
@@ -100,7 +100,7 @@ class Budget:
         """The side of tiles, at most `side`, that fits beside a picture (width, height) with so many bytes a
         pixel; None = the whole picture is one tile.
 
-        Where no tile fits, the smallest: that memory is too short is for `check` to say.
+        The smallest side if no tile fits: `cost` reports that memory is too short.
         """
         rooms = [room for room in (self.room, self.addresses) if room is not None]
         if not rooms:
@@ -138,7 +138,7 @@ class Budget:
 
 
 class Gate:
-    """Lets pictures into memory while there is room for them; one that is alone always comes in."""
+    """Admits pictures to memory while there is room; a single one is always admitted."""
 
     def __init__(self, room: int | None) -> None:
         self._room = room
@@ -147,7 +147,7 @@ class Gate:
         self._closed = False
 
     def enter(self, who: object, cost: int) -> None:
-        """Wait until there is room for so many bytes. Raises ClosedError when nothing may enter any more."""
+        """Wait until this many bytes are free. Raises ClosedError after the gate was closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._fits(cost))
             if self._closed:
@@ -163,13 +163,13 @@ class Gate:
             return fits
 
     def leave(self, who: object) -> None:
-        """Make room again; of one that is not in, nothing happens."""
+        """Free the memory of a picture; does nothing if it was not admitted."""
         with self._changed:
             if self._taken.pop(who, None) is not None:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Let nothing in any more, and send away who waits."""
+        """Admit nothing more, and wake all waiting threads with an error."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -179,7 +179,7 @@ class Gate:
 
 
 class ClosedError(Exception):
-    """A gate was closed while somebody waited at it."""
+    """The gate was closed while a thread waited."""
 
 
 def in_megabytes(size: int) -> str:
@@ -197,11 +197,11 @@ def _used(size: tuple[int, int], side: int | None) -> int:
 
 
 def _encoding_bytes(size: tuple[int, int], pixel_bytes: int) -> int:
-    """What the JPEG encoder needs, where it looks for the codes that fit a picture best."""
+    """Memory of the JPEG encoder when it optimises its Huffman codes."""
     pixels = size[0] * size[1]
     return pixels * (pixel_bytes + JPEG_PIXEL_BYTES) if pixels * pixel_bytes <= JPEG_LIMIT else 0
 
 
 def _tile_bytes(side: int, width: int, tile_pixel: int) -> int:
-    """A tile, and three rows of tiles as float32: as they come, as they are blended, as they leave."""
+    """A tile, and three rows of tiles as float32: input, blended, and output."""
     return _TABLES + side * side * tile_pixel + width * side * 3 * 4 * 3

@@ -1,9 +1,9 @@
 """A run with a journal on Ray: actors restore, the driver alone writes the journal.
 
-Only paths and records travel. An actor loads the model once, reads the photo itself and writes the result
-beside its place under a hidden name. The driver notes its checksum in the journal and gives it its name. All
-machines see the same folders, or reach the same stores: then the actor keeps the result in its memory until
-the driver has noted it, and writes the object itself.
+Only paths and records are sent. An actor loads the model once, reads each photo and writes the result under a
+hidden name beside its target. The driver records the checksum in the journal and renames the file. All
+machines must see the same folders or stores. For a store, the actor keeps the result in memory until the
+driver has recorded it, and then writes the object.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ from clearair.stores import Address, Content, Place, place_of
 AUTO = "auto"
 """The cluster that this machine belongs to, else one of its own."""
 _KEPT = Address("memory://results")
-"""Where an actor keeps what becomes an object, in its own memory."""
+"""Where an actor keeps results for a store, in its own memory."""
 _AHEAD = 2
-"""Photos that each actor has to do, so that it never waits for the driver."""
+"""Photos queued at each actor, so that it never waits for the driver."""
 _AT_ONCE = 1000
 """Entries that are in memory."""
 _PATIENCE = 60.0
-"""Seconds that the driver waits for an actor before it looks whether it is alive."""
+"""Seconds that the driver waits for an actor before it checks whether it is alive."""
 
 _UNLOADED = "error raised in its creation task"
-"""What Ray says of an actor that could not be made."""
+"""Part of Ray's message about an actor that could not be created."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class _Answer:
-    """What an actor says of a photo."""
+    """Report of an actor about a photo."""
 
     record: Record
     claimed: Claimed | None = None
@@ -65,7 +65,7 @@ class _Answer:
 
 
 class _Notes:
-    """What the actor says to the driver's journal of one photo; a `Ledger`."""
+    """Collects what the driver's journal must know about one photo; a `Ledger`."""
 
     def __init__(self) -> None:
         self.claimed: Claimed | None = None
@@ -82,7 +82,7 @@ class _Notes:
 
 
 class Hands:
-    """What an actor does; it runs on any machine of the cluster."""
+    """The worker of an actor; it runs on any machine of the cluster."""
 
     def __init__(self, loading: dict[str, Any], wish: dict[str, Any], cores: int) -> None:
         from clearair.graphs import limit_cores
@@ -93,7 +93,7 @@ class Hands:
         self._wish = wish
 
     def restore(self, source: str, part: str, target: str, overwrite: bool) -> _Answer:
-        """Restore a photo into `part`, unless `target` is taken: that is known before the work."""
+        """Restore a photo into `part`, unless `target` exists, which is checked first."""
         try:
             if not overwrite and exists(place_of(target)):
                 raise ExistsError(f"{target}: exists already; overwrite=True replaces it.")
@@ -105,7 +105,7 @@ class Hands:
         return _Answer(record, notes.claimed, notes.output if record.error is None else None)
 
     def publish(self, part: str, target: str, overwrite: bool) -> str | None:
-        """Write a result that is kept here as an object; what went wrong."""
+        """Write a result held in memory as an object; returns the error, if any."""
         kept = Address(part)
         try:
             write_atomically(place_of(target), kept.read().data, overwrite=overwrite)
@@ -123,7 +123,7 @@ class _Task:
     entry: Entry
     part: Place
     answer: _Answer | None = None
-    """Of its restoration, once the result is on its way to a store."""
+    """Report of the restoration, while the result is being written to a store."""
 
 
 @dataclass
@@ -173,10 +173,10 @@ class Cluster:
         return _Actor(kind.remote(loading, self._wish, cores), gpus)
 
     def run(self, journal: Journal, watcher: Watcher | None = None) -> Generator[Record, None, None]:
-        """Do what is open in a journal, and yield a record of each photo, in the order of their ends.
+        """Restore the pending photos of a journal, and yield a record of each in the order of completion.
 
-        Photos of an actor that is lost are done again by others. Raises UsageError when another run works on
-        the journal, OutputError when the disk is full.
+        If an actor is lost, others repeat its photos. Raises UsageError when another run works on the
+        journal, OutputError when the disk is full.
         """
         watcher = watcher or Watcher()
         overwrite = bool(journal.options.get("overwrite"))
@@ -189,7 +189,7 @@ class Cluster:
                     remove_parts(folder)
 
     def _next(self, journal: Journal) -> deque[Entry]:
-        """What is to be done next, while nothing is under way."""
+        """The next photos, while none is in progress."""
         put_right(journal)  # also what an actor was writing to a store when it was lost
         return deque(journal.next_open(_AT_ONCE))
 
@@ -222,7 +222,7 @@ class Cluster:
     def _advance(
         self, journal: Journal, actor: _Actor, handle: Any, task: _Task, overwrite: bool
     ) -> Record | None:
-        """Take the next step with a photo; what became of it, or None while that is open."""
+        """Take the next step with a photo; its record, or None while it is unfinished."""
         entry, part = task.entry, task.part
         answer = self._answer_of(journal, actor, handle, task)
         if answer is None:
@@ -247,13 +247,13 @@ class Cluster:
         return replace(task.answer.record, output=str(entry.target))
 
     def _done(self) -> list[tuple[_Actor, Any]]:
-        """Tasks that have ended, well or not."""
+        """Tasks that have ended, successfully or not."""
         owners = {task: actor for actor in self.actors for task in actor.tasks}
         ready, _ = self._ray.wait(list(owners), num_returns=1, timeout=_PATIENCE)
         return [(owners[task], task) for task in ready]
 
     def _answer_of(self, journal: Journal, actor: _Actor, handle: Any, task: _Task) -> _Answer | str | None:
-        """What the actor says; None when it was lost, and the photo is to be done again."""
+        """The report of the actor; None when it was lost and the photo must be repeated."""
         entry = task.entry
         try:
             answer: _Answer | str | None = self._ray.get(handle)
@@ -270,14 +270,14 @@ class Cluster:
         return "" if answer is None else answer
 
     def _replace(self, journal: Journal, actor: _Actor) -> None:
-        """Start another actor in the place of one that is lost, and let its photos be done again."""
+        """Replace a lost actor, and mark its photos to be repeated."""
         _log.warning("an actor was lost; another one is started")
         self._let_go(journal, actor)
         self.restarts += 1
         actor.handle = self._start(actor.gpus).handle
 
     def _let_go(self, journal: Journal, actor: _Actor) -> None:
-        """Leave what an actor has to do as if it had never been begun."""
+        """Reset the photos of an actor to pending."""
         for task in actor.tasks.values():
             self._requeue(journal, task)
         actor.tasks.clear()
@@ -288,7 +288,7 @@ class Cluster:
         self._left.add(task.part.parent)
 
     def _give_up(self, journal: Journal) -> None:
-        """Stop what is under way."""
+        """Stop all tasks in progress."""
         for actor in self.actors:
             for task in actor.tasks:
                 with suppress(Exception):
@@ -297,12 +297,12 @@ class Cluster:
 
 
 def _may_use_gpus(loading: dict[str, Any]) -> bool:
-    """Whether models that are loaded so may compute on a GPU; ONNX Runtime does not."""
+    """Whether models loaded with these options may use a GPU; ONNX Runtime does not."""
     return loading.get("device", "auto") in ("auto", "cuda") and loading.get("backend", "auto") != "onnx"
 
 
 def _moved(part: Place, target: Path, record: Record, overwrite: bool) -> Record:
-    """What became of a photo whose result gets its name."""
+    """Rename the finished result of a photo; its record."""
     assert isinstance(part, Path)
     try:
         move_into_place(part, target, overwrite=overwrite)
@@ -313,7 +313,7 @@ def _moved(part: Place, target: Path, record: Record, overwrite: bool) -> Record
 
 
 def _connect(address: str) -> Any:
-    # It would report its use, and start a web page.
+    # By default Ray reports its use and starts a dashboard.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     try:
         import ray

@@ -1,4 +1,4 @@
-"""Damage a picture the way training pictures are damaged."""
+"""Damage a picture in the same way as training pictures."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@
     |- ConfigError              2   a configuration contradicts itself
     |- ImageError               1   a picture cannot be read, or cannot be restored as it is
     |- OutputError              1   a result cannot be written
-    |  `- ExistsError           1   its name is taken, and nobody said to replace what is there
-    |- OutOfMemoryError         1   a picture needs more memory than there is, also in the smallest tiles
+    |  `- ExistsError           1   the target exists, and replacing it was not requested
+    |- OutOfMemoryError         1   a picture needs too much memory, even in the smallest tiles
     |- DataError                1   a data set is missing, misplaced or incomplete
     `- TrainingError            1   a run cannot be started, resumed or went wrong
 
@@ -29,7 +29,7 @@ class UsageError(ClearAirError):
 
 
 class MissingExtraError(UsageError, ImportError):
-    """What was asked for needs a package that is not installed."""
+    """The request needs a package that is not installed."""
 
 
 class ConfigError(ClearAirError):
@@ -53,11 +53,11 @@ class OutputError(ClearAirError):
 
 
 class ExistsError(OutputError):
-    """A result cannot be written because its name is taken, which was not to be replaced."""
+    """A result cannot be written because the target exists, and replacing it was not requested."""
 
 
 class OutOfMemoryError(ClearAirError, MemoryError):
-    """A picture needs more memory than there is, also in the smallest tiles."""
+    """A picture needs too much memory, even in the smallest tiles."""
 
 
 class DataError(ClearAirError):
@@ -72,5 +72,5 @@ _LONG = 200
 
 
 def brief(name: str) -> str:
-    """A name as one line can hold it: what is far too long is no name, but perhaps a list of them."""
+    """A name shortened to fit a line; an overlong one is probably a list of names."""
     return name if len(name) <= _LONG else f"{name[: _LONG - 60]} ... {name[-50:]}"

@@ -17,8 +17,8 @@ def guided_filter(
 ) -> Tensor:
     """Values (B, C, h, w), and their guide there and in full, (B, 1, h, w) and (B, 1, H, W) -> (B, C, H, W).
 
-    Around every place, as far as `mean` reaches, the line that says best what the values are by the guide.
-    Where the guide's variance is below `softness` the filter smooths instead of keeping an edge.
+    The local linear fit of the values to the guide, over the reach of `mean`. Where the guide's variance is
+    below `softness` the filter smooths instead of keeping an edge.
     """
     mean_guide, mean_values = mean(small), mean(values)
     covariance = mean(small * values) - mean_guide * mean_values

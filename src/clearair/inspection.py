@@ -1,4 +1,4 @@
-"""Say what is wrong with a picture, without restoring it."""
+"""Report the damage in a picture without restoring it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Inspection:
     """What was perceived in a picture, and what restoring it would do."""
 
     percepts: Percepts
-    """How good it is, where its regions are, and how likely each kind of damage is."""
+    """Its quality, its regions, and the probability of each kind of damage."""
     outcome: Outcome
     """What was found, and what a restorer with the same perceivers will do; `str()` of it is a line."""
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, none of which is lost, and none of which breaks into what is being written."""
+"""Ctrl-C and SIGTERM: no signal is lost, and none interrupts a write."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Handler = Callable[[int, FrameType | None], Any]
 
 
 class _Signals(ABC):
-    """While entered, gets both signals instead of the handlers of before.
+    """While entered, receives both signals instead of the previous handlers.
 
     Signals reach the main thread alone, so in another one this does nothing.
     """
@@ -33,11 +33,11 @@ class _Signals(ABC):
 
     def _give_back(self) -> None:
         for number, handler in self._before.items():
-            if signal.getsignal(number) == self._note:  # the handler of before may have put another there
+            if signal.getsignal(number) == self._note:  # the previous handler may have installed another one
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _takes(self, handler: Any) -> bool:
-        """Whether a signal with this handler is of concern."""
+        """Whether a signal with this handler must be handled."""
         return True
 
     @abstractmethod
@@ -74,7 +74,7 @@ class Interrupts(_Signals):
 
     libvips calls back into Python, where an exception is printed and forgotten: a signal that raised there
     would end nothing. The second signal interrupts wherever it comes; later ones change nothing any more.
-    What is raised is up to the handler of before.
+    The previous handler decides what is raised.
     """
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ class Interrupts(_Signals):
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """For what takes long, calls nothing that calls back, and leaves nothing half done."""
+        """For long work without callbacks that leaves nothing half done when it is interrupted."""
         self._at_once = True  # before the check: a signal in between would wait
         try:
             self.check()

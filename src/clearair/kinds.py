@@ -1,6 +1,6 @@
-"""The kinds of damage, one entry each: everything that differs from kind to kind but how it is drawn.
+"""The kinds of damage, one entry each: everything that differs between kinds, except how they are drawn.
 
-How it is drawn stands in the module `clearair.data.degradations.NAME`. These two places make a kind; mixes,
+The module `clearair.data.degradations.NAME` draws the damage. These two places define a kind; mixes,
 validation sets, thresholds, perceivers and help texts are derived from them. To add one, see
 `docs/how-to/adding-a-kind.md`. Saved perceivers keep the kinds they were trained with in their `config.json`.
 
@@ -17,12 +17,12 @@ Signs = Literal["contrast", "scene", "shadows"]
 
 @dataclass(frozen=True)
 class Kind:
-    """What is to be known about a kind of damage."""
+    """The properties of a kind of damage."""
 
     name: str
     """As users type it, and as the module that draws it is called."""
     adjective: str
-    """What a picture with it is, in DA-CLIP's words where it knows the kind."""
+    """Adjective for a picture with it; DA-CLIP's word where DA-CLIP knows the kind."""
     share: float
     """Share of training pairs with this kind alone, relative to other kinds, clean pictures and mixtures."""
     perceiver_share: float = 1.0
@@ -31,10 +31,10 @@ class Kind:
     recognizer_share: float = 1.0
     """The same for the recognizer."""
     restoring_gains: float = 1.0
-    """About how many decibels restoring it gains on validation views in which it is found. The recognizer
-    allows false alarms where they buy most."""
+    """About how many decibels restoring gains on validation views in which it is found. The recognizer spends
+    false alarms where they gain most."""
     importance: float = 1.0
-    """How much worse it is to overlook it than to see it where it is not, for kinds with faint forms."""
+    """Cost of a miss relative to a false alarm, for kinds with faint forms."""
     trust: float = 0.0
     """In [0, 1]: how far embeddings move to those of the kind when the user names it."""
     steer: float = 0.0
@@ -46,7 +46,7 @@ class Kind:
     """It changes the tone and nothing else."""
     signs: Signs | None = None
     """What a picture must show before this kind can be told from its absence (`perception.evidence`):
-    contrast that haze may have taken, a scene that something falls in front of, or shadows. None when any
+    contrast that haze may have reduced, a scene behind falling rain or snow, or shadows. None when every
     picture shows it."""
     coarse: bool = False
     """It changes the mean colour of a place, not only its detail."""
@@ -55,8 +55,8 @@ class Kind:
     partners: tuple[str, ...] = ()
     """Kinds that it is mixed with in training, besides the mixtures of the data set CDD-11."""
     may_show: tuple[str, ...] | None = None
-    """What real photographs of this kind, in `train/named/NAME`, may show besides without anybody having said
-    so, what cameras add left out; None where such photographs are not used."""
+    """Other kinds that real photographs of this kind, in `train/named/NAME`, may show without a label, not
+    counting what cameras add; None where such photographs are not used."""
     real_share: float = 0.0
     """Share of its draws that take a real pair from `train/NAME/*/{input,target}`; 0 where there are none."""
     held_out_every: int = 20
@@ -162,7 +162,7 @@ validation tables and cached observations are in this order."""
 def shares(
     trait: Literal["share", "real_share", "enlarged_share", "trust", "steer"],
 ) -> dict[str, float]:
-    """A trait of the kinds by name, of those in which it is not 0."""
+    """A property of the kinds by name, for those in which it is not 0."""
     values = {kind.name: float(getattr(kind, trait)) for kind in REGISTRY}
     return {name: value for name, value in values.items() if value}
 

@@ -1,4 +1,4 @@
-"""Memory: how much there is, whether it is short, and by what is said where it was. Needs no PyTorch."""
+"""Memory: how much is free, and whether an error means that it ran out. Needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _SIGNS = (
     "failed to allocate",
     "bufferpool",
 )
-"""What is said for want of memory, in lower case: by PyTorch's allocators and oneDNN, by the loader of shared
-libraries, by Python and GLib where a thread finds no room for its stack, by libvips and its codecs."""
+"""Messages about lack of memory, in lower case: from PyTorch's allocators and oneDNN, the loader of shared
+libraries, Python and GLib when a thread gets no stack, libvips and its codecs."""
 
 _PYTORCH = 700 << 20
 """Bytes of addresses that PyTorch takes with its first convolution (2.13 on Linux), and a few more."""
 
 JPEG_LIMIT = 256 << 20
-"""Larger pictures, in bytes, are written as JPEG without a search for the codes that fit them best."""
+"""Size in bytes above which pictures are written as JPEG without optimised Huffman codes."""
 JPEG_PIXEL_BYTES = 10
-"""Bytes a pixel that this search takes, with the file that comes of it."""
+"""Bytes per pixel that this optimisation needs, including the resulting file."""
 
 _PROC_SELF = Path("/proc/self")
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -52,12 +52,12 @@ _TRIM_FROM, _MAP_FROM, _MAPS, _ARENAS = -1, -3, -4, -8
 
 
 def is_shortage(said: object) -> bool:
-    """Whether an error, or what a library said, comes of too little memory."""
+    """Whether an error, or the message of a library, is due to lack of memory."""
     return isinstance(said, MemoryError) or any(sign in str(said).lower() for sign in _SIGNS)
 
 
 def has_room(size: int) -> bool:
-    """Whether `size` bytes can be had; they are asked for, not used, which costs nothing."""
+    """Whether `size` bytes can be allocated; they are reserved but not used, which costs nothing."""
     try:
         # An anonymous map; Windows knows no other kind, and no flags.
         private = {} if sys.platform == "win32" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
@@ -68,7 +68,7 @@ def has_room(size: int) -> bool:
 
 
 def resident() -> int:
-    """Bytes of memory that this process has; 0 where that cannot be told."""
+    """Resident bytes of this process; 0 if unknown."""
     if sys.platform == "linux":
         return int(_PROC_SELF.joinpath("statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     if sys.platform == "win32":
@@ -80,9 +80,9 @@ def resident() -> int:
 
 
 def free_memory() -> int | None:
-    """Bytes that this process can have besides its own: of the machine, and of the cgroups that it is in.
+    """Free bytes for this process, by the machine and by its cgroups.
 
-    None where that cannot be told.
+    None if unknown.
     """
     if sys.platform != "linux":
         return None
@@ -107,7 +107,7 @@ def free_addresses() -> int | None:
 
 
 def _cgroup_rooms(memberships: Path, root: Path) -> Iterator[int]:
-    """What is left below the limit of each memory cgroup, of version 1 or 2, that a process is in."""
+    """Free bytes of each memory cgroup, of version 1 or 2, that a process is in."""
     try:
         lines = memberships.read_text().splitlines()
     except OSError:
@@ -134,7 +134,7 @@ def _room_in(folder: Path, limit: str, usage: str, stat: str) -> Iterator[int]:
         most = int((folder / limit).read_text())
         used = int((folder / usage).read_text())
         details = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):  # "max", or a file that this kernel has not
+    except (OSError, ValueError):  # "max", or a file that this kernel does not have
         return
     yield most - used + int(details.get(stat, 0))  # files that are cached give way
 
@@ -150,7 +150,7 @@ def require_pytorch_room() -> None:
 
 
 def keep_to_limit() -> bool:
-    """Where the address space is limited (`ulimit -v`), spend little of it; whether it is.
+    """Use little address space if it is limited (`ulimit -v`); returns whether it is.
 
     glibc reserves 64 to 128 MB of addresses for the heap of each thread, used or not, and keeps those of
     freed tensors. Here threads share a heap, and what is larger than 1 MB goes back at once.
@@ -169,18 +169,17 @@ def keep_to_limit() -> bool:
 
 
 def keep_freed_memory() -> bool:
-    """Tell the C library not to hand memory back to the system; returns whether it can be told.
+    """Tell the C library not to return memory to the system; returns whether that is possible.
 
-    Large blocks would be given back when they are freed, and their pages filled with zeros when they are
-    wanted again: a large part of the time of whatever reads and writes more than it computes, as training
-    does.
+    Otherwise large blocks are returned when they are freed, and their pages are zeroed when they are needed
+    again. That is a large part of the time of memory-bound work such as training.
     """
     mallopt = _mallopt() if sys.platform.startswith("linux") else None
     return mallopt is not None and bool(mallopt(_MAPS, 0) and mallopt(_TRIM_FROM, 2**31 - 1))
 
 
 def _mallopt() -> Any:
-    """Return glibc's function that sets the options of malloc; None of another C library."""
+    """Return glibc's function that sets malloc options; None for another C library."""
     return getattr(ctypes.CDLL(None), "mallopt", None)
 
 

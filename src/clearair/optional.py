@@ -1,4 +1,4 @@
-"""Packages that not every installation has, and what this processor computes fastest with."""
+"""Optional packages, and the fastest backend on this processor."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _has_gpu_driver() -> bool:
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
     if sys.platform == "win32":
-        return True  # not to be told without loading PyTorch
+        return True  # unknown without loading PyTorch
     return any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
 
 

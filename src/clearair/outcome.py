@@ -1,6 +1,6 @@
 """What was found in a photo and what was done about it, as values and in words.
 
-One wording for `clearair restore`, `clearair inspect`, reports and Python.
+`clearair restore`, `clearair inspect`, reports and Python share the wording.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class Outcome:
     found: dict[str, float] = field(default_factory=dict)
     """Probabilities in (0, 1] of the kinds of damage that speak for a change, surest first."""
     told: tuple[str, ...] | None = None
-    """Kinds that the user named; () when the user said that nothing is wrong, None when nothing was said."""
+    """Kinds that the user named; () for "none", None for "auto"."""
     share: float = 1.0
     """In [0, 1]: how much of the model's change was made, strength included; 0 leaves a photo as it is."""
     changed: bool | None = None
@@ -34,14 +34,14 @@ class Outcome:
 
     @property
     def restored(self) -> bool:
-        """Whether the photo is another one than before, or will be."""
+        """Whether the photo was changed, or will be."""
         return self.share > 0 and self.changed is not False
 
     @property
     def finding(self) -> str:
-        """Such as "rain 92 %, haze 41 %", "nothing found" or "told haze"; empty when there are no names."""
+        """Such as "rain 92 %, haze 41 %", "nothing found" or "named haze"; empty when there are no names."""
         if self.told is not None:
-            return f"told {', '.join(self.told) or 'none'}"
+            return f"named {', '.join(self.told) or 'none'}"
         if self.found:
             return ", ".join(f"{name} {percent(value)}" for name, value in self.found.items())
         return "" if self.wordless else "nothing found"
@@ -74,7 +74,7 @@ class Outcome:
 
     @property
     def hint(self) -> str:
-        """What a user may try who sees damage where none was found; empty otherwise."""
+        """Advice for users who see damage where none was found; empty otherwise."""
         untouched = self.told is None and not self.found and not self.restored
         return "if you see damage, name it with restore --damage KIND" if untouched else ""
 
@@ -96,19 +96,19 @@ class Outcome:
 
 
 def _rounded(probability: float) -> float:
-    """To three places, but what is not certain not to one."""
+    """Rounded to three places, but only certainty becomes 1."""
     return min(0.999, round(probability, 3)) if probability < 1 else 1.0
 
 
 def percent(share: float) -> str:
-    """A share in [0, 1] such as "41 %"; what is neither 0 nor 1 is not rounded to it."""
+    """A share in [0, 1] such as "41 %"; only 0 and 1 themselves become 0 % and 100 %."""
     if 0 < share < 0.01:
         return "under 1 %"
     return f"{99 if 0.99 < share < 1 else round(100 * share)} %"
 
 
 def by_share(share: float) -> str:
-    """How to go on after "restored" when it was done by a share in (0, 1] alone; empty for all of it."""
+    """Text after "restored" for a share in (0, 1); empty for 1."""
     if share >= 0.995:
         return ""
     return " by half" if 0.475 <= share <= 0.525 else f" at {percent(share)}"

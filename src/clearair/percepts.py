@@ -1,7 +1,7 @@
 """What a perceiver finds in pictures: how good, where, and what is wrong.
 
-`Guidance` is the one value that goes from the perceivers to a network. `Percepts` is that value for one
-picture, together with what people read: the score, and the probabilities of the kinds of damage.
+`Guidance` is the value passed from the perceivers to a network. `Percepts` is that value for one picture,
+plus the values that people read: the score, and the probabilities of the kinds of damage.
 
 Shapes: B images, H x W pixels, N regions, K kinds of damage, Q / D_c / D_d entries of the three embeddings.
 """
@@ -58,14 +58,14 @@ class Degradation:
     names: tuple[str, ...]
     """The K kinds that the perceiver knows."""
     probabilities: Floats | None
-    """(B, K) that each kind is present; None when the perceiver has no words for what it sees."""
+    """(B, K) probabilities that each kind is present; None when the perceiver names no kinds."""
     local: tuple[Floats, ...] | None = None
     """One (N, D_d) an image, a row a region label, when label maps were given."""
 
 
 @dataclass(frozen=True, eq=False)
 class Guidance:
-    """All that a network is told about a batch besides its pixels: NumPy arrays, or PyTorch tensors.
+    """All inputs of a network for a batch besides its pixels: NumPy arrays, or PyTorch tensors.
 
     Raises ConfigError when the shapes do not belong together.
     """
@@ -124,7 +124,7 @@ class Guidance:
         return self.map(lambda value: value[rows])
 
     def permuted(self, order: Any) -> Guidance:
-        """Hand each image the judgement of another one: `order` (B,) is a permutation."""
+        """Exchange the judgements between images: `order` (B,) is a permutation."""
         return self.map(lambda value: value[order])
 
 
@@ -137,7 +137,7 @@ class Percepts:
     levels: Floats
     """(5,) probabilities from excellent to bad."""
     guidance: Guidance
-    """What a network is told about it: a batch of one, as NumPy arrays."""
+    """The guidance of a network: a batch of one, as NumPy arrays."""
     names: tuple[str, ...]
     """The K kinds of damage that the perceiver has names for."""
     probabilities: Floats

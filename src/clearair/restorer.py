@@ -46,7 +46,7 @@ from clearair.wish import Wish
 
 
 class Restorer:
-    """Restores pictures of any size with a network and the perceivers it was trained with."""
+    """Restores pictures of any size with a network and the perceivers that it was trained with."""
 
     def __init__(
         self,
@@ -83,10 +83,10 @@ class Restorer:
         `tile` is the side of tiles in pixels, or "off" for the picture as a whole. `perceiver` is what guides
         it, by default the one that ships. `backend` is "onnx" (ONNX Runtime, on the CPU) or "torch"; "auto"
         takes PyTorch where it is installed and faster, or asked for by `device` or `precision`. `cautious`
-        holds back a model that does not do so itself: it changes pictures only as far as damage is found in
+        limits a model that is not cautious itself: it changes pictures only as far as damage is found in
         them. `compile` lets PyTorch compile the network with the first picture, which takes a minute or more
-        and pays on a GPU and for many pictures. `memory_budget`, in bytes or such as "1GB", bounds what the
-        process takes; by default it is what is free. Raises ModelError when the model is unknown, damaged or
+        and pays on a GPU and for many pictures. `memory_budget`, in bytes or such as "1GB", limits the memory
+        of the process; by default it is what is free. Raises ModelError when the model is unknown, damaged or
         was trained with other perceivers, UsageError for a device that is not there and a budget that is too
         small for any picture.
         """
@@ -99,7 +99,7 @@ class Restorer:
             precision=precision,
             backend=backend,
             compile=compile,
-            early=memory_budget is None,  # a budget counts what the process takes at this moment
+            early=memory_budget is None,  # a budget includes the memory that the process uses now
         )
         restorer = cls(runtime, perceiver, tile=tile, cautious=cautious, memory_budget=memory_budget)
         restorer.model = str(name)
@@ -125,7 +125,7 @@ class Restorer:
     def check_damage(self, damage: Damage) -> tuple[str, ...] | None:
         """The kinds that `damage` names, () for "none", None for "auto".
 
-        Raises UsageError, with the nearest kind, for one that there is not.
+        Raises UsageError, with the nearest kind, for an unknown one.
         """
         said = parse_damage(damage)
         if said:
@@ -162,7 +162,7 @@ class Restorer:
         return Result(from_photo(restored, layout), percepts, restored, outcome)
 
     def cost(self, width: int, height: int, pixel_bytes: int) -> int:
-        """Bytes that a picture of this size takes at most, with so many bytes a pixel.
+        """Most bytes that a picture of this size needs, at this many bytes per pixel.
 
         Raises ImageError, without the picture's name, when the budget has no room for it.
         """
@@ -176,7 +176,7 @@ class Restorer:
             raise ImageError(f"The picture is too large: {error}") from error
 
     def perceive(self, photo: Photo) -> Percepts:
-        """How good the photo is, where its regions are, and what is wrong with them."""
+        """The quality of the photo, its regions, and the damage in them."""
         return self.perceiver.perceive_image(photo.pixels)
 
     def restore_photo(
@@ -193,9 +193,9 @@ class Restorer:
     ) -> tuple[Photo, Percepts, Outcome]:
         """Restore the pixels of a photo; everything else about it stays. Raises as a call does.
 
-        `own` says that nobody else needs the photo: its pixels may be overwritten where memory is short.
-        `percepts`, with a label map of its size, are believed instead of perceiving it.
-        Returns it with what is perceived in it, whatever `damage` says, and what was done.
+        `own` means that nothing else needs the photo: its pixels may be overwritten if memory is short.
+        `percepts`, with a label map of its size, are used instead of perceiving it. Returns it with its
+        percepts, regardless of `damage`, and what was done.
         """
         wish = Wish(damage, strength, keep_tone, skip_tiles)
         said = self.check_damage(damage)
@@ -298,9 +298,9 @@ class Restorer:
         files, one for all or by format, such as {"jpeg": 85}. Other options are those of a call and of
         `Result.save`. `report` is a JSON file for the records. `paths` may be a plan made by `plan_batch`,
         which has `out_dir`, `suffix`, `format`, `overwrite`, `resume` and `report` already. `jobs` pictures
-        are restored at once, as far as the memory budget allows; unless said, as many as the backend makes
-        good use of. Records keep the order of the pictures. `ledger` is told of each step of each picture.
-        Raises UsageError when there is nothing to do, at once and not at the first record.
+        are restored at once, as far as the memory budget allows; by default as many as suit the backend.
+        Records keep the order of the pictures. `ledger` is notified of each step of each picture. Raises
+        UsageError when there is nothing to do, immediately and not at the first record.
         """
         wish = Wish(damage, strength, keep_tone, skip_tiles)
         check_quality(quality)

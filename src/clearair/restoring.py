@@ -1,4 +1,4 @@
-"""One pass over the tiles of a photo that has been perceived.
+"""One pass over the tiles of a photo whose percepts are known.
 
 Shapes: H x W pixels of the photo, h x w of a tile.
 """
@@ -20,7 +20,7 @@ from clearair.similarity import changes_visibly
 from clearair.tiling import Skipper, Window, blend_tiles, plan_tiles
 
 OnTile = Callable[[int, int], None]
-"""Told after each tile: tiles done, tiles in all."""
+"""Called after each tile: tiles done, tiles in total."""
 
 Floats = NDArray[np.float32]
 
@@ -52,7 +52,7 @@ class TileRun:
         self.done = self.left = 0
         self._neutral = is_neutral(photo.pixels)
         self._judgement = runtime.judge(photo.pixels, percepts)
-        # What judges a picture by all that it sees makes something else of a probe than of a tile.
+        # A network that uses statistics of its whole input restores a probe differently from a tile.
         sees_whole = isinstance(runtime, SeesWhole) and runtime.sees_whole
         skips = skip_tiles and not sees_whole
         self._skipper = Skipper(self.tiling, self._change, changes_visibly) if skips else None
@@ -60,9 +60,9 @@ class TileRun:
     def run(self, output: NDArray[Any] | None = None) -> tuple[NDArray[Any], dict[str, Any]]:
         """(H, W, 3) of the photo's type, and what an `Outcome` says of it: changed, tiles, tiles_left.
 
-        `output` is the array for it, which may be that of the photo: rows that are finished are read no more.
-        Raises OutputError when the network returns NaN, and when memory runs out after rows of the photo
-        itself were overwritten; MemoryError when it runs out otherwise.
+        `output` is the array for it, which may be that of the photo: finished rows are not read again. Raises
+        OutputError when the network returns NaN, and when memory runs out after rows of the photo itself were
+        overwritten; MemoryError when it runs out otherwise.
         """
         pixels = self.photo.pixels
         if output is None:
@@ -93,7 +93,7 @@ class TileRun:
         )
         if not np.isfinite(restored).all():
             raise OutputError(f"{self.photo.name}: the network returned NaN or infinity; nothing is written.")
-        if self._neutral:  # a network draws faint colours, which a picture without any must not get
+        if self._neutral:  # a network adds faint colours, which a grey picture must not get
             restored = restored.mean(axis=2, keepdims=True)
         added: Floats = self.strength * (restored.clip(0, 1) - damaged)
         return added
@@ -114,6 +114,6 @@ class TileRun:
 
 
 def is_neutral(pixels: NDArray[Any]) -> bool:
-    """Whether all pixels (H, W, 3) are grey, whatever the file calls itself; read in strips."""
+    """Whether all pixels (H, W, 3) are grey, regardless of the file's type; read in strips."""
     strips = (pixels[top : top + 256] for top in range(0, len(pixels), 256))
     return all(np.array_equal(strip, np.broadcast_to(strip[..., :1], strip.shape)) for strip in strips)

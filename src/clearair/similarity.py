@@ -1,4 +1,4 @@
-"""How alike two images are: PSNR, SSIM, what the eye can tell, and the luma of BT.601, one way everywhere.
+"""Similarity of images: PSNR, SSIM, visibility of changes, and the luma of BT.601, defined in one place.
 
 Shapes: B images, C channels, H x W pixels. PyTorch is not imported here: tensors bring their own methods.
 """
@@ -24,10 +24,10 @@ IDENTICAL = 100.0
 """PSNR in dB that two equal images count as, so that means stay finite."""
 
 MOST_NOTICED = 0.001
-"""Share of pixels that may change by more than is just noticeable, where no change is visible."""
+"""Share of pixels that may change by more than the just noticeable difference without a visible change."""
 MOST_FAINT = 0.25
-"""Root mean square of a change, by what is just noticeable, from which it is visible. What nobody sees at any
-one pixel adds up over an area, in what is seen and in what is measured."""
+"""Root mean square of a change, relative to the just noticeable difference, from which it counts as visible.
+Changes that are invisible at single pixels add up over an area, for the eye and for the PSNR."""
 
 AROUND = np.array(
     [[1, 1, 1, 1, 1], [1, 2, 2, 2, 1], [1, 2, 0, 2, 1], [1, 2, 2, 2, 1], [1, 1, 1, 1, 1]], np.float32
@@ -111,7 +111,7 @@ def just_noticeable(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def changes_visibly(image: NDArray[np.float32], added: NDArray[np.float32]) -> bool:
-    """Whether it can be seen that something is added to an image, both (H, W, 3); the image in [0, 1].
+    """Whether a change of an image is visible, both (H, W, 3); the image in [0, 1].
 
     The channel that changes most counts as a change of luma of that size, which is stricter than the eye is.
     """

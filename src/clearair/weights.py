@@ -1,7 +1,7 @@
-"""Published weight files: opened without running anything, and held to the names and shapes expected.
+"""Published weight files: opened without running code, and checked for the expected names and shapes.
 
 PyTorch's `.pt` and `.pth` files are pickles, and a pickle can hold code. Here they may hold tensors, plain
-values and, where a caller says so, a few harmless types; anything else is refused before it is made.
+values and, where a caller says so, a few harmless types; anything else is refused before it is created.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def find_weights(path: Path | str) -> Path:
 def read_weight_file(
     path: Path, *, allowed: Sequence[Any] = (), trust_pickle: bool = False, hint: str = ""
 ) -> Any:
-    """What a file holds: a dict of tensors for safetensors, else the pickled object, on the CPU.
+    """The content of a file: a dict of tensors for safetensors, else the pickled object, on the CPU.
 
     `allowed` are types that a pickle may name besides tensors and plain values. One that names others is
     refused; with `trust_pickle` it is opened nevertheless, and may run anything. Raises ModelError of one
@@ -78,7 +78,7 @@ def read_weight_file(
         named = _refused(str(error))
         if named is None:
             raise ModelError(
-                f"{path}: cannot be opened safely as PyTorch weights: it is damaged, or of another kind."
+                f"{path}: cannot be opened safely as PyTorch weights: it is damaged, or another kind of file."
             ) from error
         if not trust_pickle:
             raise ModelError(
@@ -124,7 +124,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def check_fit(weights: Mapping[str, Any], expected: Mapping[str, Any], path: Path, model: str) -> None:
-    """Hold names, shapes and values to those of a model, of arrays or tensors.
+    """Check names, shapes and values of arrays or tensors against those of a model.
 
     Raises ModelError that lists what does not fit.
     """
@@ -140,7 +140,7 @@ def check_shapes(
     model: str,
     others: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Hold names and shapes of tensors to those of a model; `others` are names by another problem.
+    """Check names and shapes of tensors against those of a model; `others` are names by another problem.
 
     Raises ModelError that lists what does not fit.
     """
@@ -164,7 +164,7 @@ def _is_finite(values: Any) -> bool:
 
 
 def _refused(message: str) -> str | None:
-    """The global that PyTorch's restricted unpickler did not accept, from what it says."""
+    """The global that PyTorch's restricted unpickler refused, from its message."""
     found = re.search(r"GLOBAL (\S+) was not an allowed global", message)
     if found is None:
         found = re.search(r"Trying to (?:load|call|instantiate)[^\n]*?([\w]+\.[\w.]+)", message)

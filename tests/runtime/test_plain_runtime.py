@@ -102,7 +102,7 @@ def test_the_strength_and_what_the_user_says_hold(picture):
     half = restorer(picture, strength=0.5).image
     assert (half.astype(int) - picture).mean() == pytest.approx(12.75, abs=0.6)
     assert restorer(picture, damage="none").outcome.changed is False
-    assert "told noise: restored" in str(restorer(picture, damage="noise").outcome)
+    assert "named noise: restored" in str(restorer(picture, damage="noise").outcome)
 
 
 def test_on_request_a_picture_is_changed_only_as_far_as_damage_is_found(picture):
