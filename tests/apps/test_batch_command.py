@@ -128,7 +128,7 @@ def test_a_run_in_parts_is_not_done_again_otherwise(folder, words):
     program(folder, "batch", "resume", "run.db", "--shard", "1/2")
     done = program(folder, "batch", "resume", "run.db", *words)
     assert done.returncode == 2
-    assert "begun in 2 parts" in done.stderr
+    assert "started in 2 parts" in done.stderr
     assert "run.db --shard 1/2" in done.stderr
     assert sorted(path.name for path in folder.glob("run.db.*")) == ["run.db.1-of-2"]
 
@@ -201,7 +201,7 @@ def test_a_journal_of_another_program(folder):
     Journal.create(folder / "run.db", [], {"words": 3}).close()
     done = program(folder, "batch", "resume", "run.db")
     assert done.returncode == 2
-    assert "was not begun by `clearair restore`" in done.stderr
+    assert "was not started by `clearair restore`" in done.stderr
 
 
 def test_the_example_for_slurm(folder):

@@ -170,7 +170,7 @@ def test_a_full_disk_behind_standard_output_is_one_line(folder, model, path):
         (["restore", "photo.jpg", "--tile", "8"], 2, "64"),
         (["restore", "photo.jpg", "--strength", "2"], 2, "strength"),
         (["restore", "photo.jpg", "--damage", "hase"], 2, "did you mean 'haze'? Kinds: noise, jpeg,"),
-        (["restore", "photo.jpg", "--damage", "haze", "--damage", "none"], 2, "does not mix"),
+        (["restore", "photo.jpg", "--damage", "haze", "--damage", "none"], 2, "cannot be combined"),
         (["restore", "photo.jpg", "--damage", "haze,"], 2, "needs a kind"),
         (["restore", "-", "--damage", "hase"], 2, "did you mean 'haze'"),
         (["restore", "photo.jpg", "--overwrite", "--resume"], 2, "contradict"),
@@ -272,7 +272,7 @@ def test_pictures_that_share_a_name_or_are_not_read_are_named_and_the_rest_is_do
     (line,) = done.stdout.decode().splitlines()
     assert line.startswith("photo.png -> out/photo.png: ")
     passed, shared, _ = done.stderr.decode().splitlines()
-    assert passed == "clearair: passed over because their format is not read: 1 .psd."
+    assert passed == "clearair: skipped because their format is not read: 1 .psd."
     assert shared.startswith("clearair: photo.jpg: would become out/photo.png, as would photo.png.")
 
 
@@ -335,7 +335,7 @@ def test_damage_is_named_once_or_again_and_reported_by_the_same_word(folder):
     assert done.stderr.splitlines() == ["clearair: 1 photo: 1 restored"]
     word, done = told("--damage", "none")
     assert word == "none"
-    assert "told none: left as it is" in done.stdout
+    assert "named none: left as it is" in done.stdout
     assert "1 left as it is" in done.stderr
     write_photo(Photo(skimage.data.astronaut()), folder / "photo.jpg", overwrite=True)
     word, done = told()

@@ -147,7 +147,7 @@ def test_a_run_with_a_report_is_resumed_night_after_night(folder, shell):
 def test_an_earlier_run_below_the_input_is_passed_over_with_a_remark(folder, shell):
     assert shell("restore ph -o ph/one").returncode == 0
     done = shell("restore ph -o ph/two")
-    assert b"passed over as results of earlier runs: ph/one" in done.stderr
+    assert b"skipped as results of earlier runs: ph/one" in done.stderr
     assert results(folder, "ph/two") == [".clearair", "a.png", "sub/b.jpg"]
 
 

@@ -40,7 +40,7 @@ def test_a_video_and_a_photo_are_restored_together(restore, tmp_path):
     write_photo(Photo(pictures(1)[0]), tmp_path / "photo.png")
     words = ("--damage", "noise", "--video-quality", "10", "--jobs", "2")
     done = restore("clip.mp4", "photo.png", "-o", "out", *words)
-    assert done.stderr.count("--jobs is about photos") == 1
+    assert done.stderr.count("--jobs applies to photos only") == 1
     assert "out/clip.mp4: 1 shot" in done.stdout
     assert "6 of 6 frames restored" in done.stdout
     assert look(tmp_path / "out" / "clip.mp4").times == look(tmp_path / "clip.mp4").times
@@ -55,7 +55,7 @@ def test_videos_in_a_folder_are_counted(restore, tmp_path):
     write_clip(tmp_path / "all" / "clip.mp4", pictures(2))
     write_photo(Photo(pictures(1)[0]), tmp_path / "all" / "photo.png")
     done = restore("all", "-o", "out")
-    assert "passed over: 1 video; name it to restore it." in done.stderr
+    assert "skipped: 1 video; name it to restore it." in done.stderr
 
 
 def test_errors_are_one_line_with_a_code(restore, tmp_path):
@@ -63,9 +63,9 @@ def test_errors_are_one_line_with_a_code(restore, tmp_path):
     clip = write_clip(tmp_path / "clip.mp4", pictures(2))
     assert restore("bad.mp4", code=1).stderr.startswith("clearair: bad.mp4: cannot be read")
     assert "name a file or a folder" in restore("clip.mp4", "-o", "-", code=2).stderr
-    assert "--report is about photos" in restore("clip.mp4", "--report", "r.json", code=2).stderr
-    assert "--cluster is about photos" in restore("clip.mp4", "--cluster", "auto", code=2).stderr
-    assert "no format that a video is written in" in restore("clip.mp4", "-o", "a.png", code=2).stderr
+    assert "--report applies to photos only" in restore("clip.mp4", "--report", "r.json", code=2).stderr
+    assert "--cluster applies to photos only" in restore("clip.mp4", "--cluster", "auto", code=2).stderr
+    assert "not a format that videos are written in" in restore("clip.mp4", "-o", "a.png", code=2).stderr
     both = restore("bad.mp4", str(clip), "-o", "out", code=1)
     assert len(both.stderr.splitlines()) == 1
     assert (tmp_path / "out" / "clip.mp4").exists()
@@ -111,9 +111,9 @@ def test_a_run_that_is_ended_goes_on(restore, tmp_path, model, number):
     assert process.returncode == (130 if number == signal.SIGINT else -number)
     assert not (tmp_path / "clip.restored.mp4").exists()
     if number == signal.SIGINT:
-        assert "with --resume goes on" in errors
+        assert "with --resume continues" in errors
     first = (work / "segment-000000").stat().st_ino
-    assert "holds an unfinished run; --resume goes on with it" in restore(*words[1:4], code=1).stderr
+    assert "holds an unfinished run; --resume continues it" in restore(*words[1:4], code=1).stderr
     assert (work / "segment-000000").stat().st_ino == first
     assert "150 of 150 frames restored" in restore(*words[1:4], "--resume").stdout
     assert look(tmp_path / "clip.restored.mp4").times == look(tmp_path / "clip.mp4").times

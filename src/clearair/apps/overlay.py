@@ -1,4 +1,4 @@
-"""Draw what was perceived: regions tinted, and below them the quality and the damage in each.
+"""Draw the percepts of a photo: tinted regions, and below them the quality and the damage in each.
 
 Shapes: H x W pixels of the photo; h x w of the panel beneath it.
 """
@@ -112,7 +112,7 @@ def _panel(lines: list[Line], width: int, size: int) -> Pixels:
 
 
 def _write(panel: Pixels, words: str, size: int) -> None:
-    """Put words at the upper left of a view, as much of them as there is room for."""
+    """Draw text at the upper left of a view, cut to the available width."""
     with using_libvips():
         drawn = pyvips.Image.text(words, font="sans 10", dpi=size * 6).numpy()
     cover = np.asarray(drawn, np.float32)[: panel.shape[0], : panel.shape[1], None] / 255

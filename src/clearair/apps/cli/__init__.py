@@ -1,4 +1,4 @@
-"""The command line: one file a command; each parses, calls the library and reports.
+"""The command line, one file per command: each parses options, calls the library and reports.
 
 Commands import the library inside their functions, so that `--help` never waits for PyTorch.
 """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says about an ablation, besides its family."""
+    """The options of an ablation, besides its family."""
 
     budget: str | None
     seeds: str
@@ -39,7 +39,7 @@ class Options:
     threads: int | None
 
     def __post_init__(self) -> None:
-        """Raises UsageError for what is missing, DataError for a data folder that is not there."""
+        """Raises UsageError for a missing option, DataError for a missing data folder."""
         for option, value in (("--budget", self.budget), ("--data", self.data), ("--out", self.out)):
             if value is None:
                 raise click.UsageError(f"Missing option '{option}'.")
@@ -50,15 +50,13 @@ class Options:
 @click.command()
 @click.argument("words", nargs=-1, metavar="FAMILY [FIELD=VALUE]...")
 @click.option("--list", "listed", is_flag=True, help="Show the families and their variants, and exit.")
-@click.option("--budget", metavar="STEPS|MINUTES", help="Of every single run, such as 200steps or 30min.")
+@click.option("--budget", metavar="STEPS|MINUTES", help="Budget of each run, such as 200steps or 30min.")
 @click.option(
-    "--seeds", default="1", show_default=True, metavar="N,...", help="Train each with all of these."
+    "--seeds", default="1", show_default=True, metavar="N,...", help="Seeds to train each variant with."
 )
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for runs and table.")
-@click.option(
-    "--recipe", default="small", show_default=True, help="What the variants are of: a name or FILE.toml."
-)
+@click.option("--recipe", default="small", show_default=True, help="Recipe to vary: a name or FILE.toml.")
 @click.option("--only", multiple=True, metavar="VARIANT", help="Train this one; may be given several times.")
 @click.option("--start", metavar="CHECKPOINT|NAME|FOLDER", help="Weights that all variants start from.")
 @click.option(
@@ -82,7 +80,7 @@ def ablate(words: tuple[str, ...], listed: bool, **options: Any) -> None:
     try:
         _ablate(name, changes, chosen)
     except KeyboardInterrupt:
-        say(f"{chosen.out}: stopped; the same command goes on from here", err=True)
+        say(f"{chosen.out}: stopped; the same command continues from here", err=True)
         raise
 
 
@@ -114,7 +112,7 @@ def _ablate(name: str, changes: Sequence[str], options: Options) -> None:
 
 
 def _ablation(name: str, changes: Sequence[str], options: Options) -> Ablation:
-    """Return what is compared. Raises UsageError or ConfigError for an unknown family, recipe or field."""
+    """Return the ablation to run. Raises UsageError or ConfigError for an unknown family, recipe or field."""
     from clearair.ablation.budget import read_budget
     from clearair.ablation.runs import Ablation
     from clearair.errors import UsageError
@@ -137,18 +135,18 @@ def _ablation(name: str, changes: Sequence[str], options: Options) -> Ablation:
 
 
 def _check_tables(out: Path) -> None:
-    """Raise OutputError for tables that no ablation wrote."""
+    """Raise OutputError if the existing tables were not written by an ablation."""
     from clearair.ablation.runs import RESULT
     from clearair.errors import OutputError
     from clearair.placing import exists
 
     for table in (out / "table.md", out / "table.json"):
         if exists(table) and not any(out.glob(f"*/{RESULT}")):
-            raise OutputError(f"{table}: exists already, and not from an ablation; choose another --out.")
+            raise OutputError(f"{table}: exists already, but no ablation wrote it; choose another --out.")
 
 
 def _run(name: str, ablation: Ablation, bench: Bench, options: Options, notes: Sequence[str]) -> None:
-    """Train every variant, and write the tables anew after each."""
+    """Train every variant, and rewrite the tables after each."""
     from clearair.ablation.runs import run_ablation
     from clearair.ablation.table import grid, to_dict
     from clearair.placing import write_atomically
@@ -172,7 +170,9 @@ def _seeds(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
-        raise UsageError(f"--seeds {text}: whole numbers with commas between them, such as 1,2.") from error
+        raise UsageError(
+            f"--seeds {text}: expected whole numbers separated by commas, such as 1,2."
+        ) from error
 
 
 def _notice(line: str) -> None:

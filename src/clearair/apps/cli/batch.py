@@ -1,4 +1,4 @@
-"""`clearair batch`: look at runs with a journal, and go on with them."""
+"""`clearair batch`: show and resume runs that have a journal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _JOURNAL = click.argument("journal", metavar="RUN", type=LocalPath(path_type=Pat
 
 @click.group()
 def batch() -> None:
-    """See, go on with and check runs that keep a journal.
+    """Show, resume, retry and verify runs that keep a journal.
 
     `clearair restore --journal RUN` begins one.
     """
@@ -23,12 +23,12 @@ def batch() -> None:
 
 @batch.command()
 @_JOURNAL
-@click.option("--shard", metavar="I/N", help="Do the I-th of N parts only, which has a journal of its own.")
+@click.option("--shard", metavar="I/N", help="Process the I-th of N parts only, which has its own journal.")
 @cluster_option
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.pass_context
 def resume(ctx: click.Context, journal: Path, shard: str | None, cluster: str | None, quiet: bool) -> None:
-    """Do what is not done yet, with the options of the run."""
+    """Restore what is not done yet, with the options of the run."""
     from clearair.apps.cli.journaled import go_on
 
     ctx.exit(go_on(journal, shard, cluster, quiet=quiet))
@@ -39,7 +39,7 @@ def resume(ctx: click.Context, journal: Path, shard: str | None, cluster: str | 
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
 @click.option("--failed", is_flag=True, help="List what failed, and why.")
 def status(journal: Path, as_json: bool, failed: bool) -> None:
-    """Say how far a run is, its parts included."""
+    """Show the progress of a run, including its parts."""
     from clearair.apps.cli.journaled import in_words
     from clearair.files.journal import State
     from clearair.files.journaled import overview, with_parts
@@ -58,15 +58,15 @@ def status(journal: Path, as_json: bool, failed: bool) -> None:
 @batch.command()
 @_JOURNAL
 def retry(journal: Path) -> None:
-    """Let what failed be done again by the next resume.
+    """Mark failed photos to be restored by the next resume.
 
-    Of a run in parts, what failed in each part.
+    If the run has parts, this covers the failed photos of each part.
     """
     from clearair.files.journal import State
     from clearair.files.journaled import with_parts
 
     with with_parts(journal) as runs:
-        for run in runs[1:] or runs:  # once there are parts, the whole is not gone on with
+        for run in runs[1:] or runs:  # once there are parts, the run as a whole cannot be resumed
             failed = [entry.id for entry in run.entries(State.FAILED)]
             run.requeue(failed, forgive=True)
             _say_what_is_next(run.path, len(failed))
@@ -74,13 +74,13 @@ def retry(journal: Path) -> None:
 
 @batch.command()
 @_JOURNAL
-@click.option("--repair", is_flag=True, help="Let what does not hold be done again by the next resume.")
+@click.option("--repair", is_flag=True, help="Mark bad results to be restored by the next resume.")
 @click.pass_context
 def verify(ctx: click.Context, journal: Path, repair: bool) -> None:
     """Check that every result is there, whole and unchanged.
 
-    It is decoded and compared with what was written, and its input with what was read. Of a run in parts,
-    the results of each part are checked, too.
+    Each result is decoded and compared with its checksum, and so is its input. If the run has parts, the
+    results of each part are checked.
     """
     from clearair.files.journal import DONE
     from clearair.files.journaled import repair as let_be_repeated

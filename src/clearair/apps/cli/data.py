@@ -27,7 +27,7 @@ def data() -> None:
 def describe(folder: Path, views: int, sheet: Path | None, overwrite: bool) -> None:
     """Summarise how strong the training damage is.
 
-    Compares the damage drawn on DATA with its really damaged pairs.
+    Compares the damage drawn on DATA with its pairs of real damage.
     """
     from clearair.data.describe import as_markdown, contact_sheet
     from clearair.data.describe import describe as describe_data

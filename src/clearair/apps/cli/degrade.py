@@ -23,7 +23,7 @@ from clearair.kinds import listed
     metavar="KIND,...",
     help=f"{listed()}, or several with commas between.",
 )
-@click.option("--strength", type=click.FloatRange(0, 1), help="How strong; drawn from the seed by default.")
+@click.option("--strength", type=click.FloatRange(0, 1), help="Strength; drawn from the seed by default.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same damage.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @max_pixels_option
@@ -39,7 +39,7 @@ def degrade(
     check_suffix(output)
     check_file(output, inputs=[image], overwrite=overwrite)
     photo = read_photo(image, max_pixels=max_pixels)
-    from clearair.degrading import degrade_photo  # PyTorch loads when all else is well
+    from clearair.degrading import degrade_photo  # load PyTorch only after all other checks
 
     damaged = degrade_photo(photo, names, strength=strength, seed=seed)
     write_photo(damaged, output, overwrite=overwrite)

@@ -62,9 +62,11 @@ EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 )
 @click.option("--niqe-parameters", type=EXISTING_FILE, help="Use the authors' model for NIQE.")
 @click.option("--musiq-weights", type=EXISTING_FILE, help="Use the authors' weights for MUSIQ (musiq_koniq).")
-@click.option("--crop", type=click.IntRange(1), default=1, help="Crop to multiples of this; PromptIR has 16.")
+@click.option(
+    "--crop", type=click.IntRange(1), default=1, help="Crop to multiples of this; PromptIR uses 16."
+)
 @click.option("--noise-seed", type=click.IntRange(0), default=0, help="Draw the added noise from this seed.")
-@click.option("--no-rounding", is_flag=True, help="Do not round what is restored to 8 bits.")
+@click.option("--no-rounding", is_flag=True, help="Do not round results to 8 bits.")
 @click.option("--save-images", type=FOLDER, help="Write the restored pictures to this folder.")
 @click.option("--json", "json_file", type=FILE, help="Write the result to this file.")
 @click.option("--csv", "csv_file", type=FILE, help="Write a row per image to this file.")
@@ -135,9 +137,9 @@ class _Asked:
         from clearair.models.catalogue import find_files
 
         if self.harm and self.shuffle is not None:
-            raise click.UsageError("--harm and --shuffle are two measurements; ask for one.")
+            raise click.UsageError("--harm and --shuffle are two measurements; choose one.")
         if self.shuffle is not None and self.damage:
-            raise click.UsageError("--shuffle measures what is perceived, --damage replaces it; ask for one.")
+            raise click.UsageError("--shuffle measures percepts, which --damage replaces; choose one.")
         needs_data = self.pairs is None or self.sets or self.harm or self.shuffle is not None
         if self.data is None and needs_data:
             raise click.UsageError("Missing option '--data', the folder that holds the pictures.")
@@ -150,7 +152,7 @@ class _Asked:
                 check_file(output, overwrite=self.overwrite, inputs=_inputs(output, read))
 
     def evaluator(self, device: str) -> Evaluator:
-        """Return what measures this, once all names are known and all pictures are found."""
+        """Return the evaluator, after checking all names and finding all pictures."""
         from clearair.evaluation import Evaluator, Protocol
         from clearair.evaluation.measures import make_measures
         from clearair.evaluation.pictures import PictureSaver
@@ -179,19 +181,19 @@ class _Asked:
 
 
 def _words(text: str) -> tuple[str, ...]:
-    """Split a list with commas."""
+    """Split a comma-separated list."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _inputs(file: Path, folders: Sequence[Path]) -> list[Path]:
-    """Return `file` itself where it lies in a folder that is read, which may be too large to list."""
+    """Return `file` itself if it lies in an input folder, which may be too large to list."""
     place = file.resolve()
     read = {folder.resolve() for folder in folders}
     return [file] if place.exists() and read & {place, *place.parents} else []
 
 
 class _Screen:
-    """Shows on standard error how an evaluation goes on, and ends it after Ctrl-C or SIGTERM."""
+    """Shows the progress of an evaluation on standard error, and ends it after Ctrl-C or SIGTERM."""
 
     def __init__(self) -> None:
         self._progress = Progress(0, quiet=False)

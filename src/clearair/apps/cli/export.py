@@ -33,9 +33,9 @@ from clearair.apps.cli.lines import say
 def export(model: str, format_: Any, output: Path, overwrite: bool, quiet: bool) -> None:
     """Export a model or perceivers, to run without PyTorch.
 
-    MODEL is the name or the folder of a restorer, `perceivers` for the perceivers that ship, or the folder of
-    your own. The command compares what PyTorch and the exported model answer, and writes nothing if that
-    differs. It takes minutes. Needs PyTorch and more: pip install 'clearair[export]'.
+    MODEL is the name or the folder of a restorer, `perceivers` for the shipped perceivers, or the folder of
+    your own. The command compares the outputs of PyTorch and of the exported model, and writes nothing if
+    they differ. It takes minutes. Needs PyTorch and more: pip install 'clearair[export]'.
     """
     from clearair.exporting.package import export_model
 

@@ -1,4 +1,4 @@
-"""Runs with a journal: begin one, go on with one."""
+"""Runs with a journal: start and resume them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearair.apps.cli.lines import say_to_whoever_reads
+from clearair.apps.cli.lines import print_line
 from clearair.apps.cli.records import remark, tell
 from clearair.errors import UsageError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def journal_named(paths: Sequence[str]) -> Path | None:
-    """The journal that is the only path; None when there are others, or it is a picture."""
+    """The journal if it is the only path; None when there are other paths, or it is a picture."""
     from clearair.files.journal import is_journal
 
     return Path(paths[0]) if len(paths) == 1 and is_journal(Path(paths[0])) else None
@@ -44,7 +44,7 @@ def begin(path: Path, plan: Plan, words: Sequence[str]) -> None:
 
 
 def go_on(path: Path, shard: str | None = None, cluster: str | None = None, *, quiet: bool = False) -> int:
-    """Do what is open in a journal, or in a part of it, perhaps on a cluster; the exit code."""
+    """Restore the pending photos of a journal or of a part of it, perhaps on a cluster; the exit code."""
     from clearair.files.journal import Journal
     from clearair.files.journaled import open_shard, open_whole, parse_shard
 
@@ -63,11 +63,11 @@ def _go_on(journal: Journal, cluster: str | None, *, quiet: bool) -> int:
     options = journal.options
     words, place = options.get("words"), options.get("folder")
     if not isinstance(words, list) or not isinstance(place, str):
-        raise UsageError(f"{journal.path}: was not begun by `clearair restore`.")
+        raise UsageError(f"{journal.path}: was not started by `clearair restore`.")
     counts = journal.counts()
     progress = Progress(sum(counts[state] for state in OPEN), quiet=quiet, keep=False)
     folder = Path(place)
-    with chdir(folder) if folder.is_dir() else nullcontext():  # what options name is relative to it
+    with chdir(folder) if folder.is_dir() else nullcontext():  # paths in options are relative to it
         try:
             if progress.pictures:
                 with closing(_restoring(journal, words, progress, cluster)) as records:
@@ -77,14 +77,14 @@ def _go_on(journal: Journal, cluster: str | None, *, quiet: bool) -> int:
         finally:
             progress.clear()
             if not quiet:
-                say_to_whoever_reads(f"clearair: {journal.path}: {in_words(journal.counts())}", err=True)
+                print_line(f"clearair: {journal.path}: {in_words(journal.counts())}", err=True)
     return 1 if journal.counts()[State.FAILED] else 0
 
 
 def _restoring(
     journal: Journal, words: Sequence[str], progress: Progress, cluster: str | None
 ) -> Generator[Record, None, None]:
-    """Restore what is open, with the words of `clearair restore` that began the run."""
+    """Restore the pending photos, with the command-line words that started the run."""
     from clearair.apps.cli.options import has_own_perceivers
     from clearair.apps.cli.restore import Asked, restore
     from clearair.files.journaled import run_journal
@@ -96,7 +96,7 @@ def _restoring(
         wish = asked.batch_wish()
         if cluster is not None:
             if has_own_perceivers():
-                raise UsageError("--cluster: other perceivers than those that ship are not loaded by actors.")
+                raise UsageError("--cluster: actors load only the shipped perceivers.")
             wish.pop("jobs")
             yield from _on_cluster(journal, cluster, asked.loading(), wish, progress)
             return

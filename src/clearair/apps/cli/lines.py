@@ -27,8 +27,8 @@ def say(text: str, *, err: bool = False) -> None:
     click.echo(one_line(text), err=err)
 
 
-def say_to_whoever_reads(text: str, *, err: bool = False) -> None:
-    """Print a line; where nobody reads any more, as behind `| head -1`, go on without a word."""
+def print_line(text: str, *, err: bool = False) -> None:
+    """Print a line; continue silently if the reader is gone, as behind `| head -1`."""
     try:
         say(text, err=err)
     except BrokenPipeError:
@@ -47,10 +47,10 @@ def in_options(message: str) -> str:
 
 def say_error(error: object) -> None:
     """Print an error of the library in the words of the command line."""
-    say_to_whoever_reads(f"clearair: {in_options(str(error))}", err=True)
+    print_line(f"clearair: {in_options(str(error))}", err=True)
 
 
 def forget_output(*, err: bool = False) -> None:
-    """Let a stream that cannot be written lead nowhere; Python would complain once more when it closes it."""
+    """Redirect a broken stream to the null device; otherwise Python complains again when it closes it."""
     stream = sys.stderr if err else sys.stdout
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

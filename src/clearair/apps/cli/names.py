@@ -15,7 +15,7 @@ def read_names(name: str | None, null: bool) -> list[Place]:
     """The paths in a file, or on standard input for `-`."""
     if name is None:
         if null:
-            raise UsageError("-0 says how the names of --files-from are parted, which is missing.")
+            raise UsageError("-0 says how the names of --files-from are separated; --files-from is missing.")
         return []
     from clearair.files.finding import read_list
 

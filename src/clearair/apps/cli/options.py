@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 MAX_PIXELS = 300_000_000
-"""The library's own limit, repeated here so that --help need not load what reads pictures."""
+"""The library's own limit, repeated here so that --help does not load the image readers."""
 
 
 class LocalPath(click.Path):
@@ -57,7 +57,7 @@ def cautious_option(command: Command) -> Command:
 
 
 def chosen_caution() -> bool:
-    """Whether the running command is to hold its model back where no damage is found."""
+    """Whether the running command limits its model where no damage is found."""
     return bool(click.get_current_context().meta.get(_CAUTIOUS, False))
 
 
@@ -73,7 +73,7 @@ def device_option(command: Command) -> Command:
 
 
 def training_device_option(command: Command) -> Command:
-    """--device, of which there may be several of a kind: cuda:1."""
+    """--device, with an index where there are several of a kind: cuda:1."""
     return click.option(
         "--device",
         default="auto",
@@ -106,12 +106,12 @@ def backend_option(command: Command) -> Command:
         show_default=True,
         expose_value=False,
         callback=lambda ctx, _, value: ctx.meta.update({_BACKEND: value}),
-        help="What computes: ONNX Runtime or PyTorch; auto takes the faster one.",
+        help="Compute with ONNX Runtime or PyTorch; auto takes the faster one.",
     )(command)
 
 
 def chosen_backend() -> Any:
-    """What the running command is to compute with."""
+    """The backend chosen for the running command."""
     return click.get_current_context().meta.get(_BACKEND, "auto")
 
 
@@ -143,12 +143,12 @@ def _remember_resource(ctx: click.Context, param: click.Parameter, value: Any) -
     if param.name == "memory_budget" and value is not None:
         from clearair.budget import parse_size
 
-        parse_size(value)  # a size that makes no sense is refused before anything is loaded
+        parse_size(value)  # an invalid size is refused before anything is loaded
     ctx.meta.setdefault(_RESOURCES, {})[param.name] = value
 
 
 def chosen_budget() -> str | None:
-    """How much memory the running command may take, as the user says it; None takes what is free."""
+    """How much memory the running command may use, as written by the user; None means what is free."""
     budget: str | None = click.get_current_context().meta.get(_RESOURCES, {}).get("memory_budget")
     return budget
 
@@ -184,7 +184,7 @@ def damage_option(command: Command) -> Command:
 
 
 def require_data(folder: Path) -> None:
-    """Raise DataError for a data folder that is not there, before anything is loaded for it."""
+    """Raise DataError for a missing data folder, before anything is loaded for it."""
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such data folder.")
 
@@ -204,13 +204,13 @@ def max_pixels_option(command: Command) -> Command:
 def salvage_option(command: Command) -> Command:
     """--salvage."""
     return click.option(
-        "--salvage", is_flag=True, help="Use what can be decoded of damaged files instead of refusing them."
+        "--salvage", is_flag=True, help="Use the readable part of damaged files, do not refuse them."
     )(command)
 
 
 _QUALITY = "clearair.quality"
 _LOSSY = {"jpeg": "their own, at least 90; else 95", "webp": "98", "avif": "90"}
-"""Formats that are coded with loss, and the library's own quality of each."""
+"""The lossy formats, and the library's default quality of each."""
 
 
 def quality_options(command: Command) -> Command:
@@ -231,7 +231,7 @@ def quality_options(command: Command) -> Command:
 
 
 def chosen_quality() -> dict[str, int]:
-    """What the options of the running command say of the quality of written files, by format."""
+    """The quality of written files that the running command was given, by format."""
     return dict(click.get_current_context().meta.get(_QUALITY, {}))
 
 

@@ -17,10 +17,10 @@ import click
 )
 @click.option("--overwrite", is_flag=True, help="Replace the output when it exists.")
 def plot(run: Path, output: Path | None, overwrite: bool) -> None:
-    """Draw the curves and pictures of a training run.
+    """Plot the curves and sample images of a training run.
 
-    RUN is the output folder of `clearair train`. The drawing has curves by kind of damage, and held-out
-    pictures before and after.
+    RUN is the output folder of `clearair train`. The plot has curves by kind of damage, and held-out pictures
+    before and after.
     """
     from clearair.apps.plot import draw_run
     from clearair.files.outputs import check_file

@@ -33,7 +33,7 @@ INTERRUPTED = 130
 TERMINATED = 143
 """Exit code after `kill`, 128 + SIGTERM."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""What goes wrong where standard output leads to a file."""
+"""Errors that can occur when standard output is a file."""
 
 
 class _Terminated(KeyboardInterrupt):
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def _keep_streams_apart() -> None:
-    """Where a standard stream is closed, let its number lead nowhere: the next file opened would get it."""
+    """Open closed standard streams on the null device: otherwise the next opened file gets their number."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -88,7 +88,7 @@ def _keep_streams_apart() -> None:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break into the tidying up
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not interrupt the cleanup
     raise _Terminated
 
 
@@ -114,7 +114,7 @@ def _run() -> int:
         error.show()
         return error.exit_code
     except BrokenPipeError:
-        forget_output()  # whoever read it has left, and click ends with 1 where it finds that out
+        forget_output()  # the reader is gone, and click would exit with 1 when it notices
         return 1
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:

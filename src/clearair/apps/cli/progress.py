@@ -1,4 +1,4 @@
-"""One line on a terminal that says how far a run is."""
+"""A progress line on a terminal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Progress(Watcher):
         self.name = ""
         self.began = self.drawn = time.monotonic()
         self.records: list[Record] = []
-        """Of what is done, also of what was still being written when the run was broken off."""
+        """Of finished files, including those that were still being written when the run was interrupted."""
 
     def start(self, job: Job) -> None:
         """The next picture."""
@@ -38,7 +38,7 @@ class Progress(Watcher):
         self._draw(f"[{self.number}/{self.pictures}] {self.name}  {left}".rstrip())
 
     def tile(self, done: int, total: int) -> None:
-        """So many tiles of the picture are done."""
+        """Show how many tiles of the picture are done."""
         now = time.monotonic()
         if now - self.drawn < INTERVAL and done < total:
             return
@@ -47,26 +47,26 @@ class Progress(Watcher):
         self._draw(f"[{self.number}/{self.pictures}] {self.name}  tile {done}/{total}  {left}")
 
     def finish(self, record: Record) -> None:
-        """What became of a picture."""
+        """Record the result of a picture."""
         self.finished += 1
         if self._keep:
             self.records.append(record)
 
     def done(self, text: str) -> None:
-        """One more picture is done, not followed by its tiles; `text` says what came of it."""
+        """Report one more finished picture without tile progress; `text` is its result."""
         self.number += 1
         self._draw(f"[{self.number}/{self.pictures}] {one_line(text)}  {self._left(self.number)}")
 
     def say(self, text: str) -> None:
-        """Show how far the run is where pictures are not counted."""
+        """Show progress where pictures are not counted."""
         self._draw(one_line(text))
 
     def clear(self) -> None:
-        """Make room for other output."""
+        """Clear the line for other output."""
         self._draw("")
 
     def _left(self, pictures: float) -> str:
-        """The time that the others take, if they take as long as these many did."""
+        """The remaining time, estimated from the pictures done so far."""
         share = pictures / self.pictures
         return time_left((time.monotonic() - self.began) * (1 - share) / share)
 

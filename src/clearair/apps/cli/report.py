@@ -1,4 +1,4 @@
-"""`clearair report`: what was measured, beside the published tables."""
+"""`clearair report`: compare measurements with the published tables."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 WORDS = "clearair.words"
-"""Where a context keeps the words that the command was called with."""
+"""Key of a context for the words that the command was called with."""
 
 
 def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int | str:
@@ -56,7 +56,7 @@ def _parse_tile(ctx: click.Context, param: click.Parameter, value: str) -> int |
 
 
 class _Remembering(click.Command):
-    """Keeps the words that it was called with, so that a run can go on with them."""
+    """Keeps the words it was called with, so that a run can be resumed with them."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[WORDS] = list(args)
@@ -102,7 +102,7 @@ class _Remembering(click.Command):
     help="Blend with the input: 0 is the input, 1 the restoration.",
 )
 @click.option("--keep-tone", is_flag=True, help="Leave exposure and colour as they are.")
-@click.option("--no-skip", is_flag=True, help="Restore tiles in which no visible change is expected, too.")
+@click.option("--no-skip", is_flag=True, help="Also restore tiles where no visible change is expected.")
 @click.option(
     "--suffix", default=".restored", show_default=True, help="Added to names of results beside inputs."
 )
@@ -125,7 +125,7 @@ class _Remembering(click.Command):
     "--journal",
     type=LocalPath(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Keep a journal of the run, with which it goes on after whatever ends it; see clearair batch.",
+    help="Keep a journal, so that the run can be resumed after any interruption; see clearair batch.",
 )
 @click.option("--list-only", is_flag=True, help="Write the journal and restore nothing yet.")
 @cluster_option
@@ -170,7 +170,7 @@ def restore(
         ctx.exit(go_on(journal, asked.shard, asked.cluster, quiet=asked.quiet))
     _check_journal(asked)
     if asked.journal is not None and asked.shard is not None and asked.journal.exists():
-        # another part has begun the run
+        # another part has started the run
         ctx.exit(go_on(asked.journal, asked.shard, asked.cluster, quiet=asked.quiet))
     plan = plan_batch(
         paths,
@@ -227,7 +227,7 @@ class Asked:
         return not flags and all(each is None for each in files)
 
     def wish(self) -> dict[str, Any]:
-        """How each picture is to be restored and written."""
+        """The options by which each picture is restored and written."""
         return {
             "damage": self.damage or "auto",
             "strength": self.strength,
@@ -302,7 +302,7 @@ def _check_journal(asked: Asked) -> None:
         return
     if asked.resume or asked.report is not None:
         raise UsageError(
-            "--journal keeps account of the run itself; leave out --resume and --report, and ask "
+            "--journal records the run itself; leave out --resume and --report, and ask "
             "`clearair batch status`."
         )
 
@@ -342,7 +342,7 @@ def _restore_batch(load: Callable[[], Restorer], plan: Plan, wish: dict[str, Any
                 told.add(record.input)
     except KeyboardInterrupt:
         progress.clear()
-        for record in progress.records:  # what was under way has been finished
+        for record in progress.records:  # pictures in progress have been finished
             if record.input not in told:
                 tell(record, quiet=quiet)
         if not quiet:
@@ -357,8 +357,8 @@ def _restore_batch(load: Callable[[], Restorer], plan: Plan, wish: dict[str, Any
 
 
 def _load(loading: dict[str, Any]) -> Restorer:
-    # PyTorch's convolutions keep what they prepared for each of up to 1024 shapes, which over pictures of
-    # many sizes only grows. The limit is read when PyTorch is loaded, here and not before.
+    # PyTorch's convolutions cache data for up to 1024 shapes, which only grows over pictures of many sizes.
+    # The limit is read when PyTorch is loaded, which happens after this.
     os.environ.setdefault("LRU_CACHE_CAPACITY", "1")
     from clearair import Restorer
 

@@ -29,7 +29,7 @@ _MIB = 1 << 20
     type=click.IntRange(0, 65535),
     default=8000,
     show_default=True,
-    help="Port to listen at; 0 takes one that is free.",
+    help="Port to listen at; 0 takes a free one.",
 )
 @click.option(
     "--api-key-file",
@@ -51,7 +51,7 @@ _MIB = 1 << 20
     "--trusted-proxy",
     multiple=True,
     metavar="ADDRESS",
-    help="Reverse proxy whose X-Forwarded headers are believed; repeatable.",
+    help="Reverse proxy whose X-Forwarded headers are trusted; repeatable.",
 )
 @model_option
 @backend_option
@@ -68,7 +68,9 @@ _MIB = 1 << 20
     metavar="SIZE",
     help="Memory for each worker, such as 1GB.  [default: its part of what is free]",
 )
-@click.option("--queue", type=click.IntRange(1), default=16, show_default=True, help="Photos that may wait.")
+@click.option(
+    "--queue", type=click.IntRange(1), default=16, show_default=True, help="Maximum number of waiting photos."
+)
 @click.option(
     "--max-mb", type=click.FloatRange(min=0.001), default=64, show_default=True, help="Largest file, in MiB."
 )
@@ -85,7 +87,7 @@ _MIB = 1 << 20
     type=click.FloatRange(min=0.1),
     default=300,
     show_default=True,
-    help="Longest work on one photo.",
+    help="Time limit for one photo.",
 )
 @click.option(
     "--keep-minutes",
@@ -98,7 +100,7 @@ _MIB = 1 << 20
     "--temp",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Folder for uploads and results, which have no names there.  [default: the system's]",
+    help="Folder for uploads and results, as unnamed files.  [default: the system's]",
 )
 @click.option("--access-log", is_flag=True, help="Print a line for each request.")
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
@@ -107,7 +109,7 @@ def serve(ctx: click.Context, /, open_page: bool, **options: Any) -> None:
     """Serve a web page and an HTTP API for restoring photos.
 
     The page is at http://127.0.0.1:8000/, the API below /v1, its description at /docs. Ctrl-C ends the server
-    after what it works on is finished.
+    after its current work is finished.
     """
     try:
         from clearair.apps.server.run import run
@@ -157,7 +159,7 @@ def _loading(options: dict[str, Any]) -> dict[str, Any]:
 
 def _bytes(mebibytes: float) -> int:
     if not math.isfinite(mebibytes):
-        raise UsageError("--max-mb: nan and inf are no sizes.")
+        raise UsageError("--max-mb: nan and inf are not sizes.")
     return int(mebibytes * _MIB)
 
 

@@ -41,7 +41,7 @@ def restore_to_output(
     quiet: bool,
     **wish: Any,
 ) -> None:
-    """Restore a file, or without one what comes on standard input; `wish` goes to the restorer."""
+    """Restore a file, or standard input without one; `wish` are the options for the restorer."""
     from clearair.files.outputs import format_named
     from clearair.image import output_format, read_photo, refuse_unfit
 
@@ -59,14 +59,14 @@ def restore_to_output(
     encoded = io.BytesIO()
     notes = result.save(encoded, format=kind, strip_metadata=strip_metadata, quality=quality)
     sys.stdout.buffer.write(encoded.getbuffer())
-    sys.stdout.buffer.flush()  # where nobody reads, this ends the run, and nothing was done
+    sys.stdout.buffer.flush()  # without a reader this ends the run before any work is done
     if not quiet:
         remark(photo.name, notes)
         tell_outcome(photo.name, result.outcome, err=True)
 
 
 def _read_standard_input() -> bytes:
-    """All of it when it starts like a picture, else only the start: it need not have an end."""
+    """All of it if it starts like a picture, else only the start: the stream may be endless."""
     from clearair.image.formats import HEAD_BYTES, sniff
 
     try:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says about a run, besides its recipe."""
+    """The options of a run, besides its recipe."""
 
     data: Path | None
     pairs: tuple[Path, Path] | None
@@ -50,7 +50,7 @@ class Options:
     overwrite: bool
 
     def __post_init__(self) -> None:
-        """Raises UsageError for what is missing, DataError for a data folder that is not there."""
+        """Raises UsageError for a missing option, DataError for a missing data folder."""
         if self.data is None or self.out is None:
             raise click.UsageError(f"Missing option '{'--data' if self.data is None else '--out'}'.")
         require_data(self.data)
@@ -70,18 +70,18 @@ class Options:
     nargs=2,
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     metavar="INPUTS TARGETS",
-    help="Two folders of your own pairs, paired by name: half of what is learned from, unless mix.own says "
+    help="Two folders of your own pairs, paired by name: half of the training samples, unless mix.own says "
     "another share.",
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder.")
-@click.option("--max-minutes", type=click.FloatRange(0), help="Stop after so long, with a checkpoint.")
+@click.option("--max-minutes", type=click.FloatRange(0), help="Stop after this time, with a checkpoint.")
 @click.option(
     "--anneal-minutes",
     type=click.FloatRange(0),
     default=0.0,
-    help="Of --max-minutes: anneal a copy of the run over so long, and save that.",
+    help="Anneal a copy over the last part of --max-minutes and save it.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the run in --out, exactly where it stopped.")
+@click.option("--resume", is_flag=True, help="Resume the run in --out exactly where it stopped.")
 @click.option("--change", is_flag=True, help="Resume with other settings than the run had.")
 @click.option(
     "--start",
@@ -103,14 +103,18 @@ class Options:
     show_default=True,
     help="Held-out views of each kind of damage to validate a restorer with; 0 for no validation.",
 )
-@click.option("--validate-minutes", type=click.FloatRange(0), help="Validate also every so many minutes.")
+@click.option(
+    "--validate-minutes", type=click.FloatRange(0), help="Also validate at this interval, in minutes."
+)
 @click.option(
     "--validate-start/--no-validate-start",
     default=True,
     show_default=True,
-    help="Validate before the first step too, to say what the run has brought.",
+    help="Also validate before the first step, to measure the gain.",
 )
-@click.option("--worth", is_flag=True, help="In the end measure what each percept is worth; takes minutes.")
+@click.option(
+    "--worth", is_flag=True, help="Finally measure how much each percept contributes; takes minutes."
+)
 @click.option("--save", type=click.Path(path_type=Path, file_okay=False), help="Folder for the model.")
 @click.option(
     "--save-if-better",
@@ -183,7 +187,7 @@ def _train(name: str, changes: Sequence[str], options: Options) -> None:
     recipe: AnyRecipe | Series
     if is_series(name):
         if options.pairs is not None:
-            raise click.UsageError("A series learns from --data alone: leave out --pairs.")
+            raise click.UsageError("A series trains on --data only: leave out --pairs.")
         recipe = read_series(name, changes)
     else:
         recipe = read_recipe(name, changes, own_pairs=options.pairs is not None)
@@ -197,12 +201,12 @@ def _train(name: str, changes: Sequence[str], options: Options) -> None:
         try:
             trainer.train()
         except KeyboardInterrupt:
-            setup.notice(f"{trainer.standing}; to go on: the same command with --resume")
+            setup.notice(f"{trainer.standing}; to continue, use the same command with --resume")
             raise
 
 
 def _setup(options: Options, data: Path, out: Path, device: str, processes: Processes) -> Setup:
-    """Return the setup that the options describe. Raises ClearAirError for what is not there."""
+    """Return the setup that the options describe. Raises ClearAirError for missing files."""
     from clearair.training.loop.loop import RunOptions, ignore
     from clearair.training.loop.trainer import Machine, Saving, Setup, Validation
     from clearair.training.trainer import find_own_pairs

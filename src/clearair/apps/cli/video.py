@@ -1,4 +1,4 @@
-"""What `clearair restore` does with videos."""
+"""The part of `clearair restore` that restores videos."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clearair.apps.cli.lines import one_line, say_error, say_to_whoever_reads
+from clearair.apps.cli.lines import one_line, print_line, say_error
 from clearair.apps.cli.options import chosen_jobs
 from clearair.apps.cli.progress import INTERVAL, Progress, time_left
 from clearair.apps.cli.records import remark
@@ -34,7 +34,7 @@ def video_quality_option(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="CRF",
         expose_value=False,
         callback=lambda ctx, _, value: ctx.meta.update({_QUALITY: value}),
-        help="CRF of videos that are written, 0 to 51 or 63; less is better.  [default: 18 for H.264]",
+        help="CRF of written videos, 0 to 51 or 63; lower is better.  [default: 18 for H.264]",
     )(command)
 
 
@@ -73,7 +73,7 @@ def check_videos(asked: Asked, output: str | None) -> None:
     }
     for name, value in about_photos.items():
         if value is not None:
-            raise UsageError(f"{name} is about photos; restore videos without it.")
+            raise UsageError(f"{name} applies to photos only; restore videos without it.")
     require_pyav()
 
 
@@ -93,8 +93,8 @@ def restore_videos(
     _refuse_clashes(fresh, targets)
     wish = {name: value for name, value in asked.wish().items() if name not in ("quality", "skip_tiles")}
     if chosen_jobs() is not None and not asked.quiet:
-        text = "--jobs is about photos; of a video, one frame is restored at a time, on all cores."
-        say_to_whoever_reads(f"clearair: {text}", err=True)
+        text = "--jobs applies to photos only; a video is restored one frame at a time, on all cores."
+        print_line(f"clearair: {text}", err=True)
     restorer, failed = load(), 0
     for video, target in zip(fresh, targets, strict=True):
         progress = VideoProgress(video.name, quiet=asked.quiet)
@@ -124,7 +124,7 @@ def restore_videos(
             progress.clear()
             if not asked.quiet:
                 remark(str(video), result.notes)
-                say_to_whoever_reads(f"{video} -> {result.output}: {result}")
+                print_line(f"{video} -> {result.output}: {result}")
     return 1 if failed else 0
 
 
@@ -139,12 +139,12 @@ class VideoProgress(Progress):
         self._shown = 0.0
 
     def looked(self, frames: int, announced: int) -> None:
-        """So many frames were looked at."""
+        """Show how many frames were analysed."""
         self.looked_at = frames
         self._show(f"{self.name}  looking at frame {frames}{f'/{announced}' if announced else ''}")
 
     def restored(self, frames: int, total: int, done_before: int) -> None:
-        """So many frames are done, of which so many by an earlier run."""
+        """Show how many frames are done, including those of an earlier run."""
         self.frames, self.total = frames, total
         made = frames - done_before
         if made <= 1:
@@ -155,13 +155,11 @@ class VideoProgress(Progress):
         self._show(f"{self.name}  frame {frames}/{total}  {left}")
 
     def tell_how_to_go_on(self, *, overwrite: bool) -> None:
-        """Print how far a video came that was broken off, and what does the rest."""
+        """Print how far an interrupted video came, and how to finish it."""
         how = "--resume instead of --overwrite" if overwrite else "--resume"
         done = f"{self.frames:,} of {self.total:,} frames were done" if self.frames else "it was looked at"
         if self.frames or self.looked_at:
-            say_to_whoever_reads(
-                f"clearair: {self.name}: {done}; the same command with {how} goes on.", err=True
-            )
+            print_line(f"clearair: {self.name}: {done}; the same command with {how} continues.", err=True)
 
     def _show(self, line: str) -> None:
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""Answers that are no plain JSON: problem documents, and files that are sent piece by piece."""
+"""Responses other than plain JSON: problem documents, and files that are sent in pieces."""
 
 from __future__ import annotations
 

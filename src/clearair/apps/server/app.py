@@ -94,7 +94,7 @@ TheJob = Annotated[Job, Depends(_job)]
 
 
 def _add_handlers(app: FastAPI) -> None:
-    """Everything that goes wrong becomes a problem document."""
+    """Turn every error into a problem document."""
 
     @app.exception_handler(ProblemError)
     async def problem(request: Request, error: ProblemError) -> Response:
@@ -183,14 +183,14 @@ def _add_jobs(app: FastAPI) -> None:
     async def create(
         request: Request, response: Response, service: TheService, options: Annotated[JobOptions, Query()]
     ) -> JobState:
-        """Have a picture restored, and do not wait for it.
+        """Start restoring a picture without waiting for it.
 
         The body is the file. Ask for the state of the job at `links.self`, once a second or so; its result
         is at `links.result` when it is done, for as long as `expires` says.
         """
         job = await service.accept(request, "restore", options.model_dump(exclude_none=True))
         service.table.add(job)
-        response.headers["Location"] = f"jobs/{job.id}"  # from /v1/jobs, wherever a proxy may have put it
+        response.headers["Location"] = f"jobs/{job.id}"  # relative to /v1/jobs, which a proxy may have moved
         return job_state(job, service.line.position(job))
 
     @app.get("/v1/jobs/{job_id}", tags=["jobs"], **documents.STATE)
@@ -208,7 +208,7 @@ def _add_jobs(app: FastAPI) -> None:
         "/v1/jobs/{job_id}/events", tags=["jobs"], response_class=EventSourceResponse, **documents.EVENTS
     )
     async def events(job: TheJob, service: TheService) -> AsyncIterator[ServerSentEvent]:
-        """The state of a job each time that it changes, as server-sent events, until it is over."""
+        """The state of a job after each change, as server-sent events, until the job ends."""
         ending = asyncio.create_task(service.ending.wait())
         try:
             while True:
@@ -219,7 +219,7 @@ def _add_jobs(app: FastAPI) -> None:
                     changed.cancel()
                     return
                 await asyncio.wait((changed, ending), timeout=1, return_when=asyncio.FIRST_COMPLETED)
-                changed.cancel()  # a place in the queue moves without a change of the job
+                changed.cancel()  # the place in the queue changes without an event of the job
                 await asyncio.sleep(_CALM)
         finally:
             ending.cancel()
@@ -246,7 +246,7 @@ def _file_of(job: Job, service: Service, name: str) -> Response:
 
 
 def _add_states(app: FastAPI) -> None:
-    """What operators and their programs ask."""
+    """Routes for operators and their programs."""
 
     @app.get("/v1/models", tags=["server"], **documents.PLAIN)
     async def models(service: TheService) -> Models:
@@ -275,7 +275,7 @@ def _add_states(app: FastAPI) -> None:
 
     @app.get("/readyz", tags=["server"], **documents.READY)
     async def readyz(service: TheService) -> Health:
-        """Whether a picture that comes now would be worked on."""
+        """Whether a new picture would be accepted."""
         if not service.ready:
             raise ProblemError.of("not-ready")
         return Health(status="ready")

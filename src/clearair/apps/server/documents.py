@@ -28,8 +28,8 @@ _WORDS = {
     400: "The request is no valid HTTP.",
     401: "An API key is needed.",
     403: "The request comes from a page of another site.",
-    404: "There is none of this name.",
-    408: "The upload stood still.",
+    404: "Nothing has this name.",
+    408: "The upload stalled.",
     409: "It is not finished, or was cancelled.",
     410: "It expired or was deleted.",
     413: "Too many bytes or pixels.",
@@ -38,9 +38,9 @@ _WORDS = {
     422: "An option is not understood, or the file cannot be read.",
     429: "The queue is full; `Retry-After` says when to come again.",
     500: "Something unexpected went wrong.",
-    503: "The server is starting or ending.",
+    503: "The server is starting or shutting down.",
     504: "It took longer than allowed.",
-    507: "There is no room for temporary files.",
+    507: "The disk for temporary files is full.",
 }
 _BINARY = {"type": "string", "format": "binary"}
 

@@ -1,4 +1,4 @@
-"""What is checked of every request before anything looks at it, and what every answer says to browsers."""
+"""Checks of every request before it is handled, and security headers of every response."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from clearair.apps.server.settings import Settings
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _OPEN = ("/healthz", "/readyz", "/", "/docs", "/openapi.json", "/favicon.ico")
-"""Paths that need no API key: they tell nothing about anybody's pictures."""
+"""Paths that need no API key: they reveal nothing about pictures."""
 _POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; script-src 'self'; "
     "connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
@@ -43,7 +43,7 @@ class Guard:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or hand it on."""
+        """Answer a request, or pass it on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -102,7 +102,7 @@ def check(scope: Scope, settings: Settings) -> None:
     """Raise ProblemError for a request that must not be answered."""
     headers = Headers(scope=scope)
     if "transfer-encoding" in headers and "content-length" in headers:
-        raise ProblemError.of("two-lengths")  # a proxy might see the next request begin elsewhere
+        raise ProblemError.of("two-lengths")  # a proxy might see the next request start at another place
     host = headers.get("host", "")
     _check_host(host, settings)
     if scope["method"] not in _SAFE:
@@ -114,7 +114,7 @@ def check(scope: Scope, settings: Settings) -> None:
 
 
 def _check_host(host: str, settings: Settings) -> None:
-    """A page of another site can have its name lead to this machine, but not choose the Host header."""
+    """A page of another site can point its name to this machine, but cannot choose the Host header."""
     name = _name_of(host)
     if name in settings.host_names or "*" in settings.host_names:
         return

@@ -1,4 +1,4 @@
-"""Pictures that are to be worked on, from the upload to the result that is deleted.
+"""Jobs, from the upload of a picture to the deletion of its result.
 
 Everything runs in one event loop, so nothing here needs a lock.
 """
@@ -18,9 +18,9 @@ from typing import Any, BinaryIO
 from clearair.apps.server.problems import ProblemError
 
 _UPLOADS = 4
-"""Uploads at once, for each place in the queue: a client that sends slowly holds none of the places."""
+"""Simultaneous uploads for each place in the queue: a slow upload does not occupy a place."""
 PREVIEWS = ("before", "after", "regions")
-"""Pictures for browsers that a job may have beside its result."""
+"""Previews that a job may have beside its result."""
 
 
 class Status(StrEnum):
@@ -32,25 +32,25 @@ class Status(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     DELETED = "deleted"
-    """It was done, and its result was deleted as was asked for."""
+    """It was done, and its result was deleted on request."""
     EXPIRED = "expired"
-    """It was done, and its result was kept for its time."""
+    """It was done, and its result has expired."""
 
 
 OVER = frozenset(Status) - {Status.QUEUED, Status.RUNNING}
-"""A job in one of these changes no more, except that its result is deleted."""
+"""Final states; after them only the result may be deleted."""
 
 
 @dataclass(eq=False)
 class Job:
-    """One picture and what is to be done to it."""
+    """One picture and the task for it."""
 
     operation: str
     """`restore` or `inspect`, as the worker calls it."""
     options: dict[str, Any]
-    """What the worker is told."""
+    """The options for the worker."""
     shown: dict[str, Any]
-    """The same as the client put it."""
+    """The options as the client sent them."""
     upload: BinaryIO
     picture: dict[str, Any]
     """Format, width and height as the header says."""
@@ -68,14 +68,14 @@ class Job:
     files: dict[str, BinaryIO] = field(default_factory=dict)
     """The result and its previews, by name."""
     fetched: bool = False
-    """Whether somebody got the result."""
+    """Whether the result was fetched."""
     task: asyncio.Task[dict[str, Any]] | None = None
     """The work, while it runs."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def over(self) -> bool:
-        """Whether nothing more is done about it."""
+        """Whether the job has ended."""
         return self.status in OVER
 
     @property
@@ -89,16 +89,16 @@ class Job:
         changed.set()
 
     async def change(self) -> None:
-        """Wait until something about it is new."""
+        """Wait until the job changes."""
         await self._changed.wait()
 
     async def end(self) -> None:
-        """Wait until it is over."""
+        """Wait until the job ends."""
         while not self.over:
             await self.change()
 
     def show_progress(self, done: int, total: int) -> None:
-        """So many tiles of so many are done."""
+        """Record how many tiles are done."""
         self.progress = (done, total)
         self.tell()
 
@@ -112,13 +112,13 @@ class Job:
         self.tell()
 
     def forget(self) -> None:
-        """Delete what was made; files without a name are gone with their last descriptor."""
+        """Delete the results; unnamed files disappear with their last descriptor."""
         for file in self.files.values():
             file.close()
         self.files, self.result, self.expires = {}, None, None
 
     def close_upload(self) -> None:
-        """Delete what came in."""
+        """Delete the upload."""
         self.upload.close()
 
     def describe_absence(self, keep_seconds: float) -> ProblemError:
@@ -131,7 +131,7 @@ class Job:
 
 
 class Line:
-    """The queue: jobs in the order in which they came, and a count of those that are still uploaded."""
+    """The queue: jobs in the order of arrival, and the number of uploads in progress."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -146,12 +146,12 @@ class Line:
 
     @property
     def full(self) -> bool:
-        """Whether one more job is one too many."""
+        """Whether the queue is full."""
         return self.waiting >= self._most
 
     @property
     def busy(self) -> bool:
-        """Whether one more upload is one too many; there may be several for each place in the queue."""
+        """Whether no further upload is allowed; there may be several for each place in the queue."""
         return self.uploading >= _UPLOADS * self._most
 
     def put(self, job: Job) -> None:
@@ -160,24 +160,24 @@ class Line:
         self._coming.set()
 
     def position(self, job: Job) -> int | None:
-        """How many jobs are before it; None when it does not wait."""
+        """The number of jobs ahead of it; None when it does not wait."""
         with suppress(ValueError):
             return self._jobs.index(job)
         return None
 
     def remove(self, job: Job) -> None:
-        """Take a job out that waits; another one is left alone."""
+        """Remove a waiting job; any other job is left alone."""
         with suppress(ValueError):
             self._jobs.remove(job)
 
     def clear(self) -> list[Job]:
-        """Take out all that wait."""
+        """Remove all waiting jobs."""
         jobs = list(self._jobs)
         self._jobs.clear()
         return jobs
 
     async def next(self) -> Job:
-        """Wait for the first job, and take it out."""
+        """Wait for the first job and remove it from the queue."""
         while not self._jobs:
             self._coming.clear()
             await self._coming.wait()
@@ -185,7 +185,7 @@ class Line:
 
 
 class Table:
-    """Jobs that clients ask for by name, until some time after their results are gone."""
+    """Jobs by name, kept for some time after their results are gone."""
 
     def __init__(
         self, keep_seconds: float, keep_bytes: int, *, keep_files: int = 2000, most: int = 2000
@@ -204,14 +204,14 @@ class Table:
         self._jobs[job.id] = job
 
     def find(self, name: str) -> Job | None:
-        """The job of this name; None where there is none."""
+        """The job of this name, or None."""
         job = self._jobs.get(name)
         if job is not None and job.expires is not None and job.expires <= datetime.now(UTC):
             _expire(job)
         return job
 
     def keep(self, job: Job) -> None:
-        """Keep what a job that is done has made for its time, and no more than there is room for."""
+        """Keep the result of a finished job until it expires, within the limits for all results."""
         job.expires = datetime.now(UTC) + self._keep
         kept = [other for other in self._jobs.values() if other.files and other is not job]
         room = self._keep_bytes - job.size - sum(other.size for other in kept)
@@ -223,7 +223,7 @@ class Table:
                 _expire(oldest)
 
     def unfetched(self, seconds: float) -> list[Job]:
-        """Jobs that were done in the last so many seconds and whose result nobody has got."""
+        """Jobs finished within the last `seconds` whose result has not been fetched."""
         since = datetime.now(UTC) - timedelta(seconds=seconds)
         return [
             job
@@ -232,7 +232,7 @@ class Table:
         ]
 
     def sweep(self) -> None:
-        """Delete results whose time is over, and forget the jobs of long ago."""
+        """Delete expired results and forget old jobs."""
         now = datetime.now(UTC)
         for job in list(self._jobs.values()):
             if job.expires is not None and job.expires <= now:
@@ -258,17 +258,18 @@ def _expire(job: Job) -> None:
 
 
 class Pace:
-    """How long a picture takes of late, to tell those who must come again when."""
+    """Recent time per picture, from which `Retry-After` is computed."""
 
     def __init__(self) -> None:
         self._seconds = 2.0
 
     def note(self, began: float) -> float:
-        """A picture was begun at this time of `time.monotonic` and is done; the seconds that it took."""
+        """Record a finished picture that was started at this time of `time.monotonic`; the seconds it
+        took."""
         took = time.monotonic() - began
         self._seconds += 0.2 * (took - self._seconds)
         return took
 
     def wait(self, before: int, workers: int) -> int:
-        """Seconds until so many are done, at least one."""
+        """Expected seconds until this many pictures are done, at least one."""
         return max(1, round(self._seconds * before / workers))

@@ -1,7 +1,7 @@
-"""What the server and its workers say to each other: a line of JSON each, files as descriptors beside it.
+"""Messages between the server and its workers: a line of JSON each, with files as descriptors.
 
-JSON, because a worker may have been taken over by the picture that it decodes: nothing that it says can run
-code in the server.
+JSON, because a picture may have compromised the worker that decodes it: no message can run code in the
+server.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ def encode(message: dict[str, Any]) -> bytes:
 
 
 class BrokenMessageError(Exception):
-    """What came is no message."""
+    """The received data is not a valid message."""
 
 
 class Lines:
-    """Messages out of the bytes that come in."""
+    """Parses messages from received bytes."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._complete: deque[dict[str, Any]] = deque()
 
     def take(self) -> dict[str, Any] | None:
-        """The next message that is complete; None when there is none."""
+        """The next complete message, or None."""
         return self._complete.popleft() if self._complete else None
 
     def feed(self, data: bytes) -> None:
-        """Add what came. Raises BrokenMessageError."""
+        """Add received bytes. Raises BrokenMessageError."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > LONGEST:
             raise BrokenMessageError("a message without an end")
         try:
             messages = [json.loads(line) for line in lines]
         except ValueError as error:
-            raise BrokenMessageError("a message that is no JSON") from error
+            raise BrokenMessageError("a message that is not JSON") from error
         if not all(isinstance(message, dict) for message in messages):
-            raise BrokenMessageError("a message that is no object")
+            raise BrokenMessageError("a message that is not an object")
         self._complete.extend(messages)
 
 
@@ -68,7 +68,7 @@ class Channel:
         return self._waiting.pop(0)
 
     def pending(self) -> dict[str, Any] | None:
-        """A message that has come already, without its files; None when there is none. Raises EOFError."""
+        """A message that has already arrived, without its files, or None. Raises EOFError."""
         self._socket.setblocking(False)
         try:
             while not self._waiting:

@@ -15,7 +15,7 @@ _FAST = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10, 60)
 
 
 class Metrics:
-    """Everything that is counted, of one server."""
+    """The metrics of one server."""
 
     def __init__(self, service: Service) -> None:
         self._registry = registry = CollectorRegistry()
@@ -31,7 +31,7 @@ class Metrics:
         )
         self._jobs = Counter(
             "clearair_pictures",
-            "Pictures by what became of them.",
+            "Pictures by result.",
             ["operation", "status"],
             registry=registry,
         )
@@ -45,8 +45,8 @@ class Metrics:
         self._pixels = Counter("clearair_pixels", "Pixels of pictures that were done.", registry=registry)
         gauges = {
             "clearair_queue": ("Pictures that wait.", lambda: service.line.waiting),
-            "clearair_uploads": ("Pictures that are uploaded.", lambda: service.line.uploading),
-            "clearair_running": ("Pictures that are worked on.", lambda: len(service.running)),
+            "clearair_uploads": ("Uploads in progress.", lambda: service.line.uploading),
+            "clearair_running": ("Pictures in progress.", lambda: len(service.running)),
             "clearair_jobs_kept": ("Jobs in the table.", lambda: len(service.table)),
             "clearair_workers_ready": (
                 "Worker processes that run.",
@@ -61,12 +61,12 @@ class Metrics:
             Gauge(name, words, registry=registry).set_function(value)
 
     def note_request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """A request was answered; `route` is the path as the routes write it."""
+        """Count an answered request; `route` is the path pattern."""
         self._requests.labels(method, route, str(status)).inc()
         self._answers.labels(route).observe(seconds)
 
     def note_job(self, job: Job) -> None:
-        """A job is over."""
+        """Count a finished job."""
         self._jobs.labels(job.operation, job.status.value).inc()
         if job.result is not None:
             self._work.labels(job.operation).observe(job.result["seconds"])

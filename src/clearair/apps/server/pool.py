@@ -1,4 +1,4 @@
-"""Child processes that work on pictures, each on one at a time, stopped and replaced when they must be."""
+"""Worker processes, each for one picture at a time, stopped and replaced when necessary."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clearair.apps.server.problems import ProblemError
 from clearair.errors import ClearAirError, ModelError, UsageError
 
 OnProgress = Callable[[int, int], None]
-"""Told after each tile: tiles done, tiles in all."""
+"""Called after each tile: tiles done, tiles in total."""
 
 _GRACE = 5.0
 """Seconds that a worker has to leave a cancelled task: decoding and encoding cannot be interrupted."""
@@ -40,7 +40,7 @@ class Worker:
     """One child process; it is started again when it dies."""
 
     def __init__(self, setup: dict[str, Any], hidden: Sequence[str] = ()) -> None:
-        """`setup` is what `worker.py` is told at the start; `hidden` environment variables are not passed."""
+        """`setup` is sent to `worker.py` at the start; `hidden` environment variables are not passed on."""
         self._setup = setup
         self._hidden = hidden
         self._process: asyncio.subprocess.Process | None = None
@@ -109,11 +109,11 @@ class Worker:
         grace: float | None = None,
         on_progress: OnProgress | None = None,
     ) -> dict[str, Any]:
-        """Have a task done; its answer.
+        """Run a task and return its answer.
 
-        When this is cancelled, or after `seconds`, the task is stopped: between two tiles, or with the
-        process where that takes longer than `grace` seconds. Raises ProblemError for what the worker refuses
-        and for a deadline.
+        When this is cancelled, or after `seconds`, the task is stopped: between two tiles, or together with
+        the process if that takes longer than `grace` seconds. Raises ProblemError when the worker refuses the
+        task or the deadline passes.
         """
         await self.revive()
         self._task += 1
@@ -152,7 +152,7 @@ class Worker:
         if self._socket is None:
             raise DeadError
         line = encode(message)
-        # Far smaller than the buffer of a socket that nothing else is in.
+        # Far smaller than the buffer of the socket, which is otherwise empty.
         if files:
             socket.send_fds(self._socket, [line], [file.fileno() for file in files])
         else:
@@ -174,7 +174,7 @@ class Worker:
         return waiting
 
     async def _stop(self, number: int, grace: float) -> None:
-        """End a task, with its process where it does not end by itself."""
+        """End a task, and its process too if the task does not end by itself."""
         try:
             async with asyncio.timeout(grace):
                 self._send({"cancel": number})

@@ -1,4 +1,4 @@
-"""What goes wrong, as problem documents (RFC 9457): the status, and a sentence for people."""
+"""Errors as problem documents (RFC 9457): the status, and a sentence for people."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Kind:
     status: int
     title: str
     detail: str
-    """What to tell when nothing more exact is known; may name fields in braces."""
+    """The default detail; may name fields in braces."""
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -39,9 +39,9 @@ KINDS = {
         "Send the bytes of the picture as the body, not a form: curl --data-binary @photo.jpg ...",
     ),
     "encoded": _Kind(415, "Content-Encoding not supported", "Send the file as it is, without compression."),
-    "stalled": _Kind(408, "Upload too slow", "The upload stood still or took too long; send it again."),
+    "stalled": _Kind(408, "Upload too slow", "The upload stalled or took too long; send it again."),
     "queue-full": _Kind(
-        429, "Too many pictures at once", "The server has enough to do; try again in {seconds} seconds."
+        429, "Too many pictures at once", "The server is busy; try again in {seconds} seconds."
     ),
     "too-slow": _Kind(
         504, "Took too long", "The picture took longer than {seconds} seconds and was stopped."
@@ -56,7 +56,7 @@ KINDS = {
     ),
     "no-space": _Kind(507, "Disk full", "The server has no room for temporary files; try again later."),
     "not-ready": _Kind(
-        503, "Not ready", "The server is starting or ending; try again later.", {"Retry-After": "5"}
+        503, "Not ready", "The server is starting or shutting down; try again later.", {"Retry-After": "5"}
     ),
     "two-lengths": _Kind(
         400,
@@ -79,7 +79,7 @@ KINDS = {
     "no-preview": _Kind(404, "No such preview", "This job has no preview of this name."),
     "unfinished": _Kind(409, "Not finished", "The job is {status}; it has no result."),
     "expired": _Kind(410, "Expired", "The result was deleted, {seconds} seconds after it was finished."),
-    "deleted": _Kind(410, "Deleted", "The result was deleted, as was asked for."),
+    "deleted": _Kind(410, "Deleted", "The result was deleted on request."),
     "cancelled": _Kind(409, "Cancelled", "The job was cancelled."),
     "bug": _Kind(500, "Unexpected error", "Something unexpected went wrong; the server has noted it."),
 }
@@ -122,12 +122,12 @@ class ProblemError(Exception):
 
     @classmethod
     def of_status(cls, status: int, detail: str, headers: dict[str, str] | None = None) -> ProblemError:
-        """A problem that has nothing but its status."""
+        """A problem with only a status."""
         return cls("", status, HTTPStatus(status).phrase, detail, headers)
 
     @classmethod
     def from_worker(cls, error: dict[str, Any]) -> ProblemError:
-        """What a worker refused, of which only the kind and the sentence are believed."""
+        """A refusal of a worker, of which only the kind and the sentence are trusted."""
         kind = str(error.get("kind"))
         if kind == "OSError":
             return cls.of("no-space" if error.get("errno") in _NO_SPACE else "bug")

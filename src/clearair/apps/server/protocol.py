@@ -1,4 +1,4 @@
-"""HTTP/1.1 for clients that finish what they begin, and no more of them than there are descriptors."""
+"""HTTP/1.1 with time limits for clients, and no more connections than there are descriptors for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LINGER_SECONDS = 5.0
 
 
 class PatientProtocol(H11Protocol):
-    """Ends connections whose heads stay incomplete, whose bodies outlast the answer, or that are too many."""
+    """Ends connections with incomplete headers, bodies that outlast the response, or too many others."""
 
     _timer: asyncio.TimerHandle | None = None
     _lingers = False
@@ -34,7 +34,7 @@ class PatientProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Some bytes of a request."""
         if self._lingers:
-            return  # nobody wants them
+            return  # not needed any more
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._go_on()
@@ -48,9 +48,9 @@ class PatientProtocol(H11Protocol):
             self.timeout_keep_alive_task.cancel()
 
     def linger(self) -> bool:
-        """Send no more, and throw away what still comes: closed at once, it would take the answer along.
+        """Stop sending, and discard further input: closing at once could lose the response.
 
-        Returns False where there is nothing to wait for.
+        Returns False when there is nothing to wait for.
         """
         if self._lingers or self.conn.their_state is not h11.SEND_BODY or self.transport.is_closing():
             return False
@@ -93,7 +93,7 @@ class _PatientTransport:
 
 
 def raise_limit() -> None:
-    """Allow this process as many open files as it may have."""
+    """Raise the limit of open files as far as allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,4 +1,4 @@
-"""Start a server, say where it is, and end it in good order."""
+"""Start a server, print its address, and shut it down cleanly."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from clearair.apps.server.uploads import spool_file
 from clearair.errors import ClearAirError, OutputError, UsageError
 
 _LAST_ANSWERS = 5
-"""Seconds for answers that are still sent when the server has ended its work."""
+"""Seconds for responses that are still being sent after the work has ended."""
 
 OnStart = Callable[[str], None]
-"""Told the address of the page once the server answers."""
+"""Called with the address of the page once the server answers."""
 
 
 def run(settings: Settings, on_start: OnStart) -> bool:
     """Serve until SIGTERM or Ctrl-C, and return whether a second one has ended it at once.
 
-    Raises UsageError for an address that cannot be had, ModelError for a model that cannot be loaded,
+    Raises UsageError for an address that is not available, ModelError for a model that cannot be loaded,
     OutputError for a folder that takes no temporary files.
     """
     raise_limit()
@@ -63,7 +63,7 @@ async def _serve(settings: Settings, listener: socket.socket, on_start: OnStart)
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which tells the service at once when it is to end."""
+    """uvicorn, which notifies the service immediately of a shutdown."""
 
     def __init__(self, settings: Settings, service: Service, on_start: OnStart) -> None:
         config = uvicorn.Config(
@@ -101,7 +101,7 @@ class _Server(uvicorn.Server):
         self._end = asyncio.create_task(self._finish())
 
     async def _finish(self) -> None:
-        """Finish what runs, let clients fetch it, and only then stop to listen."""
+        """Finish running jobs, let clients fetch the results, and only then stop listening."""
         await self._service.wind_down(self._seconds)
         self.should_exit = True
 
@@ -128,11 +128,11 @@ def _listen(settings: Settings) -> socket.socket:
     except OSError as error:
         listener.close()
         taken = error.errno == errno.EADDRINUSE
-        why = "another program has it; choose another --port" if taken else os.strerror(error.errno or 0)
-        raise ClearAirError(f"{host}:{port}: cannot be listened at: {why}.") from error
+        why = "another program uses it; choose another --port" if taken else os.strerror(error.errno or 0)
+        raise ClearAirError(f"{host}:{port}: cannot listen there: {why}.") from error
     return listener
 
 
 def _preferred(found: list[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """Of the addresses of a name, one of IPv4, since browsers try it for localhost, too."""
+    """The preferred address of a name: IPv4, which browsers also try for localhost."""
     return next((each for each in found if each[0] == socket.AF_INET), found[0])

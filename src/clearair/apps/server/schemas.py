@@ -31,7 +31,7 @@ class InspectOptions(BaseModel):
 
     timeout: Annotated[
         float | None,
-        Field(ge=0.1, le=86400, description="Seconds after which nobody waits for the answer any more."),
+        Field(ge=0.1, le=86400, description="Seconds after which the answer is no longer needed."),
     ] = None
 
 
@@ -92,7 +92,7 @@ class Region(BaseModel):
 
 
 class Percepts(BaseModel):
-    """What is seen in a picture, whatever the request says about it."""
+    """What the perceivers see in a picture, regardless of the request."""
 
     score: float = Field(description="Quality from 1, bad, to 5, excellent.")
     levels: dict[str, float] = Field(description="Probability of each level of quality.")
@@ -137,11 +137,11 @@ class Restored(BaseModel):
     percepts: Percepts
     outcome: Outcome
     notes: list[str]
-    left_out: list[str] = Field(description="What the input holds beside its pixels and the result does not.")
+    left_out: list[str] = Field(description="Data of the input, besides pixels, that the result lacks.")
 
 
 class Progress(BaseModel):
-    """How far a job is."""
+    """Progress of a job."""
 
     done: int
     total: int

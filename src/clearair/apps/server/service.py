@@ -1,4 +1,4 @@
-"""What the routes call: takes pictures in, has them worked on, and keeps what comes of it."""
+"""The service behind the routes: accepts pictures, has them processed, and keeps the results."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from clearair.perception.telling import check_kinds, parse_damage
 Done = TypeVar("Done")
 
 KEY_VARIABLE = "CLEARAIR_API_KEY"
-"""Environment variable with the API key, which no worker gets to see."""
+"""Environment variable with the API key, which is hidden from workers."""
 _LOOKING = 4.0
 """Seconds that the header of a picture may take."""
 _LOOKING_MEMORY = 1 << 30
 """Bytes of addresses for it."""
 _FETCHING = 5.0
-"""Seconds in which a client that polls is to fetch its result from a server that ends."""
+"""Seconds that polling clients have to fetch results while the server shuts down."""
 _STOPPING = 10.0
-"""Seconds that workers have to leave their tasks, before they are ended with them."""
+"""Seconds that workers have to stop their tasks before they are killed."""
 _WATCH = 1.0
 """Seconds between two looks for workers that have ended."""
 _SWEEP = 5.0
@@ -54,7 +54,7 @@ class Service:
         limits = settings.limits
         self.table = Table(limits.keep_seconds, limits.keep_bytes, keep_files=most_files() // 3)
         self.ending = asyncio.Event()
-        """Set once the server is told to end."""
+        """Set once the server is asked to shut down."""
         self.running: set[Job] = set()
         self.kinds: tuple[str, ...] = ()
         self._pace = Pace()
@@ -86,7 +86,7 @@ class Service:
             self._free.put_nowait(looker)
 
     async def stop(self, *, at_once: bool = False) -> None:
-        """End everything, and delete what is kept; `at_once` without waiting for anybody."""
+        """End everything and delete all results; with `at_once`, without waiting."""
         self.drain()
         for task in self._tasks:
             task.cancel()
@@ -98,15 +98,15 @@ class Service:
         self.table.clear()
 
     def drain(self) -> None:
-        """Take nothing in any more, and send away what waits; what runs is finished."""
+        """Accept no more pictures and refuse waiting ones; running jobs are finished."""
         self.ending.set()
         for job in self.line.clear():
             job.finish(Status.FAILED, ProblemError.of("not-ready"))
 
     async def wind_down(self, seconds: float) -> None:
-        """Take nothing in any more, and wait until what runs is done and results are fetched.
+        """Accept no more pictures, and wait until running jobs are done and results are fetched.
 
-        What takes longer than `seconds` is stopped, and answered as what waits is.
+        Jobs that take longer than `seconds` are stopped, and answered like waiting ones.
         """
         self.drain()
         late = list(self.running)
@@ -121,13 +121,13 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether a picture that comes now would be worked on."""
+        """Whether a new picture would be accepted."""
         return not self.ending.is_set() and any(worker.ready for worker in self.workers)
 
     async def accept(self, request: Request, operation: str, shown: dict[str, Any]) -> Job:
-        """Take a picture in: check it, and put it in the queue.
+        """Accept a picture: check it, and put it in the queue.
 
-        `shown` are the options of the request. Raises ProblemError for what is refused, ClientDisconnect.
+        `shown` are the options of the request. Raises ProblemError for a refused picture, ClientDisconnect.
         """
         limits = self.settings.limits
         try:
@@ -157,7 +157,7 @@ class Service:
         return job
 
     async def _before_end(self, work: Coroutine[Any, Any, Done]) -> Done:
-        """What the work comes to. Raises ProblemError when the server is told to end before."""
+        """The result of the work. Raises ProblemError when the server shuts down first."""
         task, ending = asyncio.create_task(work), asyncio.create_task(self.ending.wait())
         try:
             await asyncio.wait((task, ending), return_when=asyncio.FIRST_COMPLETED)
@@ -192,7 +192,7 @@ class Service:
         return ProblemError.of("queue-full", seconds=seconds, headers={"Retry-After": str(seconds)})
 
     def _options(self, shown: dict[str, Any]) -> dict[str, Any]:
-        """What a worker is told. Raises ProblemError for a kind of damage that there is not."""
+        """The options for a worker. Raises ProblemError for an unknown kind of damage."""
         try:
             said = parse_damage(shown.get("damage", "auto"))
             if said:
@@ -211,7 +211,7 @@ class Service:
         }
 
     async def _look(self, upload: Any) -> dict[str, Any]:
-        """What the header says, read by processes of their own, for which nobody waits in the queue."""
+        """The content of the header, read by separate processes without waiting in the queue."""
         looker = await self._free.get()
         try:
             options = {"pixels": self.settings.limits.pixels}
@@ -239,7 +239,7 @@ class Service:
             job.finish(Status.FAILED, ProblemError.of("too-slow", seconds=round(seconds, 1)))
 
     def cancel(self, job: Job) -> None:
-        """Stop what is not finished, and delete what is."""
+        """Stop an unfinished job; delete the result of a finished one."""
         if job.status is Status.DONE:
             job.forget()
             job.status = Status.DELETED
@@ -303,7 +303,7 @@ class Service:
             status = job.status if job.over else Status.CANCELLED
             job.finish(status, job.error or ProblemError.of("cancelled"))
             me = asyncio.current_task()
-            if me is not None and me.cancelling():  # the server ends, whatever the client wanted
+            if me is not None and me.cancelling():  # the server shuts down, whatever the client asked for
                 raise
             return
         finally:
@@ -327,7 +327,7 @@ class Service:
             self.table.sweep()
 
     async def _watch(self) -> None:
-        """Start workers again that ended while they had nothing to do."""
+        """Restart workers that ended while they were idle."""
         while True:
             await asyncio.sleep(_WATCH)
             for worker in (*self.workers, *self._lookers):

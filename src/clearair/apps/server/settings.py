@@ -1,4 +1,4 @@
-"""What the operator of a server chooses."""
+"""Settings of a server."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ LEAST_KEY = 16
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request, and all of them together, may take."""
+    """Limits for one request and for all together."""
 
     bytes: int = 64 << 20
-    """Of an uploaded file."""
+    """Largest upload in bytes."""
     pixels: int = 100_000_000
-    """Of a picture, told by its header before it is decoded."""
+    """Most pixels of a picture, checked by its header before decoding."""
     seconds: float = 300
-    """That one picture may be worked on."""
+    """Longest work on one picture, in seconds."""
     queue: int = 16
-    """Pictures that wait; more are answered with 429."""
+    """Most waiting pictures; more are answered with 429."""
     upload_seconds: float = 120
-    """That an upload may take as a whole."""
+    """Longest time of an upload, in seconds."""
     stall_seconds: float = 20
-    """That an upload may stand still."""
+    """Longest pause of an upload, in seconds."""
     keep_seconds: float = 900
-    """That the result of a job is kept."""
+    """Time that the result of a job is kept, in seconds."""
     keep_bytes: int = 1 << 30
-    """Of all results that are kept; beyond, the oldest go early."""
+    """Most bytes of all kept results; beyond that, the oldest are deleted early."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """A server, as its operator wants it."""
+    """All settings of a server."""
 
     host: str = "127.0.0.1"
     port: int = 8000
@@ -63,23 +63,23 @@ class Settings:
     """Folder of uploads and results; None = that of the system for temporary files."""
     access_log: bool = False
     shutdown_seconds: int = 30
-    """That requests under way may take once the server is told to end."""
+    """Time that running requests have after the server is asked to shut down, in seconds."""
 
     def __post_init__(self) -> None:
         if self.api_key is not None and len(self.api_key) < LEAST_KEY:
             raise UsageError(f"The API key is too short: it needs at least {LEAST_KEY} characters.")
         if self.api_key is not None and not (self.api_key.isascii() and self.api_key.isprintable()):
             raise UsageError(
-                "The API key holds characters that no HTTP header takes; use letters and digits."
+                "The API key contains characters that HTTP headers cannot hold; use letters and digits."
             )
         if not self.is_local and self.api_key is None and not self.allow_anyone:
             raise UsageError(
                 f"{self.host}: other machines could use this server. Set an API key in the environment "
-                "variable CLEARAIR_API_KEY or with --api-key-file, or say --allow-anyone."
+                "variable CLEARAIR_API_KEY or with --api-key-file, or use --allow-anyone."
             )
         numbers = (value for value in vars(self.limits).values() if isinstance(value, float))
         if not all(map(math.isfinite, numbers)):
-            raise UsageError("Limits are numbers; nan and inf are none.")
+            raise UsageError("Limits must be finite numbers.")
         for proxy in self.trusted_proxies:
             try:
                 ipaddress.ip_network(proxy)

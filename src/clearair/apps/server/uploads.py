@@ -1,4 +1,4 @@
-"""The body of a request into a file without a name, within its limits."""
+"""Writes the body of a request to an unnamed file, within its limits."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _log = logging.getLogger(__name__)
 _CHUNK = 1 << 20
 """Bytes that are written at once, in a thread."""
 _DRAINED = 5.0
-"""Seconds in which the rest of a body that was refused is taken and thrown away: a client that still sends
-would not read the answer."""
+"""Seconds in which the rest of a refused body is read and discarded: a client that is still sending would not
+read the response."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def check_headers(request: Request, limits: Limits) -> None:
-    """Refuse a body by what its headers say. Raises ProblemError."""
+    """Refuse a body because of its headers. Raises ProblemError."""
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
         raise ProblemError.of("wrong-type")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
@@ -38,7 +38,7 @@ def check_headers(request: Request, limits: Limits) -> None:
 
 
 def spool_file(folder: Path | None) -> BinaryIO:
-    """A file without a name, which is gone with its descriptors, also after a crash."""
+    """An unnamed file, which disappears with its descriptors, even after a crash."""
     try:
         return cast(BinaryIO, tempfile.TemporaryFile(dir=folder, prefix="clearair-"))
     except OSError as error:
@@ -96,9 +96,9 @@ async def _unstalled(request: Request, seconds: float) -> AsyncIterator[bytes]:
 
 
 async def drain(request: Request, limits: Limits) -> None:
-    """Take the rest of a body that nobody wants, as far as that is quick."""
+    """Read the rest of an unwanted body, if that is quick."""
     if "expect" in request.headers:
-        return  # the client waits for our answer before it sends
+        return  # the client waits for our response before it sends
     left = limits.bytes
     with suppress(TimeoutError, ClientDisconnect, RuntimeError):
         async with asyncio.timeout(_DRAINED):

@@ -1,7 +1,7 @@
 """The child process that decodes and restores: `python -m clearair.apps.server.worker FD`.
 
-One task at a time. What it is given and what it makes are open files; it never sees a name. It looks between
-two tiles whether its task was cancelled.
+One task at a time. Inputs and outputs are open files; it never sees a path. Between two tiles it checks
+whether its task was cancelled.
 
 Tasks: `look` reads a header, `inspect` perceives, `restore` restores.
 """
@@ -30,25 +30,25 @@ if TYPE_CHECKING:
     from clearair.image import Photo
 
 NAME = "The picture"
-"""What messages call a picture; the server cuts it off."""
+"""Name of a picture in messages; the server removes it."""
 SHOWN_BY_BROWSERS = ("jpeg", "png", "webp", "avif", "gif", "bmp")
 _SALVAGE = "salvage=True"
-"""How the library tells that something is left of a damaged file."""
+"""Text by which the library says that a damaged file can be salvaged."""
 _NICENESS = 5
-"""So that the process that speaks HTTP is never kept waiting by tiles."""
+"""Lower priority, so that tiles never delay the process that speaks HTTP."""
 _SPARE_ADDRESSES = 1 << 30
-"""Bytes of addresses beyond that: threads and libraries take addresses that they do not use."""
+"""Bytes of address space beyond that: threads and libraries reserve addresses that they do not use."""
 _DECODING_BYTES = 48
 """A pixel, without a memory budget: RGBA as float, three times, as much as reading ever takes."""
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 
 
 class CancelledError(Exception):
-    """The server wants no answer to this task any more."""
+    """The server has cancelled this task."""
 
 
 class SeenError(Exception):
-    """The size of a picture is known, which is all that is asked for."""
+    """Stops reading once the size of a picture is known."""
 
 
 class TooLargeError(ImageError):
@@ -72,7 +72,7 @@ class Task:
             return file.read()
 
     def write(self, which: int, data: bytes | memoryview) -> int:
-        """Fill one of the files that go out; returns its size."""
+        """Write one of the output files; returns its size."""
         with os.fdopen(os.dup(self.files[which]), "wb") as file:
             file.truncate(0)
             file.seek(0)
@@ -80,7 +80,7 @@ class Task:
         return len(data)
 
     def progress(self, done: int, total: int) -> None:
-        """Say how many tiles are done. Raises CancelledError when the task was cancelled."""
+        """Report how many tiles are done. Raises CancelledError when the task was cancelled."""
         self.check()
         self.channel.send({"task": self.number, "progress": [done, total]})
 
@@ -108,7 +108,7 @@ def main() -> None:
 
 
 def serve(channel: Channel, setup: dict[str, Any]) -> None:
-    """Load what the tasks need, say so, and answer them."""
+    """Load what the tasks need, report readiness, and answer tasks."""
     try:
         tasks, kinds = _tasks(setup)
     except ClearAirError as error:
@@ -155,7 +155,7 @@ def _describe(error: ClearAirError) -> dict[str, Any]:
 
 
 def _tasks(setup: dict[str, Any]) -> tuple[dict[str, Work], list[str]]:
-    """What this worker can do, and the kinds of damage that its model knows."""
+    """The capabilities of this worker, and the kinds of damage that its model knows."""
     if setup["work"] == "look":
         _limit_addresses(int(setup["memory"]))
         return {"look": look}, []
@@ -176,7 +176,7 @@ def _tasks(setup: dict[str, Any]) -> tuple[dict[str, Work], list[str]]:
 
 
 def look(task: Task) -> dict[str, Any]:
-    """What the header of a picture says: its format and size. Raises ImageError for what is no picture."""
+    """The format and size of a picture from its header. Raises ImageError if it is not a picture."""
     from clearair.image import read_photo
     from clearair.image.formats import HEAD_BYTES, sniff
 
@@ -217,7 +217,7 @@ class Restoring:
         }
 
     def restore(self, task: Task) -> dict[str, Any]:
-        """Restore a picture, and draw what browsers cannot show where previews are asked for."""
+        """Restore a picture, and make previews of what browsers cannot show, if requested."""
         import io
 
         from clearair.files.saving import save_to
@@ -289,7 +289,7 @@ def _refuse_large(width: int, height: int, most: int) -> None:
 
 
 def _preview(photo: Photo) -> bytes:
-    """The picture as a PNG of 8 bits with its colour profile, and nothing private."""
+    """The picture as an 8-bit PNG with its colour profile and no other metadata."""
     import numpy as np
 
     from clearair.image import Photo, encode_photo, to_depth
@@ -313,7 +313,7 @@ def _regions(labels: Any) -> bytes:
 
 
 def _confine() -> None:
-    """End with the server, gain no rights, leave no core file, and let others go first."""
+    """End with the server, gain no privileges, write no core file, and run at low priority."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which finishes what runs
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with suppress(OSError):
@@ -331,7 +331,7 @@ def _confine() -> None:
 
 
 def _limit_addresses(more: int) -> None:
-    """Allow so many bytes of addresses beyond what is taken now."""
+    """Limit the address space to this many bytes beyond the current use."""
     if sys.platform != "linux":
         return
     import resource
