@@ -1,4 +1,4 @@
-"""Marks that a restorer may leave: a lattice of its strides, a frame of its padding.
+"""Artefacts that a restorer may leave: a lattice from its strides, a frame from its padding.
 
 Shapes: B pictures, H x W pixels, C channels, S = side of a segment whose spectrum is taken.
 """
@@ -26,7 +26,7 @@ _REACH = range(2, 7)
 
 @dataclass(frozen=True)
 class Lattice:
-    """What repeats itself with one period."""
+    """A pattern with one period."""
 
     prominence: float
     """Power of its strongest frequency against the mean around it, in segments scaled to equal power: about 1
@@ -51,7 +51,7 @@ class Frame:
 
 
 def lattice(residuals: Floats) -> dict[int, Lattice]:
-    """Look in what a network added, (B, H, W, C), for a lattice of each of PERIODS.
+    """Measure the lattice of each of PERIODS in the change made by a network, (B, H, W, C).
 
     Its frequencies are the multiples of 1 / period along either axis or both, without those of a shorter
     period. Averaged over half overlapping segments of 128 pixels, pictures and channels.
@@ -83,7 +83,7 @@ def _spectra(values: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             size = segment.std(axis=(1, 2)) + QUIET  # (B, C)
             squares = np.abs(np.fft.fft2(segment * taper, axes=(1, 2))) ** 2
             power += squares.sum(axis=(0, 3))
-            # A lattice is seen where little else is, so busy segments count no more than quiet ones.
+            # A lattice is visible in quiet areas, so busy segments count no more than quiet ones.
             equal += (squares / size[:, None, None] ** 2).sum(axis=(0, 3))
             count += size.size
     return equal / count, power / count

@@ -1,10 +1,9 @@
-"""Measure what DA-CLIP costs at full size, with random weights where the published file is not at hand.
+"""Measure time and memory of DA-CLIP at full size, with random weights if the published file is missing.
 
     python benchmarks/daclip.py --make daclip.pt       a file of the published layout and size
     python benchmarks/daclip.py daclip.pt              seconds and memory of loading and of looking
 
-Seconds are those of the processor, all threads together, so that a busy machine does not matter much. Reads
-/proc, so it runs on Linux.
+Seconds are CPU time of all threads, so that a busy machine matters little. Reads /proc, so it runs on Linux.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What brightening a dark picture for the segmenter does, without SAM 2's weights: two stand-ins.
+"""Measure the effect of brightening dark pictures for the segmenter, without SAM 2's weights.
 
     python benchmarks/darkness.py --data ../shared/data
 

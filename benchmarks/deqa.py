@@ -1,6 +1,6 @@
-"""What DeQA-Score costs at full size, for one image on one core: counted and, with random weights, timed.
+"""Measure memory and time of DeQA-Score at full size, with random weights, for one image on one core.
 
-The eyes are timed whole, of the language model one layer of 32; seconds are the processor's, not the clock's.
+The vision part is timed whole, the language model by one of its 32 layers; seconds are CPU time.
 """
 
 from __future__ import annotations

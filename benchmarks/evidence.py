@@ -1,10 +1,10 @@
-"""What pictures with and without a kind of damage show of it: the figures behind `perception/evidence.py`.
+"""Measure the evidence for kinds of damage in pictures with and without them, for `perception/evidence.py`.
 
     python benchmarks/evidence.py --data DATA
 
-For each set: how far haze, rain or snow, darkness and noise can be told from their absence (smallest, 5th
-percentile, median over its pictures). Photographs with the damage should have 1 in its column, undamaged
-drawings 0. Takes about two minutes.
+For each set: how far haze, rain or snow, darkness and noise can be distinguished from their absence
+(smallest, 5th percentile, median over its pictures). Photographs with the damage should have 1 in its column,
+undamaged drawings 0. Takes about two minutes.
 """
 
 from __future__ import annotations

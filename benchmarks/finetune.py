@@ -4,8 +4,8 @@
 
 Both see the whole picture in at most 256 x 192 pixels and nothing else, so that a processor can fine-tune it.
 Both learn from the same part of the recognizer's training pictures, and the head is fitted in the
-same way to either. Of each kind the table has the share of damaged validation pictures that are found when at
-most 1 % of the undamaged ones have it found, as a mean over the groups that show it.
+same way to either. For each kind the table shows the share of damaged validation pictures that are found with
+at most 1 % false alarms in undamaged ones, as a mean over the groups with the kind.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Views:
     images: list[Tensor]
     """Each (1, 3, h, w) uint8."""
     label: Tensor
-    """(N, K), NaN where nobody knows."""
+    """(N, K), NaN if unknown."""
     weight: Tensor
     """(N, K)."""
     groups: tuple[str, ...]

@@ -3,7 +3,7 @@
 Clips are made here: a photo of scikit-image, still or slowly panned, with haze or darkness that stays and
 noise that differs in each frame. Flicker is the mean absolute difference of consecutive frames, in levels of
 255, where the clean clip does not move; `mean` is that of the frames' mean colours, which shows as pumping.
-PSNR is that to the clean clip: what is left alone or smeared does not flicker either.
+PSNR is measured against the clean clip, since unchanged or blurred clips do not flicker either.
 
     python benchmarks/flicker.py
 """

@@ -1,14 +1,14 @@
-"""Feed damaged files to what reads them, and count crashes, hangs and memory that is not given back.
+"""Feed damaged files to all readers, and count crashes, hangs and leaked memory.
 
     python benchmarks/fuzz.py --each 10000
     python benchmarks/fuzz.py --only heic raw --each 500 --first 2000
     python benchmarks/fuzz.py --only config weights recipe journal list --each 10000
 
-Small files of every format that is read are changed at random, each change drawn by its own number, so that
-one can be repeated. Pictures are read in a child process as `clearair serve` reads uploads: each becomes a
-photo or is refused with an ImageError. A model's files, recipes, journals and lists of files are read or
-refused with one line, too. Anything else is a fault and printed with its number: another error, the end of
-the process, more than ten seconds. Prints a table. Linux only.
+Small files of every supported format are changed at random; each change has a number, by which it can be
+repeated. Pictures are read in a child process as `clearair serve` reads uploads: each becomes a photo or is
+refused with an ImageError. A model's files, recipes, journals and lists of files are read or refused with one
+line, too. Anything else is a fault and printed with its number: another error, the end of the process, more
+than ten seconds. Prints a table. Linux only.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from measuring import resident
 from PIL import Image
 
 HANG = 10.0
-"""Seconds that a file of these sizes never needs."""
+"""Time limit for a file in seconds, far above what these sizes need."""
 _WORDS = (b"\0", b"\xff", b"\x7f\xff", b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x80\0\0\0", b"\x01\0\0\0")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _SETTLED = 200
@@ -43,7 +43,7 @@ _SETTLED = 200
 
 @dataclass
 class Tally:
-    """What became of the files of one format."""
+    """Results for the files of one format."""
 
     counts: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def fuzz(name: str, first: int, count: int) -> Tally:
-    """Have a child read so many changed files of a format; another child goes on where one ended."""
+    """Let a child read this many changed files of a format; another child continues where one ended."""
     tally, at = Tally(), first
     while at < first + count:
         command = [sys.executable, __file__, "--child", name, "--first", str(at)]
@@ -90,7 +90,7 @@ def fuzz(name: str, first: int, count: int) -> Tally:
 
 
 def _follow(child: subprocess.Popen[bytes], name: str, at: int, tally: Tally) -> int:
-    """Count what a child says until it ends; the number of the file after the last."""
+    """Count the results of a child until it ends; the number of the file after the last."""
     assert child.stdout is not None
     settled = 0
     while True:
@@ -121,7 +121,7 @@ def _follow(child: subprocess.Popen[bytes], name: str, at: int, tally: Tally) ->
 
 
 def read_all(name: str, first: int, count: int) -> None:
-    """The child: read changed files, and say of each what became of it."""
+    """The child: read changed files, and report the result of each."""
     from clearair.errors import ImageError
     from clearair.image import read_photo
 

@@ -1,12 +1,12 @@
-"""Whether a GPU computes what the CPU computes, and how fast, as a Markdown table and JSON.
+"""Compare a GPU with the CPU in accuracy and speed, as a Markdown table and JSON.
 
     python benchmarks/gpu.py --out gpu.md
 
-Parity: a drawn picture, restored on the CPU in float32 and on the device in every way that it can be asked:
-float32, on NVIDIA's cards with TF32 or without, bfloat16, with the usual memory layout or channels innermost,
-compiled or not. Speed: tiles of several sides, one and several at once. The peak is what a large matrix
-product of the same precision reaches in the same run; operations are those that PyTorch counts in matrix
-products and convolutions.
+Parity: a drawn picture, restored on the CPU in float32 and on the device in every supported way: float32, on
+NVIDIA's cards with TF32 or without, bfloat16, with the usual memory layout or channels innermost, compiled or
+not. Speed: tiles of several sides, one and several at once. The peak is what a large matrix product of the
+same precision reaches in the same run; operations are those that PyTorch counts in matrix products and
+convolutions.
 
 `base` has random weights, which cost the same. It needs PyTorch, NumPy and safetensors, no network, and less
 than five minutes: what does not fit into `--seconds` is left out and named, compiled networks first. Files
@@ -148,7 +148,7 @@ def to_image(pixels: np.ndarray[Any, Any]) -> Tensor:
 
 
 def guidance_of(network: FinishedNetwork, pixels: np.ndarray[Any, Any]) -> Guidance:
-    """What the shipped perceivers see and are told; random numbers for a network of other sizes."""
+    """Percepts of the shipped perceivers with named damage; random numbers for a network of other sizes."""
     config, perceiver = network.config, load_compact()
     percepts = perceiver.told(perceiver.perceive_image(pixels), ["noise", "haze"])
     guidance = to_tensors(percepts.guidance)
@@ -308,7 +308,7 @@ class Report:
 def measure(
     report: Report, judged: Judged, device: str, way: Way, shapes: list[tuple[int, int]], until: float
 ) -> None:
-    """One network in one way: parity first, then its speeds. What fails is noted, and the rest goes on."""
+    """One network in one way: parity first, then its speeds. Failures are noted, and the rest continues."""
     name = f"{judged.name}, {way}"
     try:
         network = judged.on(device, way)
@@ -360,7 +360,9 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("gpu.md"), help="tables; the same as .json beside it"
     )
-    parser.add_argument("--seconds", type=float, default=240.0, help="after so many nothing new is begun")
+    parser.add_argument(
+        "--seconds", type=float, default=240.0, help="time after which nothing new is started"
+    )
     parser.add_argument("--no-compile", action="store_true", help="leave out compiled networks")
     parser.add_argument("--quick", action="store_true", help="small tiles, compact alone, nothing compiled")
     options = parser.parse_args()

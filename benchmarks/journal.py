@@ -1,4 +1,4 @@
-"""Measure what the journal of a run costs: its size, and the time of listing, counting and noting.
+"""Measure the cost of a journal: its size, and the time of listing, counting and updating entries.
 
     python benchmarks/journal.py --entries 1000000
 

@@ -1,4 +1,4 @@
-"""Plant copies of training photographs among test pictures, and count which the search for leaks finds.
+"""Plant copies of training photographs among test pictures, and count how many the leak search finds.
 
     python benchmarks/leaks.py --data DATA --pictures 40
 

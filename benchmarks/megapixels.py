@@ -29,7 +29,7 @@ _, status, usage = os.wait4(child, 0)
 print(time.perf_counter() - began, usage.ru_maxrss)
 sys.exit(bool(status))
 """
-"""A small process of its own: Linux counts what the starting process has as memory of the started one."""
+"""A small separate process: Linux counts the memory of the parent as memory of the started process."""
 
 
 def main() -> None:

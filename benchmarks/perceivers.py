@@ -89,7 +89,7 @@ def main() -> None:
 
 
 def report_named(perceiver: CompactPerceiver, photos: list[torch.Tensor], draws: int) -> None:
-    """How often a kind is named: its probability above one half, and the highest."""
+    """How often a kind is predicted: its probability is above one half, and the highest."""
     looks: list[tuple[str, Callable[[torch.Tensor, int], torch.Tensor]]] = [
         ("256 x 256 views", partial(random_view, side=256)),
         ("160 x 160 views", partial(random_view, side=160)),
@@ -173,7 +173,7 @@ def report_calibration(perceiver: CompactPerceiver, photos: list[Photo], draws: 
 
 
 def calibration_error(probability: NDArray[np.float32], present: NDArray[np.bool_], bins: int = 10) -> float:
-    """Mean distance between how sure one is and how often one is right, over bins of equal width."""
+    """Mean distance between confidence and accuracy, over bins of equal width."""
     place = np.minimum((probability * bins).astype(int), bins - 1)
     gaps = [
         abs(probability[place == i].mean() - present[place == i].mean()) * np.mean(place == i)
@@ -289,7 +289,7 @@ def report_dark(perceiver: CompactPerceiver, pairs: list[Photo]) -> None:
 
 
 def report_doubt(perceiver: CompactPerceiver, data: Path, pairs: list[Photo]) -> None:
-    """How sure undamaged pictures make the perceiver of what changes tone, and how many damaged ones more.
+    """Probabilities of tone-changing kinds in undamaged pictures, and how many damaged ones exceed them.
 
     A ramp of `clearair.perception.confidence` must begin above the first, and then misses all others.
     Undamaged pictures are shown whole and reduced.

@@ -3,7 +3,7 @@
     python benchmarks/race.py --data ../shared/data --budget 10min --out scratch/race as_it_is no_tone
 
 A variant is a function of this file that takes the recipe and returns another. `clearair ablate` does the
-same for the questions that stay; here are those of the day. The first is what the others are compared with.
+same for permanent questions; the ones here are temporary. The first variant is the reference.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("variants", nargs="+", choices=list(VARIANTS))
     parser.add_argument("--data", type=Path, required=True, help="folder that holds train/")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the runs; the same goes on")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the runs; an existing one is resumed"
+    )
     parser.add_argument("--budget", default="10min", help="of each, such as 10min or 200steps")
     parser.add_argument("--start", help="what all start from: a checkpoint, or a model such as compact")
     parser.add_argument("--views", type=int, default=12, help="validation views of each kind")

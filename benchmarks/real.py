@@ -2,9 +2,10 @@
 
     python benchmarks/real.py --data ../shared/data --pristine niqe_pris_params.npz --sheet real.png
 
-Photographs are those below DATA/test/real. On the sheet each has its input and output, with what the model
-said was wrong. NIQE (Mittal et al., 2013; lower is better) calls an output better or worse when it moved by
-more than `--same`; it prefers sharp noise to smooth sky, so it counts beside the eye, never instead of it.
+Photographs are those below DATA/test/real. The sheet shows input and output of each, with the detected
+damage. An output counts as better or worse when its NIQE (Mittal et al., 2013; lower is better) changes by
+more than `--same`. NIQE prefers sharp noise to smooth sky, so it supplements inspection by eye and does not
+replace it.
 """
 
 from __future__ import annotations

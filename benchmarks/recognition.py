@@ -1,4 +1,4 @@
-"""How much real damage is found, and how often damage is found where none is.
+"""Measure how much real damage is detected, and the rate of false alarms.
 
     python benchmarks/recognition.py --data ../shared/data
 
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def found(percepts: Percepts, kinds: Sequence[str], perceiver: CompactPerceiver) -> bool:
-    """Whether one of these kinds is likely enough that something is done about it."""
+    """Whether one of these kinds is likely enough to cause a change."""
     likely = dict(zip(percepts.names, percepts.probabilities, strict=True))
     return any(likely[kind] > perceiver.caution.ramp(kind)[0] for kind in kinds)
 

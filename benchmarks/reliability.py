@@ -1,4 +1,4 @@
-"""Try what can happen to a run with a journal, and count what is lost, done twice or wrong.
+"""Disturb runs with a journal, and count results that are lost, repeated or wrong.
 
     python benchmarks/reliability.py --kills 100
 
@@ -32,7 +32,7 @@ from clearair.image import Photo, write_photo
 
 @dataclass
 class Outcome:
-    """What came of a disturbed run."""
+    """The result of a disturbed run."""
 
     what: str
     disturbed: int
@@ -40,7 +40,7 @@ class Outcome:
     done: int
     failed: int
     repeated: int = 0
-    """Pictures that were begun again, as they were under way when the run was ended."""
+    """Pictures that were started again because they were in progress when the run ended."""
     wrong: int = 0
     """Results that are missing, other than the undisturbed run's, or half written."""
 
@@ -107,7 +107,7 @@ def run(folder: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def judge(folder: Path, what: str, disturbed: int, *, out: str = "out") -> Outcome:
-    """Compare what is there with the journal and with the undisturbed run."""
+    """Compare the results with the journal and with the undisturbed run."""
     with closing(Journal.open(folder / "run.db")) as journal:
         entries = list(journal.entries())
     done = [entry for entry in entries if entry.state in DONE]
@@ -145,7 +145,7 @@ def killed(folder: Path, kills: int) -> Outcome:
             continue
         with closing(Journal.open(folder / "run.db")) as journal:
             left = sum(journal.counts()[state] for state in (State.PENDING, State.RUNNING, State.WRITING))
-        if not left:  # all is done before all kills are: do some again
+        if not left:  # the run finished before all kills: repeat some pictures
             with closing(Journal.open(folder / "run.db")) as journal:
                 some = [entry for entry in journal.entries() if random.random() < 0.5]
                 for entry in some:

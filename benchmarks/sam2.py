@@ -1,4 +1,4 @@
-"""What SAM 2 costs at full Hiera-Tiny size, with random weights: seconds to load and to segment, and memory.
+"""Measure load time, segmentation time and memory of SAM 2 at full Hiera-Tiny size, with random weights.
 
     python benchmarks/sam2.py [--device cpu] [--size 1200x800] [--masks]
 

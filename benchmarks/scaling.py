@@ -1,11 +1,11 @@
-"""Measure what a Ray cluster of this machine adds to each photo, and how it scales with its actors.
+"""Measure the overhead per photo of a Ray cluster on this machine, and how it scales with its actors.
 
     python benchmarks/scaling.py --small 60 --large 6
 
-Restores small photos with and without the cluster, one core each: the difference is what the engine costs a
-photo. Then restores larger ones with one actor, with as many as there are cores, and without a cluster.
-Prints the cost of the engine as a share of a photo of one megapixel, throughputs as multiples of the first,
-and what they come to for a million photos of 12 megapixels. Loading the model is not counted.
+Restores small photos with and without the cluster, one core each: the difference is the overhead per photo.
+Then restores larger ones with one actor, with as many as there are cores, and without a cluster. Prints the
+cost of the engine as a share of a photo of one megapixel, throughputs as multiples of the first, and what
+they come to for a million photos of 12 megapixels. Loading the model is not counted.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Measure how much a server of `clearair serve` does, and whether it holds under more than it can do.
+"""Measure the throughput of `clearair serve`, and its stability under overload.
 
     python benchmarks/serving.py --seconds 600 --times 4
 
-Starts a server and measures its capacity with one client after another. Then, for `--seconds`, clients send
-so many times that capacity, whatever the answers, while one asks `/healthz` ten times a second. Prints what
-the answers were, how long they took, and the memory of the server and its workers before, in the middle and
-at the end. With `--requests N` it ends after so many requests instead, and with `--clients N` each of so many
-clients waits for its answer before it asks again, so that nothing is refused. Linux only.
+Starts a server and measures its capacity with one client after another. Then, for `--seconds`, clients send a
+multiple of that capacity, regardless of the answers, while one asks `/healthz` ten times a second. Prints the
+answers, their times, and the memory of the server and its workers before, in the middle and at the end. With
+`--requests N` it ends after so many requests instead, and with `--clients N` each of so many clients waits
+for its answer before it asks again, so that nothing is refused. Linux only.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from clearair.image import Photo, encode_photo
 def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--seconds", type=float, default=600)
-    parser.add_argument("--requests", type=int, help="end after so many requests instead")
-    parser.add_argument("--clients", type=int, help="so many clients one request after another, at no rate")
+    parser.add_argument("--requests", type=int, help="end after this many requests instead")
+    parser.add_argument("--clients", type=int, help="number of clients that send one request after another")
     parser.add_argument("--times", type=float, default=4, help="requests sent, in terms of the capacity")
     parser.add_argument("--width", type=int, default=320)
     parser.add_argument("--height", type=int, default=240)
@@ -65,7 +65,7 @@ async def measure(options: argparse.Namespace) -> None:
 
 
 async def load(options: argparse.Namespace, pid: int, port: int, request: bytes, capacity: float) -> None:
-    """Send more than it can do, and print what came of it."""
+    """Overload the server, and print the results."""
     answers: list[tuple[str, float]] = []
     healthy: list[float] = []
     tasks: set[asyncio.Task[None]] = set()

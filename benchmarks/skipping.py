@@ -1,12 +1,12 @@
-"""Measure what it costs and saves to leave tiles as they are in which no visible change is expected.
+"""Measure cost and savings of skipping tiles in which no visible change is expected.
 
     python benchmarks/skipping.py --data DATA
     python benchmarks/skipping.py --data DATA --parts
 
 Restores every picture twice, with and without skipping, in turns. The first command takes the benchmark sets,
 the second held-out photographs, enlarged and damaged in a part only. A place is 64 x 64 pixels; it is spoilt
-when the two results differ visibly there, be it by damage that was left or by a seam. Times are of the
-processor, for perceiving and restoring.
+when the two results differ visibly there, because of remaining damage or a seam. Times are of the processor,
+for perceiving and restoring.
 """
 
 from __future__ import annotations

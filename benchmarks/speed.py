@@ -1,4 +1,4 @@
-"""How fast pictures are restored, as ratios inside one run: against a matrix product, and against PyTorch.
+"""Measure the speed of restoration as ratios within one run: to a matrix product, and to PyTorch.
 
     python benchmarks/speed.py --threads 2 --rounds 7 --json speed.json
     python benchmarks/speed.py --base-model base-onnx

@@ -5,8 +5,8 @@
 For `compact` at its own settings and for `base` with windows that a processor can bear. Draw, perceive,
 forward, backward, optimiser and average of a step, one after the other; then images a second against the same
 step as the textbook writes it: eager, float32, one matrix at a time through Muon's iteration, one tensor at a
-time through AdamW, the usual memory layout. The two take turns. On one core of a processor only the seconds
-count in which this thread ran, so that a busy machine does them little harm; on a card, all until it is done.
+time through AdamW, the usual memory layout. The two take turns. On one CPU core only the CPU time of this
+thread counts, so that a busy machine matters little; on a GPU, the time until it is done.
 
 The last line compares with what a large matrix product in the same precision reaches: operations are those
 counted in the matrix products and convolutions of a step.
@@ -82,7 +82,7 @@ class TimedPerceiver:
         return self
 
     def perceive(self, images: Tensor) -> Guidance:
-        """(B, 3, H, W) in [0, 1] -> what the network is told."""
+        """(B, 3, H, W) in [0, 1] -> guidance for the network."""
         autocast = nullcontext() if self.plain else learning_in(images.device)
         with self.watch.part("perceive"), autocast:
             guidance: Guidance = self.perceiver.perceive(images)
@@ -206,7 +206,7 @@ def count_operations(contender: Contender) -> int:
 
 
 def measure(recipe: Recipe, options: argparse.Namespace) -> None:
-    """Let both take turns, and print what came of it."""
+    """Run both in turns, and print the results."""
     device = options.device
     ours = Contender(recipe, options.data, device, plain=False)
     plain = Contender(recipe, options.data, device, plain=True, photos=ours.task.photos)

@@ -1,9 +1,9 @@
-"""Measure how long a store may be busy before a photo fails, on an S3 server of this machine.
+"""Measure how long a store may be busy before a photo fails, with a local S3 server.
 
     PYTHONPATH=. python benchmarks/stores.py
     AWS_MAX_ATTEMPTS=8 PYTHONPATH=. python benchmarks/stores.py
 
-s3fs and botocore ask again, with pauses that are drawn at random and grow.
+s3fs and botocore retry with random, increasing pauses.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Measure what a video costs: the most memory, and seconds a frame, of clips of several lengths.
+"""Measure peak memory and seconds per frame of video clips of several lengths.
 
     python benchmarks/video.py --frames 30 120 480
     python benchmarks/video.py --frames 4 --size 1920x1080

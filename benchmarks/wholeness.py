@@ -1,11 +1,11 @@
-"""Do restored pictures hang together: tiles against the whole, lattices of strides, frames of padding.
+"""Check restored pictures for artefacts: tiles against the whole, lattices of strides, frames of padding.
 
     python benchmarks/wholeness.py --data ../shared/data
 
-Prints Markdown tables. Pictures are held-out photographs of train/, damaged here. A lattice is told by how
-far it stands out (about 1 is none) and by its size, in 1/255; a frame by how much larger the outer 8 pixels
-are than the inside (1 is none). What the damaged pictures hold of a lattice themselves, of JPEG or a sensor,
-a change of tone makes stronger as it does all detail.
+Prints Markdown tables. Pictures are held-out photographs of train/, damaged here. A lattice is measured by
+its prominence (about 1 is none) and its size in 1/255, a frame by the ratio of the outer 8 pixels to the
+inside (1 is none). A change of tone amplifies lattices that the damaged pictures already have, from JPEG or a
+sensor, like all detail.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Look for the pictures that come out worst, among free ones under every kind of damage, and show them.
+"""Find and show the worst results among free pictures with every kind of damage.
 
     python benchmarks/worst.py --sheet examples/worst.jpg
 
@@ -38,7 +38,7 @@ GAP = 8
 
 @dataclass(frozen=True)
 class Case:
-    """A picture and what became of it."""
+    """A picture and its result."""
 
     kinds: tuple[str, ...]
     clean: Pixels
