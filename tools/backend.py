@@ -1,4 +1,4 @@
-"""The build backend: that of setuptools, with the SBOM of `sbom.py` in each wheel, where PEP 770 wants it.
+"""The build backend: setuptools, plus the SBOM of `sbom.py` in each wheel, as PEP 770 defines.
 
 setuptools has no setting for it yet. A wheel takes over the `*.dist-info` that was prepared for it, so the
 file is put there. An editable installation holds no copies, and gets none.

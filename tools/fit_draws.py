@@ -1,4 +1,4 @@
-"""Measure real damage in the training data, for synthetic damage to be drawn like it.
+"""Measure real damage in the training data, as the model for synthetic damage.
 
     python tools/fit_draws.py lowlight --data ../shared/data
     python tools/fit_draws.py rain --data ../shared/data
@@ -102,7 +102,8 @@ def rain(data: Path) -> None:
 
 
 def print_streaks(name: str, residual: Tensor) -> None:
-    """What (3, H, W) added light looks like; values of 255, lengths in px at which half is still alike."""
+    """Statistics of added light (3, H, W); values of 255, lengths in px at which half the correlation is
+    left."""
     psnr = decibels(residual.square().mean().item())
     light = luma(residual)[0].double()
     fine = light - F.avg_pool2d(light[None, None], 31, 1, 15, count_include_pad=False)[0, 0]

@@ -1,6 +1,6 @@
 """Training data in one small file: photographs as WebP, everything else as it is, in a tar.
 
-For a machine that is lent for minutes, where what must be copied first costs as much as what is computed.
+For machines that are rented for minutes, where copying data costs as much as computing.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from clearair.similarity import decibels
 QUALITIES = range(20, 101)
 """Of WebP."""
 DARK_BONUS = 10
-"""How much higher the quality of pictures taken in low light is: their errors grow with the light."""
+"""Extra quality for low-light pictures, since brightening amplifies their errors."""
 SAMPLE = 60
 """Photographs by which the quality is searched, spread evenly over all of them."""
 
 
 @dataclass(frozen=True)
 class Packed:
-    """What became of a data folder."""
+    """The result of packing a data folder."""
 
     size: int
     """Bytes of the file."""
@@ -58,9 +58,9 @@ class _File:
 def pack(data: Path, target: Path, *, megabytes: float, overwrite: bool = False) -> Packed:
     """Put everything below DATA/train into the tar `target` of at most so many million bytes.
 
-    Photographs become WebP of the highest quality with which all fits; a file that this would not make
-    smaller stays as it is, and so do region maps, depth, kernels and pairs of noise. Nothing is lost where
-    nothing need be.
+    Photographs become WebP of the highest quality with which everything fits; a file that would not get
+    smaller stays as it is, and so do region maps, depth, kernels and pairs of noise. If everything fits as it
+    is, nothing is re-encoded.
 
     Raises DataError when there is nothing to pack or it does not fit, OutputError, and ImageError.
     """
@@ -98,7 +98,7 @@ def _find(data: Path) -> list[Path]:
 def _is_photo(name: str) -> bool:
     """Whether a path such as `train/rain/set/input/a.png` is a photograph that may lose something.
 
-    That is no map of labels or depth, and none of a camera's noise, of which little would be left.
+    That excludes maps of labels or depth, and pictures of camera noise, of which little would be left.
     """
     path = PurePosixPath(name)
     kept = path.parts[1] in ("regions", "noise") or path.parent.name == "depth"
@@ -153,8 +153,8 @@ def _as_webp(file: _File, quality: int) -> tuple[_File, float | None]:
     pixels = to_depth(read_photo(file.content, name=file.name).pixels, np.dtype(np.uint8))
     image = libvips().Image.new_from_array(np.ascontiguousarray(pixels))
     # Halving chroma with care costs time once, and gains 0.3 dB at the same size.
-    # By its name: a method of the image is first looked up as a property, and libvips remembers that for all
-    # threads as an error, which one that decodes would take for damage of its file.
+    # Call the operation by name: pyvips first looks up a method as a property, which libvips records as an
+    # error for all threads, and a thread that decodes would take it for damage of its file.
     settings = {"Q": quality, "effort": 4, "smart_subsample": True, "keep": "none"}
     encoded = bytes(libvips().Operation.call("webpsave_buffer", image, **settings))
     if len(encoded) >= len(file.content):

@@ -1,4 +1,4 @@
-"""Fit the model of NIQE that ships with the package, on the clean photographs that are trained on.
+"""Fit the shipped NIQE model on the clean training photographs.
 
 python tools/pristine.py --data ../shared/data --out src/clearair/evaluation/niqe_own.npz
 """

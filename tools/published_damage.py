@@ -1,4 +1,4 @@
-"""Print which damage the usual data sets hold, as their papers state it, beside what is drawn here.
+"""Print the damage in common data sets, as their papers state it, beside the synthetic damage here.
 
 python tools/published_damage.py
 """
@@ -18,10 +18,10 @@ class Published:
     kind: str
     name: str
     stated: str
-    """Which damage, as the paper says."""
+    """The damage as stated in the paper."""
     source: str
     drawn: str
-    """What of it is drawn here."""
+    """The corresponding synthetic damage."""
 
 
 LOW, HIGH = noise.SIGMA_RANGE
