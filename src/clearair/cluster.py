@@ -84,13 +84,13 @@ class _Notes:
 class Hands:
     """The worker of an actor; it runs on any machine of the cluster."""
 
-    def __init__(self, loading: dict[str, Any], wish: dict[str, Any], cores: int) -> None:
+    def __init__(self, loading: dict[str, Any], options: dict[str, Any], cores: int) -> None:
         from clearair.graphs import limit_cores
         from clearair.restorer import Restorer
 
         limit_cores(cores)
         self._restorer = Restorer.from_pretrained(**loading)
-        self._wish = wish
+        self._options = options
 
     def restore(self, source: str, part: str, target: str, overwrite: bool) -> _Answer:
         """Restore a photo into `part`, unless `target` exists, which is checked first."""
@@ -101,7 +101,7 @@ class Hands:
             return _Answer(Record(source, None, error=str(error)))
         notes = _Notes()
         plan = Plan((Job(place_of(source), place_of(part)),))
-        (record,) = self._restorer.restore_many(plan, jobs=1, ledger=notes, **self._wish)
+        (record,) = self._restorer.restore_many(plan, jobs=1, ledger=notes, **self._options)
         return _Answer(record, notes.claimed, notes.output if record.error is None else None)
 
     def publish(self, part: str, target: str, overwrite: bool) -> str | None:
@@ -139,15 +139,15 @@ class Cluster:
     """Actors of a Ray cluster that restore photos."""
 
     def __init__(
-        self, address: str, loading: dict[str, Any], wish: dict[str, Any], *, cores: int | None = None
+        self, address: str, loading: dict[str, Any], options: dict[str, Any], *, cores: int | None = None
     ) -> None:
-        """`loading` and `wish` are arguments of `Restorer.from_pretrained` and of `restore_many`.
+        """`loading` and `options` are arguments of `Restorer.from_pretrained` and of `restore_many`.
 
         `cores` are those of an actor without a GPU, by default four, or all that there are. Raises
         MissingExtraError without Ray, UsageError for a cluster that cannot be reached.
         """
         self._ray = _connect(address)
-        self._loading, self._wish = loading, wish
+        self._loading, self._options = loading, options
         have = self._ray.cluster_resources()
         self._cores = min(cores or 4, max(1, int(have.get("CPU", 1))))
         gpus = int(have.get("GPU", 0)) if _may_use_gpus(loading) else 0
@@ -170,7 +170,7 @@ class Cluster:
         if not gpus and loading.get("device", "auto") == "auto":
             loading["device"] = "cpu"
         kind = self._ray.remote(num_cpus=cores, num_gpus=gpus)(Hands)
-        return _Actor(kind.remote(loading, self._wish, cores), gpus)
+        return _Actor(kind.remote(loading, self._options, cores), gpus)
 
     def run(self, journal: Journal, watcher: Watcher | None = None) -> Generator[Record, None, None]:
         """Restore the pending photos of a journal, and yield a record of each in the order of completion.

@@ -26,6 +26,7 @@ from clearair.files.watcher import Watcher
 from clearair.graphs import Crowd
 from clearair.image import DEFAULT_MAX_PIXELS, Photo, Quality, check_quality
 from clearair.memory import give_back
+from clearair.options import Options
 from clearair.outcome import Outcome
 from clearair.perception.protocol import Perceiver
 from clearair.perception.telling import (
@@ -42,7 +43,6 @@ from clearair.restoring import OnTile, TileRun
 from clearair.result import Result
 from clearair.runtime.protocol import Backend, Device, Precision, Runtime
 from clearair.sizing import Sizing, TileSide, smaller_side
-from clearair.wish import Wish
 
 
 class Restorer:
@@ -154,11 +154,11 @@ class Restorer:
         Raises ImageError when it cannot be read or is no picture, OutputError when the network returns NaN,
         OutOfMemoryError when even small tiles do not fit, UsageError for an option that makes no sense.
         """
-        wish = Wish(damage, strength, keep_tone, skip_tiles)
+        options = Options(damage, strength, keep_tone, skip_tiles)
         self.check_damage(damage)
         photo, layout = as_photo(picture, max_pixels=max_pixels, salvage=salvage, check_size=self.check_size)
         own = isinstance(picture, str | os.PathLike)  # what came in is in its file still
-        restored, percepts, outcome = self.restore_photo(photo, own=own, **vars(wish))
+        restored, percepts, outcome = self.restore_photo(photo, own=own, **vars(options))
         return Result(from_photo(restored, layout), percepts, restored, outcome)
 
     def cost(self, width: int, height: int, pixel_bytes: int) -> int:
@@ -197,7 +197,7 @@ class Restorer:
         `percepts`, with a label map of its size, are used instead of perceiving it. Returns it with its
         percepts, regardless of `damage`, and what was done.
         """
-        wish = Wish(damage, strength, keep_tone, skip_tiles)
+        options = Options(damage, strength, keep_tone, skip_tiles)
         said = self.check_damage(damage)
         side = self._sizing.side_for(photo)
         output = photo.pixels if own and self._sizing.overwrites(photo) else None
@@ -207,7 +207,7 @@ class Restorer:
                 with self.runtime.memory_errors():
                     percepts = percepts or self.perceive(photo)
                     believed = self._believed(percepts, said)
-                    outcome = self._intended(percepts, believed, said, wish)
+                    outcome = self._intended(percepts, believed, said, options)
                     if outcome.share == 0:
                         return photo, percepts, replace(outcome, changed=False)
                     amount = strength if self.runtime.is_cautious else outcome.share
@@ -244,26 +244,26 @@ class Restorer:
         self, percepts: Percepts, *, damage: Damage = "auto", strength: float = 1.0, keep_tone: bool = False
     ) -> Outcome:
         """What will be done about a picture in which this is perceived; its label map may be of any size."""
-        wish = Wish(damage, strength, keep_tone)
+        options = Options(damage, strength, keep_tone)
         said = self.check_damage(damage)
-        return self._intended(percepts, self._believed(percepts, said), said, wish)
+        return self._intended(percepts, self._believed(percepts, said), said, options)
 
     def _believed(self, percepts: Percepts, said: tuple[str, ...] | None) -> Percepts:
         return tell(self.perceiver, percepts, said) if said else percepts
 
     def _intended(
-        self, percepts: Percepts, believed: Percepts, said: tuple[str, ...] | None, wish: Wish
+        self, percepts: Percepts, believed: Percepts, said: tuple[str, ...] | None, options: Options
     ) -> Outcome:
         """What is found in a picture, and how much of it this model will change."""
         shares = believed.to_dict()
         allowed = shares["change"] if self.runtime.is_cautious or self.cautious else 1.0
-        share = 0.0 if said == () else float(wish.strength) * allowed
+        share = 0.0 if said == () else float(options.strength) * allowed
         return Outcome(
             found=found_in(percepts, caution_of(self.perceiver)),
             told=said,
             share=share,
-            tone=share * shares["tone"] if self.runtime.corrects_tone and not wish.keep_tone else 0.0,
-            keep_tone=wish.keep_tone,
+            tone=share * shares["tone"] if self.runtime.corrects_tone and not options.keep_tone else 0.0,
+            keep_tone=options.keep_tone,
             wordless=not percepts.names,
         )
 
@@ -302,7 +302,7 @@ class Restorer:
         Records keep the order of the pictures. `ledger` is notified of each step of each picture. Raises
         UsageError when there is nothing to do, immediately and not at the first record.
         """
-        wish = Wish(damage, strength, keep_tone, skip_tiles)
+        options = Options(damage, strength, keep_tone, skip_tiles)
         check_quality(quality)
         self.check_damage(damage)
         plan = paths
@@ -315,7 +315,7 @@ class Restorer:
         on_tile = between_tiles(stop, crowd, told.tile if at_once == 1 else None)
         return run_plan(
             plan,
-            partial(self._restore_and_describe, crowd, on_tile, wish),
+            partial(self._restore_and_describe, crowd, on_tile, options),
             watcher=told,
             strip_metadata=strip_metadata,
             quality=quality,
@@ -327,8 +327,10 @@ class Restorer:
         )
 
     def _restore_and_describe(
-        self, crowd: Crowd, on_tile: OnTile, wish: Wish, photo: Photo
+        self, crowd: Crowd, on_tile: OnTile, options: Options, photo: Photo
     ) -> tuple[Photo, dict[str, Any], Outcome]:
         with crowd:
-            restored, percepts, outcome = self.restore_photo(photo, own=True, on_tile=on_tile, **vars(wish))
+            restored, percepts, outcome = self.restore_photo(
+                photo, own=True, on_tile=on_tile, **vars(options)
+            )
         return restored, percepts.to_dict(), outcome

@@ -29,9 +29,9 @@ def test_the_processor_is_asked_and_not_guessed():
     assert precision.cpu_computes_bf16() == ("avx512_bf16" in flags or "amx_tile" in flags)
 
 
-@pytest.mark.parametrize("wish", ["fp32", "bf16", "fp16"])
-def test_a_wish_is_granted(wish):
-    assert choose_precision(wish, CPU) == wish
+@pytest.mark.parametrize("asked", ["fp32", "bf16", "fp16"])
+def test_a_precision_that_is_asked_for_is_taken(asked):
+    assert choose_precision(asked, CPU) == asked
 
 
 def test_a_precision_that_there_is_not_is_named():

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clearair.exporting.guided import Extent, Told, guided, layer_norm, to_image
+from clearair.exporting.guided import Extent, FeatureJudgement, guided, layer_norm, to_image
 from clearair.finishing import FinishedNetwork
 from clearair.finishing.coarse import COARSE, GUIDED_REACH, GUIDED_SOFTNESS, GUIDED_STEP
 from clearair.finishing.lattice import without_lattice

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clearair.exporting.guided import Extent, Told, guided, layer_norm, to_image
+from clearair.exporting.guided import Extent, FeatureJudgement, guided, layer_norm, to_image
 from clearair.finishing import FinishedNetwork
 from clearair.network.blocks import ChannelAttention, GatedFeedForward, TransformerBlock
 from clearair.network.config import NetworkConfig
@@ -68,7 +68,7 @@ class FusedBase(nn.Module):
     ) -> Tensor:
         """(B, 3, H, W) and its labels (B, H, W) -> (B, 3, H, W), not clamped; the rest is a `Judgement`."""
         network, config = self.network, self.network.config
-        told = Told(quality, features, areas, content, prompts)
+        judgement = FeatureJudgement(quality, features, areas, content, prompts)
         stem, levels = config.stem, len(config.channels)
         height, width = window.shape[2:]
         extent = Extent.of(window, config)

@@ -14,15 +14,15 @@ from clearair.runtime.protocol import Precision
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def choose_precision(wish: str, device: torch.device) -> Precision:
+def choose_precision(asked: str, device: torch.device) -> Precision:
     """The precision for a request; `auto` takes the fastest that the device computes natively.
 
     Raises UsageError.
     """
-    if wish not in get_args(Precision):
-        raise UsageError(f"There is no precision {wish!r}; use one of {', '.join(get_args(Precision))}.")
-    if wish != "auto":
-        return wish  # type: ignore[return-value]
+    if asked not in get_args(Precision):
+        raise UsageError(f"There is no precision {asked!r}; use one of {', '.join(get_args(Precision))}.")
+    if asked != "auto":
+        return asked  # type: ignore[return-value]
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     return learning_precision(device)

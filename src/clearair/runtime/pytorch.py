@@ -177,7 +177,7 @@ def pytorch_memory_errors() -> Iterator[None]:
         raise
 
 
-def choose_device(wish: str) -> torch.device:
+def choose_device(asked: str) -> torch.device:
     """The device for a request, such as `cuda:1`; `auto` takes an accelerator when there is one.
 
     Raises UsageError for a device that is not there.
@@ -187,11 +187,11 @@ def choose_device(wish: str) -> torch.device:
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    if wish == "auto":
+    if asked == "auto":
         return torch.device(next(name for name, is_there in present.items() if is_there))
-    name, colon, number = wish.partition(":")
+    name, colon, number = asked.partition(":")
     if name not in present or (colon and not (name == "cuda" and number.isdecimal())):
-        raise UsageError(f"There is no device {wish!r}; use one of {', '.join(get_args(Device))}.")
+        raise UsageError(f"There is no device {asked!r}; use one of {', '.join(get_args(Device))}.")
     if not present[name] or (number and int(number) >= torch.cuda.device_count()):
-        raise UsageError(f"PyTorch finds no {wish} device on this machine; use device=auto or cpu.")
-    return torch.device(wish)
+        raise UsageError(f"PyTorch finds no {asked} device on this machine; use device=auto or cpu.")
+    return torch.device(asked)

@@ -17,6 +17,7 @@ from clearair.errors import ImageError, UsageError
 from clearair.files.outputs import check_file
 from clearair.files.videos import CONTAINERS, video_target
 from clearair.image import DEFAULT_MAX_PIXELS, Photo
+from clearair.options import Options
 from clearair.outcome import Outcome
 from clearair.perception.telling import Damage, caution_of
 from clearair.percepts import Percepts
@@ -28,8 +29,7 @@ from clearair.video.joining import join, move_joined
 from clearair.video.segments import Plan, WorkFolder
 from clearair.video.shots import CutFinder, fitted
 from clearair.video.source import Clip, describe, frames, has_captions, require_video
-from clearair.video.watcher import Nobody, VideoWatcher
-from clearair.wish import Wish
+from clearair.video.watcher import SilentWatcher, VideoWatcher
 
 SEGMENT_SECONDS = 2
 """Most seconds that a killed run loses; each segment begins with a key frame."""
@@ -99,7 +99,7 @@ def restore_video(
     source = Path(source)
     require_video(source)
     restorer.check_damage(damage)
-    wish = Wish(damage, strength, keep_tone, skip_tiles)
+    options = Options(damage, strength, keep_tone, skip_tiles)
     if quality is not None and quality not in QUALITIES:
         raise UsageError(f"The quality of a video is a CRF of 0 to 63, got {quality!r}.")
     if overwrite and resume:
@@ -111,9 +111,9 @@ def restore_video(
     check_file(goal, inputs=[source], overwrite=overwrite, make_folder=True)
     clip = describe(source, max_pixels=max_pixels)
     coding = coding_for(clip, CONTAINERS[goal.suffix.lower()], quality)
-    job = _job(restorer, source, wish, coding, salvage)
+    job = _job(restorer, source, options, coding, salvage)
     stat = source.stat()
-    run = _Run(restorer, clip, coding, folder, wish, salvage, watcher or SilentWatcher())
+    run = _Run(restorer, clip, coding, folder, options, salvage, watcher or SilentWatcher())
     with folder.entered(job, resume=resume, overwrite=overwrite):
         result = run.all(goal, strip_metadata=strip_metadata)
         data = partial(move_joined, folder) if folder.joined.exists() else partial(_copy, source)
@@ -122,18 +122,18 @@ def restore_video(
     return result
 
 
-def _job(restorer: Restorer, source: Path, wish: Wish, coding: Coding, salvage: bool) -> dict[str, Any]:
+def _job(restorer: Restorer, source: Path, options: Options, coding: Coding, salvage: bool) -> dict[str, Any]:
     """All that a run must have in common with the one that it goes on with, as messages call it."""
-    stat, damage = source.stat(), wish.damage
+    stat, damage = source.stat(), options.damage
     return {
         "version": VERSION,
         "input": [str(source.absolute()), stat.st_size, stat.st_mtime_ns],
         "model": restorer.model,
         "perceiver": restorer.perceiver.identity.fingerprint,
         "damage": damage if isinstance(damage, str) else sorted(damage),
-        "strength": wish.strength,
-        "choice of tone": wish.keep_tone,
-        "choice of tiles": wish.skip_tiles,
+        "strength": options.strength,
+        "choice of tone": options.keep_tone,
+        "choice of tiles": options.skip_tiles,
         "codec or quality": vars(coding),
         "choice to salvage": salvage,
     }
@@ -152,7 +152,7 @@ class _Run:
         clip: Clip,
         coding: Coding,
         folder: WorkFolder,
-        wish: Wish,
+        options: Options,
         salvage: bool,
         watcher: VideoWatcher,
     ) -> None:
@@ -160,7 +160,7 @@ class _Run:
         self.clip = clip
         self.coding = coding
         self.folder = folder
-        self.wish = wish
+        self.options = options
         self.salvage = salvage
         self.watcher = watcher
         self.notes: list[str] = []
@@ -236,7 +236,7 @@ class _Run:
 
     def restore(self, plan: Plan) -> tuple[tuple[Outcome, ...], int]:
         """Make the segments that are missing; outcomes of the shots, and the number of segments."""
-        shots = _Shots(self.restorer, self.folder, plan, self.wish)
+        shots = _Shots(self.restorer, self.folder, plan, self.options)
         numbered = enumerate(frames(self.clip, salvage=self.salvage))
         segments = 0
         for number, group in groupby(numbered, key=_Segmenting(self.clip)):
@@ -334,11 +334,11 @@ class _Segmenting:
 class _Shots:
     """The judgements of the shots, with one in memory at a time."""
 
-    def __init__(self, restorer: Restorer, folder: WorkFolder, plan: Plan, wish: Wish) -> None:
+    def __init__(self, restorer: Restorer, folder: WorkFolder, plan: Plan, options: Options) -> None:
         self.restorer = restorer
         self.folder = folder
         self.plan = plan
-        self.wish = wish
+        self.options = options
         self._number = -1
         self._percepts: Percepts | None = None
         self._outcome = Outcome()
@@ -358,7 +358,7 @@ class _Shots:
         size = photo.pixels.shape[:2]
         if percepts.labels.shape != size:
             percepts = self._percepts = fitted(percepts, *size)
-        restored, _, outcome = self.restorer.restore_photo(photo, percepts=percepts, **vars(self.wish))
+        restored, _, outcome = self.restorer.restore_photo(photo, percepts=percepts, **vars(self.options))
         return restored if outcome.changed else photo
 
     def _turn_to(self, frame: int) -> Percepts:
@@ -369,7 +369,7 @@ class _Shots:
         return self._percepts
 
     def _intended(self, percepts: Percepts) -> Outcome:
-        wish = self.wish
+        options = self.options
         return self.restorer.intended(
-            percepts, damage=wish.damage, strength=wish.strength, keep_tone=wish.keep_tone
+            percepts, damage=options.damage, strength=options.strength, keep_tone=options.keep_tone
         )

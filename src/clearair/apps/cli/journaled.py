@@ -93,27 +93,27 @@ def _restoring(
         for name in ("paths", "files_from", "null", "output"):
             context.params.pop(name)
         asked = Asked(**context.params)
-        wish = asked.batch_wish()
+        options = asked.batch_options()
         if cluster is not None:
             if has_own_perceivers():
                 raise UsageError("--cluster: actors load only the shipped perceivers.")
-            wish.pop("jobs")
-            yield from _on_cluster(journal, cluster, asked.loading(), wish, progress)
+            options.pop("jobs")
+            yield from _on_cluster(journal, cluster, asked.loading(), options, progress)
             return
         restorer = asked.load()
 
         def run(plan: Plan, ledger: JournalLedger) -> Generator[Record, None, None]:
-            return restorer.restore_many(plan, watcher=ledger, ledger=ledger, **wish)
+            return restorer.restore_many(plan, watcher=ledger, ledger=ledger, **options)
 
         yield from run_journal(journal, run, progress)
 
 
 def _on_cluster(
-    journal: Journal, address: str, loading: dict[str, Any], wish: dict[str, Any], progress: Progress
+    journal: Journal, address: str, loading: dict[str, Any], options: dict[str, Any], progress: Progress
 ) -> Generator[Record, None, None]:
     from clearair.cluster import Cluster
 
-    with Cluster(address, loading, wish) as cluster:
+    with Cluster(address, loading, options) as cluster:
         yield from cluster.run(journal, progress)
 
 

@@ -155,13 +155,13 @@ def restore(
     if videos:
         check_videos(asked, output)
         ctx.exit(_restore_both(asked, videos, others, files_from, null, output))
-    wish = asked.wish()
+    options = asked.options()
     if STREAM in (*paths, output):
         from_files = STREAM not in paths
         alone = from_files or (len(paths) == 1 and not files_from and output in (None, STREAM))
         _check_stream(alone and asked.suits_a_stream)
         source = single_picture(paths, read_names(files_from, null)) if from_files else None
-        restore_to_output(asked.load, source, format=asked.format_, quiet=asked.quiet, **wish)
+        restore_to_output(asked.load, source, format=asked.format_, quiet=asked.quiet, **options)
         return
     from clearair.apps.cli.journaled import begin, go_on, journal_named
     from clearair.files.planning import plan_batch
@@ -189,7 +189,7 @@ def restore(
         )
     if asked.shard is not None:
         plan = _part_of(plan, asked.shard)
-    ctx.exit(_restore_batch(asked.load, plan, asked.batch_wish(), asked.quiet))
+    ctx.exit(_restore_batch(asked.load, plan, asked.batch_options(), asked.quiet))
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ class Asked:
         flags = self.overwrite or self.resume or self.preserve_times
         return not flags and all(each is None for each in files)
 
-    def wish(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
         """The options by which each picture is restored and written."""
         return {
             "damage": self.damage or "auto",
@@ -239,9 +239,9 @@ class Asked:
             "salvage": self.salvage,
         }
 
-    def batch_wish(self) -> dict[str, Any]:
+    def batch_options(self) -> dict[str, Any]:
         """The same for many pictures."""
-        return {**self.wish(), "preserve_times": self.preserve_times, "jobs": chosen_jobs()}
+        return {**self.options(), "preserve_times": self.preserve_times, "jobs": chosen_jobs()}
 
     def load(self) -> Restorer:
         """The model, ready to run."""
@@ -290,7 +290,7 @@ def _restore_both(
             overwrite=asked.overwrite,
             resume=asked.resume,
         )
-        code = _restore_batch(load, plan, asked.batch_wish(), asked.quiet)
+        code = _restore_batch(load, plan, asked.batch_options(), asked.quiet)
     return max(code, restore_videos(asked, load, videos, output, alone=alone))
 
 
@@ -325,7 +325,7 @@ def _check_stream(alone: bool) -> None:
         raise UsageError("`-` is one picture to standard output: no other PATH and no options about files.")
 
 
-def _restore_batch(load: Callable[[], Restorer], plan: Plan, wish: dict[str, Any], quiet: bool) -> int:
+def _restore_batch(load: Callable[[], Restorer], plan: Plan, options: dict[str, Any], quiet: bool) -> int:
     """Restore all that was planned; the exit code."""
     from clearair.apps.cli.progress import Progress
 
@@ -335,7 +335,7 @@ def _restore_batch(load: Callable[[], Restorer], plan: Plan, wish: dict[str, Any
     progress = Progress(len(plan.jobs), quiet=quiet)
     told: set[str] = set()
     try:
-        with closing(restorer.restore_many(plan, watcher=progress, **wish)) as records:
+        with closing(restorer.restore_many(plan, watcher=progress, **options)) as records:
             for record in records:
                 progress.clear()
                 tell(record, quiet=quiet)

@@ -39,9 +39,9 @@ def restore_to_output(
     max_pixels: int,
     salvage: bool,
     quiet: bool,
-    **wish: Any,
+    **options: Any,
 ) -> None:
-    """Restore a file, or standard input without one; `wish` are the options for the restorer."""
+    """Restore a file, or standard input without one; `options` are the options for the restorer."""
     from clearair.files.outputs import format_named
     from clearair.image import output_format, read_photo, refuse_unfit
 
@@ -51,11 +51,11 @@ def restore_to_output(
     if sys.stdout.isatty() or (source is None and sys.stdin.isatty()):
         raise UsageError("`-` reads and writes a picture: clearair restore - < photo.jpg > better.jpg")
     restorer = load()
-    restorer.check_damage(wish["damage"])
+    restorer.check_damage(options["damage"])
     given = _read_standard_input() if source is None else source
     photo = read_photo(given, max_pixels=max_pixels, salvage=salvage, check_size=restorer.check_size)
     refuse_unfit(photo, kind or output_format(photo.format), photo.name)
-    result = restorer(photo, **wish)
+    result = restorer(photo, **options)
     encoded = io.BytesIO()
     notes = result.save(encoded, format=kind, strip_metadata=strip_metadata, quality=quality)
     sys.stdout.buffer.write(encoded.getbuffer())

@@ -91,7 +91,9 @@ def restore_videos(
     one = alone and len(fresh) == 1
     targets = [video_target(each, output, suffix=asked.suffix, alone=one) for each in fresh]
     _refuse_clashes(fresh, targets)
-    wish = {name: value for name, value in asked.wish().items() if name not in ("quality", "skip_tiles")}
+    options = {
+        name: value for name, value in asked.options().items() if name not in ("quality", "skip_tiles")
+    }
     if chosen_jobs() is not None and not asked.quiet:
         text = "--jobs applies to photos only; a video is restored one frame at a time, on all cores."
         print_line(f"clearair: {text}", err=True)
@@ -108,7 +110,7 @@ def restore_videos(
                 resume=asked.resume,
                 preserve_times=asked.preserve_times,
                 watcher=progress,
-                **wish,
+                **options,
             )
         except ClearAirError as error:
             progress.clear()

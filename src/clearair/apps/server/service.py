@@ -199,10 +199,10 @@ class Service:
                 check_kinds(said, self.kinds)
         except UsageError as error:
             raise ProblemError.of("bad-option", str(error)[:500]) from error
-        wish = {name: shown[name] for name in ("strength", "keep_tone", "skip_tiles") if name in shown}
+        chosen = {name: shown[name] for name in ("strength", "keep_tone", "skip_tiles") if name in shown}
         damage = "auto" if said is None else list(said) or "none"
         return {
-            "wish": {"damage": damage, **wish},
+            "restoring": {"damage": damage, **chosen},
             "format": shown.get("format"),
             "quality": shown.get("quality"),
             "strip_metadata": shown.get("metadata", "strip") == "strip",

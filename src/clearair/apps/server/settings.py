@@ -79,7 +79,7 @@ class Settings:
             )
         numbers = (value for value in vars(self.limits).values() if isinstance(value, float))
         if not all(map(math.isfinite, numbers)):
-            raise UsageError("Limits must be finite numbers.")
+            raise UsageError("Limits must be finite numbers, not nan and inf.")
         for proxy in self.trusted_proxies:
             try:
                 ipaddress.ip_network(proxy)

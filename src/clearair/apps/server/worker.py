@@ -232,7 +232,7 @@ class Restoring:
         if options["previews"] and before not in SHOWN_BY_BROWSERS:
             previews["before"] = task.write(2, _preview(photo))
         restored, percepts, outcome = self._restorer.restore_photo(
-            photo, own=True, on_tile=task.progress, **options["wish"]
+            photo, own=True, on_tile=task.progress, **options["restoring"]
         )
         del photo
         task.check()

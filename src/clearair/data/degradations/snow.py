@@ -124,8 +124,8 @@ def _draw_flakes(
 ) -> Tensor:
     """Opacity (B, 1, h, w) of one octave of flakes, at that octave's own resolution."""
     batch = len(strength)
-    wish = uniform(generator, batch, like=strength, low=0.1, high=1.0) * (1 + (denser - 1) * falling)
-    density = per_sample(octave.density * wish * (0.1 + 0.9 * strength) / SHAPES)
+    drawn = uniform(generator, batch, like=strength, low=0.1, high=1.0) * (1 + (denser - 1) * falling)
+    density = per_sample(octave.density * drawn * (0.1 + 0.9 * strength) / SHAPES)
     number = uniform(generator, batch, SHAPES, *cells, like=strength)
     impulses = (number < density) * (octave.opacity * (0.25 + 0.75 * number / density))
     faint = uniform(generator, batch, like=strength, low=FAINT[0], high=FAINT[1])

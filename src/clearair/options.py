@@ -1,4 +1,4 @@
-"""What a user wants to have done with a photo."""
+"""How a photo is to be restored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clearair.perception.telling import Damage
 
 
 @dataclass(frozen=True)
-class Wish:
+class Options:
     """How a photo, or each frame of a video, is restored. Raises UsageError for a strength that is none."""
 
     damage: Damage = "auto"
