@@ -39,6 +39,8 @@ class Kind:
     """In [0, 1]: how far embeddings move to those of the kind when the user names it."""
     steer: float = 0.0
     """In [0, 1]: how far they move when the recognizer is sure of it and the eyes overlooked it."""
+    ramp: float = 1.0
+    """Length in logits of the ramp from the detection of the kind to the full change."""
     tone: tuple[float, float] | None = None
     """For a kind that changes exposure, colour or contrast as a whole: the probability up to which nothing is
     done about the tone, and the one from which on everything is. New perceivers begin with it."""
@@ -117,6 +119,7 @@ REGISTRY = (
         "snowy",
         0.07,
         recognizer_share=1.2,
+        ramp=2.0,  # few real photos teach it, so its threshold is low and lets undamaged ones pass
         restoring_gains=5.0,
         trust=0.8,
         tone=(0.8, 0.95),  # by its veil
@@ -160,7 +163,7 @@ validation tables and cached observations are in this order."""
 
 
 def shares(
-    trait: Literal["share", "real_share", "enlarged_share", "trust", "steer"],
+    trait: Literal["share", "real_share", "enlarged_share", "trust", "steer", "ramp"],
 ) -> dict[str, float]:
     """A property of the kinds by name, for those in which it is not 0."""
     values = {kind.name: float(getattr(kind, trait)) for kind in REGISTRY}

@@ -44,7 +44,7 @@ def test_the_eyes_are_blended_in_where_they_know_more():
 
 
 def test_ramps_rise_from_where_a_kind_is_found():
-    caution = ramps(torch.linspace(-3, 4, len(KINDS)), 1.0)
+    caution = ramps(torch.linspace(-3, 4, len(KINDS)), dict.fromkeys(KINDS, 1.0) | {"snow": 2.0})
     for index, kind in enumerate(KINDS):
         doubt, sure = caution.ramp(kind)
         found = float(torch.linspace(-3, 4, len(KINDS))[index].sigmoid())

@@ -25,7 +25,15 @@ TINY = RecognizerRecipe(views=5, looks=1)
 
 
 @pytest.mark.parametrize(
-    "fields", [{"views": -1}, {"looks": 0}, {"ridge": 0.0}, {"all_alarms": 0.001}, {"trust": {"haze": 2.0}}]
+    "fields",
+    [
+        {"views": -1},
+        {"looks": 0},
+        {"ridge": 0.0},
+        {"all_alarms": 0.001},
+        {"trust": {"haze": 2.0}},
+        {"ramps": {"snow": 0.0}},
+    ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(fields):
     with pytest.raises(ConfigError):

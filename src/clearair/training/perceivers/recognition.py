@@ -74,8 +74,8 @@ class RecognizerRecipe:
     """Share of undamaged validation pictures in which a kind may be found."""
     all_alarms: float = 0.03
     """Share of them in which any kind may be found."""
-    ramp: float = 1.0
-    """Length in logits of the ramp from the detection of a kind to the full change."""
+    ramps: dict[str, float] = field(default_factory=lambda: shares("ramp"))
+    """Length in logits of each ramp, from where the kind is found to where everything is done about it."""
     trust: dict[str, float] = field(default_factory=lambda: shares("trust"))
     """How far the embeddings of a picture move to those of a kind that the user names."""
     steer: dict[str, float] = field(default_factory=lambda: shares("steer"))
@@ -91,6 +91,9 @@ class RecognizerRecipe:
             for kind, share in getattr(self, name).items():
                 if not 0 <= share <= 1:
                     raise ConfigError(f"{name}.{kind} must lie in [0, 1], got {share}.")
+        for kind, length in self.ramps.items():
+            if not length > 0:
+                raise ConfigError(f"ramps.{kind} must be above 0, got {length}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -188,7 +191,7 @@ def train_recognizer(
     errors = calibration_error(logits, examples.label)
     each = ", ".join(f"{kind} {error:.3f}" for kind, error in zip(KINDS, errors, strict=True))
     report(f"Expected calibration error: {each}")
-    return eyes, recognizer, ramps(found, recipe.ramp)
+    return eyes, recognizer, ramps(found, recipe.ramps)
 
 
 def publish_recognizer(perceiver: tuple[CompactEyes, Recognizer, Caution], folder: Path) -> None:

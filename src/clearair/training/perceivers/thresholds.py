@@ -5,6 +5,8 @@ Shapes: N pictures, K kinds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -72,10 +74,11 @@ def thresholds(logits: Tensor, seen: Observations, each: float, together: float)
         found = lower
 
 
-def ramps(found: Tensor, length: float) -> Caution:
-    """Ramps of this length in logits, from the logits (K,) from which kinds are found."""
+def ramps(found: Tensor, lengths: Mapping[str, float]) -> Caution:
+    """Ramps of these lengths in logits, by kind, from the logits (K,) from which kinds are found."""
     begin = found + MARGIN
-    doubt, sure = begin.sigmoid(), (begin + length).sigmoid()
+    ends = begin + torch.tensor([lengths[kind] for kind in KINDS])
+    doubt, sure = begin.sigmoid(), ends.sigmoid()
     each: dict[str, Ramp] = {
         kind: (round(float(doubt[index]), 5), round(float(sure[index]), 5))
         for index, kind in enumerate(KINDS)
