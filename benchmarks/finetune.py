@@ -36,7 +36,7 @@ from clearair.training.perceivers.examples import (
     units,
     validation,
 )
-from clearair.training.perceivers.fitting import fit
+from clearair.training.perceivers.head_fits import fit
 from clearair.training.perceivers.observations import Observations
 from clearair.training.perceivers.recognition import RecognizerRecipe, starting_point
 from clearair.training.perceivers.thresholds import recall

@@ -66,7 +66,7 @@ def test_harm_prints_undamaged_and_damaged_pictures(evaluate):
 def test_shuffle_and_harm_are_asked_for_one_at_a_time(evaluate):
     done = evaluate("--harm", "--shuffle", "how")
     assert done.exit_code == 2
-    assert "ask for one" in done.output
+    assert "choose one" in done.output
 
 
 def test_what_the_model_is_told_counts_for_every_image_and_is_written_down(evaluate, tmp_path):
@@ -88,7 +88,7 @@ def test_a_misspelt_kind_of_damage_is_refused_before_anything_is_measured(evalua
 def test_what_is_perceived_is_measured_only_where_it_counts(evaluate):
     done = evaluate("--shuffle", "how", "--damage", "haze")
     assert done.exit_code == 2
-    assert "ask for one" in done.output
+    assert "choose one" in done.output
 
 
 def test_two_folders_are_measured_saved_and_reported(evaluate, tmp_path):

@@ -36,7 +36,7 @@ def test_a_kernel_becomes_centred_points_of_unit_extent_with_its_weights(tmp_pat
 @pytest.mark.parametrize("kernel", [np.zeros((5, 5)), np.ones(7), np.full((3, 3), np.nan)])
 def test_what_is_no_kernel_is_refused(tmp_path, kernel):
     write_kernels(tmp_path, a=kernel)
-    with pytest.raises(DataError, match=r"measured\.npz.*no blur kernel"):
+    with pytest.raises(DataError, match=r"measured\.npz.*not a blur kernel"):
         load_blur_kernels(tmp_path)
 
 

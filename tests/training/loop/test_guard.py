@@ -20,7 +20,7 @@ def test_a_spike_is_left_out_once_it_is_known_what_is_usual():
     assert all(guard.judge(1.0, 1.0 + index / 100) for index in range(WINDOW))
     assert guard.judge(1.0, 0.9 * SPIKE)
     assert not guard.judge(1.0, 2 * SPIKE)
-    assert "usual are 1.5" in guard.reason
+    assert "usually 1.5" in guard.reason
 
 
 def test_several_in_a_row_are_too_many_and_one_that_is_made_ends_the_row():

@@ -34,7 +34,7 @@ from clearair.perception.compact.weights import load_perceiver, new_recognizer, 
 from clearair.perception.confidence import Caution
 from clearair.perception.protocol import fingerprint
 from clearair.training.perceivers.examples import CLOSE_UP, MADE, draw_unit, load_sources, units, validation
-from clearair.training.perceivers.fitting import calibrate, calibration_error, fit
+from clearair.training.perceivers.head_fits import calibrate, calibration_error, fit
 from clearair.training.perceivers.observations import (
     Observations,
     load_observations,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from clearair.training.perceivers.fitting import calibrate, calibration_error, fit
+from clearair.training.perceivers.head_fits import calibrate, calibration_error, fit
 
 NAN = float("nan")
 
