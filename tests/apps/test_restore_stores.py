@@ -76,6 +76,9 @@ def test_a_run_that_is_killed_goes_on_and_does_each_photo_once(store, tmp_path):
 
 
 def test_an_interrupted_run_ends_soon_and_leaves_nothing_half_done(store, tmp_path):
+    photo = store.get(f"photos/{NAMES[0]}")
+    for number in range(40):  # enough that the run is not over when the signal comes, on a busy machine too
+        store.put(f"photos/more-{number}.png", photo)
     (tmp_path / "temporary").mkdir()
     environment = {**os.environ, **store.settings, "TMPDIR": str(tmp_path / "temporary")}
     words = [*RESTORE, "--journal", "run.db", "-j", "1"]
