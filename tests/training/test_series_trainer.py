@@ -70,6 +70,18 @@ def test_a_series_goes_on_where_its_time_was_up(data, tmp_path):
     assert (tmp_path / "first" / "model" / "model.safetensors").stat().st_mtime_ns == written
 
 
+def test_a_run_that_was_killed_while_it_saved_is_not_done(data, tmp_path):
+    trainer_for(SERIES, quiet(data, tmp_path)).train()
+    whole = (tmp_path / "mean" / "model" / "model.safetensors").read_bytes()
+    (tmp_path / "mean" / "model" / "config.json").unlink()
+    (tmp_path / "second" / "model" / "model.safetensors").unlink()
+    trainer = trainer_for(SERIES, quiet(data, tmp_path, options=RunOptions(resume=True)))
+    assert trainer.standing == f"{tmp_path}: 1 of 3 runs are done"
+    trainer.train()
+    assert trainer.standing == f"{tmp_path}: 3 of 3 runs are done"
+    assert (tmp_path / "mean" / "model" / "model.safetensors").read_bytes() == whole
+
+
 @pytest.mark.parametrize(
     "fields",
     [

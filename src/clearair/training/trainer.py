@@ -10,8 +10,9 @@ from pathlib import Path
 from clearair.data.layouts import pair_folders
 from clearair.errors import DataError, OutputError, TrainingError, UsageError
 from clearair.models import load_model, save_model
-from clearair.models.stored import holds_model
+from clearair.models.stored import CONFIG, WEIGHTS
 from clearair.perception import load_compact
+from clearair.placing import write_atomically
 from clearair.training.loop.average import mean_weights
 from clearair.training.loop.checkpoint import read_standing
 from clearair.training.loop.resume import LATEST
@@ -42,7 +43,7 @@ class SeriesTrainer(Trainer):
     """Trains the runs of a series, each in its own folder; resumed, it skips those that are complete."""
 
     def __init__(self, series: Series, setup: Setup) -> None:
-        """Raises UsageError for what a series decides itself, OutputError for a folder that holds a run."""
+        """Raises UsageError for what a series decides itself, TrainingError for a folder that holds a run."""
         super().__init__(setup)
         options = setup.options
         if options.start is not None or options.anneal_minutes or setup.saving.if_better:
@@ -85,7 +86,7 @@ class SeriesTrainer(Trainer):
 
     @property
     def standing(self) -> str:
-        """The number of finished runs, and the progress of the next one."""
+        """How many runs are finished."""
         done = sum(map(self._is_done, self.series.runs))
         return f"{self.setup.out}: {done} of {len(self.series.runs)} runs are done"
 
@@ -101,6 +102,8 @@ class SeriesTrainer(Trainer):
         perceiver = setup.perceiver
         if run.perceivers is not None:
             perceiver = load_compact(self._made(run.perceivers))
+        # What it had when its time was up must not pass for the result if it is killed before it saves that.
+        shutil.rmtree(self._made(run.name), ignore_errors=True)
         options = replace(setup.options, start=start, max_minutes=minutes)
         trainer_for(
             run.recipe,
@@ -126,7 +129,7 @@ class SeriesTrainer(Trainer):
 
     def _is_done(self, run: Planned | Mean) -> bool:
         """Whether a run finished, instead of only saving its state when its time was up."""
-        if not holds_model(self._made(run.name)):
+        if not all((self._made(run.name) / name).exists() for name in (CONFIG, WEIGHTS)):
             return False
         latest = self.setup.out / run.name / LATEST
         if not latest.exists():  # a mean or a recognizer, which are written only when complete
@@ -150,6 +153,8 @@ def find_own_pairs(folders: tuple[Path, Path] | None) -> list[tuple[Path, Path]]
 
 def _copy(model: Path, to: Path) -> None:
     try:
-        shutil.copytree(model, to, dirs_exist_ok=True)
-    except (OSError, shutil.Error) as error:
-        raise OutputError(f"{to}: the model cannot be copied there ({error}).") from error
+        to.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{to}: the folder cannot be made: {error.strerror}.") from error
+    for name in (WEIGHTS, CONFIG):
+        write_atomically(to / name, (model / name).read_bytes(), overwrite=True)

@@ -48,7 +48,7 @@ def test_a_change_reaches_every_run_that_has_the_field(tmp_path):
     first, second, _, eyes = read_series(written(tmp_path, text), ["batch=2", "views=7"]).runs
     assert first.recipe.batch == second.recipe.batch == 2
     assert eyes.recipe.views == 7
-    with pytest.raises(ConfigError, match="'bach=2': no run of this series has a field 'bach'"):
+    with pytest.raises(ConfigError, match="No run of this series has a field 'bach', did you mean 'batch'"):
         read_series(written(tmp_path, text), ["bach=2"])
 
 

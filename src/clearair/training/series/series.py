@@ -24,7 +24,7 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -94,17 +94,19 @@ class Series:
 
         Raises ConfigError for a field that no recipe has.
         """
-        used: set[str] = set()
+        known: set[str] = set()
         runs: list[Planned | Mean] = []
         for run in self.runs:
             if isinstance(run, Planned):
-                own = [change for change in changes if hasattr(run.recipe, _field(change))]
-                used.update(own)
+                names = {field.name for field in fields(run.recipe)}
+                known |= names
+                own = [change for change in changes if _field(change) in names]
                 run = replace(run, recipe=override(run.recipe, own))
             runs.append(run)
-        for change in changes:
-            if change not in used:
-                raise ConfigError(f"{change!r}: no run of this series has a field {_field(change)!r}.")
+        for name in map(_field, changes):
+            if name not in known:
+                near = suggestion(name, known)
+                raise ConfigError(f"No run of this series has a field {name!r}{near or '.'}")
         return Series(tuple(runs))
 
 
