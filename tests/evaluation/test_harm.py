@@ -84,6 +84,24 @@ def test_undamaged_views_are_not_counted_among_the_damaged(data):
     assert measure_harm(lift, data, [views("clean")], plain={}).changes == ()
 
 
+def test_real_pairs_are_restored_whole(data):
+    for half, grey in (("input", 100), ("target", 110)):
+        path = data / "train" / "noise" / "camera" / half / "a.png"
+        path.parent.mkdir(parents=True)
+        write_photo(Photo(np.full((24, 40, 3), grey, np.uint8)), path)
+    shapes = []
+
+    def look(image):
+        shapes.append(image.shape)
+        return lift(image)
+
+    harm = measure_harm(look, data, [views("real noise")], plain={})
+    (change,) = harm.changes
+    assert (change.kind, change.name) == ("real noise", "noise/camera/input/a.png")
+    assert (change.input_psnr, change.psnr) == (pytest.approx(28.13, abs=0.01), 100)
+    assert shapes[-1] == (24, 40, 3)
+
+
 def test_plain_pictures_are_undamaged_too(data):
     harm = measure_harm(lift, data, [], plain={"page": np.full((8, 8, 3), 240, np.uint8)})
     assert [(each.name, each.group) for each in harm.undamaged][-1] == ("page", "plain")

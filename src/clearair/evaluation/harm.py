@@ -14,13 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clearair.data.photos import find_photos
+from clearair.data.photos import find_pairs, find_photos
 from clearair.data.pixels import load_pixels, reduced, to_bytes
 from clearair.data.plain import photographed, plain_pictures
 from clearair.data.splits import held_out
-from clearair.data.validation import ValidationSet
+from clearair.data.validation import REAL, ValidationSet
 from clearair.evaluation.measuring import Restore
 from clearair.evaluation.metrics import psnr
+
+Damaged = tuple[str, str, NDArray[np.uint8], NDArray[np.uint8]]
+"""Kind, name, and pixels (H, W, 3) of a picture, damaged and clean."""
 
 WORST = 30.0
 """PSNR in dB that the worst of all undamaged pictures must reach."""
@@ -103,8 +106,11 @@ def measure_harm(
     every: int = 1,
     on_image: Callable[[str, str, float], None] | None = None,
 ) -> Harm:
-    """Restore the held-out and the unusual photographs, whole and reduced, and the damaged views of `sets`.
+    """Restore undamaged photographs, whole and reduced, synthetically damaged views, and real pairs.
 
+    The undamaged photographs are the held-out and the unusual ones. Of `sets` the synthetically damaged views
+    are restored. Held-out real pairs are restored whole, as people have them: a crop may show nothing but a
+    black object, which nobody would take for a photo.
     `plain` are pictures that look damaged and are not, by default those of `clearair.data.plain`. `every`
     takes each n-th photograph and plain picture only. `on_image` is called with (group or kind, name, PSNR)
     after each. Raises DataError when there are no photographs.
@@ -120,15 +126,10 @@ def measure_harm(
         if on_image:
             on_image("plain", name, undamaged[-1].psnr)
     changes = []
-    for views in sets:
-        if views.kind == "clean":
-            continue
-        arrays = _arrays(views.damaged), _arrays(views.clean)
-        for name, damaged, clean in zip(views.names, *arrays, strict=True):
-            change = Change(name, views.kind, psnr(damaged, clean), psnr(restore(damaged), clean))
-            changes.append(change)
-            if on_image:
-                on_image(views.kind, name, change.psnr)
+    for kind, name, damaged, clean in (*_views(sets), *_real_pairs(data)):
+        changes.append(Change(name, kind, psnr(damaged, clean), psnr(restore(damaged), clean)))
+        if on_image:
+            on_image(kind, name, changes[-1].psnr)
     return Harm(tuple(undamaged), tuple(changes))
 
 
@@ -142,6 +143,23 @@ def _undamaged(data: Path, every: int) -> Iterator[tuple[str, str, str, NDArray[
         shows = {"whole": pixels} if small is pixels else {"whole": pixels, "reduced": small}
         for size, shown in shows.items():
             yield path.relative_to(root).as_posix(), group, size, shown.permute(1, 2, 0).numpy()
+
+
+def _views(sets: Sequence[ValidationSet]) -> Iterator[Damaged]:
+    """The synthetically damaged views."""
+    for views in sets:
+        if views.kind != "clean" and views.kind not in REAL:
+            arrays = _arrays(views.damaged), _arrays(views.clean)
+            for name, damaged, clean in zip(views.names, *arrays, strict=True):
+                yield views.kind, name, damaged, clean
+
+
+def _real_pairs(data: Path) -> Iterator[Damaged]:
+    """Every held-out pair of a really damaged photograph, whole."""
+    for kind, folder in REAL.items():
+        for files in held_out(data).split(find_pairs(data, folder), folder)[1]:
+            damaged, clean = (load_pixels(path).permute(1, 2, 0).numpy() for path in files)
+            yield kind, files[0].relative_to(data / "train").as_posix(), damaged, clean
 
 
 def harm_report(harm: Harm, most: int = 8) -> str:
