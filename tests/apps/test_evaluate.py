@@ -17,7 +17,9 @@ import torch
 from click.testing import CliRunner
 
 from clearair.apps.cli import cli
-from clearair.errors import ClearAirError, ModelError
+from clearair.errors import ClearAirError, ModelError, OutputError
+from clearair.evaluation import Evaluator
+from clearair.evaluation.pictures import PictureSaver
 from clearair.finishing import FinishedNetwork
 from clearair.image import Photo, write_photo
 from clearair.models import save_model
@@ -227,19 +229,30 @@ def test_all_that_was_asked_for_is_complete(model, tmp_path):
     assert (written["results"][0]["images"], written["results"][0]["asked_images"]) == (2, 2)
 
 
-def test_what_cannot_be_written_ends_the_run_but_takes_no_result_with_it(model, tmp_path):
-    data, file, saved = rainy(tmp_path / "data"), tmp_path / "run.json", tmp_path / "saved"
+def test_saved_pictures_are_not_replaced_unasked(never_loaded, tmp_path):
+    data, saved = rainy(tmp_path / "data"), tmp_path / "saved"
     (saved / "Rain100L").mkdir(parents=True)
     (saved / "Rain100L" / "1.png").write_bytes(b"mine")
-    arguments = ["--data", data, "--benchmark", "Rain100L", "--json", file, "--save-images", saved]
-    process = run(model, *arguments, stderr=subprocess.PIPE)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 1
-    assert errors.decode().startswith(f"clearair: {saved / 'Rain100L' / '1.png'}: exists already")
+    words = ["evaluate", never_loaded, "--data", data, "--benchmark", "Rain100L", "--save-images", saved]
+    done = CliRunner().invoke(cli, list(map(str, words)))
+    assert str(done.exception).startswith(f"{saved / 'Rain100L' / '1.png'}: exists already")
     assert (saved / "Rain100L" / "1.png").read_bytes() == b"mine"
-    written = json.loads(file.read_text())
-    assert written["complete"] is False
-    assert [score["name"] for score in written["results"][0]["scores"]] == ["0", "1"]
+
+
+def test_what_cannot_be_written_ends_the_run_but_takes_no_result_with_it(tmp_path):
+    data, saved = rainy(tmp_path / "data"), tmp_path / "saved"
+    evaluator = Evaluator(data, ["Rain100L"], pictures=PictureSaver(saved))
+
+    def restore(image):
+        (saved / "Rain100L").mkdir(parents=True, exist_ok=True)
+        (saved / "Rain100L" / "1.png").write_bytes(b"mine")
+        return image
+
+    results = evaluator.measure(restore)
+    assert [score.name for score in next(results).scores] == ["0", "1"]
+    with pytest.raises(OutputError, match="exists already"):
+        next(results)
+    assert (saved / "Rain100L" / "1.png").read_bytes() == b"mine"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a Unix signal")

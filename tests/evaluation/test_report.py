@@ -93,6 +93,8 @@ def test_numbers_of_another_protocol_say_so(tmp_path):
     assert "ours, cropped to 16" in markdown([run_file(tmp_path, multiple=16)])
     told = {**run_file(tmp_path), "damage": "rain"}
     assert "| ours, named rain | Rain100L | 100 | 25.00 | 38.00 |" in markdown([told])
+    limited = {**told, "cautious": True}
+    assert "| ours, named rain, limited by caution | Rain100L |" in markdown([limited])
 
 
 def test_the_page_needs_no_other_file(tmp_path):

@@ -20,6 +20,7 @@ from clearair.evaluation.measures import Measure, make_measures
 from clearair.evaluation.measuring import Restore, Unwatched, Watcher, measure
 from clearair.evaluation.pictures import PictureSaver
 from clearair.evaluation.protocol import WHOLE, Protocol
+from clearair.evaluation.published import asked_of
 from clearair.evaluation.results import Result, csv_table, fingerprint, markdown_table
 from clearair.evaluation.shuffle import check_percepts, shuffle_table
 from clearair.evaluation.validation import named_sets
@@ -94,6 +95,9 @@ class Evaluator:
         if not self.harm and not self.shuffle:
             extra = [] if self.pairs is None else [pairs_benchmark(*self.pairs)]
             self._chosen = choose(self.data, self.sets, extra=extra, every=self.every)
+            if self.pictures is not None:
+                for chosen in self._chosen:
+                    self.pictures.check(chosen.benchmark.name, [item.name for _, item in chosen.items])
             return
         check_percepts(self.shuffle)
         if self.harm:
@@ -184,7 +188,8 @@ class Evaluator:
             for result in found:
                 self.pictures.add_paths(result)
         complete = finished and all(result.complete for result in results)
-        table = f"{markdown_table(results)}\n\nProtocol: {self.protocol}."
+        protocol = ", ".join([str(self.protocol), *asked_of(about)])
+        table = f"{markdown_table(results)}\n\nProtocol: {protocol}."
         record = {**about, "complete": complete, "results": found}
         return Evaluation(table, record, csv_table(results), complete)
 

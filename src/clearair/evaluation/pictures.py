@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,14 @@ class PictureSaver:
         self.overwrite = overwrite
         self.saved: dict[tuple[str, str], dict[str, str]] = {}
 
+    def check(self, benchmark: str, names: Iterable[str]) -> None:
+        """Refuse to replace pictures unasked, before any is measured."""
+        for name in names:
+            check_file(self._target(benchmark, name), make_folder=True, overwrite=self.overwrite)
+
     def save(self, benchmark: str, case: Case, restored: Image) -> None:
         """Write one picture."""
-        target = self.folder / benchmark.replace("/", "_") / f"{case.name}.png"
+        target = self._target(benchmark, case.name)
         make_folder(target.parent)
         write_photo(Photo(restored), target, overwrite=self.overwrite)
         paths = {"restored": target}
@@ -37,6 +43,9 @@ class PictureSaver:
         self.saved[benchmark, case.name] = {
             what: os.path.relpath(path.absolute(), self.base) for what, path in paths.items()
         }
+
+    def _target(self, benchmark: str, name: str) -> Path:
+        return self.folder / benchmark.replace("/", "_") / f"{name}.png"
 
     def add_paths(self, result: dict[str, Any]) -> None:
         """Add to each score of a result where its pictures are."""

@@ -113,11 +113,17 @@ def by_protocol(run: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def asked_of(run: dict[str, Any]) -> list[str]:
+    """Return what was asked of the model besides restoring, which changes its results."""
+    named = [f"named {run['damage']}"] if "damage" in run else []
+    return [*named, *(["limited by caution"] if run.get("cautious") else [])]
+
+
 def _row_name(run: dict[str, Any], protocol: dict[str, Any]) -> str:
     """Return the model, and what is unusual about how it was measured."""
     multiple, seed = protocol.get("multiple", 1), protocol.get("noise_seed", 0)
     parts = [str(run.get("model", "?"))]
-    parts += [f"named {run['damage']}"] if "damage" in run else []
+    parts += asked_of(run)
     parts += [f"cropped to {multiple}"] if multiple > 1 else []
     parts += [f"noise seed {seed}"] if seed else []
     parts += [] if protocol.get("rounded", True) else ["not rounded"]
