@@ -100,6 +100,7 @@ def test_real_pairs_are_restored_whole(data):
     assert (change.kind, change.name) == ("real noise", "noise/camera/input/a.png")
     assert (change.input_psnr, change.psnr) == (pytest.approx(28.13, abs=0.01), 100)
     assert shapes[-1] == (24, 40, 3)
+    assert all(change.kind == "noise" for change in measure_harm(look, data, [views()], plain={}).changes)
 
 
 def test_plain_pictures_are_undamaged_too(data):

@@ -112,8 +112,8 @@ def measure_harm(
     are restored. Held-out real pairs are restored whole, as people have them: a crop may show nothing but a
     black object, which nobody would take for a photo.
     `plain` are pictures that look damaged and are not, by default those of `clearair.data.plain`. `every`
-    takes each n-th photograph and plain picture only. `on_image` is called with (group or kind, name, PSNR)
-    after each. Raises DataError when there are no photographs.
+    takes each n-th photograph, plain picture and pair only. `on_image` is called with (group or kind, name,
+    PSNR) after each. Raises DataError when there are no photographs.
     """
     undamaged = []
     for name, group, size, image in _undamaged(data, every):
@@ -126,7 +126,7 @@ def measure_harm(
         if on_image:
             on_image("plain", name, undamaged[-1].psnr)
     changes = []
-    for kind, name, damaged, clean in (*_views(sets), *_real_pairs(data)):
+    for kind, name, damaged, clean in (*_views(sets), *_real_pairs(sets, data, every)):
         changes.append(Change(name, kind, psnr(damaged, clean), psnr(restore(damaged), clean)))
         if on_image:
             on_image(kind, name, changes[-1].psnr)
@@ -154,10 +154,12 @@ def _views(sets: Sequence[ValidationSet]) -> Iterator[Damaged]:
                 yield views.kind, name, damaged, clean
 
 
-def _real_pairs(data: Path) -> Iterator[Damaged]:
-    """Every held-out pair of a really damaged photograph, whole."""
+def _real_pairs(sets: Sequence[ValidationSet], data: Path, every: int) -> Iterator[Damaged]:
+    """Each n-th held-out pair of really damaged photographs, whole, of the kinds among the sets."""
+    asked = {views.kind for views in sets}
     for kind, folder in REAL.items():
-        for files in held_out(data).split(find_pairs(data, folder), folder)[1]:
+        pairs = held_out(data).split(find_pairs(data, folder), folder)[1] if kind in asked else []
+        for files in pairs[::every]:
             damaged, clean = (load_pixels(path).permute(1, 2, 0).numpy() for path in files)
             yield kind, files[0].relative_to(data / "train").as_posix(), damaged, clean
 
