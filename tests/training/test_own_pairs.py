@@ -83,6 +83,14 @@ def test_scratches_are_learnt_from_though_the_perceivers_find_nothing(trained, p
     assert validated.scores[OWN].gain > 0.3
 
 
+def test_small_pairs_are_shown_at_their_own_size(tmp_path):
+    files = tmp_path / "a.png", tmp_path / "b.png"
+    for path in files:
+        write_photo(Photo(skimage.data.coffee()[:90, :140]), path)
+    assert own_set([files]).damaged.shape == (1, 3, 90, 90)
+    assert own_set([files], side=64).damaged.shape == (1, 3, 64, 64)
+
+
 def test_the_saved_model_acts_on_such_damage_without_being_told(trained, tmp_path):
     out, output = trained
     assert "will restore every photo" in output

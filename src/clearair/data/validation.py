@@ -89,8 +89,13 @@ def _made_set(kind: str, photos: Sequence[Path], root: Path, views: int, side: i
 
 
 def own_set(pairs: Sequence[tuple[Path, Path]], *, views: int = 12, side: int = 256) -> ValidationSet:
-    """One view of each held-out pair of the user's own, at most `views`."""
-    return _real_set(OWN, pairs, Path(), views, side)
+    """One view of each held-out pair of the user's own, at most `views`.
+
+    Views are no larger than the smallest of these pictures: enlarged damage looks unlike what is trained on.
+    """
+    shown = pairs[:views]
+    smallest = min((min(load_pixels(damaged).shape[1:]) for damaged, _ in shown), default=side)
+    return _real_set(OWN, shown, Path(), views, min(side, smallest))
 
 
 def _name(path: Path, root: Path) -> str:
