@@ -16,14 +16,21 @@ from clearair.outcome import Outcome, by_share, percent
         (Outcome(told=("haze", "rain"), share=0.3, changed=True), "named haze, rain: restored at 30 %"),
         (Outcome(told=(), share=0.0, changed=False), "named none: left as it is"),
         (Outcome({"haze": 0.64}, share=0.5, changed=True), "haze 64 %: restored by half"),
-        (Outcome({"rain": 0.92}, share=0.0, changed=False), "rain 92 %: left as it is"),
+        (
+            Outcome({"rain": 0.92}, share=0.0, changed=False),
+            "rain 92 %: left as it is, since the strength is 0",
+        ),
         (
             Outcome({"rain": 0.92}, changed=False),
             "rain 92 %: left as it is, since the change is too small to alter a pixel",
         ),
         (
             Outcome({"haze": 0.9}, keep_tone=True, changed=True),
-            "haze 90 %: restored, exposure and colour kept",
+            "haze 90 %: restored, exposure and colour kept, so haze stays",
+        ),
+        (
+            Outcome(told=("haze", "rain", "lowlight"), keep_tone=True, changed=True),
+            "named haze, rain, lowlight: restored, exposure and colour kept, so haze and lowlight stay",
         ),
         (
             Outcome(changed=True),

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from clearair.kinds import BY_NAME
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -51,7 +53,8 @@ class Outcome:
         """Such as "restored", "restored by half", "restored at 30 %" or "left as it is"."""
         tense = "will be " if self.changed is None else ""
         if self.share == 0:
-            return f"{tense}left as it is"
+            # Only a strength of 0 leaves a photo in which damage was found or named.
+            return f"{tense}left as it is{', since the strength is 0' if self.found or self.told else ''}"
         if self.changed is False:
             unseen = self.tiles_left and self.tiles_left == self.tiles
             why = "no change would be seen" if unseen else "the change is too small to alter a pixel"
@@ -60,10 +63,17 @@ class Outcome:
         if self.told is None and not self.found and not self.wordless:
             words += " all the same, as this model restores every photo"
         if self.keep_tone:
-            words += ", exposure and colour kept"
+            words += f", exposure and colour kept{self._staying}"
         if self.tiles_left:
             words += f", {self.tiles_left:,} of {self.tiles:,} tiles needed nothing"
         return words
+
+    @property
+    def _staying(self) -> str:
+        """Text about the kinds that are a matter of exposure and colour alone, where these are kept."""
+        kinds = self.found if self.told is None else self.told
+        stay = [name for name in kinds if name in BY_NAME and BY_NAME[name].only_tone]
+        return f", so {' and '.join(stay)} {'stays' if len(stay) == 1 else 'stay'}" if stay else ""
 
     @property
     def done_to_tone(self) -> str:
