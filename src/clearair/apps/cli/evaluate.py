@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clearair.apps.cli.lines import say
+from clearair.apps.cli.lines import in_options, say
 from clearair.apps.cli.options import (
     cautious_option,
     chosen_batch_perceiver,
@@ -82,8 +82,8 @@ def evaluate(ctx: click.Context, /, model: str, device: Any, precision: Any, **o
     MODEL is a name, a folder or a file: a checkpoint of another project.
 
     Images are measured whole, in RGB, rounded to 8 bits, unless other options say so. An image that cannot be
-    measured is named and skipped, and the exit code is 1 then. Ctrl-C and SIGTERM keep what was measured so
-    far.
+    measured is named and skipped, and the exit code is 1 then; one without its other half stops the command
+    before anything is measured. Ctrl-C and SIGTERM keep what was measured so far.
     """
     asked = _Asked(**options)
     asked.check(model)
@@ -211,7 +211,7 @@ class _Screen:
 
     def skipped(self, benchmark: str, image: Skipped) -> None:
         self.clear()
-        say(f"clearair: {benchmark}: {image.name} is skipped: {image.error}", err=True)
+        say(f"clearair: {benchmark}: {image.name} is skipped: {in_options(image.error)}", err=True)
         self._progress.done(f"{benchmark}: {image.name} skipped")
         self._interrupts.check()
 

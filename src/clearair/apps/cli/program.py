@@ -18,7 +18,7 @@ from clearair.apps.cli.evaluate import evaluate
 from clearair.apps.cli.export import export
 from clearair.apps.cli.info import info
 from clearair.apps.cli.inspect import inspect
-from clearair.apps.cli.lines import forget_output, say, say_error
+from clearair.apps.cli.lines import forget_output, print_line, say, say_error
 from clearair.apps.cli.models import models
 from clearair.apps.cli.plot import plot
 from clearair.apps.cli.report import report
@@ -34,6 +34,10 @@ TERMINATED = 143
 """Exit code after `kill`, 128 + SIGTERM."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Errors that can occur when standard output is a file."""
+
+
+_NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""What click 8.2 and later raise for a group without a command; earlier ones print its help."""
 
 
 class _Terminated(KeyboardInterrupt):
@@ -92,6 +96,16 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     raise _Terminated
 
 
+def _explain(error: click.ClickException) -> None:
+    """Print what is wrong with the command in one line, or its help where it has no arguments at all."""
+    context = getattr(error, "ctx", None)
+    if context is None or isinstance(error, _NO_ARGUMENTS):
+        error.show()
+        return
+    message = error.format_message().replace("\n", " ").rstrip(".")
+    print_line(f"{context.command_path}: {message}. See `{context.command_path} --help`.", err=True)
+
+
 def _run() -> int:
     try:
         code = cli.main(standalone_mode=False)
@@ -111,7 +125,7 @@ def _run() -> int:
         say("clearair: terminated" if terminated else "clearair: interrupted", err=True)
         return TERMINATED if terminated else INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        _explain(error)
         return error.exit_code
     except BrokenPipeError:
         forget_output()  # the reader is gone, and click would exit with 1 when it notices
