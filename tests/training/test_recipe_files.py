@@ -65,7 +65,7 @@ def test_every_recipe_can_be_shown_and_read_again(name, tmp_path):
     [
         ("batch = 8", 'name the recipe it begins with, such as recipe = "compact"'),
         ('recipe = "compat"', "did you mean 'compact'"),
-        ('recipe = "compact"\npach = 8', "no field 'pach', did you mean 'patch'"),
+        ('recipe = "compact"\npach = 8', r"no field 'pach' \(did you mean 'patch'"),
         ('recipe = "compact"\n[mix.single]\nnose = 1', r"no field 'mix\.single\.nose'"),
         ('recipe = "compact"\nbatch = 1.5', "batch must be int; got 1.5"),
         ('recipe = "compact"\nbatch = true', "batch must be int; got True"),

@@ -48,7 +48,7 @@ def test_every_field_that_is_one_value_can_be_set_to_what_it_is():
     ("setting", "message"),
     [
         ("bach=8", "did you mean 'batch'"),
-        ("mix.single.nose=1", "did you mean 'noise'"),
+        ("mix.single.nose=1", "did you mean 'mix.single.noise'"),
         ("batch=many", "batch must be int; got 'many'"),
         ("network.tone=yes", "true or false"),
         ("clue_reuse=papr", "paper, detached, anchored"),

@@ -48,7 +48,7 @@ def test_a_change_reaches_every_run_that_has_the_field(tmp_path):
     first, second, _, eyes = read_series(written(tmp_path, text), ["batch=2", "views=7"]).runs
     assert first.recipe.batch == second.recipe.batch == 2
     assert eyes.recipe.views == 7
-    with pytest.raises(ConfigError, match="No run of this series has a field 'bach', did you mean 'batch'"):
+    with pytest.raises(ConfigError, match=r"No run of this series has a field 'bach' \(did you mean 'batch'"):
         read_series(written(tmp_path, text), ["bach=2"])
 
 
@@ -76,9 +76,9 @@ def test_listed_series_can_be_read(name):
         (TWO.replace('name = "first"', ""), "small letters, digits"),
         (TWO.replace('recipe = "smoke"', 'recipe = "smok"', 1), "run 'first': .*did you mean 'smoke'"),
         (TWO.replace('recipe = "smoke"', "", 1), "run 'first': name its recipe"),
-        (TWO.replace("patch", "pach"), "run 'second': There is no field 'pach', did you mean 'patch'"),
+        (TWO.replace("patch", "pach"), r"run 'second': There is no field 'pach' \(did you mean 'patch'"),
         (TWO.replace('start = "first"', "start = 1"), "start must be text"),
-        (TWO.replace("first = 0.25", "fist = 0.25"), "fist is no restorer before it, did you mean 'first'"),
+        (TWO.replace("first = 0.25", "fist = 0.25"), r"fist is no restorer before it \(did you mean 'first'"),
         (TWO.replace("0.25", '"much"'), "the share of first lies in"),
         (TWO.replace("0.25", "0.5"), "must have a sum of 1"),
         (TWO + "steps = 3\n", "a mean has a name and shares"),

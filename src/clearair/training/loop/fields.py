@@ -36,9 +36,9 @@ def set_fields(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return ", did you mean ...?" for a misspelt name; nothing when no known one is near."""
+    """Return " (did you mean ...?)" for a misspelt name; nothing when no known one is near."""
     near = difflib.get_close_matches(name, known, 1)
-    return f", did you mean {near[0]!r}?" if near else ""
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def _nested(settings: Sequence[str]) -> dict[str, Any]:
@@ -66,8 +66,9 @@ def _set(whole: Any, values: Mapping[str, Any], prefix: str) -> Any:
     for name, value in values.items():
         full = prefix + name
         if name not in known:
+            whole_names = [prefix + each for each in known]
             raise ConfigError(
-                f"There is no field {full!r}{suggestion(name, known)}; known are {', '.join(known)}."
+                f"There is no field {full!r}{suggestion(full, whole_names)}; known are {', '.join(whole_names)}."
             )
         old = whole[name] if isinstance(whole, dict) else getattr(whole, name)
         if isinstance(old, dict) or is_dataclass(old):

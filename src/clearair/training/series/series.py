@@ -106,7 +106,7 @@ class Series:
         for name in map(_field, changes):
             if name not in known:
                 near = suggestion(name, known)
-                raise ConfigError(f"No run of this series has a field {name!r}{near or '.'}")
+                raise ConfigError(f"No run of this series has a field {name!r}{near}.")
         return Series(tuple(runs))
 
 
