@@ -120,7 +120,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except (SafetensorError, KeyError, ValueError) as error:
-        raise ModelError(f"{path}: not a safetensors file ({error}).") from error
+        raise ModelError(f"{path}: not a whole safetensors file ({error}); copy it again.") from error
 
 
 def check_fit(weights: Mapping[str, Any], expected: Mapping[str, Any], path: Path, model: str) -> None:

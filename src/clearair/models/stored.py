@@ -69,7 +69,7 @@ def _read_config(path: Path) -> tuple[NetworkConfig, PerceiverStamp]:
     try:
         values = json.loads(_read(path))
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: not JSON ({error}).") from error
+        raise ModelError(f"{path}: not JSON ({error}); copy it again.") from error
     if not isinstance(values, dict) or "format" not in values:
         raise ModelError(f"{path}: not the config of a clearair model.")
     if values["format"] != FORMAT_VERSION:
