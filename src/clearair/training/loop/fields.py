@@ -66,9 +66,9 @@ def _set(whole: Any, values: Mapping[str, Any], prefix: str) -> Any:
     for name, value in values.items():
         full = prefix + name
         if name not in known:
-            whole_names = [prefix + each for each in known]
+            there = [prefix + each for each in known]
             raise ConfigError(
-                f"There is no field {full!r}{suggestion(full, whole_names)}; known are {', '.join(whole_names)}."
+                f"There is no field {full!r}{suggestion(full, there)}; known are {', '.join(there)}."
             )
         old = whole[name] if isinstance(whole, dict) else getattr(whole, name)
         if isinstance(old, dict) or is_dataclass(old):
