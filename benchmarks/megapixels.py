@@ -3,8 +3,8 @@
     python benchmarks/megapixels.py --sizes 1 2 6 12 24 50 --plot docs/images/megapixels.png
 
 Each size is restored by a command of its own, a noisy JPEG made of scikit-image's astronaut. Memory is the
-command's peak resident size. Takes about four seconds a megapixel on two cores; reads rusage, so it runs on
-Linux.
+command's peak resident size. Work is the number of pixels in all tiles, overlaps included, for each pixel of
+the photo. Takes about four seconds a megapixel on two cores; reads rusage, so it runs on Linux.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from command_line import parser_of
 from measuring import processor
 from PIL import Image
 from sample_pictures import noisy_astronaut
+
+from clearair.sizing import AUTO_SIDE
+from clearair.tiling import best_side, plan_tiles
 
 WATCHED = """
 import os, sys, time
@@ -42,23 +45,38 @@ def main() -> None:
     options = parser.parse_args()
     found = []
     print(f"{processor()['processor']}\n")
-    print("| megapixels | seconds | seconds a megapixel | peak MB |\n|---|---|---|---|")
+    print("| megapixels | seconds | seconds a megapixel | work a pixel | peak MB |\n|---|---|---|---|---|")
     for size in options.sizes:
         seconds, peak = restored(size, ["--backend", options.backend, *options.options])
-        found.append({"megapixels": size, "seconds": seconds, "megabytes": peak})
-        print(f"| {size:g} | {seconds:.1f} | {seconds / size:.2f} | {peak:.0f} |", flush=True)
+        found.append({"megapixels": size, "seconds": seconds, "megabytes": peak, "work": work(size)})
+        print(
+            f"| {size:g} | {seconds:.1f} | {seconds / size:.2f} | {work(size):.2f} | {peak:.0f} |", flush=True
+        )
     if options.json:
         options.json.write_text(json.dumps({**processor(), "sizes": found}, indent=1) + "\n")
     if options.plot:
         draw(found, options.plot)
 
 
+def shape(megapixels: float) -> tuple[int, int]:
+    """Height and width of a photo of 4 by 3."""
+    height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
+    return height, round(height * 4 / 3)
+
+
+def work(megapixels: float) -> float:
+    """Pixels in all tiles, for each pixel of the photo, where memory does not ask for smaller tiles."""
+    height, width = shape(megapixels)
+    tiling = plan_tiles(height, width, best_side(height, width, AUTO_SIDE["cpu"]))
+    rows, columns = (sum(span.stop - span.start for span in spans) for spans in (tiling.rows, tiling.columns))
+    return rows * columns / (height * width)
+
+
 def restored(megapixels: float, options: list[str]) -> tuple[float, float]:
     """Seconds and peak resident megabytes of one command."""
-    height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "photo.jpg"
-        Image.fromarray(noisy_astronaut(height, round(height * 4 / 3))).save(source, quality=92)
+        Image.fromarray(noisy_astronaut(*shape(megapixels))).save(source, quality=92)
         command = ["-m", "clearair", "restore", str(source), "-o", f"{folder}/out", "--quiet", *options]
         done = subprocess.run(
             [sys.executable, "-c", WATCHED, *command], capture_output=True, text=True, check=False
