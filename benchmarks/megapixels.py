@@ -48,10 +48,10 @@ def main() -> None:
     print("| megapixels | seconds | seconds a megapixel | work a pixel | peak MB |\n|---|---|---|---|---|")
     for size in options.sizes:
         seconds, peak = restored(size, ["--backend", options.backend, *options.options])
-        found.append({"megapixels": size, "seconds": seconds, "megabytes": peak, "work": work(size)})
-        print(
-            f"| {size:g} | {seconds:.1f} | {seconds / size:.2f} | {work(size):.2f} | {peak:.0f} |", flush=True
-        )
+        each = {"megapixels": size, "seconds": seconds, "megabytes": peak, "work": work(size)}
+        found.append(each)
+        speed = f"{seconds:.1f} | {seconds / size:.2f}"
+        print(f"| {size:g} | {speed} | {each['work']:.2f} | {peak:.0f} |", flush=True)
     if options.json:
         options.json.write_text(json.dumps({**processor(), "sizes": found}, indent=1) + "\n")
     if options.plot:
