@@ -15,6 +15,7 @@ from clearair.outcome import Outcome, by_share, percent
         (Outcome(told=("haze",), changed=True), "named haze: restored"),
         (Outcome(told=("haze", "rain"), share=0.3, changed=True), "named haze, rain: restored at 30 %"),
         (Outcome(told=(), share=0.0, changed=False), "named none: left as it is"),
+        (Outcome({"haze": 0.9}, told=(), share=0.0, changed=False), "named none: left as it is"),
         (Outcome({"haze": 0.64}, share=0.5, changed=True), "haze 64 %: restored by half"),
         (
             Outcome({"rain": 0.92}, share=0.0, changed=False),

@@ -434,7 +434,7 @@ def test_what_was_found_decides_what_is_done(shipped, picture):
     assert result.done == "restored"
     assert shipped(noisy, strength=0.5).done == "restored by half"
     assert shipped(noisy, strength=0.3).done == "restored at 30 %"
-    assert shipped(noisy, strength=0).done == "left as it is"
+    assert shipped(noisy, strength=0).done == "left as it is, since the strength is 0"
     assert shipped(noisy, keep_tone=True).done == "restored, exposure and colour kept"
 
 

@@ -36,7 +36,7 @@ def test_a_result_says_what_was_found_and_done(make, picture):
     result = make(Photo(picture))
     assert result.found == {"haze": 0.9}
     assert result.done == "restored"
-    assert make(Photo(picture), changed=False).done == "left as it is"
+    assert make(Photo(picture), changed=False).done == "left as it is, since the strength is 0"
 
 
 def test_a_result_is_saved_with_the_quality_asked_for(make, picture, tmp_path):

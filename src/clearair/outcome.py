@@ -53,8 +53,9 @@ class Outcome:
         """Such as "restored", "restored by half", "restored at 30 %" or "left as it is"."""
         tense = "will be " if self.changed is None else ""
         if self.share == 0:
-            # Only a strength of 0 leaves a photo in which damage was found or named.
-            return f"{tense}left as it is{', since the strength is 0' if self.found or self.told else ''}"
+            # Only a strength of 0 leaves a photo in which damage was named or, if nothing was said, found.
+            damaged = self.found if self.told is None else self.told
+            return f"{tense}left as it is{', since the strength is 0' if damaged else ''}"
         if self.changed is False:
             unseen = self.tiles_left and self.tiles_left == self.tiles
             why = "no change would be seen" if unseen else "the change is too small to alter a pixel"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.pixels import to_bytes
@@ -84,8 +85,12 @@ class HeldOutViews:
 
 
 def _sample(views: Tensor) -> Tensor:
-    """(B, 3, V, V) in [0, 1] -> (3, S, S) uint8: the middle of the view of middling strength."""
+    """(B, 3, V, V) in [0, 1] -> (3, S, S) uint8: the middle of the view of middling strength.
+
+    A view that is smaller than S lies on black.
+    """
     view = views[len(views) // 2]
     top, left = ((side - SAMPLE) // 2 for side in view.shape[1:])
     window = view[:, max(0, top) : max(0, top) + SAMPLE, max(0, left) : max(0, left) + SAMPLE]
-    return to_bytes(window)
+    missing = [SAMPLE - length for length in window.shape[1:]]
+    return to_bytes(F.pad(window, (0, missing[1], 0, missing[0])))

@@ -108,7 +108,7 @@ def _explain(error: click.ClickException) -> None:
 
 def _run() -> int:
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="clearair", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
         return int(code or 0)
