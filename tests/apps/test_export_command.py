@@ -51,7 +51,11 @@ def photo(tmp_path):
     [
         (["compct"], 3, "clearair: There is no model 'compct': neither a folder nor one of: compact."),
         (["nafnet.pth"], 3, "clearair: There is no model 'nafnet.pth'"),
-        (["compact", "--format", "tflite"], 2, "clearair export: Invalid value for '--format': 'tflite' is not"),
+        (
+            ["compact", "--format", "tflite"],
+            2,
+            "clearair export: Invalid value for '--format': 'tflite' is not",
+        ),
         (["compact", "-o", "full"], 1, "clearair: full: is not empty; choose another folder, or replace its"),
         (["compact", "-o", "full/file"], 1, "clearair: full/file: is a file, not a folder."),
     ],

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -76,9 +77,14 @@ def test_a_run_that_is_killed_goes_on_and_does_each_photo_once(store, tmp_path):
 
 
 def test_an_interrupted_run_ends_soon_and_leaves_nothing_half_done(store, tmp_path):
-    photo = store.get(f"photos/{NAMES[0]}")
-    for number in range(40):  # enough that the run is not over when the signal comes, on a busy machine too
-        store.put(f"photos/more-{number}.png", photo)
+    signalled = threading.Event()
+
+    def hold(method, path):
+        """Let the run go on only when the signal has come, on a busy machine too."""
+        if method == "PUT" and "/out/" in path and store.keys("out"):
+            signalled.wait(60)
+
+    store.fault = hold
     (tmp_path / "temporary").mkdir()
     environment = {**os.environ, **store.settings, "TMPDIR": str(tmp_path / "temporary")}
     words = [*RESTORE, "--journal", "run.db", "-j", "1"]
@@ -89,6 +95,7 @@ def test_an_interrupted_run_ends_soon_and_leaves_nothing_half_done(store, tmp_pa
     while not store.keys("out") and time.monotonic() < late:
         time.sleep(0.005)
     run.send_signal(signal.SIGINT)
+    signalled.set()
     _, told = run.communicate(timeout=120)
     assert run.returncode == 130
     assert b"Traceback" not in told
