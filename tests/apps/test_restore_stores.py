@@ -89,7 +89,13 @@ def test_an_interrupted_run_ends_soon_and_leaves_nothing_half_done(store, tmp_pa
     environment = {**os.environ, **store.settings, "TMPDIR": str(tmp_path / "temporary")}
     words = [*RESTORE, "--journal", "run.db", "-j", "1"]
     run = subprocess.Popen(
-        command(*words), cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        command(*words),
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        # What is run in the background by a shell ignores Ctrl-C, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     late = time.monotonic() + 120
     while not store.keys("out") and time.monotonic() < late:

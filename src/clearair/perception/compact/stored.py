@@ -48,9 +48,8 @@ def read_perceiver(folder: Path) -> StoredPerceiver:
     try:
         config, has_recognizer, caution = _read_config(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError, ConfigError) as error:
-        raise ModelError(
-            f"{path}: not a config of the compact perceiver ({error}); copy it again."
-        ) from error
+        advice = "" if isinstance(error, ConfigError) else "; copy it again"
+        raise ModelError(f"{path}: not a config of the compact perceiver ({error}){advice}.") from error
     return StoredPerceiver(config, has_recognizer, caution, read_arrays(folder / WEIGHTS))
 
 
