@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import skimage.data
+import torch
 from click.testing import CliRunner
 
 from clearair import Restorer
@@ -89,6 +90,11 @@ def test_small_pairs_are_shown_at_their_own_size(tmp_path):
         write_photo(Photo(skimage.data.coffee()[:90, :140]), path)
     assert own_set([files]).damaged.shape == (1, 3, 90, 90)
     assert own_set([files], side=64).damaged.shape == (1, 3, 64, 64)
+    larger = tmp_path / "c.png"
+    write_photo(Photo(skimage.data.coffee()[:200, :300]), larger)
+    mixed = own_set([(larger, larger), files])
+    assert mixed.damaged.shape == mixed.clean.shape == (2, 3, 90, 90)
+    assert torch.equal(mixed.damaged, mixed.clean)
 
 
 def test_the_saved_model_acts_on_such_damage_without_being_told(trained, tmp_path):

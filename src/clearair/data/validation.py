@@ -93,9 +93,7 @@ def own_set(pairs: Sequence[tuple[Path, Path]], *, views: int = 12, side: int = 
 
     Views are no larger than the smallest of these pictures: enlarged damage looks unlike what is trained on.
     """
-    shown = pairs[:views]
-    smallest = min((min(load_pixels(damaged).shape[1:]) for damaged, _ in shown), default=side)
-    return _real_set(OWN, shown, Path(), views, min(side, smallest))
+    return _real_set(OWN, pairs, Path(), views, side, enlarged=False)
 
 
 def _name(path: Path, root: Path) -> str:
@@ -118,16 +116,23 @@ def _damage(clean: Tensor, kind: str, index: int, views: int, generator: torch.G
 
 
 def _real_set(
-    kind: str, pairs: Sequence[tuple[Path, Path]], root: Path, views: int, side: int
+    kind: str,
+    pairs: Sequence[tuple[Path, Path]],
+    root: Path,
+    views: int,
+    side: int,
+    *,
+    enlarged: bool = True,
 ) -> ValidationSet:
-    damaged, clean, names = [], [], []
+    """One view of each pair; smaller pictures are enlarged, or else all views are as small as they."""
+    cut = []
     for index, (dirty, target) in enumerate(pairs[:views]):
         both = torch.cat([load_pixels(dirty), load_pixels(target)])
-        view = _crop(both, side, _generator(kind, index))
-        damaged.append(view[:3])
-        clean.append(view[3:])
-        names.append(_name(dirty, root))
-    return ValidationSet(kind, _on_grid(damaged, side), _on_grid(clean, side), tuple(names))
+        cut.append(_crop(both, side if enlarged else min(side, *both.shape[1:]), _generator(kind, index)))
+    side = min([side, *(len(view[0]) for view in cut)])
+    damaged, clean = ([view[half, :side, :side] for view in cut] for half in (slice(3), slice(3, 6)))
+    names = tuple(_name(dirty, root) for dirty, _ in pairs[:views])
+    return ValidationSet(kind, _on_grid(damaged, side), _on_grid(clean, side), names)
 
 
 def _crop(photo: Tensor, side: int, generator: torch.Generator) -> Tensor:
