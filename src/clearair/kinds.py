@@ -156,6 +156,8 @@ REGISTRY = (
 
 NAMES = tuple(kind.name for kind in REGISTRY)
 BY_NAME = {kind.name: kind for kind in REGISTRY}
+ONLY_TONE = tuple(kind.name for kind in REGISTRY if kind.only_tone)
+"""Kinds that change exposure, colour or contrast as a whole and nothing else."""
 
 PAIRED = tuple(kind.name for kind in reversed(REGISTRY) if kind.real_share)
 """Kinds of which there may be real pairs, each in the folder of its name below `train`. The last comes first:

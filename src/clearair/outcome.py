@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from clearair.kinds import BY_NAME
+from clearair.kinds import ONLY_TONE
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Outcome:
     def _staying(self) -> str:
         """Text about the kinds that are a matter of exposure and colour alone, where these are kept."""
         kinds = self.found if self.told is None else self.told
-        stay = [name for name in kinds if name in BY_NAME and BY_NAME[name].only_tone]
+        stay = [name for name in kinds if name in ONLY_TONE]
         return f", so {' and '.join(stay)} {'stays' if len(stay) == 1 else 'stay'}" if stay else ""
 
     @property

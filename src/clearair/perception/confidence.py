@@ -14,13 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clearair.errors import ConfigError
-from clearair.kinds import REGISTRY
+from clearair.kinds import ONLY_TONE, REGISTRY
 
 Ramp = tuple[float, float]
 """The probability up to which nothing is done, and the one from which on everything is."""
 
-ONLY_TONE = tuple(kind.name for kind in REGISTRY if kind.only_tone)
-"""Kinds that change exposure, colour or contrast as a whole and nothing else."""
 TONE_WORDS = tuple(kind.adjective for kind in REGISTRY if kind.tone)
 """Kinds that change the tone, in DA-CLIP's words. Its ten probabilities sum to one: they rank kinds of damage
 but never report a clean picture, so such a perceiver does not limit the change."""

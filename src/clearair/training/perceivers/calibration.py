@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clearair.kinds import ONLY_TONE
 from clearair.perception.compact.eyes import SHARPNESS, CompactEyes, picture_clues
 from clearair.perception.compact.judging import pooled_by_region
-from clearair.perception.confidence import ONLY_TONE
 
 RIDGE = 0.002
 """Weight, in the loss of a kind, of the squared norm of its row of a head, for clues of unit spread."""
