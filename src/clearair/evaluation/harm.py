@@ -156,9 +156,9 @@ def _views(sets: Sequence[ValidationSet]) -> Iterator[Damaged]:
 
 def _real_pairs(sets: Sequence[ValidationSet], data: Path, every: int) -> Iterator[Damaged]:
     """Each n-th held-out pair of really damaged photographs, whole, of the kinds among the sets."""
-    asked = {views.kind for views in sets}
+    asked, apart = {views.kind for views in sets}, held_out(data)
     for kind, folder in REAL.items():
-        pairs = held_out(data).split(find_pairs(data, folder), folder)[1] if kind in asked else []
+        pairs = apart.split(find_pairs(data, folder), folder)[1] if kind in asked else []
         for files in pairs[::every]:
             damaged, clean = (load_pixels(path).permute(1, 2, 0).numpy() for path in files)
             yield kind, files[0].relative_to(data / "train").as_posix(), damaged, clean
