@@ -52,6 +52,22 @@ def test_what_changed_or_goes_into_another_format_is_encoded(photo, tmp_path, na
     assert changed_time(tmp_path / name) > OLD
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "photo.restored.JPEG"])
+def test_a_picture_with_the_suffix_of_another_format_is_copied_too(tmp_path, name):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    write_photo(Photo(pixels), tmp_path / "true.png")
+    (tmp_path / "true.png").rename(tmp_path / "named.jpg")
+    photo = read_photo(tmp_path / "named.jpg")
+    (tmp_path / "out").mkdir()
+    assert save(photo, tmp_path / "out" / name, changed=False) == ()
+    assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "named.jpg").read_bytes()
+    for options in ({"changed": True}, {"changed": False, "format": "jpeg"}):
+        notes = save(photo, tmp_path / "out" / name, overwrite=True, **options)
+        assert read_photo(tmp_path / "out" / name).format == "jpeg"
+        said = "is png by its content, but written as jpeg, as its name says"
+        assert (said in notes) == options["changed"]
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 def test_what_did_not_change_loses_its_metadata_and_keeps_its_codes(tmp_path, suffix):
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)

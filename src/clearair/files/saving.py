@@ -21,7 +21,7 @@ from clearair.image import (
     write_photo,
 )
 from clearair.placing import write_atomically
-from clearair.stores import Place
+from clearair.stores import Place, place_of
 
 
 def save(
@@ -40,10 +40,12 @@ def save(
 
     Where no pixel was `changed` and the format stays, the file is a copy of the input with its time of
     modification. With `strip_metadata` the pixels of an unchanged JPEG or PNG are not re-encoded. The format
-    is `format`, else that of target's suffix. Raises OutputError as `write_photo`.
+    is `format`, else that of target's suffix. A picture that came with the suffix of another format, and
+    keeps that suffix, is copied all the same. Raises OutputError as `write_photo`.
     """
     kind = format or format_of_suffix(target)
-    own = None if changed else _copy(photo, kind, strip_metadata)
+    misnamed = format is None and _is_misnamed(photo, kind)
+    own = None if changed else _copy(photo, photo.format if misnamed else kind, strip_metadata)
     if own is None:
         lost = write_photo(
             photo,
@@ -55,6 +57,8 @@ def save(
             preserve_times=preserve_times,
             on_written=on_written,
         )
+        if misnamed:
+            lost = (f"is {photo.format} by its content, but written as {kind}, as its name says", *lost)
         return (*photo.notes, *lost)
     check_target(photo, target, overwrite=overwrite)
     write_atomically(
@@ -100,6 +104,11 @@ def save_to(
     if own is not None:
         return _copy_remarks(photo, strip_metadata)
     return (*photo.notes, *losses(photo, kind, strip_metadata=strip_metadata))
+
+
+def _is_misnamed(photo: Photo, kind: str | None) -> bool:
+    """Whether the file of `photo` has the suffix of the format `kind`, and holds another one."""
+    return kind is not None and photo.format != kind == format_of_suffix(place_of(photo.name))
 
 
 def _check_file(photo: Photo, file: Any) -> None:
