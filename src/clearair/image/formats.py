@@ -50,9 +50,9 @@ def is_installed(extra: str) -> bool:
 FORMATS: dict[str, Format] = {
     each.name: each
     for each in (
-        Format("jpeg", (".jpg", ".jpeg", ".jpe", ".jfif"), alpha=False, bits=8, max_side=65535),
+        Format("jpeg", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), alpha=False, bits=8, max_side=65535),
         Format("png", (".png",), alpha=True, bits=16, max_side=1_000_000),
-        Format("tiff", (".tif", ".tiff"), alpha=True, bits=32, max_side=10_000_000),
+        Format("tiff", (".tif", ".tiff", ".btf", ".tf8"), alpha=True, bits=32, max_side=10_000_000),
         Format("webp", (".webp",), alpha=True, bits=8, max_side=16383),
         Format("avif", (".avif",), alpha=True, bits=12, max_side=16384),
         # PNG does all that BMP does in less room; 256 colours of GIF would undo a restoration.
@@ -75,7 +75,9 @@ WRITABLE_SUFFIXES: frozenset[str] = frozenset(
 )
 
 FOREIGN_SUFFIXES = frozenset(
-    {".exr", ".hdr", ".ico", ".j2k", ".jp2", ".pbm", ".pdf", ".pgm", ".ppm", ".psd", ".svg", ".tga"}
+    {".dds", ".eps", ".exr", ".fit", ".fits", ".hdr", ".ico", ".j2c", ".j2k", ".jp2", ".jpf", ".jpx", ".jxr"}
+    | {".pam", ".pbm", ".pcx", ".pdf", ".pfm", ".pgm", ".pnm", ".ppm", ".ps", ".psd", ".qoi", ".svg", ".tga"}
+    | {".wdp", ".xcf"}
     | {suffix for each in FORMATS.values() for suffix in each.suffixes}
 ) - frozenset(SUFFIXES)
 """Picture files that are not read, or not here."""

@@ -21,6 +21,8 @@ _MAGIC = (
     (b"\x89HDF\r\n", "HDF5"),
     (b"\x00\x00\x01\x00", "Windows icon"),
     (b"qoif", "QOI"),
+    *((b"P%d%c" % (kind, space), "PNM") for kind in range(1, 8) for space in b"\n\r\t "),
+    *((b"\x0a%c\x01" % version, "PCX") for version in (0, 2, 3, 4, 5)),
     (b"DDS ", "DDS"),
     (b"\x1aE\xdf\xa3", "Matroska or WebM video"),
 )
