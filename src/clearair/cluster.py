@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from clearair.errors import ExistsError, MissingExtraError, OutputError, UsageError
+from clearair.errors import ExistsError, MissingExtraError, ModelError, OutputError, UsageError
 from clearair.files.journal import Entry, Journal, digest_of
 from clearair.files.journaled import (
     Claimed,
@@ -101,7 +101,10 @@ class Hands:
             return _Answer(Record(source, None, error=str(error)))
         notes = _Notes()
         plan = Plan((Job(place_of(source), place_of(part)),))
-        (record,) = self._restorer.restore_many(plan, jobs=1, ledger=notes, **self._options)
+        try:
+            (record,) = self._restorer.restore_many(plan, jobs=1, ledger=notes, **self._options)
+        except ModelError as error:
+            return _Answer(Record(source, None, error=str(error)))
         return _Answer(record, notes.claimed, notes.output if record.error is None else None)
 
     def publish(self, part: str, target: str, overwrite: bool) -> str | None:

@@ -283,6 +283,8 @@ def onnx_runtime() -> Any:
     except ImportError as error:
         if is_shortage(error):
             raise MemoryError("there is too little memory to load ONNX Runtime") from error
+        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error  # its own start hides what stopped it
         raise ModelError(f"ONNX Runtime cannot be loaded ({error}): pip install onnxruntime") from error
     found = re.match(r"(\d+)\.(\d+)", onnxruntime.__version__)
     if found is not None and (int(found[1]), int(found[2])) < LEAST:

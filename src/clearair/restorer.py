@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from clearair.batching import between_tiles, photos_at_once
-from clearair.errors import ImageError, OutOfMemoryError
+from clearair.errors import ImageError, OutOfMemoryError, UsageError
 from clearair.files.adapters import Picture, as_photo, from_photo
 from clearair.files.batch import run_plan
 from clearair.files.finding import Paths
 from clearair.files.history import USUAL_SUFFIX
+from clearair.files.outputs import format_named
 from clearair.files.planning import Plan, plan_batch
 from clearair.files.record import Record
 from clearair.files.stages import Ledger, Together
@@ -108,8 +109,11 @@ class Restorer:
     def save_pretrained(self, folder: Path | str, *, overwrite: bool = False) -> None:
         """Write `config.json` and `model.safetensors`; `from_pretrained` takes the folder.
 
-        Raises OutputError when it holds a model that `overwrite` does not allow to replace.
+        Raises OutputError when it holds a model that `overwrite` does not allow to replace, UsageError for
+        what is no path.
         """
+        if not isinstance(folder, str | os.PathLike):
+            raise UsageError(f"A folder is a str or a Path, not {type(folder).__name__}.")
         self.runtime.save(folder, self.perceiver, overwrite=overwrite)
 
     @property
@@ -305,6 +309,7 @@ class Restorer:
         options = Options(damage, strength, keep_tone, skip_tiles)
         check_quality(quality)
         self.check_damage(damage)
+        kind = None if format is None else format_named(format)
         plan = paths
         if not isinstance(plan, Plan):
             naming: dict[str, Any] = {"suffix": suffix, "format": format, "report": report}
@@ -317,6 +322,7 @@ class Restorer:
             plan,
             partial(self._restore_and_describe, crowd, on_tile, options),
             watcher=told,
+            format=kind,
             strip_metadata=strip_metadata,
             quality=quality,
             preserve_times=preserve_times,

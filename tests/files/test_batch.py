@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clearair.errors import UsageError
+from clearair.errors import ModelError, UsageError
 from clearair.files.batch import run
 from clearair.files.finding import find_images
 from clearair.files.outputs import Job, plan_outputs
 from clearair.files.record import Record, counted
+from clearair.files.stages import Together
 from clearair.image import Photo, read_photo, write_photo
 from clearair.outcome import Outcome
 
@@ -107,6 +108,17 @@ def test_an_unexpected_error_is_recorded_and_logged_with_its_traceback(folder, c
     assert (first.error, third.error) == (None, None)
     assert "unexpected RuntimeError: boom" in second.error
     assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_unfit_model_ends_the_run(folder, jobs):
+    def unfit(photo):
+        raise ModelError("window.onnx: is damaged.")
+
+    planned = plan_outputs(find_images([folder]), folder / "out")
+    with pytest.raises(ModelError, match=r"window\.onnx"):
+        list(run(planned, unfit, together=Together(jobs)))
+    assert not (folder / "out").exists()
 
 
 def test_existing_outputs_are_kept_redone_or_skipped(folder):

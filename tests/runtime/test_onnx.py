@@ -181,3 +181,15 @@ def test_a_fork_waits_for_graphs_that_are_being_built():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "7", done.stderr
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    shutil.copytree(find_model("compact"), tmp_path / "mine")
+    weights = load_file(tmp_path / "mine" / "model.safetensors")
+    name = next(iter(weights))
+    weights[name] = np.full_like(weights[name], np.nan)
+    save_file(weights, tmp_path / "mine" / "model.safetensors")
+    with pytest.raises(ModelError, match=rf"1 tensors hold NaN or infinity, such as {name}"):
+        load_runtime(tmp_path / "mine", backend="onnx")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 from clearair.budget import ClosedError, Gate
-from clearair.errors import ClearAirError, ExistsError, ImageError
+from clearair.errors import ClearAirError, ExistsError, ImageError, ModelError
 from clearair.files.outputs import Job, check_file, make_folder
 from clearair.files.record import Record
 from clearair.files.saving import save
@@ -40,6 +40,8 @@ Process = Callable[[Photo], tuple[Photo, dict[str, Any], Outcome]]
 class Writing(TypedDict, total=False):
     """How all results of a run are written."""
 
+    format: str | None
+    """The one that was asked for; None for that of each file's suffix."""
     strip_metadata: bool
     """Drop EXIF, XMP and all else that is not needed to show a picture."""
     quality: Quality | None
@@ -240,11 +242,13 @@ class Step:
 
 
 def _guarded(step: Step, stage: Callable[[Step], None]) -> Step:
-    """Run one stage; an error with one file is stored in its record."""
+    """Run one stage; an error with one file is stored in its record. Raises ModelError."""
     start = time.perf_counter()
     step.short_of_memory = False
     try:
         stage(step)
+    except ModelError:
+        raise  # all other files would fail as well
     except Exception as error:
         if isinstance(error, ClearAirError):
             step.short_of_memory = isinstance(error, MemoryError)

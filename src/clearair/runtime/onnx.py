@@ -41,6 +41,11 @@ class OnnxRuntime:
         self.stored = stored
         self._graphs = graphs
         self._weights = {name: value.astype(np.float32) for name, value in stored.weights.items()}
+        if broken := [name for name, value in self._weights.items() if not np.isfinite(value).all()]:
+            raise ModelError(
+                f"{stored.folder / WEIGHTS}: {len(broken)} tensors hold NaN or infinity, such as "
+                f"{broken[0]}; copy it again."
+            )
         self._sessions: dict[str, Runs] = {}
         self._opening = threading.Lock()
         self._early: threading.Thread | None = None
