@@ -1,7 +1,11 @@
 """The journal of a run: states, claims and results, and what is no journal."""
 
 import os
+import shutil
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -71,6 +75,38 @@ def test_a_journal_is_not_replaced(journal):
     with pytest.raises(ExistsError, match="clearair batch resume"):
         Journal.create(journal.path, jobs(1), {})
     assert journal.counts()[State.PENDING] == 3
+
+
+def test_another_file_is_not_replaced_and_not_called_a_journal(tmp_path):
+    (tmp_path / "photo.png").write_bytes(b"a picture")
+    with pytest.raises(ExistsError, match=r"photo\.png: exists already; choose another name\."):
+        Journal.create(tmp_path / "photo.png", jobs(1), {})
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="drops the rights of root")
+@pytest.mark.parametrize(
+    ("of_folder", "said"), [(0o555, "3 3"), (0o000, "cannot be opened: Permission denied")]
+)
+def test_who_may_not_write_may_look(of_folder, said):
+    folder = Path(tempfile.mkdtemp())  # others may enter its parents, unlike those of tmp_path
+    Journal.create(folder / "run.db", jobs(3), {}).close()
+    (folder / "run.db").chmod(0o444)
+    folder.chmod(of_folder)
+    code = (
+        "import os, sys; from pathlib import Path; from clearair.files.journal import *\n"
+        f"os.chdir({str(folder)!r}); os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "try: run = Journal.open(Path('run.db'))\n"
+        "except UsageError as error: sys.exit(str(error))\n"
+        "print(sum(run.counts().values()), len(list(run.entries())))\n"
+        "try: run.requeue([1])\n"
+        "except OutputError as error: print(error)\n"
+    )
+    try:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    finally:
+        shutil.rmtree(folder)
+    assert said in done.stdout + done.stderr
+    assert done.returncode or "cannot be written: attempt to write a readonly database" in done.stdout
 
 
 def test_a_journal_that_cannot_be_written_leaves_nothing(tmp_path):

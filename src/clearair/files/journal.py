@@ -115,9 +115,8 @@ class Journal:
 
         Raises ExistsError when there is something at `path`, OutputError when it cannot be written.
         """
-        exists = (
-            f"{path}: exists already; resume it with `clearair batch resume {path}`, or choose another name."
-        )
+        resume = f"resume it with `clearair batch resume {path}`, or " if is_journal(path) else ""
+        exists = f"{path}: exists already; {resume}choose another name."
         if path.exists():
             raise ExistsError(exists)
         part = path.with_name(
@@ -152,8 +151,7 @@ class Journal:
     def open(cls, path: Path) -> Journal:
         """Open a journal. Raises UsageError when there is none, or it is of another version."""
         if not is_journal(path):
-            what = "is no journal of a run" if path.exists() else "there is no such journal"
-            raise UsageError(f"{path}: {what}.")
+            raise UsageError(f"{path}: {_why_none(path)}.")
         with ExitStack() as on_failure:
             try:
                 connection = _connect(path)
@@ -278,6 +276,16 @@ def is_journal(path: Path) -> bool:
     return head.startswith(b"SQLite format 3\0") and int.from_bytes(head[68:72], "big") == _APPLICATION
 
 
+def _why_none(path: Path) -> str:
+    try:
+        if not path.exists():
+            return "there is no such journal"
+        with path.open("rb"):
+            return "is no journal of a run"
+    except OSError as error:
+        return f"the journal cannot be opened: {_reason(error)}"
+
+
 def digest_of(given: Path | Content) -> bytes:
     """The checksum of a file or an object (BLAKE2b, 16 bytes). Raises OSError."""
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
@@ -291,6 +299,8 @@ def digest_of(given: Path | Content) -> bytes:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    if path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        return _connect_to_look(path)
     with ExitStack() as on_failure:
         connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
         on_failure.callback(connection.close)
@@ -298,6 +308,14 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         on_failure.pop_all()
     return connection
+
+
+def _connect_to_look(path: Path) -> sqlite3.Connection:
+    """A connection to a journal that must not be written: it can be looked at all the same."""
+    written_to = path.with_name(path.name + "-wal").exists()
+    # Without a log that another program may be writing, SQLite needs no files of its own beside it.
+    address = f"{path.absolute().as_uri()}?{'mode=ro' if written_to else 'immutable=1'}"
+    return sqlite3.connect(address, uri=True, timeout=30, check_same_thread=False)
 
 
 def _companions(path: Path) -> tuple[Path, ...]:

@@ -321,12 +321,15 @@ def overview(journal: Journal) -> dict[State, int]:
 
 
 def shards_of(path: Path) -> list[Path]:
-    """The existing journals of the parts of a run."""
+    """The existing journals of the parts of a run. Raises UsageError when their folder cannot be read."""
     pattern = re.compile(re.escape(path.name) + r"\.\d+-of-\d+")
     folder = path.parent
-    return (
-        sorted(each for each in folder.iterdir() if pattern.fullmatch(each.name)) if folder.is_dir() else []
-    )
+    try:
+        return sorted(each for each in folder.iterdir() if pattern.fullmatch(each.name))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be searched for the run's parts: {error.strerror}.") from error
 
 
 @contextmanager

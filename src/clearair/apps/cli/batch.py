@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from clearair.apps.cli.lines import say, say_error
+from clearair.apps.cli.lines import in_options, say, say_error
 from clearair.apps.cli.options import LocalPath, cluster_option
 
 _JOURNAL = click.argument("journal", metavar="RUN", type=LocalPath(path_type=Path))
@@ -52,7 +52,7 @@ def status(journal: Path, as_json: bool, failed: bool) -> None:
             say(f"{journal}: {in_words(counts)}")
         if failed:
             for entry in (each for run in runs for each in run.entries(State.FAILED)):
-                say(entry.note or str(entry.source))
+                say(in_options(entry.note or str(entry.source)))
 
 
 @batch.command()
