@@ -45,3 +45,17 @@ def test_an_empty_name_is_not_the_folder_one_is_in(paths, out):
     with pytest.raises(UsageError, match="is empty"):
         plan_batch(paths, out)
     assert targets(plan_batch("a.jpg", "results")) == [Path("results/a.jpg")]
+
+
+@pytest.mark.parametrize(
+    "out", ["http://example.com/out", "file:///tmp/out", "s3:/bucket/out", "s3:/b/a.jpg"]
+)
+def test_an_address_of_no_store_is_not_a_folder_of_that_name(folder, out):
+    with pytest.raises(UsageError, match=r"neither a folder nor an address of a store") as raised:
+        plan_batch(folder / "a.jpg", out)
+    assert str(raised.value).startswith(out)
+
+
+def test_a_suffix_is_a_str(folder):
+    with pytest.raises(UsageError, match="not int"):
+        plan_batch(folder / "a.jpg", suffix=5)

@@ -12,7 +12,7 @@ from clearair.files.finding import Paths, Source, as_paths, find_images
 from clearair.files.history import USUAL_SUFFIX
 from clearair.files.outputs import Job, names_picture, plan_outputs, refuse_odd_suffix
 from clearair.files.report import Report
-from clearair.stores import Address, Place, is_address, place_of
+from clearair.stores import Address, Place, is_address, place_of, resembles_address
 
 _SEPARATORS = (os.sep, os.altsep or os.sep)
 
@@ -66,6 +66,10 @@ def plan_batch(
             raise UsageError(f"A folder or a file is a str or a Path, not {type(place).__name__}.")
         if place == "":
             raise UsageError("A name for results is empty, as a shell's variable may be; `.` is this folder.")
+    if not isinstance(suffix, str):
+        raise UsageError(f"A suffix is a str, not {type(suffix).__name__}.")
+    if resembles_address(out):
+        raise UsageError(f"{out}: neither a folder nor an address of a store, such as s3://bucket/folder.")
     target = None if out is None else place_of(out)
     into_folder = isinstance(out, str) and out.endswith(_SEPARATORS)
     found = find_images(paths, suffix=suffix, out=target, listed=listed)

@@ -4,7 +4,7 @@ fsspec is loaded when the first object is looked at. Every error is an OSError w
 that names no credentials.
 """
 
-from clearair.stores.addresses import is_address
+from clearair.stores.addresses import is_address, resembles_address
 from clearair.stores.facts import Content
 from clearair.stores.objects import Address, unnamed_file
 from clearair.stores.places import Place, absolute, place_of, require
@@ -18,6 +18,7 @@ __all__ = [
     "is_address",
     "place_of",
     "require",
+    "resembles_address",
     "unnamed_file",
     "until",
 ]

@@ -13,6 +13,7 @@ SECRETS = re.compile(
 )
 """Matches credentials in an address; the group is the part that may be shown."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_RESEMBLES = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _NO_STORE = ("file", "local", "http", "https")
 """Schemes that are refused as inputs: files are given by path, and web pages are not stores."""
 
@@ -21,6 +22,11 @@ def is_address(said: object) -> bool:
     """Whether a name is that of an object in a store."""
     match = _SCHEME.match(said) if isinstance(said, str) else None
     return match is not None and match[1].lower() not in _NO_STORE
+
+
+def resembles_address(said: object) -> bool:
+    """Whether a name is an address of no store, such as a web page, or one of a store that lacks a slash."""
+    return isinstance(said, str) and not is_address(said) and _RESEMBLES.match(said) is not None
 
 
 @dataclass(frozen=True, order=True)

@@ -12,6 +12,7 @@ import click
 
 from clearair.apps.cli.lines import say
 from clearair.apps.cli.options import (
+    LocalPath,
     chosen_batch_perceiver,
     name_and_changes,
     perceiver_options,
@@ -54,8 +55,8 @@ class Options:
 @click.option(
     "--seeds", default="1", show_default=True, metavar="N,...", help="Seeds to train each variant with."
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Data folder.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for runs and table.")
+@click.option("--data", type=LocalPath(path_type=Path), help="Data folder.")
+@click.option("--out", type=LocalPath(path_type=Path, file_okay=False), help="Folder for runs and table.")
 @click.option("--recipe", default="small", show_default=True, help="Recipe to vary: a name or FILE.toml.")
 @click.option("--only", multiple=True, metavar="VARIANT", help="Train this one; may be given several times.")
 @click.option("--start", metavar="CHECKPOINT|NAME|FOLDER", help="Weights that all variants start from.")

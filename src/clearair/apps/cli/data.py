@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from clearair.apps.cli.lines import say
+from clearair.apps.cli.options import LocalPath
 
 
 @click.group()
@@ -16,12 +17,12 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("folder", metavar="DATA", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", metavar="DATA", type=LocalPath(path_type=Path, file_okay=False))
 @click.option(
     "--views", type=click.IntRange(1), default=96, show_default=True, help="Views of each kind of damage."
 )
 @click.option(
-    "--sheet", type=click.Path(path_type=Path, dir_okay=False), help="Also write a sheet of sample images."
+    "--sheet", type=LocalPath(path_type=Path, dir_okay=False), help="Also write a sheet of sample images."
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing sheet.")
 def describe(folder: Path, views: int, sheet: Path | None, overwrite: bool) -> None:
@@ -46,7 +47,7 @@ def describe(folder: Path, views: int, sheet: Path | None, overwrite: bool) -> N
 
 
 @data.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", type=LocalPath(path_type=Path, file_okay=False))
 @click.option("--no-leaks", is_flag=True, help="Skip the search for test images among the training images.")
 def check(folder: Path, no_leaks: bool) -> None:
     """Check a dataset for missing files and train/test leaks.

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from clearair.apps.cli.lines import say
-from clearair.apps.cli.options import max_pixels_option
+from clearair.apps.cli.options import LocalPath, max_pixels_option
 from clearair.kinds import listed
 
 
 @click.command()
-@click.argument("image", type=click.Path(path_type=Path))
+@click.argument("image", type=LocalPath(path_type=Path))
 @click.option(
-    "--output", "-o", type=click.Path(path_type=Path), required=True, metavar="OUT", help="File to write."
+    "--output", "-o", type=LocalPath(path_type=Path), required=True, metavar="OUT", help="File to write."
 )
 @click.option(
     "--with",

@@ -12,6 +12,7 @@ import click
 
 from clearair.apps.cli.lines import in_options, say
 from clearair.apps.cli.options import (
+    LocalPath,
     cautious_option,
     chosen_batch_perceiver,
     chosen_caution,
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
     from clearair.evaluation.metrics import Image
     from clearair.evaluation.results import Score, Skipped
 
-FILE = click.Path(path_type=Path, dir_okay=False)
-EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
-FOLDER = click.Path(path_type=Path, file_okay=False)
-EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+FILE = LocalPath(path_type=Path, dir_okay=False)
+EXISTING_FILE = LocalPath(path_type=Path, dir_okay=False, exists=True)
+FOLDER = LocalPath(path_type=Path, file_okay=False)
+EXISTING_FOLDER = LocalPath(path_type=Path, file_okay=False, exists=True)
 
 
 @click.command()

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from clearair.apps.cli.lines import say
+from clearair.apps.cli.options import LocalPath
 
 
 @click.command()
@@ -23,7 +24,7 @@ from clearair.apps.cli.lines import say
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path),
+    type=LocalPath(path_type=Path),
     required=True,
     metavar="FOLDER",
     help="Folder for the files.",

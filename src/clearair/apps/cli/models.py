@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clearair.apps.cli.options import LocalPath
+
 if TYPE_CHECKING:
     from clearair.models.public import PublicModel
 
@@ -27,11 +29,11 @@ def list_models() -> None:
 
 
 @models.command("import")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=LocalPath(path_type=Path, dir_okay=False))
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalPath(path_type=Path, file_okay=False),
     help="Folder for the model; by default FILE without its suffix.",
 )
 @click.option(
@@ -69,7 +71,7 @@ def import_model(file: Path, output: Path | None, blocks: str, trust_pickle: boo
 
 
 @models.command("show")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=LocalPath(path_type=Path, dir_okay=False))
 def show_model(file: Path) -> None:
     """Show which network a checkpoint of another project holds.
 
@@ -81,11 +83,11 @@ def show_model(file: Path) -> None:
 
 
 @models.command("convert")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=LocalPath(path_type=Path, dir_okay=False))
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(path_type=Path, dir_okay=False),
     help="File to write; by default FILE with the suffix .safetensors.",
 )
 @click.option("--trust-pickle", is_flag=True, help="Open FILE even if it holds code, which then runs.")

@@ -22,12 +22,14 @@ MAX_PIXELS = 300_000_000
 
 
 class LocalPath(click.Path):
-    """A file or a folder of this machine. Raises UsageError for an address of a store."""
+    """A file or a folder of this machine. Raises UsageError for an address and for an empty name."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """As click does."""
         if isinstance(value, str) and "://" in value:
-            raise UsageError(f"{value}: must be a file on this machine, not an object in a store.")
+            raise UsageError(f"{value}: an address; this must be a path on this machine.")
+        if value == "":
+            raise UsageError("A name is empty, as a shell's variable may be; `.` is this folder.")
         return super().convert(value, param, ctx)
 
 
@@ -250,7 +252,7 @@ def perceiver_options(command: Command) -> Command:
     """--quality, --regions, --degradation and what belongs to them, read by `chosen_perceiver`."""
     cache = click.option(
         "--cache-percepts",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=LocalPath(path_type=Path, file_okay=False),
         metavar="FOLDER",
         expose_value=False,
         callback=_remember,

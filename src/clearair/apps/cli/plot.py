@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
+from clearair.apps.cli.options import LocalPath
+
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("run", type=LocalPath(path_type=Path, file_okay=False))
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(path_type=Path, dir_okay=False),
     help="Write this .png, .svg or .pdf; by default plot.png in RUN, replaced if there.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the output when it exists.")

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
+from clearair.apps.cli.options import LocalPath
+
 
 @click.command()
-@click.argument("runs", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("runs", nargs=-1, type=LocalPath(path_type=Path, dir_okay=False))
 @click.option(
     "--training",
     multiple=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalPath(path_type=Path, file_okay=False),
     metavar="FOLDER",
     help="Add the run in this folder of `clearair train`; may be given again.",
 )
@@ -20,14 +22,14 @@ import click
     "--ablation",
     "ablations",
     multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Add this table.json of `clearair ablate`; may be given again.",
 )
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(path_type=Path, dir_okay=False),
     required=True,
     help="Write this .md or .html file.",
 )

@@ -11,6 +11,7 @@ import click
 
 from clearair.apps.cli.lines import say
 from clearair.apps.cli.options import (
+    LocalPath,
     backend_option,
     chosen_backend,
     device_option,
@@ -33,7 +34,7 @@ _MIB = 1 << 20
 )
 @click.option(
     "--api-key-file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="File with the API key that clients must send.  [default: CLEARAIR_API_KEY, else none]",
 )
@@ -98,7 +99,7 @@ _MIB = 1 << 20
 )
 @click.option(
     "--temp",
-    type=click.Path(path_type=Path),
+    type=LocalPath(path_type=Path),
     metavar="FOLDER",
     help="Folder for uploads and results, as unnamed files.  [default: the system's]",
 )

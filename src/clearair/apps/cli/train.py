@@ -12,6 +12,7 @@ import click
 
 from clearair.apps.cli.lines import say
 from clearair.apps.cli.options import (
+    LocalPath,
     chosen_batch_perceiver,
     name_and_changes,
     perceiver_options,
@@ -64,16 +65,16 @@ class Options:
 @click.option("--show", is_flag=True, help="Print the whole recipe as a TOML file to change, and exit.")
 @click.option("--set", "fields", multiple=True, metavar="FIELD=VALUE", hidden=True)
 @click.option("--steps", type=click.IntRange(1), help="The same as steps=N: length of the run.")
-@click.option("--data", type=click.Path(path_type=Path), help="Data folder.")
+@click.option("--data", type=LocalPath(path_type=Path), help="Data folder.")
 @click.option(
     "--pairs",
     nargs=2,
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=LocalPath(path_type=Path, file_okay=False, exists=True),
     metavar="INPUTS TARGETS",
     help="Two folders of your own pairs, paired by name: half of the training samples, unless mix.own says "
     "another share.",
 )
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder.")
+@click.option("--out", type=LocalPath(path_type=Path, file_okay=False), help="Run folder.")
 @click.option("--max-minutes", type=click.FloatRange(0), help="Stop after this time, with a checkpoint.")
 @click.option(
     "--anneal-minutes",
@@ -115,7 +116,7 @@ class Options:
 @click.option(
     "--worth", is_flag=True, help="Finally measure how much each percept contributes; takes minutes."
 )
-@click.option("--save", type=click.Path(path_type=Path, file_okay=False), help="Folder for the model.")
+@click.option("--save", type=LocalPath(path_type=Path, file_okay=False), help="Folder for the model.")
 @click.option(
     "--save-if-better",
     is_flag=True,
