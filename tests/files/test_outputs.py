@@ -136,3 +136,10 @@ def test_a_folder_that_takes_no_files_is_found_out(tmp_path):
 def test_a_format_that_is_no_name_is_refused():
     with pytest.raises(UsageError, match="a name such as png, not int"):
         format_named(3)
+
+
+def test_a_file_of_an_unreadable_kind_takes_no_name_from_a_readable_one():
+    sources = [Source(Path(name), Path(name)) for name in ("a.ppm", "a.gif")]
+    first, second = plan_outputs(sources)
+    assert first.problem.startswith("a.ppm: would become a.restored.png, as would a.gif.")
+    assert second.problem is None

@@ -192,12 +192,17 @@ def _format_inside(path: Place) -> str | None:
         return None  # reading it will say why
 
 
+def _priority(job: Job) -> tuple[bool, bool]:
+    suffix = job.source.suffix
+    return suffix != job.target.suffix, suffix.lower() in FOREIGN_SUFFIXES
+
+
 def _without_clashes(jobs: Sequence[Job]) -> list[Job]:
     """The same jobs; those whose output is an input or another job's output carry that as a problem."""
     inputs = {_identity(job.source) for job in jobs}
     owners: dict[str, Job] = {}
-    # A picture that keeps its suffix has priority over one that is converted.
-    for job in sorted(jobs, key=lambda job: job.source.suffix != job.target.suffix):
+    # One that keeps its suffix has priority over one that is converted, and that over an unreadable one.
+    for job in sorted(jobs, key=_priority):
         owners.setdefault(_identity(job.target), job)
     checked: list[Job] = []
     for job in jobs:
@@ -208,7 +213,7 @@ def _without_clashes(jobs: Sequence[Job]) -> list[Job]:
         elif owners[target] is not job:
             problem = (
                 f"{job.source}: would become {job.target}, as would {owners[target].source}. "
-                "Restore it separately, with another folder or suffix."
+                "Give it alone, with another folder or suffix."
             )
         checked.append(Job(job.source, job.target, problem))
     return checked

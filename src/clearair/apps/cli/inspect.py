@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clearair.apps.cli.lines import say, say_error
-from clearair.apps.cli.options import chosen_perceiver, max_pixels_option, perceiver_options
+from clearair.apps.cli.options import LocalPath, chosen_perceiver, max_pixels_option, perceiver_options
 from clearair.errors import ClearAirError, ImageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list instead of a line for each photo.")
 @click.option(
     "--overlay",
-    type=click.Path(path_type=Path),
+    type=LocalPath(path_type=Path, file_okay=False),
     metavar="FOLDER",
     help="Draw quality, regions and damage of each photo into this folder.",
 )
@@ -51,7 +51,7 @@ def inspect(
 
     found = find_images(paths, out=overlay)
     if overlay is not None:
-        jobs = plan_outputs(found, overlay, suffix=".regions", format="png")
+        jobs = plan_outputs(found, overlay, suffix=".regions", format="png", into_folder=True)
     else:
         jobs = [Job(source.path, source.path) for source in found.sources]
         jobs += [Job(problem.path, problem.path, problem.message) for problem in found.problems]
@@ -62,13 +62,14 @@ def inspect(
     failed = False
     for job in jobs:
         try:
-            if job.problem is not None:
+            if job.problem is not None and job.source == job.target:
                 raise ImageError(job.problem)
-            if overlay is not None:
+            draws = overlay is not None and job.problem is None
+            if draws:
                 check_file(job.target, inputs=[job.source], overwrite=overwrite, make_folder=True)
             photo = read_photo(job.source, max_pixels=max_pixels)
             percepts = perceiver.perceive_image(photo.pixels)
-            if overlay is not None:
+            if draws:
                 make_folder(job.target.parent)
                 write_photo(draw_percepts(photo.pixels, percepts), job.target, overwrite=overwrite)
         except ClearAirError as error:
@@ -80,6 +81,9 @@ def inspect(
         records.append({"input": str(job.source), **percepts.to_dict(), "outcome": outcome.to_dict()})
         if not as_json:
             say(_line(str(job.source), percepts, outcome))
+        if job.problem is not None:
+            failed = True
+            say_error(job.problem)
     if as_json:
         click.echo(json.dumps(records, indent=2))
     ctx.exit(1 if failed else 0)
