@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,6 +89,27 @@ def test_what_is_left_alone_goes_out_byte_by_byte(folder, shell, line):
     assert shell(line).stdout == (folder / "ph" / "a.png").read_bytes()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_picture_that_standard_output_cannot_take_is_an_error(shell):
+    done = shell("PYTHONUNBUFFERED=1 restore ph/a.png -o - > /dev/full")
+    assert done.returncode == 1
+    assert b"standard output: cannot be written: No space left on device" in done.stderr
+
+
+def test_a_short_write_is_completed_where_python_does_not_buffer():
+    """A pipe that is not waited for takes 64 KiB at once at most."""
+    code = (
+        "import os, sys; os.set_blocking(1, False)\n"
+        "from clearair.apps.cli import program; program._keep_streams_apart()\n"
+        "try: sys.stdout.buffer.write(bytes(1 << 20)); sys.stdout.buffer.flush()\n"
+        "except BlockingIOError: os._exit(7)\n"
+    )
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment)
+    assert process.wait(timeout=60) == 7  # instead of success
+    process.stdout.close()
+
+
 def test_a_list_of_files_keeps_its_tree(folder, shell):
     done = shell("find ph -type f -print0 | restore --files-from - -0 -o out")
     assert done.returncode == 0, done.stderr
@@ -108,6 +130,8 @@ def test_a_list_of_files_keeps_its_tree(folder, shell):
         ("restore ph/a.png -o - --resume", "no options about files"),
         ("restore ph --overwrite --resume", "--overwrite and --resume contradict"),
         ("restore ph --format bmp", "--format bmp: not a format"),
+        ("restore ph -o http://example.com/a", "neither a folder nor an address of a store"),
+        ("restore ph --model ''", "name of the model is empty"),
     ],
 )
 def test_wrong_usage_is_one_line_in_the_words_of_the_command(shell, line, said):

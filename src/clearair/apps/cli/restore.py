@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from clearair.apps.cli.names import read_names
 from clearair.apps.cli.options import (
@@ -167,6 +168,7 @@ def restore(
     from clearair.files.planning import plan_batch
 
     if asked.resume and (journal := journal_named(paths)) is not None:
+        _refuse_others(ctx, journal)
         ctx.exit(go_on(journal, asked.shard, asked.cluster, quiet=asked.quiet))
     _check_journal(asked)
     if asked.journal is not None and asked.shard is not None and asked.journal.exists():
@@ -241,7 +243,8 @@ class Asked:
 
     def batch_options(self) -> dict[str, Any]:
         """The same for many pictures."""
-        return {**self.options(), "preserve_times": self.preserve_times, "jobs": chosen_jobs()}
+        options = {**self.options(), "preserve_times": self.preserve_times, "jobs": chosen_jobs()}
+        return {**options, "format": self.format_}
 
     def load(self) -> Restorer:
         """The model, ready to run."""
@@ -307,6 +310,16 @@ def _check_journal(asked: Asked) -> None:
         )
 
 
+def _refuse_others(ctx: click.Context, journal: Path) -> None:
+    """Raise UsageError for options that a resumed run would ignore."""
+    for parameter in ctx.command.params:
+        name = str(parameter.name)
+        said = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if said and name not in ("paths", "resume", "shard", "cluster", "quiet"):
+            option = max(parameter.opts, key=len)
+            raise UsageError(f"{journal}: the run keeps the options it was started with; leave out {option}.")
+
+
 def _part_of(plan: Plan, said: str) -> Plan:
     """The part of a plan that a shard such as "3/16" has."""
     from clearair.files.journaled import parse_shard
@@ -322,7 +335,10 @@ def _check_paths(paths: Sequence[str], files_from: str | None) -> None:
 
 def _check_stream(alone: bool) -> None:
     if not alone:
-        raise UsageError("`-` is one picture to standard output: no other PATH and no options about files.")
+        raise UsageError(
+            "`-` is one picture to standard output: no other PATH or OUT and no options about files, as in "
+            "clearair restore - < photo.jpg > better.jpg"
+        )
 
 
 def _restore_batch(load: Callable[[], Restorer], plan: Plan, options: dict[str, Any], quiet: bool) -> int:
