@@ -31,6 +31,8 @@ def main() -> None:
     options = parser.parse_args()
     if not options.photo.is_file():
         sys.exit(f"{options.photo}: there is no such file")
+    if not options.result.parent.is_dir():
+        sys.exit(f"{options.result}: there is no such folder")
     query = urllib.parse.urlencode({"damage": options.damage, "metadata": "keep"})
     job = json.loads(ask(options.server, f"v1/jobs?{query}", options.photo.read_bytes()))
     while job["status"] in ("queued", "running"):
@@ -38,7 +40,10 @@ def main() -> None:
         job = json.loads(ask(options.server, job["links"]["self"]))
     if job["status"] != "done":
         sys.exit(job["error"]["detail"])
-    options.result.write_bytes(ask(options.server, job["links"]["result"]))
+    try:
+        options.result.write_bytes(ask(options.server, job["links"]["result"]))
+    except OSError as error:
+        sys.exit(f"{options.result}: cannot be written: {error.strerror}")
     print(f"{options.photo}: {job['result']['outcome']['text']}")
 
 

@@ -12,10 +12,13 @@ set -- --silent --show-error --retry 5 --header "Content-Type: application/octet
 if [ -n "${CLEARAIR_API_KEY:-}" ]; then
     set -- "$@" --header "Authorization: Bearer $CLEARAIR_API_KEY"
 fi
-status=$(curl "$@" --data-binary "@$photo" --output "$result" --write-out '%{http_code}' \
+# The answer may be an error, so it gets the name of the result only when it is one.
+answer=$(mktemp "$result.XXXXXX")
+trap 'rm -f "$answer"' EXIT
+status=$(curl "$@" --data-binary "@$photo" --output "$answer" --write-out '%{http_code}' \
     "$server/v1/restore?damage=$damage&metadata=keep")
 if [ "$status" != 200 ]; then
-    cat "$result" >&2
-    rm -f "$result"
+    cat "$answer" >&2
     exit 1
 fi
+mv "$answer" "$result"

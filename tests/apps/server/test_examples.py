@@ -52,3 +52,13 @@ def test_what_is_no_photo_is_said(client, server, tmp_path):
     assert done.returncode == 1
     assert "Not a picture" in done.stderr
     assert not result.exists()
+
+
+def test_a_refusal_leaves_an_existing_file_alone(client, server, tmp_path):
+    result = tmp_path / "better.jpg"
+    result.write_text("mine")
+    words = ("--damage", "hase") if client("--help").returncode == 0 else ("hase",)
+    done = client(server.address, EXAMPLE, result, *words)
+    assert done.returncode == 1
+    assert "haze" in done.stderr
+    assert (result.read_text(), [path.name for path in tmp_path.iterdir()]) == ("mine", ["better.jpg"])
