@@ -48,6 +48,8 @@ def write_photo(
     cannot be written, or its format cannot hold the photo.
     """
     target = place_of(target)
+    if "\0" in str(target):
+        raise OutputError("The name of the file to write holds a NUL character.")
     if target == Path():
         raise OutputError("The name of the file to write is empty or names a folder.")
     kind = format or format_of_suffix(target)

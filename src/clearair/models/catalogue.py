@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from clearair.errors import ModelError
+from clearair.errors import ModelError, UsageError
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,12 @@ CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
 def find_checkpoint(name_or_path: str | Path) -> Path | None:
     """The checkpoint file of another project, if one was given; None for the name or folder of a model.
 
-    The file need not exist.
+    The file need not exist. Raises UsageError for what is no name.
     """
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise UsageError(f"A model is named by a str or a Path, not by {type(name_or_path).__name__}.")
+    if name_or_path == "":
+        raise UsageError("The name of the model is empty, as a shell's variable may be; `.` is this folder.")
     path = Path(name_or_path).expanduser()
     is_model = str(name_or_path) in CATALOGUE or path.is_dir()
     return None if is_model or path.suffix.lower() not in CHECKPOINT_SUFFIXES else path

@@ -187,6 +187,8 @@ def choose_device(asked: str) -> torch.device:
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
+    if not isinstance(asked, str):
+        raise UsageError(f"There is no device {asked!r}; use one of {', '.join(get_args(Device))}.")
     if asked == "auto":
         return torch.device(next(name for name, is_there in present.items() if is_there))
     name, colon, number = asked.partition(":")
