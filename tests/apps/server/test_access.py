@@ -120,6 +120,7 @@ def test_this_machine_needs_none(host):
         ({"allowed_origins": ("https://photos.example/",)}, "an origin is such as"),
         ({"allowed_origins": ("https://",)}, "an origin is such as"),
         ({"trusted_proxies": ("bogus",)}, "is no address"),
+        ({"allowed_hosts": ("a b",)}, "is no name"),
         ({"limits": Limits(keep_seconds=float("inf"))}, "nan and inf"),
     ],
 )

@@ -268,7 +268,7 @@ def _add_states(app: FastAPI) -> None:
             formats=Readable(read=read, write=write),
         )
 
-    @app.get("/healthz", tags=["server"])
+    @app.get("/healthz", tags=["server"], **documents.HEALTH)
     async def healthz() -> Health:
         """Whether the process answers."""
         return Health(status="ok")

@@ -93,6 +93,7 @@ _OUTCOME = {
 _AGAIN = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
 
 PLAIN: dict[str, Any] = {"responses": _problems(*_ALWAYS)}
+HEALTH: dict[str, Any] = {"responses": _problems(421)}
 READY: dict[str, Any] = {"responses": _problems(421, 503)}
 RESTORE: dict[str, Any] = {
     "response_class": Response,

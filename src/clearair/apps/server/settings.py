@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from clearair.graphs import usable_cores
 
 LEAST_KEY = 16
 """Characters of an API key: shorter ones can be guessed."""
+
+_HOST = re.compile(r"\*|[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,9 @@ class Settings:
                 ipaddress.ip_network(proxy)
             except ValueError as error:
                 raise UsageError(f"--trusted-proxy {proxy}: is no address such as 127.0.0.1.") from error
+        for host in self.allowed_hosts:
+            if not _HOST.fullmatch(host):
+                raise UsageError(f"--allowed-host {host}: is no name such as photos.example.")
         for origin in self.allowed_origins:
             begins = origin.startswith(("http://", "https://"))
             if not begins or origin.count("/") != 2 or origin.endswith("/"):
