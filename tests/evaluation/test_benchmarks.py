@@ -6,6 +6,7 @@ import pytest
 from clearair.errors import DataError, UsageError
 from clearair.evaluation import BENCHMARKS, Evaluator, markdown_table
 from clearair.evaluation.measuring import Unwatched
+from clearair.evaluation.protocol import Protocol
 from clearair.image import Photo, write_photo
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -95,6 +96,11 @@ def test_an_image_that_cannot_be_read_is_skipped_and_the_rest_is_measured(data):
     assert "1.png: the file is empty" in result.skipped[0].error
     assert (result.complete, result.asked) == (False, 3)
     assert "| Rain100L | 2 of 3 | 100.00 |" in markdown_table([result])
+
+
+def test_a_picture_of_which_a_crop_leaves_nothing_is_named(data):
+    with pytest.raises(DataError, match=r"0\.png: \d+ x \d+ px, which is smaller than --crop 512"):
+        list(BENCHMARKS["Rain100L"].cases(data, Protocol(multiple=512)))
 
 
 def test_what_was_measured_comes_before_the_exception_that_ends_it(data):

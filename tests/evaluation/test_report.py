@@ -109,3 +109,5 @@ def test_a_file_of_something_else_is_named(tmp_path):
     (tmp_path / "other.json").write_text("[]")
     with pytest.raises(DataError, match=r"other\.json"):
         read_run(tmp_path / "other.json")
+    with pytest.raises(DataError, match=r"none\.json: cannot be read: No such file"):
+        read_run(tmp_path / "none.json")

@@ -59,14 +59,15 @@ class Benchmark:
     def load(self, item: Item, protocol: Protocol, index: int) -> Case:
         """Read the index-th of its images.
 
-        Raises ImageError when it cannot be read, DataError when the two of a pair are of unequal size.
+        Raises ImageError when it cannot be read, DataError when the two of a pair are of unequal size, or
+        nothing is left of it.
         """
-        clean = None if item.clean is None else protocol.crop(_pixels(item.clean))
+        clean = None if item.clean is None else _cropped(item.clean, protocol)
         files = tuple(dict.fromkeys(path for path in (item.damaged, item.clean) if path is not None))
         if item.damaged is None:
             assert clean is not None
             return Case(item.name, protocol.noisy(clean, self.sigma, index), clean, files, True)
-        damaged = protocol.crop(_pixels(item.damaged))
+        damaged = _cropped(item.damaged, protocol)
         if clean is not None and damaged.shape != clean.shape:
             raise DataError(
                 f"{item.damaged}: {damaged.shape[1]} x {damaged.shape[0]} px, but {item.clean} has "
@@ -123,6 +124,15 @@ def _named(data: Path, names: Sequence[str]) -> list[Benchmark]:
     if not names:
         raise DataError(f"{data}: no benchmark is in this folder; known are {', '.join(BENCHMARKS)}.")
     return [BENCHMARKS[name] for name in names]
+
+
+def _cropped(path: Path, protocol: Protocol) -> Image:
+    pixels = _pixels(path)
+    cropped = protocol.crop(pixels)
+    if not cropped.size:
+        height, width = pixels.shape[:2]
+        raise DataError(f"{path}: {width} x {height} px, which is smaller than --crop {protocol.multiple}.")
+    return cropped
 
 
 def _pixels(path: Path) -> Image:
