@@ -142,6 +142,10 @@ def test_patterns(store):
     assert [str(source.path) for source in found] == [f"{store.root}/photos/sub/2.png"]
     every = find_images(f"{store.root}/photos/**/*.png").sources
     assert {source.relative.as_posix() for source in every} >= {"sub/2.png", "sub/deep/3.png"}
+    store.put("photos/sub/.hidden.png", PICTURES["0.png"])
+    for pattern, names in (("*.png", ["2.png"]), (".h*.png", [".hidden.png"])):
+        found = find_images(f"{store.root}/photos/sub/{pattern}").sources
+        assert [source.relative.as_posix() for source in found] == names
 
 
 def test_a_name_that_looks_like_a_pattern_and_a_whole_bucket(store):

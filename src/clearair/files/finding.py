@@ -231,7 +231,8 @@ class _Search:
         self.holds_out = self.holds_out or self._is_below(folder)
         self._notes |= {each.parent: read_note(each.parent) for each in listed if each.name == NOTE}
         self._stems |= {(each.parent, each.stem) for each in listed if format_of_suffix(each)}
-        found = [source for each in listed if (source := self._fresh(each, folder, hidden=is_pattern))]
+        hidden = is_pattern and any(part.startswith(".") for part in address.key.parts)
+        found = [source for each in listed if (source := self._fresh(each, folder, hidden=hidden))]
         self.sources += found
         if not found and is_pattern:
             self._report(address, f"{address}: matches no pictures.")
