@@ -67,13 +67,19 @@ def test_a_pipe_does_not_hang(tmp_path):
     [
         (b"8BPS" + bytes(60), "Photoshop"),
         (b"%PDF-1.7" + bytes(60), "PDF"),
-        (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42" + bytes(60), "video"),
+        (b"P6\n640 480\n255\n" + bytes(60), "PNM"),
         (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(60), "JPEG 2000"),
         (b"\xef\xbb\xbf  <svg xmlns=" + bytes(60), "SVG"),
     ],
 )
 def test_a_known_format_that_is_not_read_is_named(head, name):
     assert f" {name} file, which cannot be read. Save it as PNG" in refusal(head, name="photo")
+
+
+@pytest.mark.parametrize("head", [b"\0\0\0\x18ftypmp42\0\0\0\0isommp42", b"\x1aE\xdf\xa3"])
+def test_a_video_is_not_to_be_saved_as_a_picture(head):
+    said = refusal(head + bytes(60), name="photo")
+    assert said == "photo: a video, not a picture; `clearair restore` takes it as a file."
 
 
 def test_a_camera_raw_file_does_not_pass_as_its_thumbnail(tmp_path):

@@ -111,6 +111,8 @@ def _recognise(data: bytes, name: str, path: Path | None) -> str:
         other = unread.describe(head)
         if other is None:
             raise ImageError(f"{name}: not a picture.")
+        if "video" in other and other != "HEIF or video":
+            raise ImageError(f"{name}: a video, not a picture; `clearair restore` takes it as a file.")
         article = "an" if other[0] in "AEHIOX" and other != "HEIF or video" else "a"
         raise ImageError(
             f"{name}: {article} {other} file, which cannot be read. Save it as PNG, TIFF or JPEG first."
