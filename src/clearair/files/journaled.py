@@ -176,9 +176,8 @@ def finish(journal: Journal, number: int, record: Record) -> None:
         journal.finish(number, state, str(record.outcome), record.seconds)
     elif record.error is not None and _FULL in record.error:
         journal.finish(number, State.PENDING, record.error)
-        raise OutputError(
-            f"{record.error} Free some space, and continue with `clearair batch resume {journal.path}`."
-        )
+        what_next = f" Free some space, and continue with `clearair batch resume {journal.path}`."
+        raise OutputError(f"{record.error.removesuffix(what_next)}{what_next}")
     else:
         journal.finish(number, State.FAILED, record.error or "not done", record.seconds)
 

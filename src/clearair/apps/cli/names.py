@@ -24,7 +24,8 @@ def read_names(name: str | None, null: bool) -> list[Place]:
     try:
         data = sys.stdin.buffer.read() if name == "-" else _read(name)
     except (OSError, ValueError) as error:
-        raise UsageError(f"--files-from {name}: cannot be read: {error}.") from error
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"--files-from {name}: cannot be read: {why}.") from error
     try:
         listed = read_list(data, null=null)
     except UsageError as error:

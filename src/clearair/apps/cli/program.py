@@ -105,10 +105,13 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 def _explain(error: click.ClickException) -> None:
     """Print what is wrong with the command in one line, or its help where it has no arguments at all."""
     context = getattr(error, "ctx", None)
-    if context is None or isinstance(error, _NO_ARGUMENTS):
+    if isinstance(error, _NO_ARGUMENTS):
         error.show()
         return
     message = error.format_message().replace("\n", " ").rstrip(".")
+    if context is None:
+        print_line(f"clearair: {message}.", err=True)
+        return
     print_line(f"{context.command_path}: {message}. See `{context.command_path} --help`.", err=True)
 
 
