@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,7 +97,8 @@ def quote(said: str) -> str:
     """The most informative line of a libvips message, as `(libvips: ...)`, or nothing."""
     lines = [line.strip() for line in said.splitlines()]
     line = next((line for line in lines if line and _counts(line)), "")
-    printable = "".join(letter if letter.isprintable() else "?" for letter in line[:120])
+    printable = "".join(letter if letter.isprintable() else "?" for letter in line)
+    printable = textwrap.shorten(printable, 120, placeholder=" ...")
     return f" (libvips: {printable})" if printable else ""
 
 
