@@ -117,7 +117,7 @@ def test_an_interrupted_run_ends_soon_and_leaves_nothing_half_done(store, tmp_pa
         (["restore", "s3://key:sEcReT@bucket/a", "-o", "out"], {}, "credentials do not belong"),
         (["restore", f"{ROOT}/clip.mp4", "-o", "out"], {}, "a video in a store"),
         (["restore", "clip.mp4", "-o", f"{ROOT}/clips"], {}, "videos cannot be written to a store"),
-        ([*RESTORE, "--journal", "s3://bucket/run.db"], {}, "must be a file on this machine"),
+        ([*RESTORE, "--journal", "s3://bucket/run.db"], {}, "must be a path on this machine"),
         (["restore", "nothing://bucket/a", "-o", "out"], {}, "no kind of store"),
         ([*RESTORE[:2], "-o", "gs://bucket/a"], {}, "pip install gcsfs"),
     ],
