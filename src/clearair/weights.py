@@ -123,6 +123,14 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise ModelError(f"{path}: not a whole safetensors file ({error}); copy it again.") from error
 
 
+def in_float32(weights: Mapping[str, NDArray[Any]], path: Path) -> dict[str, NDArray[np.float32]]:
+    """Arrays read from `path` as they are computed with. Raises ModelError for values that are not finite."""
+    values = {name: value.astype(np.float32) for name, value in weights.items()}
+    if broken := [name for name, value in values.items() if not _is_finite(value)]:
+        raise ModelError(f"{path}: {_counted(broken)} not finite: {listed(broken)}; copy it again.")
+    return values
+
+
 def check_fit(weights: Mapping[str, Any], expected: Mapping[str, Any], path: Path, model: str) -> None:
     """Check names, shapes and values of arrays or tensors against those of a model.
 

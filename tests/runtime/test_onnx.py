@@ -15,6 +15,7 @@ from clearair import ModelError, Restorer, UsageError
 from clearair.models.catalogue import find_model
 from clearair.network.config import BASE, COMPACT
 from clearair.network.overview import survey as survey_of_tensors
+from clearair.perception.compact.stored import shipped_folder
 from clearair.runtime.loading import load_perceiver, load_runtime
 from clearair.runtime.onnx import OnnxRuntime
 from clearair.runtime.pytorch import PyTorchRuntime
@@ -183,13 +184,16 @@ def test_a_fork_waits_for_graphs_that_are_being_built():
     assert done.stdout.strip() == "7", done.stderr
 
 
-def test_weights_that_are_not_finite_are_refused(tmp_path):
+@pytest.mark.parametrize("which", ["model", "perceivers"])
+def test_weights_that_are_not_finite_are_refused(tmp_path, which):
     from safetensors.numpy import load_file, save_file
 
-    shutil.copytree(find_model("compact"), tmp_path / "mine")
-    weights = load_file(tmp_path / "mine" / "model.safetensors")
+    source = find_model("compact") if which == "model" else shipped_folder()
+    shutil.copytree(source, tmp_path / "mine")
+    file = tmp_path / "mine" / "model.safetensors"
+    weights = load_file(file)
     name = next(iter(weights))
     weights[name] = np.full_like(weights[name], np.nan)
-    save_file(weights, tmp_path / "mine" / "model.safetensors")
-    with pytest.raises(ModelError, match=rf"1 tensors hold NaN or infinity, such as {name}"):
-        load_runtime(tmp_path / "mine", backend="onnx")
+    save_file(weights, file)
+    with pytest.raises(ModelError, match=rf"model\.safetensors: 1 tensor not finite: {name}; copy it again"):
+        load_runtime(tmp_path / "mine", backend="onnx") if which == "model" else load_perceiver(file.parent)

@@ -25,6 +25,7 @@ from clearair.percepts import Percepts
 from clearair.placing import write_atomically
 from clearair.runtime.survey import survey
 from clearair.tiling import Window
+from clearair.weights import in_float32
 
 Judgement = dict[str, NDArray[np.float32]]
 """The judgement of a picture, under the input names of the graphs."""
@@ -40,12 +41,7 @@ class OnnxRuntime:
     def __init__(self, stored: StoredModel, graphs: Opens) -> None:
         self.stored = stored
         self._graphs = graphs
-        self._weights = {name: value.astype(np.float32) for name, value in stored.weights.items()}
-        if broken := [name for name, value in self._weights.items() if not np.isfinite(value).all()]:
-            raise ModelError(
-                f"{stored.folder / WEIGHTS}: {len(broken)} tensors hold NaN or infinity, such as "
-                f"{broken[0]}; copy it again."
-            )
+        self._weights = in_float32(stored.weights, stored.folder / WEIGHTS)
         self._sessions: dict[str, Runs] = {}
         self._opening = threading.Lock()
         self._early: threading.Thread | None = None

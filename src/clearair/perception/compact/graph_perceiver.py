@@ -33,10 +33,11 @@ from clearair.perception.compact.geometry import (
     near_grid,
 )
 from clearair.perception.compact.steering import moved
-from clearair.perception.compact.stored import read_perceiver, shipped_folder
+from clearair.perception.compact.stored import WEIGHTS, read_perceiver, shipped_folder
 from clearair.perception.confidence import Caution
 from clearair.perception.protocol import Identity, fingerprint_of
 from clearair.percepts import Floats, Guidance, Percepts
+from clearair.weights import in_float32
 
 _STORED = "recognizer."
 
@@ -159,13 +160,14 @@ def load_graph_perceiver(folder: Path | None = None) -> GraphPerceiver | None:
 
     Raises ModelError when its files are missing or damaged.
     """
-    stored = read_perceiver(shipped_folder() if folder is None else folder)
+    place = shipped_folder() if folder is None else folder
+    stored = read_perceiver(place)
     if not stored.has_recognizer:
         return None
     graphs = graphs_for(stored.config, folder)
     if graphs is None:
         return None
-    weights = {name: value.astype(np.float32) for name, value in stored.weights.items()}
+    weights = in_float32(stored.weights, place / WEIGHTS)
     return GraphPerceiver(stored.config, stored.caution, weights, graphs)
 
 
