@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +13,8 @@ from clearair.errors import ImageError, brief
 from clearair.image import extras, formats, unread
 from clearair.image.limits import DEFAULT_MAX_PIXELS, CheckSize, refuse_long
 from clearair.image.metadata import directories, tiff
-from clearair.stores import Address, Content
+from clearair.stores import Address, Content, is_address, resembles_address
 
-_ADDRESS = re.compile(r"[a-z][a-z0-9+]+:/+")
-"""How an address such as https://host/photo.jpg begins, whose slashes a path may have lost."""
 _LARGE = 64 << 20
 """A TIFF file of more bytes is read piece by piece: it may be as large as its pixels."""
 
@@ -90,7 +87,7 @@ def _read_file(path: Path, name: str, max_pixels: int) -> bytes:
             return file.read()
     except FileNotFoundError as error:
         what = "a link to a file that is not there" if path.is_symlink() else "no such file"
-        if _ADDRESS.match(name):
+        if is_address(name) or resembles_address(name):  # a path may have lost a slash of it
             what = "an address, not a file on this machine; download it, or give its path"
         raise ImageError(f"{brief(name)}: {what}.") from error
     except OSError as error:

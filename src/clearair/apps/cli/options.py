@@ -26,7 +26,9 @@ class LocalPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """As click does."""
-        if isinstance(value, str) and "://" in value:
+        from clearair.stores import resembles_address
+
+        if isinstance(value, str) and ("://" in value or resembles_address(value)):
             raise UsageError(f"{value}: an address; this must be a path on this machine.")
         if value == "":
             raise UsageError("A name is empty, as a shell's variable may be; `.` is this folder.")
