@@ -96,11 +96,11 @@ def test_a_picture_that_standard_output_cannot_take_is_an_error(shell):
     assert b"standard output: cannot be written: No space left on device" in done.stderr
 
 
-def test_a_short_write_is_completed_where_python_does_not_buffer():
+def test_a_short_write_is_no_success_where_python_does_not_buffer():
     """A pipe that is not waited for takes 64 KiB at once at most."""
     code = (
         "import os, sys; os.set_blocking(1, False)\n"
-        "from clearair.apps.cli import program; program._keep_streams_apart()\n"
+        "from clearair.apps.cli import program; program._buffer_output()\n"
         "try: sys.stdout.buffer.write(bytes(1 << 20)); sys.stdout.buffer.flush()\n"
         "except BlockingIOError: os._exit(7)\n"
     )

@@ -78,6 +78,7 @@ def main() -> None:
     """
     signal.signal(signal.SIGTERM, _terminate)
     _keep_streams_apart()
+    _buffer_output()
     sys.exit(_run())
 
 
@@ -90,8 +91,11 @@ def _keep_streams_apart() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+
+
+def _buffer_output() -> None:
+    """Buffer standard output by lines where Python does not: a raw write may be short, and nobody notices."""
     if isinstance(sys.stdout, io.TextIOWrapper) and isinstance(sys.stdout.buffer, io.RawIOBase):
-        # With PYTHONUNBUFFERED a write may store less than it was given, and nobody would notice.
         whole = io.BufferedWriter(sys.stdout.buffer)
         encoding, errors = sys.stdout.encoding, sys.stdout.errors
         sys.stdout = io.TextIOWrapper(whole, encoding, errors, line_buffering=True)
