@@ -49,15 +49,11 @@ class Cell:
 def read_run(path: Path) -> dict[str, Any]:
     """Read what `clearair evaluate --json` wrote. Raises DataError."""
     try:
-        text = path.read_text()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise DataError(f"{path}: not a file that `clearair evaluate --json` wrote.") from error
-    try:
-        run = json.loads(text)
+        run = json.loads(path.read_text())
         for result in run["results"]:
             result["benchmark"], result["protocol"], result["images"]
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a file that `clearair evaluate --json` wrote.") from error
     return {**run, "file": path}
