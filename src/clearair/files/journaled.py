@@ -134,7 +134,7 @@ class JournalLedger(Watcher):
             try:
                 finish(self._journal, self._numbers[record.input], record)
             except OutputError as error:
-                self.full = error
+                self.full = self.full or error  # later ones only repeat the first
         self._watcher.finish(record)
 
     def _number(self, job: Job) -> int:
@@ -176,8 +176,9 @@ def finish(journal: Journal, number: int, record: Record) -> None:
         journal.finish(number, state, str(record.outcome), record.seconds)
     elif record.error is not None and _FULL in record.error:
         journal.finish(number, State.PENDING, record.error)
-        what_next = f" Free some space, and continue with `clearair batch resume {journal.path}`."
-        raise OutputError(f"{record.error.removesuffix(what_next)}{what_next}")
+        raise OutputError(
+            f"{record.error} Free some space, and continue with `clearair batch resume {journal.path}`."
+        )
     else:
         journal.finish(number, State.FAILED, record.error or "not done", record.seconds)
 
