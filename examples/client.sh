@@ -13,7 +13,7 @@ if [ -n "${CLEARAIR_API_KEY:-}" ]; then
     set -- "$@" --header "Authorization: Bearer $CLEARAIR_API_KEY"
 fi
 # The answer may be an error, so it gets the name of the result only when it is one.
-answer=$(mktemp "$result.XXXXXX")
+answer=$result.$$.part
 trap 'rm -f "$answer"' EXIT
 status=$(curl "$@" --data-binary "@$photo" --output "$answer" --write-out '%{http_code}' \
     "$server/v1/restore?damage=$damage&metadata=keep")
