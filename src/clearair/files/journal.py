@@ -311,7 +311,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _connect_to_look(path: Path) -> sqlite3.Connection:
-    """A connection to a journal that must not be written: it can be looked at all the same."""
+    """A connection to a journal that may not be written, to read it."""
     written_to = path.with_name(path.name + "-wal").exists()
     # Without a log that another program may be writing, SQLite needs no files of its own beside it.
     address = f"{path.absolute().as_uri()}?{'mode=ro' if written_to else 'immutable=1'}"

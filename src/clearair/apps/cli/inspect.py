@@ -62,7 +62,7 @@ def inspect(
     failed = False
     for job in jobs:
         try:
-            if job.problem is not None and job.source == job.target:
+            if job.problem is not None and job.source == job.target:  # a place that cannot be searched
                 raise ImageError(job.problem)
             draws = overlay is not None and job.problem is None
             if draws:
