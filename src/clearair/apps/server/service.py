@@ -308,6 +308,9 @@ class Service:
             return
         finally:
             job.task = None
+        if job.over:  # cancelled after its last step, and the client has been told so
+            job.finish(job.status, job.error)
+            return
         took = self._pace.note(began)
         self._keep(job, {**result, "seconds": round(took, 3)})
 
