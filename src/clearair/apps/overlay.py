@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pyvips
@@ -16,7 +17,8 @@ from clearair.image import Photo, to_depth
 from clearair.image.forking import using_libvips
 from clearair.percepts import LEVELS, Percepts
 
-_OPACITY = 0.5
+_LARGEST = 1024
+"""Longer side of a layer, in pixels."""
 _NARROWEST = 420
 """Pixels that a line of the panel needs."""
 _BACK, _FRONT, _BAR = 24, 235, 110
@@ -50,18 +52,18 @@ def draw_percepts(pixels: NDArray[np.generic], percepts: Percepts) -> Photo:
 def draw_regions(pixels: NDArray[np.generic], labels: Pixels) -> Photo:
     """Tint (H, W, 3) pixels by the label (H, W) of their region; label 0, no region, stays as it is."""
     plain = to_depth(pixels, np.dtype(np.uint8))
-    tinted = plain * (1 - _OPACITY) + _palette()[labels] * _OPACITY
+    tinted = (plain + _palette()[labels]) // 2  # half and half, without floating-point copies of the photo
     return Photo(np.where((labels > 0)[..., None], tinted.astype(np.uint8), plain))
 
 
-def region_layer(labels: Pixels, most: int = 1024) -> Photo:
+def region_layer(labels: Pixels) -> Photo:
     """The tints of `draw_regions` alone, to lay over a picture: transparent where no region is.
 
-    `labels` is (H, W); the layer keeps every n-th pixel, so that neither side has more than `most`.
+    `labels` is (H, W); the layer keeps every n-th pixel, so that neither side has more than 1,024.
     """
-    step = -(-max(labels.shape) // most)
+    step = -(-max(labels.shape) // _LARGEST)
     fewer = labels[::step, ::step]
-    alpha = np.where(fewer > 0, np.uint8(255 * _OPACITY), np.uint8(0))
+    alpha = np.where(fewer > 0, np.uint8(127), np.uint8(0))
     return Photo(_palette()[fewer].astype(np.uint8), alpha=alpha)
 
 
@@ -90,6 +92,7 @@ def _damage_words(degradations: dict[str, float]) -> str:
     return found or "nothing"
 
 
+@cache
 def _palette() -> NDArray[np.uint16]:
     # Steps of the golden ratio keep the hues of neighbouring labels apart, however many there are.
     hues = [colorsys.hsv_to_rgb(label * 0.618 % 1, 0.8, 1.0) for label in range(256)]
