@@ -26,11 +26,12 @@ from clearair.training.loop.checkpoint import load_checkpoint
 from clearair.training.loop.fields import suggestion
 from clearair.training.loop.log import LOG, read_log
 from clearair.training.loop.loop import RunOptions, ignore
-from clearair.training.loop.resume import LATEST
+from clearair.training.loop.resume import LATEST, differences
 from clearair.training.loop.trainer import Machine, Setup, Validation
 from clearair.training.restorer.recipe import Recipe
 from clearair.training.restorer.trainer import RestorerTrainer
 from clearair.training.restorer.variants import Family, slug
+from clearair.weights import listed
 
 RESULT = "result.json"
 
@@ -209,9 +210,8 @@ def read_result(path: Path) -> Result | None:
 
 
 def _check_same(theirs: dict[str, Any], ours: dict[str, Any], folder: Path) -> None:
-    for name in sorted({**theirs, **ours}):
-        if (theirs.get(name) or None) != (ours.get(name) or None):
-            raise TrainingError(
-                f"{folder}: holds a result of other settings ({name} {theirs.get(name)} -> "
-                f"{ours.get(name)}); name another --out."
-            )
+    if changed := differences(theirs, ours):
+        raise TrainingError(
+            f"{folder}: holds a result of other settings ({listed(list(changed.values()), 6)}); name another "
+            "--out."
+        )

@@ -9,6 +9,7 @@ from typing import Any
 
 from clearair.errors import TrainingError
 from clearair.training.loop.checkpoint import Checkpoint, load_checkpoint
+from clearair.weights import listed
 
 LATEST, STABLE = "latest.safetensors", "stable.safetensors"
 """The last checkpoint, and the last one before the learning rate began to fall."""
@@ -41,25 +42,25 @@ def last_checkpoint(
     if checkpoint.annealing and settings["steps"] != checkpoint.recipe["steps"] and stable.exists():
         # Annealed weights train badly when they return to the full rate.
         checkpoint = load_checkpoint(stable)
-    # Other settings that older runs lack were off, as they are by default.
-    theirs, ours = LATER | _entries(checkpoint.recipe), LATER | _entries(settings)
-    changed = [name for name in {**ours, **theirs} if (ours.get(name) or None) != (theirs.get(name) or None)]
-    differences = {
-        name: f"{name} {theirs.get(name)} -> {ours.get(name)}" for name in changed if name not in FREE
+    changed = {
+        name: text for name, text in differences(checkpoint.recipe, settings).items() if name not in FREE
     }
-    if shape := [text for name, text in differences.items() if name.startswith(f"{architecture}.")]:
-        raise TrainingError(f"{out}: holds a run of another network ({_listed(shape)}).")
-    if differences and not change:
+    if shape := [text for name, text in changed.items() if name.startswith(f"{architecture}.")]:
+        raise TrainingError(f"{out}: holds a run of another network ({listed(shape, 6)}).")
+    if changed and not change:
         raise TrainingError(
-            f"{out}: holds a run with other settings ({_listed(list(differences.values()))}); "
+            f"{out}: holds a run with other settings ({listed(list(changed.values()), 6)}); "
             "--change continues with the new ones."
         )
     return checkpoint
 
 
-def _listed(texts: list[str], most: int = 6) -> str:
-    rest = f" and {len(texts) - most} more" if len(texts) > most else ""
-    return ", ".join(texts[:most]) + rest
+def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, str]:
+    """How the settings of an older run differ from ours: "name theirs -> ours" by dotted name."""
+    # Settings that older runs lack were off, as they are by default, except LATER.
+    before, now = LATER | _entries(theirs), LATER | _entries(ours)
+    changed = [name for name in {**now, **before} if (now.get(name) or None) != (before.get(name) or None)]
+    return {name: f"{name} {before.get(name)} -> {now.get(name)}" for name in changed}
 
 
 def _entries(settings: dict[str, Any]) -> dict[str, Any]:
