@@ -116,9 +116,7 @@ def _benchmark_set(data: Path, name: str, every: int, side: int) -> ValidationSe
     damaged: list[Tensor] = []
     clean: list[Tensor] = []
     names: list[str] = []
-    for index, case in enumerate(BENCHMARKS[name].cases(data)):
-        if index % every:
-            continue
+    for case in BENCHMARKS[name].cases(data, every=every):
         if case.clean is None:
             raise DataError(f"{name}: has no clean pictures to validate with.")
         height, width = case.clean.shape[:2]
