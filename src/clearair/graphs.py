@@ -66,11 +66,11 @@ class GraphFolder:
     """The configuration that they compute."""
     graphs: dict[str, Graph]
 
-    def open(self, name: str, weights: Arrays, *, threads: int | None = None) -> Session:
+    def open(self, name: str, weights: Arrays) -> Session:
         """A session of the graph with this name. Raises ModelError when its file is missing or damaged."""
         if name not in self.graphs:
             raise ModelError(f"{self.path / GRAPHS}: lists no graph {name!r}; run `clearair export` again.")
-        return Session(self.graphs[name], weights, threads)
+        return Session(self.graphs[name], weights)
 
 
 def read_graphs(folder: Path) -> GraphFolder | None:
@@ -123,14 +123,13 @@ def same_config(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 class Session:
     """One graph with its weights, ready to run; it is built again in a forked process.
 
-    `threads` None takes all cores that the process may use, or this thread's part of them in a `Crowd`.
+    It takes all cores that the process may use, or this thread's part of them in a `Crowd`.
     Raises ModelError when the file is missing, damaged, or does not take these weights.
     """
 
-    def __init__(self, graph: Graph, weights: Arrays, threads: int | None = None) -> None:
+    def __init__(self, graph: Graph, weights: Arrays) -> None:
         self._graph = graph
         self._weights = {name: weights[name] for name in graph.weights if name in weights}
-        self._threads = threads
         if missing := [name for name in graph.weights if name not in weights]:
             raise ModelError(
                 f"{graph.path}: needs {len(missing)} weights that the model lacks, such as {missing[0]}; "
@@ -138,7 +137,7 @@ class Session:
             )
         self._opening = threading.Lock()
         self._process = os.getpid()
-        count = self._threads or _threads_here()
+        count = _threads_here()
         self._sessions = {count: self._opened(count)}
         _opened.add(self)
 
@@ -169,7 +168,7 @@ class Session:
         return dict(zip(names, values, strict=True))
 
     def _for_this_thread(self) -> Any:
-        count = self._threads or _threads_here()
+        count = _threads_here()
         with self._opening:
             if os.getpid() != self._process:
                 # A forked process has none of the threads that the sessions wait for.

@@ -26,6 +26,8 @@ from clearair.similarity import psnr_each
 PHOTOS = 64
 """Photographs that damage is drawn on, spread evenly over those that are trained on."""
 BATCH = 16
+SCALES = (0.4, 1.0)
+"""Photographs are resized by a factor in this range, as in the recipes."""
 QUANTILES = (0.05, 0.5, 0.95)
 SHOWN = (6, 2)
 """Pictures of a kind on the contact sheet: synthetic and real ones."""
@@ -44,9 +46,7 @@ class KindOfDamage:
     """(3, V, V) uint8 each: synthetic ones, then real ones."""
 
 
-def describe(
-    data: Path, *, views: int = 96, side: int = 160, scales: tuple[float, float] = (0.4, 1.0), seed: int = 0
-) -> list[KindOfDamage]:
+def describe(data: Path, *, views: int = 96, side: int = 160) -> list[KindOfDamage]:
     """Every kind of damage alone and everywhere, on photographs that look as they are.
 
     Nothing that is held out is looked at. Raises DataError when there are no photographs, and ImageError.
@@ -58,7 +58,7 @@ def describe(
         tuple(load_scene(photo, depth) for photo, depth in find_scenes(data)),
         load_blur_kernels(data),
     )
-    return [_describe(kind, data, photos, views, side, scales, seed) for kind in NAMES]
+    return [_describe(kind, data, photos, views, side) for kind in NAMES]
 
 
 def as_markdown(damage: Sequence[KindOfDamage]) -> str:
@@ -84,20 +84,12 @@ def contact_sheet(damage: Sequence[KindOfDamage]) -> Tensor:
     return torch.cat(rows, dim=1)
 
 
-def _describe(
-    kind: str,
-    data: Path,
-    photos: TrainingPhotos,
-    views: int,
-    side: int,
-    scales: tuple[float, float],
-    seed: int,
-) -> KindOfDamage:
+def _describe(kind: str, data: Path, photos: TrainingPhotos, views: int, side: int) -> KindOfDamage:
     only = Mix(single={kind: 1.0}, clean=0.0, mixture=0.0, partial=0.0, looks=0.0, real={})
     made, shown = [], []
     for step in range(-(-views // BATCH)):
         count = min(BATCH, views - step * BATCH)
-        pairs = draw_pairs(photos, only, count, side, scales, generator_for(seed, step))
+        pairs = draw_pairs(photos, only, count, side, SCALES, generator_for(0, step))
         made.append(_psnr(pairs.damaged, pairs.clean))
         shown += list(to_bytes(pairs.damaged))
     files, _ = held_out(data).split(find_pairs(data, kind), kind) if kind in PAIRED else ([], [])

@@ -191,7 +191,7 @@ def _draw_view(
     wanted, pair = _draw_real(photos, mix, _draw_kinds(mix, generator), generator)
     if pair is not None:
         both = _view(torch.cat([pair.clean, pair.damaged]), view, (scales[1], scales[1]), mix, generator)
-        both = _on_grid(both)
+        both = quantized(both)
         return _View(both[:3], both[3:], here=(), there=None, kinds=wanted)
     depth = None
     scenes = photos.scenes if wanted == ("haze",) else ()
@@ -203,7 +203,7 @@ def _draw_view(
     else:
         photo = photos.clean[_index(len(photos.clean), generator)]
         clean = _view(photo, view, _scales(wanted, mix, scales, generator), mix, generator)
-    clean = _on_grid(clean)
+    clean = quantized(clean)
     there = _draw_other_part(mix, generator) if wanted else None
     return _View(clean, clean, wanted, there, tuple(dict.fromkeys((*wanted, *(there or ())))), depth)
 
@@ -213,7 +213,7 @@ def _in_other_styles(pictures: Tensor, mix: Mix, source: torch.Generator) -> Ten
     styled, changed = pictures.clone(), random_indices(source, mix.looks, like=pictures)
     if len(changed):
         styled[changed] = draw_style(pictures[changed], source, 1.0)(pictures[changed])
-    return styled.mul_(255).round_().div_(255)
+    return quantized(styled)
 
 
 def _draw_real(
@@ -298,11 +298,6 @@ def _scales(
     """The scales to draw from, or larger ones now and then."""
     share = mix.enlarged.get(wanted[0], 0.0) if len(wanted) == 1 else 0.0
     return (scales[1], max(scales[1], ENLARGED)) if share and _uniform(generator) < share else scales
-
-
-def _on_grid(picture: Tensor) -> Tensor:
-    """Values in [0, 1] that an 8-bit file can hold."""
-    return picture.mul(255).round_().div_(255)
 
 
 def _index(limit: int, generator: torch.Generator) -> int:

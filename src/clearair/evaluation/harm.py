@@ -33,6 +33,8 @@ TOLERANCE = 0.3
 """A damaged picture that ends more dB than this below its input was harmed."""
 MOST_HARMED = 0.01
 """Share of the damaged pictures that may be harmed."""
+_LISTED = 8
+"""Pictures that a report lists, the worst ones."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def _real_pairs(sets: Sequence[ValidationSet], data: Path, every: int) -> Iterat
             yield kind, files[0].relative_to(data / "train").as_posix(), damaged, clean
 
 
-def harm_report(harm: Harm, most: int = 8) -> str:
+def harm_report(harm: Harm) -> str:
     """Markdown: undamaged pictures by group and the worst of them, damaged ones by kind and the worst."""
     groups = dict.fromkeys(
         [*(each.size for each in harm.undamaged), *(each.group for each in harm.undamaged)]
@@ -184,7 +186,7 @@ def harm_report(harm: Harm, most: int = 8) -> str:
     ]
     lines += [
         f"- {each.name} ({each.group}, {each.size}): {each.psnr:.2f} dB"
-        for each in sorted(harm.undamaged, key=lambda each: each.psnr)[:most]
+        for each in sorted(harm.undamaged, key=lambda each: each.psnr)[:_LISTED]
     ]
     lines += [
         "",
@@ -204,7 +206,7 @@ def harm_report(harm: Harm, most: int = 8) -> str:
     lines.append("")
     lines += [
         f"- {change.kind}, {change.name}: {change.input_psnr:.2f} -> {change.psnr:.2f} dB"
-        for change in sorted(harm.changes, key=lambda change: change.psnr - change.input_psnr)[:most]
+        for change in sorted(harm.changes, key=lambda change: change.psnr - change.input_psnr)[:_LISTED]
         if change.is_harmed
     ]
     return "\n".join(lines).rstrip()

@@ -18,9 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clearair.errors import ModelError
 from clearair.evaluation.metrics import Values
-from clearair.weights import check_fit, read_weight_file
+from clearair.weights import check_fit, read_weight_file, tensors_by_name
 
 PATCH = 32
 """Side of a patch in pixels."""
@@ -197,11 +196,7 @@ def _hashed(count: int, grid: int) -> Tensor:
 def load_musiq(path: Path | str, device: torch.device | str = "cpu") -> Musiq:
     """The network with weights from a file of the published layout. Raises ModelError."""
     path = Path(path)
-    stored = read_weight_file(path)
-    if isinstance(stored, dict) and isinstance(stored.get("params"), dict):
-        stored = stored["params"]
-    if not isinstance(stored, dict) or not all(isinstance(value, Tensor) for value in stored.values()):
-        raise ModelError(f"{path}: holds no weights by name.")
+    stored = tensors_by_name(read_weight_file(path), path, "MUSIQ", inside=("params",))
     network = Musiq()
     check_fit(stored, network.state_dict(), path, "MUSIQ for KonIQ-10k")
     network.load_state_dict(stored)

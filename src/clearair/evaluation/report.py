@@ -21,6 +21,8 @@ CITATION = (
     "Published values: ClearAIR, AAAI 2026, arXiv 2601.02763. Rows in italics were measured with clearair; "
     "in brackets the difference to ClearAIR. The best of whole sets is bold where ours is compared."
 )
+_CROPS = 3
+"""Saved images of a benchmark that the page shows."""
 NO_METRICS = {
     "benchmark",
     "protocol",
@@ -79,8 +81,8 @@ def markdown(runs: Sequence[dict[str, Any]], extra: Sequence[str] = ()) -> str:
     return "\n".join(parts)
 
 
-def page(runs: Sequence[dict[str, Any]], crops: int = 3, extra: Sequence[str] = ()) -> str:
-    """Return the report as one HTML page, with crops of up to `crops` saved images a benchmark."""
+def page(runs: Sequence[dict[str, Any]], extra: Sequence[str] = ()) -> str:
+    """Return the report as one HTML page, with crops of a few saved images of each benchmark."""
     body = ["<h1>Results</h1>"]
     if runs:
         heads, rows = own_table(runs)
@@ -88,7 +90,7 @@ def page(runs: Sequence[dict[str, Any]], crops: int = 3, extra: Sequence[str] = 
         body.append("<h2>Measured with clearair</h2><table>")
         body += [_html_row(heads, "th"), *(_html_row(row, "td") for row in rows)]
         body.append(f"</table><p>{html.escape(ONE_SEED)}</p><ul>{lines}</ul>")
-    body += [_pictures(run, crops) for run in runs]
+    body += [_pictures(run) for run in runs]
     body += extra
     found = tables_with(runs)
     if found:
@@ -192,11 +194,11 @@ def _provenance(runs: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _pictures(run: dict[str, Any], most: int) -> str:
+def _pictures(run: dict[str, Any]) -> str:
     parts = []
     for result in run["results"]:
         saved = [score for score in result.get("scores", ()) if score.get("saved")]
-        for score in saved[:: max(1, len(saved) // most)][:most]:
+        for score in saved[:: max(1, len(saved) // _CROPS)][:_CROPS]:
             base = Path(run["file"]).absolute().parent
             given = score["saved"]
             paths = [

@@ -20,6 +20,7 @@ from clearair.data.validation import ValidationSet
 from clearair.errors import UsageError
 from clearair.evaluation.validation import Guide, Network, batches, look, psnr_of_views, restore
 from clearair.network import Guidance
+from clearair.network.guidance import joined
 
 PERCEPTS = {
     "how": ("quality",),
@@ -185,8 +186,7 @@ def _perceive(network: Network, perceiver: Guide, sets: Sequence[ValidationSet],
     parts = [
         look(perceiver, damaged).to("cpu") for views in sets for damaged, _ in batches(network, views, batch)
     ]
-    names = [field.name for field in fields(Guidance)]
-    return Guidance(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+    return joined(parts)
 
 
 def _reached(network: Network, views: ValidationSet, guidance: Guidance, batch: int) -> float:

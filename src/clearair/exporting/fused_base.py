@@ -44,17 +44,13 @@ def is_supported(config: NetworkConfig) -> bool:
 
 
 class FusedBase(nn.Module):
-    """Restores windows as its network does. Raises ValueError for a network it does not know.
+    """Restores windows as its network does. Raises ValueError for a network it does not know."""
 
-    There is no tone to keep: with `keep_tone` the answer is the same.
-    """
-
-    def __init__(self, network: FinishedNetwork, *, keep_tone: bool = False) -> None:
+    def __init__(self, network: FinishedNetwork) -> None:
         super().__init__()
         if not is_supported(network.config):
             raise ValueError("This network has parts that FusedBase does not know.")
         self.network = network
-        self.keep_tone = keep_tone
 
     def forward(
         self,

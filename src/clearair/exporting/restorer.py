@@ -106,7 +106,9 @@ def judge_graph(network: FinishedNetwork) -> Traced:
 def window_graph(network: FinishedNetwork, *, keep_tone: bool = False) -> Traced:
     """One window of a judged picture, of any height and width."""
     axes: dict[str, Axes] = {"window": {2: "height", 3: "width"}, "labels": {1: "height", 2: "width"}}
-    module = form_of(network.config)(network, keep_tone=keep_tone)
+    form = form_of(network.config)
+    # The paper's family corrects no tone, so it has none to keep.
+    module = form(network) if issubclass(form, fused_base.FusedBase) else form(network, keep_tone=keep_tone)
     return trace(module, window_inputs(network, WINDOW), ["restored"], axes, prefix=PREFIX)
 
 

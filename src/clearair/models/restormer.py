@@ -71,20 +71,18 @@ def import_restormer(
     path: Path | str,
     *,
     blocks: Sequence[int] | None = PAPER_BLOCKS,
-    base: NetworkConfig = BASE,
     trust_pickle: bool = False,
-    seed: int = 0,
 ) -> Import:
     """Begin a network with the weights of a file that its authors published.
 
     `blocks` of each level, finest first, serve for encoder and decoder; None takes all of them, and the
-    network is Restormer itself. `base` defines everything that the file lacks: guidance and its sizes. The
+    network is Restormer itself. `BASE` defines everything that the file lacks: guidance and its sizes. The
     file is a pickle: it is opened without running code, unless it needs that and `trust_pickle` allows it.
     Raises ModelError when it is not Restormer's, and lists the tensors that do not fit.
     """
     path = Path(path).expanduser()
     state = _state(path, trust_pickle)
-    whole = _config(state, path, base)
+    whole = _config(state, path)
     with torch.device("meta"):
         expected = _published(ClearAIR(whole).state_dict(), whole)
     check_fit(state, expected, path, "Restormer")
@@ -94,7 +92,7 @@ def import_restormer(
             raise ConfigError(f"Restormer has {LEVELS} levels; got block counts for {len(blocks)}.")
         config = replace(whole, blocks=tuple(blocks), decoder_blocks=tuple(blocks[:-1]))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         network = ClearAIR(config).eval()
     ours = network.state_dict()
     names = {theirs: name for name, theirs in _names(ours, config).items()}
@@ -125,7 +123,7 @@ def _state(path: Path, trust_pickle: bool) -> dict[str, Tensor]:
     return state
 
 
-def _config(state: Mapping[str, Tensor], path: Path, base: NetworkConfig) -> NetworkConfig:
+def _config(state: Mapping[str, Tensor], path: Path) -> NetworkConfig:
     """The network that is Restormer itself."""
     width = len(state["patch_embed.proj.weight"])
     channels = tuple(width * 2**level for level in range(LEVELS))
@@ -134,7 +132,7 @@ def _config(state: Mapping[str, Tensor], path: Path, base: NetworkConfig) -> Net
     expansion = 2.66 if hidden == int(2.66 * channels[-1]) else hidden / channels[-1]
     try:
         return replace(
-            base,
+            BASE,
             channels=channels,
             blocks=tuple(_count(state, level) for level in levels),
             decoder_blocks=tuple(_count(state, f"decoder_level{level + 1}") for level in range(LEVELS - 1)),

@@ -140,7 +140,6 @@ def _load_public(
     checkpoint: Path, perceiver: Perceiver | None, device: Device, precision: Precision
 ) -> tuple[Runtime, Perceiver]:
     """A checkpoint of another project, and perceivers that only report what they find."""
-    require_pytorch(str(checkpoint))
     require_pytorch_room()
     from clearair.models.public import open_public
     from clearair.perception import load_compact

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -95,7 +96,8 @@ _OF_ERRORS = {
     "CancelledError": "cancelled",
     "Bug": "bug",
 }
-_NO_SPACE = (28, 122, 27)  # ENOSPC, EDQUOT, EFBIG
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk that takes no more."""
 
 
 class ProblemError(Exception):
@@ -130,7 +132,7 @@ class ProblemError(Exception):
         """A refusal of a worker, of which only the kind and the sentence are trusted."""
         kind = str(error.get("kind"))
         if kind == "OSError":
-            return cls.of("no-space" if error.get("errno") in _NO_SPACE else "bug")
+            return cls.of("no-space" if error.get("errno") in NO_SPACE else "bug")
         name = _OF_ERRORS.get(kind, "bug")
         return cls.of(name) if name == "bug" else cls.of(name, str(error.get("message"))[:500])
 

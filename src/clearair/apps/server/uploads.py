@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 
 from starlette.requests import ClientDisconnect, Request
 
-from clearair.apps.server.problems import ProblemError
+from clearair.apps.server.problems import NO_SPACE, ProblemError
 from clearair.apps.server.settings import Limits
 
 _log = logging.getLogger(__name__)
@@ -23,7 +23,6 @@ _CHUNK = 1 << 20
 _DRAINED = 5.0
 """Seconds in which the rest of a refused body is read and discarded: a client that is still sending would not
 read the response."""
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def check_headers(request: Request, limits: Limits) -> None:
@@ -109,7 +108,7 @@ async def drain(request: Request, limits: Limits) -> None:
 
 
 def _on_disk(error: OSError) -> ProblemError:
-    if error.errno in _FULL:
+    if error.errno in NO_SPACE:
         return ProblemError.of("no-space")
     _log.error("a temporary file cannot be written: %s", error)
     return ProblemError.of("not-ready" if error.errno in (errno.EMFILE, errno.ENFILE) else "bug")
