@@ -284,6 +284,14 @@ def test_a_part_that_several_begin_at_once_is_one(journal):
         assert len({tuple(each.items()) for each in pool.map(open_it, range(8))}) == 1
 
 
+def test_a_run_that_has_begun_is_not_divided(journal):
+    first = next(iter(journal.entries()))
+    journal.claim(first.id, 1, 1, b"digest")
+    with pytest.raises(UsageError, match="begun as a whole and cannot be divided; continue with `clearair batch resume"):
+        open_shard(journal, Shard(1, 2))
+    assert not shards_of(journal.path)
+
+
 @pytest.mark.parametrize("said", ["0/3", "4/3", "3", "a/b", "1/0", "-1/3", ""])
 def test_parts_that_make_no_sense(said):
     with pytest.raises(UsageError, match="shard"):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clearair.errors import ExistsError, ImageError, OutputError, UsageError
-from clearair.files.journal import DONE, OPEN, Entry, Journal, State, digest_of
+from clearair.files.journal import DONE, Entry, Journal, State, digest_of
 from clearair.files.outputs import Job
 from clearair.files.planning import Plan
 from clearair.files.record import Record, Status
@@ -267,12 +267,20 @@ def repair(journal: Journal, entries: Iterable[Entry]) -> int:
 
 
 def open_shard(journal: Journal, shard: Shard) -> Journal:
-    """The journal of a part of a run, created from that of the whole if it does not exist yet."""
+    """The journal of a part of a run, created from that of the whole if it does not exist yet.
+
+    Raises UsageError for a run with another number of parts, or one that has begun as a whole.
+    """
     path = shard.journal(journal.path)
     if path.exists():
         return Journal.open(path)
     _refuse_other_parts(journal, shard.count)
-    jobs = (entry.job for entry in journal.entries(*OPEN) if shard.holds(entry.source))
+    if any(count for state, count in journal.counts().items() if state is not State.PENDING):
+        raise UsageError(
+            f"{journal.path}: this run has begun as a whole and cannot be divided; continue with "
+            f"`clearair batch resume {journal.path}`."
+        )
+    jobs = (entry.job for entry in journal.entries(State.PENDING) if shard.holds(entry.source))
     options = {**journal.options, "out": None}  # parts share a folder, but have separate files
     try:
         return Journal.create(path, jobs, options)
