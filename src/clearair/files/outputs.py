@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from clearair.errors import ExistsError, OutputError, UsageError
 from clearair.files.finding import Finding, Source
+from clearair.files.history import USUAL_SUFFIX
 from clearair.image import (
     FORMATS,
     SUFFIXES,
@@ -98,7 +99,7 @@ def plan_outputs(
     found: Finding | Sequence[Source],
     out: Place | None = None,
     *,
-    suffix: str = ".restored",
+    suffix: str = USUAL_SUFFIX,
     format: str | None = None,
     into_folder: bool = False,
 ) -> list[Job]:

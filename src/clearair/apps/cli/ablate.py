@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clearair.apps.cli.lines import say
+from clearair.apps.cli.lines import say, say_notice
 from clearair.apps.cli.options import (
     LocalPath,
     chosen_batch_perceiver,
@@ -96,7 +96,7 @@ def _list() -> None:
 def _ablate(name: str, changes: Sequence[str], options: Options) -> None:
     assert options.out is not None
     assert options.data is not None
-    _notice(f"ablate {name}: loading PyTorch")
+    say_notice(f"ablate {name}: loading PyTorch")
     from clearair.ablation.runs import Bench
     from clearair.files.outputs import make_folder
     from clearair.runtime.pytorch import choose_device
@@ -108,7 +108,7 @@ def _ablate(name: str, changes: Sequence[str], options: Options) -> None:
     ablation.variants(options.only)
     _check_tables(options.out)
     make_folder(options.out)
-    bench = Bench(options.data, chosen_batch_perceiver(), machine.device, _notice)
+    bench = Bench(options.data, chosen_batch_perceiver(), machine.device, say_notice)
     _run(name, ablation, bench, options, [f"changed for all: {change}" for change in changes])
 
 
@@ -174,7 +174,3 @@ def _seeds(text: str) -> tuple[int, ...]:
         raise UsageError(
             f"--seeds {text}: expected whole numbers separated by commas, such as 1,2."
         ) from error
-
-
-def _notice(line: str) -> None:
-    say(line, err=True)

@@ -15,7 +15,6 @@ from clearair.apps.cli.options import (
     LocalPath,
     cautious_option,
     chosen_batch_perceiver,
-    chosen_caution,
     damage_option,
     device_option,
     perceiver_options,
@@ -77,7 +76,9 @@ EXISTING_FOLDER = LocalPath(path_type=Path, file_okay=False, exists=True)
 @device_option
 @precision_option
 @click.pass_context
-def evaluate(ctx: click.Context, /, model: str, device: Any, precision: Any, **options: Any) -> None:
+def evaluate(
+    ctx: click.Context, /, model: str, cautious: bool, device: Any, precision: Any, **options: Any
+) -> None:
     """Measure PSNR, SSIM and more on benchmark images.
 
     MODEL is a name, a folder or a file: a checkpoint of another project.
@@ -103,7 +104,7 @@ def evaluate(ctx: click.Context, /, model: str, device: Any, precision: Any, **o
         perceiver=chosen_batch_perceiver(),
         device=device,
         precision=precision,
-        cautious=chosen_caution(),
+        cautious=cautious,
         watcher=screen,
         keep=keep,
     )

@@ -27,6 +27,11 @@ def say(text: str, *, err: bool = False) -> None:
     click.echo(one_line(text), err=err)
 
 
+def say_notice(text: str) -> None:
+    """Print `text` as one line to standard error."""
+    say(text, err=True)
+
+
 def print_line(text: str, *, err: bool = False) -> None:
     """Print a line; continue silently if the reader is gone, as behind `| head -1`."""
     try:

@@ -46,23 +46,13 @@ def model_option(command: Command) -> Command:
     )(command)
 
 
-_CAUTIOUS = "clearair.cautious"
-
-
 def cautious_option(command: Command) -> Command:
-    """--cautious, read by `chosen_caution`."""
+    """--cautious."""
     return click.option(
         "--cautious",
         is_flag=True,
-        expose_value=False,
-        callback=lambda ctx, _, value: ctx.meta.update({_CAUTIOUS: value}),
         help="Change photos only as far as damage is found; some models do so anyway.",
     )(command)
-
-
-def chosen_caution() -> bool:
-    """Whether the running command limits its model where no damage is found."""
-    return bool(click.get_current_context().meta.get(_CAUTIOUS, False))
 
 
 def device_option(command: Command) -> Command:
@@ -98,37 +88,23 @@ def precision_option(command: Command) -> Command:
     )(command)
 
 
-_BACKEND = "clearair.backend"
-
-
 def backend_option(command: Command) -> Command:
-    """--backend, read by `chosen_backend`."""
+    """--backend."""
     return click.option(
         "--backend",
         type=click.Choice(["auto", "onnx", "torch"]),
         default="auto",
         show_default=True,
-        expose_value=False,
-        callback=lambda ctx, _, value: ctx.meta.update({_BACKEND: value}),
         help="Compute with ONNX Runtime or PyTorch; auto takes the faster one.",
     )(command)
 
 
-def chosen_backend() -> Any:
-    """The backend chosen for the running command."""
-    return click.get_current_context().meta.get(_BACKEND, "auto")
-
-
-_RESOURCES = "clearair.resources"
-
-
 def resource_options(command: Command) -> Command:
-    """--memory-budget and --jobs, read by `chosen_budget` and `chosen_jobs`."""
+    """--memory-budget and --jobs."""
     budget = click.option(
         "--memory-budget",
         metavar="SIZE",
-        expose_value=False,
-        callback=_remember_resource,
+        callback=_check_size,
         help="Memory to keep to, such as 700MB, 1.5GB or 1GiB.  [default: what is free]",
     )
     jobs = click.option(
@@ -136,31 +112,18 @@ def resource_options(command: Command) -> Command:
         "-j",
         type=click.IntRange(min=1),
         metavar="N",
-        expose_value=False,
-        callback=_remember_resource,
         help="Photos restored at once, as far as memory allows.  [default: one a core; 1 on PyTorch]",
     )
     return budget(jobs(command))
 
 
-def _remember_resource(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    if param.name == "memory_budget" and value is not None:
+def _check_size(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse an invalid size before anything is loaded. Raises UsageError."""
+    if value is not None:
         from clearair.budget import parse_size
 
-        parse_size(value)  # an invalid size is refused before anything is loaded
-    ctx.meta.setdefault(_RESOURCES, {})[param.name] = value
-
-
-def chosen_budget() -> str | None:
-    """How much memory the running command may use, as written by the user; None means what is free."""
-    budget: str | None = click.get_current_context().meta.get(_RESOURCES, {}).get("memory_budget")
-    return budget
-
-
-def chosen_jobs() -> int | None:
-    """How many photos the running command is to restore at once; None leaves it to the restorer."""
-    jobs: int | None = click.get_current_context().meta.get(_RESOURCES, {}).get("jobs")
-    return jobs
+        parse_size(value)
+    return value
 
 
 def cluster_option(command: Command) -> Command:
@@ -212,35 +175,25 @@ def salvage_option(command: Command) -> Command:
     )(command)
 
 
-_QUALITY = "clearair.quality"
 _LOSSY = {"jpeg": "their own, at least 90; else 95", "webp": "98", "avif": "90"}
 """The lossy formats, and the library's default quality of each."""
 
 
 def quality_options(command: Command) -> Command:
-    """--jpeg-quality and its like, read by `chosen_quality`."""
+    """--jpeg-quality, --webp-quality and --avif-quality."""
     for kind, default in reversed(_LOSSY.items()):
         option = click.option(
             f"--{kind}-quality",
             type=click.IntRange(1, 100),
             metavar="N",
-            expose_value=False,
-            callback=lambda ctx, _, value, kind=kind: ctx.meta.setdefault(_QUALITY, {}).update(
-                {} if value is None else {kind: value}
-            ),
             help=f"Quality of {kind.upper()} files that are written, 1 to 100.  [default: {default}]",
         )
         command = option(command)
     return command
 
 
-def chosen_quality() -> dict[str, int]:
-    """The quality of written files that the running command was given, by format."""
-    return dict(click.get_current_context().meta.get(_QUALITY, {}))
-
-
 DEQA_PRECISIONS = ("fp32", "bf16", "fp16", "int8", "nf4")
-"""Those that DeQA-Score can be loaded in, repeated here for the same reason."""
+"""Precisions that DeQA-Score can be loaded in, repeated here so that --help does not load PyTorch."""
 
 _PERCEIVERS = "clearair.perceivers"
 _QUESTIONS = {

@@ -16,15 +16,35 @@ if TYPE_CHECKING:
 INTERVAL = 0.1  # seconds between two redrawings
 
 
-class Progress(Watcher):
-    """Shows pictures, tiles and the time left on stderr when it is a terminal; otherwise nothing."""
+class StatusLine:
+    """One line on stderr that is drawn again and again, when it is a terminal; otherwise nothing."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._visible = not quiet and sys.stderr.isatty()
+
+    def say(self, text: str) -> None:
+        """Replace the line."""
+        self._draw(one_line(text))
+
+    def clear(self) -> None:
+        """Clear the line for other output."""
+        self._draw("")
+
+    def _draw(self, line: str) -> None:
+        if self._visible:
+            sys.stderr.write(f"\r\x1b[2K{line}")
+            sys.stderr.flush()
+
+
+class Progress(StatusLine, Watcher):
+    """Shows pictures, tiles and the time left."""
 
     def __init__(self, pictures: int, *, quiet: bool, keep: bool = True) -> None:
         """`keep` the records, which are few enough to stay in memory."""
+        super().__init__(quiet=quiet)
         self.pictures = pictures
         self.finished = 0
         self._keep = keep
-        self.shown = not quiet and sys.stderr.isatty()
         self.number = 0
         self.name = ""
         self.began = self.drawn = time.monotonic()
@@ -57,23 +77,10 @@ class Progress(Watcher):
         self.number += 1
         self._draw(f"[{self.number}/{self.pictures}] {one_line(text)}  {self._left(self.number)}")
 
-    def say(self, text: str) -> None:
-        """Show progress where pictures are not counted."""
-        self._draw(one_line(text))
-
-    def clear(self) -> None:
-        """Clear the line for other output."""
-        self._draw("")
-
     def _left(self, pictures: float) -> str:
         """The remaining time, estimated from the pictures done so far."""
         share = pictures / self.pictures
         return time_left((time.monotonic() - self.began) * (1 - share) / share)
-
-    def _draw(self, line: str) -> None:
-        if self.shown:
-            sys.stderr.write(f"\r\x1b[2K{line}")
-            sys.stderr.flush()
 
 
 def time_left(seconds: float) -> str:

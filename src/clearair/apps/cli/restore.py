@@ -17,12 +17,7 @@ from clearair.apps.cli.options import (
     LocalPath,
     backend_option,
     cautious_option,
-    chosen_backend,
-    chosen_budget,
-    chosen_caution,
-    chosen_jobs,
     chosen_perceiver,
-    chosen_quality,
     cluster_option,
     damage_option,
     device_option,
@@ -199,9 +194,13 @@ class Asked:
     """What the options say, by the names that click gives them."""
 
     model: str
+    backend: Any
     device: Any
     precision: Any
     tile: Any
+    memory_budget: str | None
+    jobs: int | None
+    cautious: bool
     damage: tuple[str, ...]
     strength: float
     keep_tone: bool
@@ -212,6 +211,10 @@ class Asked:
     resume: bool
     preserve_times: bool
     strip_metadata: bool
+    jpeg_quality: int | None
+    webp_quality: int | None
+    avif_quality: int | None
+    video_quality: int | None
     max_pixels: int
     salvage: bool
     report: Path | None
@@ -230,20 +233,21 @@ class Asked:
 
     def options(self) -> dict[str, Any]:
         """The options by which each picture is restored and written."""
+        quality = {"jpeg": self.jpeg_quality, "webp": self.webp_quality, "avif": self.avif_quality}
         return {
             "damage": self.damage or "auto",
             "strength": self.strength,
             "keep_tone": self.keep_tone,
             "skip_tiles": not self.no_skip,
             "strip_metadata": self.strip_metadata,
-            "quality": chosen_quality(),
+            "quality": {kind: value for kind, value in quality.items() if value is not None},
             "max_pixels": self.max_pixels,
             "salvage": self.salvage,
         }
 
     def batch_options(self) -> dict[str, Any]:
         """The same for many pictures."""
-        options = {**self.options(), "preserve_times": self.preserve_times, "jobs": chosen_jobs()}
+        options = {**self.options(), "preserve_times": self.preserve_times, "jobs": self.jobs}
         return {**options, "format": self.format_}
 
     def load(self) -> Restorer:
@@ -257,9 +261,9 @@ class Asked:
             "device": self.device,
             "precision": self.precision,
             "tile": self.tile,
-            "backend": chosen_backend(),
-            "cautious": chosen_caution(),
-            "memory_budget": chosen_budget(),
+            "backend": self.backend,
+            "cautious": self.cautious,
+            "memory_budget": self.memory_budget,
         }
 
 

@@ -13,7 +13,6 @@ from clearair.apps.cli.lines import say
 from clearair.apps.cli.options import (
     LocalPath,
     backend_option,
-    chosen_backend,
     device_option,
     model_option,
     precision_option,
@@ -154,8 +153,7 @@ def serve(ctx: click.Context, /, open_page: bool, **options: Any) -> None:
 
 
 def _loading(options: dict[str, Any]) -> dict[str, Any]:
-    chosen = {"device": options["device"], "precision": options["precision"], "backend": chosen_backend()}
-    return {**chosen, "memory_budget": options["memory_budget"]}
+    return {name: options[name] for name in ("device", "precision", "backend", "memory_budget")}
 
 
 def _bytes(mebibytes: float) -> int:

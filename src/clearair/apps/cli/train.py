@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clearair.apps.cli.lines import say
+from clearair.apps.cli.lines import say_notice
 from clearair.apps.cli.options import (
     LocalPath,
     chosen_batch_perceiver,
@@ -178,7 +178,7 @@ def _train(name: str, changes: Sequence[str], options: Options) -> None:
     assert options.data is not None
     assert options.out is not None
     if os.environ.get("RANK", "0") == "0":
-        _notice(f"train {name}: loading PyTorch")
+        say_notice(f"train {name}: loading PyTorch")
     from clearair.runtime.pytorch import choose_device
     from clearair.training.loop.processes import joined
     from clearair.training.recipes import read_recipe
@@ -228,9 +228,5 @@ def _setup(options: Options, data: Path, out: Path, device: str, processes: Proc
         chosen_batch_perceiver(),
         find_own_pairs(options.pairs),
         click.echo if processes.leads else ignore,
-        _notice if processes.leads else ignore,
+        say_notice if processes.leads else ignore,
     )
-
-
-def _notice(line: str) -> None:
-    say(line, err=True)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clearair.apps.cli.lines import one_line, print_line, say_error
-from clearair.apps.cli.options import chosen_jobs
-from clearair.apps.cli.progress import INTERVAL, Progress, time_left
+from clearair.apps.cli.progress import INTERVAL, StatusLine, time_left
 from clearair.apps.cli.records import remark
 from clearair.errors import ClearAirError, UsageError
 from clearair.files.videos import is_video, refuse_store, video_target
@@ -23,17 +22,13 @@ if TYPE_CHECKING:
     from clearair import Restorer
     from clearair.apps.cli.restore import Asked
 
-_QUALITY = "clearair.video_quality"
-
 
 def video_quality_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--video-quality, read by `restore_videos`."""
+    """--video-quality."""
     return click.option(
         "--video-quality",
         type=click.IntRange(0, 63),
         metavar="CRF",
-        expose_value=False,
-        callback=lambda ctx, _, value: ctx.meta.update({_QUALITY: value}),
         help="CRF of written videos, 0 to 51 or 63; lower is better.  [default: 18 for H.264]",
     )(command)
 
@@ -94,7 +89,7 @@ def restore_videos(
     options = {
         name: value for name, value in asked.options().items() if name not in ("quality", "skip_tiles")
     }
-    if chosen_jobs() is not None and not asked.quiet:
+    if asked.jobs is not None and not asked.quiet:
         text = "--jobs applies to photos only; a video is restored one frame at a time, on all cores."
         print_line(f"clearair: {text}", err=True)
     restorer, failed = load(), 0
@@ -105,7 +100,7 @@ def restore_videos(
                 restorer,
                 video,
                 target,
-                quality=click.get_current_context().meta.get(_QUALITY),
+                quality=asked.video_quality,
                 overwrite=asked.overwrite,
                 resume=asked.resume,
                 preserve_times=asked.preserve_times,
@@ -130,15 +125,15 @@ def restore_videos(
     return 1 if failed else 0
 
 
-class VideoProgress(Progress):
-    """Shows frames and the time left on stderr when it is a terminal; a `VideoWatcher`."""
+class VideoProgress(StatusLine):
+    """Shows frames and the time left; a `VideoWatcher`."""
 
     def __init__(self, name: str, *, quiet: bool) -> None:
-        super().__init__(1, quiet=quiet)
+        super().__init__(quiet=quiet)
         self.name = one_line(name)
         self.frames = self.total = self.looked_at = 0
         self._began = 0.0
-        self._shown = 0.0
+        self._drawn = 0.0
 
     def looked(self, frames: int, announced: int) -> None:
         """Show how many frames were analysed."""
@@ -165,8 +160,8 @@ class VideoProgress(Progress):
 
     def _show(self, line: str) -> None:
         now = time.monotonic()
-        if now - self._shown >= INTERVAL:
-            self._shown = now
+        if now - self._drawn >= INTERVAL:
+            self._drawn = now
             self.say(line)
 
 
