@@ -37,6 +37,8 @@ class Layout:
     inputs: str | None = None
     """Pattern of files."""
     key: Key = "stem"
+    label: Literal["", "folder", "sequence"] = ""
+    """What tells pictures of the same name apart: the folder of the input, or the one above it."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ class DataSet:
     """There is a clean version of each."""
     damage: tuple[str, ...] = ()
     """Damage of its pictures; empty if the folders name it, or there is none."""
+    has_all: bool = False
+    """All layouts together make up the set; otherwise they are alternatives, of which one is taken."""
 
     @property
     def paired(self) -> bool:
@@ -117,7 +121,7 @@ def _photos(*patterns: str) -> tuple[Layout, ...]:
 
 
 def _gopro(part: str) -> tuple[Layout, ...]:
-    return (Layout("../sharp/*", f"GOPRO_Large/{part}/*/blur/*"),)
+    return (Layout("../sharp/*", f"GOPRO_Large/{part}/*/blur/*", label="sequence"),)
 
 
 def _snow(size: str) -> tuple[Layout, ...]:
@@ -138,18 +142,16 @@ CDD11 = (
     "snow",
 )
 
-_RAINDS = tuple(
-    Layout("../gt/*", f"RainDS_real/{{part}}_set/{kind}/*", "number")
-    for kind in ("raindrop", "rainstreak", "rainstreak_raindrop")
-)
-
 
 def _rainds(part: str) -> tuple[Layout, ...]:
-    return tuple(Layout(each.targets, str(each.inputs).format(part=part), each.key) for each in _RAINDS)
+    return tuple(
+        Layout("../gt/*", f"RainDS_real/{part}_set/{kind}/*", "number", "folder")
+        for kind in ("raindrop", "rainstreak", "rainstreak_raindrop")
+    )
 
 
 def _cdd(part: str) -> tuple[Layout, ...]:
-    return tuple(Layout("../clear/*", f"CDD-11_{part}/{kind}/*") for kind in CDD11)
+    return tuple(Layout("../clear/*", f"CDD-11_{part}/{kind}/*", label="folder") for kind in CDD11)
 
 
 DATA_SETS = {
@@ -197,8 +199,8 @@ DATA_SETS = {
             861,
             damage=("raindrop",),
         ),
-        DataSet("CDD-11-train", "train", _cdd("train"), 13013),
-        DataSet("RainDS-train", "train", _rainds("train"), 450),
+        DataSet("CDD-11-train", "train", _cdd("train"), 13013, has_all=True),
+        DataSet("RainDS-train", "train", _rainds("train"), 450, has_all=True),
         DataSet("CBSD68", "test", _photos("CBSD68/original_png/*", "CBSD68/original/*", "CBSD68/*"), 68),
         DataSet("Urban100", "test", _photos("Urban100/image_SRF_4/*_HR.*", "Urban100/*"), 100),
         DataSet("Kodak24", "test", _photos("Kodak24/*"), 24),
@@ -243,8 +245,8 @@ DATA_SETS = {
             750,
         ),
         DataSet("RainDrop", "test", (Layout("../gt/*", "test_a/data/*", "scene"),), 58),
-        DataSet("CDD-11", "test", _cdd("test"), 2200),
-        DataSet("RainDS", "test", _rainds("test"), 294),
+        DataSet("CDD-11", "test", _cdd("test"), 2200, has_all=True),
+        DataSet("RainDS", "test", _rainds("test"), 294, has_all=True),
         DataSet("RESIDE-OTS", "test", ()),
     )
 }
@@ -281,7 +283,7 @@ def search_set(data: Path, data_set: DataSet) -> Search:
         _add_plain(search, plain)
         return search
     for layout in data_set.layouts:
-        if (search.items or search.problems) and not _has_several_folders(data_set):
+        if (search.items or search.problems) and not data_set.has_all:
             break
         _add_layout(search, data, layout, data_set)
     return search
@@ -307,11 +309,6 @@ def pair_folders(inputs: Path, targets: Path) -> list[Item]:
 def pictures(paths: Iterable[Path]) -> list[Path]:
     """Those that have the suffix of a picture, sorted."""
     return sorted(path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
-
-
-def _has_several_folders(data_set: DataSet) -> bool:
-    """Several folders make up two sets; for all others layouts are alternatives."""
-    return data_set.name.startswith(("CDD-11", "RainDS"))
 
 
 def _add_plain(search: Search, folder: Path) -> None:
@@ -350,7 +347,7 @@ def places(layout: Layout, data_set: DataSet) -> list[str]:
 
 
 def _label(folder: Path, layout: Layout) -> str:
-    """Distinguishes pictures with the same name: the sequence, or the kind of damage."""
-    if str(layout.inputs).startswith(("CDD-11", "RainDS")):
-        return f"{folder.name}/"
-    return f"{folder.parent.name}/" if "GOPRO" in str(layout.inputs) else ""
+    """The beginning of the names of a folder's pictures."""
+    if not layout.label:
+        return ""
+    return f"{folder.name if layout.label == 'folder' else folder.parent.name}/"

@@ -85,7 +85,7 @@ class HeldOut:
 
     def is_left_out(self, item: object) -> bool:
         """Whether a picture, or the damaged one of a pair, is for neither training nor validation."""
-        return _name(item) in {_name(Path(name)) for name in self.left_out}
+        return _name(item) in self._left_out
 
     def absent(self, paths: Iterable[Path]) -> tuple[str, ...]:
         """Names on the list that match none of these paths; renamed files would be trained on."""
@@ -96,6 +96,10 @@ class HeldOut:
     @cached_property
     def _reasons(self) -> dict[str, str]:
         return {_name(Path(name)): why for why, names in self.unusual.items() for name in names}
+
+    @cached_property
+    def _left_out(self) -> frozenset[str]:
+        return frozenset(_name(Path(name)) for name in self.left_out)
 
     def _is_barred(self, item: object) -> bool:
         return self.why_unusual(item) is not None or self.is_left_out(item)
