@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,14 @@ from pathlib import Path
 
 from clearair.errors import ExistsError, OutputError, brief
 from clearair.stores import Address, Place, unnamed_file
+
+PART_NAME = re.compile(r"\.[0-9a-f]{16}\.part(\.\w+)?")
+"""Names of half-written files, which a killed process leaves behind."""
+
+
+def part_beside(target: Path, suffix: str = "") -> Path:
+    """A new name in the folder of a file, under which it is written before it gets its own."""
+    return target.with_name(f".{secrets.token_hex(8)}.part{suffix}")
 
 
 def exists(target: Place) -> bool:
@@ -41,7 +50,7 @@ def write_atomically(
     if isinstance(target, Address):
         _write_object(target, data, overwrite, on_written)
         return
-    part = target.with_name(f".{secrets.token_hex(8)}.part")
+    part = part_beside(target)
     mode = 0o666 if like is None else like.st_mode & 0o777
     with _explained(target):
         try:

@@ -19,14 +19,15 @@ from clearair.files.planning import Plan
 from clearair.files.record import Record, Status
 from clearair.files.watcher import Watcher
 from clearair.image import Photo, read_photo
+from clearair.placing import PART_NAME
 from clearair.stores import Address, Content, Place, place_of
 
 _AT_ONCE = 1000
 """Entries that are in memory."""
 _ATTEMPTS = 5
 """Attempts after which a picture fails because the process ended each time."""
-_PART = re.compile(r"\.[0-9a-f]{16}\.part(\.\w+)?")
-_FULL = "the disk is full"
+_FULL = ": cannot be written: the disk is full."
+"""What an OutputError says of a full disk, after the name of the file."""
 
 RunPlan = Callable[[Plan, "JournalLedger"], Generator[Record, None, None]]
 """Restores a plan and notifies the ledger."""
@@ -99,13 +100,13 @@ class JournalLedger(Watcher):
         self._numbers = {str(entry.source): entry.id for entry in entries}
         self._watcher = watcher
         self._writing = threading.Lock()
-        self.full: OutputError | None = None
-        """Set once the disk is full, so that every other picture would fail, too."""
+        self.fatal: OutputError | None = None
+        """Set once the disk is full or the journal cannot be written: all other pictures would fail."""
 
     def claim(self, job: Job, given: Path | Content) -> None:
         """Record that a picture is being read. Raises ImageError when its file cannot be read."""
-        if self.full is not None:
-            raise self.full
+        if self.fatal is not None:
+            raise self.fatal
         claimed = Claimed.of(job, given)
         with self._writing:
             self._journal.claim(self._number(job), claimed.size, claimed.mark, claimed.digest)
@@ -134,7 +135,7 @@ class JournalLedger(Watcher):
             try:
                 finish(self._journal, self._numbers[record.input], record)
             except OutputError as error:
-                self.full = self.full or error  # later ones only repeat the first
+                self.fatal = self.fatal or error  # later ones only repeat the first
         self._watcher.finish(record)
 
     def _number(self, job: Job) -> int:
@@ -161,8 +162,8 @@ def run_journal(
             ledger = JournalLedger(journal, entries, watcher or Watcher())
             plan = Plan(tuple(entry.job for entry in entries), overwrite=overwrite)
             yield from run(plan, ledger)
-            if ledger.full is not None:
-                raise ledger.full
+            if ledger.fatal is not None:
+                raise ledger.fatal
 
 
 def finish(journal: Journal, number: int, record: Record) -> None:
@@ -221,7 +222,7 @@ def remove_parts(folder: Place) -> None:
         return
     with suppress(OSError):
         for part in folder.iterdir():
-            if _PART.fullmatch(part.name):
+            if PART_NAME.fullmatch(part.name):
                 part.unlink(missing_ok=True)
 
 
@@ -380,7 +381,7 @@ def _given(place: Place) -> Path | Content:
 
 
 def _holds(place: Place, digest: bytes | None) -> bool:
-    """Whether this exists; raises OutputError when a store does not answer."""
+    """Whether this exists and has the digest. Raises OutputError when a store does not answer."""
     if digest is None:
         return False
     try:
