@@ -17,7 +17,7 @@ from clearair.errors import ClearAirError
 from clearair.image import formats
 from clearair.image.metadata import Metadata, avif, tiff
 
-CheckSize = Callable[[int, int], None]
+CheckSides = Callable[[int, int], None]
 """Raises when a picture of this width and height is too large."""
 _JXL_SIGNATURE = b"\xff\x0a"
 _RATIOS = ((0, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
@@ -52,7 +52,7 @@ def install_hint(kind: str) -> str | None:
     return f"pip install 'clearair[{extra}]' adds a reader"
 
 
-def decode(kind: str, data: bytes, check_size: CheckSize) -> Decoded:
+def decode(kind: str, data: bytes, check_size: CheckSides) -> Decoded:
     """Decode a file of one of the formats that need an extra, which is installed.
 
     Raises BrokenError, and whatever `check_size` raises.
@@ -80,7 +80,7 @@ def decode(kind: str, data: bytes, check_size: CheckSize) -> Decoded:
         ) from error
 
 
-def _decode_heic(data: bytes, check_size: CheckSize) -> Decoded:
+def _decode_heic(data: bytes, check_size: CheckSides) -> Decoded:
     import pillow_heif
 
     check_size(*avif.announced_size(data))
@@ -99,7 +99,7 @@ def _decode_heic(data: bytes, check_size: CheckSize) -> Decoded:
     return Decoded(_with_bands(stored), metadata.upright(), bits, left_out=left_out)
 
 
-def _decode_jxl(data: bytes, check_size: CheckSize) -> Decoded:
+def _decode_jxl(data: bytes, check_size: CheckSides) -> Decoded:
     from pillow_jxl import Decoder
 
     check_size(*jxl_size(data))
@@ -120,7 +120,7 @@ def _decode_jxl(data: bytes, check_size: CheckSize) -> Decoded:
     return Decoded(shaped, metadata.upright(), 8 * shaped.itemsize, notes)
 
 
-def _decode_raw(data: bytes, check_size: CheckSize) -> Decoded:
+def _decode_raw(data: bytes, check_size: CheckSides) -> Decoded:
     import rawpy
 
     with rawpy.imread(io.BytesIO(data)) as raw:

@@ -76,7 +76,7 @@ def _read_or_salvage(file: PictureFile, max_pixels: int, salvage: bool) -> Photo
         return decode_whole(file, max_pixels)
     except DamageError as error:
         if not salvage:
-            raise ImageError(
+            raise DamageError(
                 f"{error}. Copy it again from its source, or restore what is left of it with salvage=True."
             ) from error
         damage = str(error).removeprefix(f"{name}: ")

@@ -142,7 +142,7 @@ def _check_origin(headers: Headers, host: str, settings: Settings) -> None:
 
 
 def _place_of(origin: str) -> str | None:
-    """Host and port of an origin; None for what is none."""
+    """Host and port of an origin; None for text that is not an origin."""
     try:
         return urlsplit(origin).netloc.lower() or None
     except ValueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -219,7 +219,7 @@ class Health(BaseModel):
     status: str
 
 
-MEDIA_TYPES = {name: f"image/{name}" for name in ("jpeg", "png", "tiff", "webp", "avif")}
+MEDIA_TYPES = {name: f"image/{name}" for name in get_args(Formats)}
 """Of results, by format."""
 
 

@@ -33,7 +33,7 @@ NAME = "The picture"
 """Name of a picture in messages; the server removes it."""
 SHOWN_BY_BROWSERS = ("jpeg", "png", "webp", "avif", "gif", "bmp")
 _SALVAGE = "salvage=True"
-"""Text by which the library says that a damaged file can be salvaged."""
+"""Text by which the library says that a damaged file can be salvaged; the option of the API is lower case."""
 _NICENESS = 5
 """Lower priority, so that tiles never delay the process that speaks HTTP."""
 _SPARE_ADDRESSES = 1 << 30
@@ -148,7 +148,7 @@ def _answer(work: Work, task: Task) -> dict[str, Any]:
 def _describe(error: ClearAirError) -> dict[str, Any]:
     message = str(error).removeprefix(f"{NAME}: ").replace(_SALVAGE, _SALVAGE.lower())
     return {
-        "kind": "DamageError" if _SALVAGE.lower() in message else type(error).__name__,
+        "kind": type(error).__name__,
         "message": message[:1].upper() + message[1:],
         "exit_code": error.exit_code,
     }
