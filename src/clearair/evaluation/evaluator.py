@@ -13,7 +13,7 @@ from typing import Any
 from clearair.data.photos import find_photos
 from clearair.data.validation import ValidationSet
 from clearair.errors import DataError, UsageError
-from clearair.evaluation.benchmarks import choose, pairs_benchmark
+from clearair.evaluation.benchmarks import Chosen, choose, pairs_benchmark
 from clearair.evaluation.harm import harm_report, measure_harm
 from clearair.evaluation.held_out import HeldOutViews
 from clearair.evaluation.measures import Measure, make_measures
@@ -88,6 +88,8 @@ class Evaluator:
         if self.harm and self.shuffle:
             raise UsageError("Harm and shuffling are two measurements; choose one.")
         self._told = parse_damage(self.damage)
+        self._chosen: list[Chosen] = []
+        self._views: list[ValidationSet] = []
         if self.shuffle and self._told is not None:
             raise UsageError("Shuffling measures percepts, which named damage replaces; choose one.")
         if self.data is not None and not self.data.is_dir():
@@ -113,7 +115,7 @@ class Evaluator:
 
     @property
     def views(self) -> list[ValidationSet]:
-        """The sets that `harm` and `shuffle` are measured on."""
+        """The sets that `harm` and `shuffle` are measured on; none for benchmarks."""
         return self._views
 
     def run(
@@ -158,7 +160,12 @@ class Evaluator:
         return evaluation
 
     def measure(self, restore: Restore, watcher: Watcher | None = None) -> Iterator[Result]:
-        """Measure any function from pictures to pictures, and yield one result a benchmark."""
+        """Measure any function from pictures to pictures, and yield one result a benchmark.
+
+        Raises UsageError for an evaluator that measures harm or shuffles percepts.
+        """
+        if not self._chosen:
+            raise UsageError("Harm and shuffling measure a model; use run(), or an evaluator without them.")
         return measure(
             restore, self._chosen, self.protocol, self.measures, watcher or Unwatched(), self.pictures
         )
