@@ -48,7 +48,7 @@ class _Signals(ABC):
 class StopRequest(_Signals):
     """While entered, the first signal only asks for an end; a second one interrupts at once.
 
-    So does SIGINT where a shell ignores it for what it runs in the background: `kill -INT` ends a run there.
+    SIGINT is handled even where it was ignored, as shells do for background jobs, so that `kill -INT` works.
     """
 
     def __init__(self) -> None:

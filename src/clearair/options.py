@@ -12,7 +12,8 @@ from clearair.perception.telling import Damage
 
 @dataclass(frozen=True)
 class Options:
-    """How a photo, or each frame of a video, is restored. Raises UsageError for a strength that is none."""
+    """How a photo, or each frame of a video, is restored. Raises UsageError when the strength is not
+    a number in [0, 1]."""
 
     damage: Damage = "auto"
     """What is wrong with it; whether there are such kinds is for `Restorer.check_damage`."""

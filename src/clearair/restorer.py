@@ -110,7 +110,7 @@ class Restorer:
         """Write `config.json` and `model.safetensors`; `from_pretrained` takes the folder.
 
         Raises OutputError when it holds a model that `overwrite` does not allow to replace, UsageError for
-        what is no path.
+        what is neither a str nor a path.
         """
         if not isinstance(folder, str | os.PathLike):
             raise UsageError(f"A folder is a str or a Path, not {type(folder).__name__}.")
@@ -301,7 +301,7 @@ class Restorer:
         an error, unless `salvage` takes what can be decoded of it. `quality`, 1 to 100, is that of lossy
         files, one for all or by format, such as {"jpeg": 85}. Other options are those of a call and of
         `Result.save`. `report` is a JSON file for the records. `paths` may be a plan made by `plan_batch`,
-        which has `out_dir`, `suffix`, `overwrite`, `resume` and `report` already; its `format` is said again.
+        which has `out_dir`, `suffix`, `overwrite`, `resume` and `report` already, but needs `format` again.
         `jobs` pictures are restored at once, as far as the memory budget allows; by default as many as suit
         the backend. Records keep the order of the pictures. `ledger` is notified of each step of each
         picture. Raises UsageError when there is nothing to do, immediately and not at the first record.

@@ -49,9 +49,10 @@ class Result:
     ) -> tuple[str, ...]:
         """Write a file, or to an open binary one, with the input's metadata; return remarks on it.
 
-        `format` is by default that of target's suffix, for an open file that of the input. What was left as
-        it is, in its own format, is a copy of the input, of a JPEG or PNG also where it loses its metadata.
-        `quality` is 1 to 100, of a JPEG, WebP or AVIF.
+        `format` is by default that of target's suffix, for an open file that of the input. A picture that was
+        left as it is and keeps its format is not encoded again: the file is a copy of the input, with
+        `strip_metadata` a JPEG or PNG without its metadata. `quality`, 1 to 100, is that of a JPEG, WebP or
+        AVIF.
         Raises ExistsError when there is such a file and `overwrite` is false, OutputError when it cannot be
         written or its format cannot hold the picture, UsageError for a quality that makes no sense.
         """

@@ -287,7 +287,9 @@ def test_a_part_that_several_begin_at_once_is_one(journal):
 def test_a_run_that_has_begun_is_not_divided(journal):
     first = next(iter(journal.entries()))
     journal.claim(first.id, 1, 1, b"digest")
-    with pytest.raises(UsageError, match="begun as a whole and cannot be divided; continue with `clearair batch resume"):
+    with pytest.raises(
+        UsageError, match="begun as a whole and cannot be divided; continue with `clearair batch resume"
+    ):
         open_shard(journal, Shard(1, 2))
     assert not shards_of(journal.path)
 

@@ -104,7 +104,7 @@ def find_images(
     search = _Search(suffix, None if out is None else _real(out))
     for path in given:
         search.look(path)
-    search.sources += [Source(path, _place_of(path)) for path in listed]
+    search.sources += [Source(path, _below_output(path)) for path in listed]
     first: dict[Place, Source] = {}
     for source in search.sources:
         # A link counts as its own picture: users must find it among the results.
@@ -352,7 +352,7 @@ def _is_folder(path: Path) -> bool:
         return False  # the error is reported when it is read
 
 
-def _place_of(path: Place) -> PurePath:
+def _below_output(path: Place) -> PurePath:
     """The place of a listed file below an output folder: its own path, unless that points elsewhere."""
     if isinstance(path, Address):
         return path.key if not _is_odd(str(path.key)) else PurePath(path.name)

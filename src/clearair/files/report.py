@@ -66,7 +66,7 @@ class Report:
 
 
 def read_report(path: Path) -> list[dict[str, Any]]:
-    """The records of a report. Raises OutputError when the file is none."""
+    """The records of a report. Raises OutputError when the file is not a report."""
     try:
         records = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -43,7 +43,7 @@ CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
 def find_checkpoint(name_or_path: str | Path) -> Path | None:
     """The checkpoint file of another project, if one was given; None for the name or folder of a model.
 
-    The file need not exist. Raises UsageError for what is no name.
+    The file need not exist. Raises UsageError for an empty name, and for what is neither a str nor a path.
     """
     if not isinstance(name_or_path, str | os.PathLike):
         raise UsageError(f"A model is named by a str or a Path, not by {type(name_or_path).__name__}.")

@@ -186,7 +186,7 @@ def _quiet() -> Iterator[None]:
 
 
 def version_of(package: str) -> str:
-    """Of an installed package."""
+    """The version of an installed package."""
     try:
         return version(package)
     except PackageNotFoundError:

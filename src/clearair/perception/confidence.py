@@ -117,7 +117,7 @@ def _pair(ramp: Any) -> Ramp:
 
 
 def share_out(names: Sequence[str]) -> bool:
-    """Whether probabilities of these names sum to one, as DA-CLIP's do, and are not each a yes or no."""
+    """Whether the probabilities of these names sum to one, as DA-CLIP's do, instead of being independent."""
     return not set(names).isdisjoint(TONE_WORDS)
 
 

@@ -84,7 +84,7 @@ class Coding:
 
     @property
     def options(self) -> dict[str, str]:
-        """Of the encoder."""
+        """Options for the encoder, by name."""
         return {**dict(self.encoder.options), "crf": str(self.quality)}
 
 

@@ -36,7 +36,7 @@ WRITTEN = {
 MATRICES = {1: 1, 2: 0, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
 """Numbers of colour matrices in files (ISO/IEC 23091-2) -> those of swscale; 0 depends on the height."""
 
-SRGB_LIKE_HDR = (16, 18)
+HDR_TRANSFERS = (16, 18)
 """Transfer functions that are not restored: PQ (SMPTE 2084) and HLG (ARIB STD-B67)."""
 
 _HD = 720

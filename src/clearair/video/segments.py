@@ -110,7 +110,7 @@ class WorkFolder:
         self._write(_PLAN, json.dumps(vars(plan)).encode())
 
     def percepts(self, shot: int) -> Percepts:
-        """Of a shot by its number. Raises OutputError."""
+        """The percepts of a shot, by its number. Raises OutputError."""
         return self._load(load_percepts, self._shot(shot))
 
     def has_shot(self, shot: int) -> bool:

@@ -19,7 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from clearair.errors import ImageError, UsageError
-from clearair.video.colours import DEPTHS, MATRICES, SRGB_LIKE_HDR, Colours
+from clearair.video.colours import DEPTHS, HDR_TRANSFERS, MATRICES, Colours
 
 _PROGRESSIVE = (0, 1)
 """Field orders: unknown and progressive."""
@@ -142,7 +142,7 @@ def refuse_unfit(clip: Clip, frame: VideoFrame) -> None:
     path = clip.path
     if frame.interlaced_frame:
         raise ImageError(_interlaced(path))
-    if frame.color_trc in SRGB_LIKE_HDR or _is_dolby_vision(frame):
+    if frame.color_trc in HDR_TRANSFERS or _is_dolby_vision(frame):
         raise ImageError(f"{path}: is HDR video (PQ, HLG or Dolby Vision), which cannot be restored yet.")
     if frame.format.name not in DEPTHS:
         raise ImageError(

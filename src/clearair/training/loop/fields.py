@@ -85,7 +85,7 @@ def _set(whole: Any, values: Mapping[str, Any], prefix: str) -> Any:
 
 
 def _read(value: Any, kind: Any, name: str) -> Any:
-    """Return a value as one of type `kind`. Raises ConfigError when it is none."""
+    """Return a value as one of type `kind`. Raises ConfigError when it is of another type."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return _read_any(value, inner, name)
