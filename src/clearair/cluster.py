@@ -32,7 +32,7 @@ from clearair.files.planning import Plan
 from clearair.files.record import Record
 from clearair.files.watcher import Watcher
 from clearair.image import Photo
-from clearair.placing import exists, move_into_place, part_beside, write_atomically
+from clearair.placing import exists, move_into_place, part_name, write_atomically
 from clearair.stores import Address, Content, Place, place_of
 
 AUTO = "auto"
@@ -214,8 +214,8 @@ class Cluster:
             self._give_up(journal)
 
     def _give(self, journal: Journal, actor: _Actor, entry: Entry, watcher: Watcher, overwrite: bool) -> None:
-        target = entry.target
-        part = part_beside(_KEPT / "result" if isinstance(target, Address) else target, target.suffix)
+        place = _KEPT / "result" if isinstance(entry.target, Address) else entry.target
+        part = place.with_name(part_name(entry.target.suffix))
         journal.claim(entry.id, 0, 0, b"")
         watcher.start(entry.job)
         names = str(entry.source), str(part), str(entry.target)

@@ -17,9 +17,9 @@ PART_NAME = re.compile(r"\.[0-9a-f]{16}\.part(\.\w+)?")
 """Names of half-written files, which a killed process leaves behind."""
 
 
-def part_beside(target: Path, suffix: str = "") -> Path:
-    """A new name in the folder of a file, under which it is written before it gets its own."""
-    return target.with_name(f".{secrets.token_hex(8)}.part{suffix}")
+def part_name(suffix: str = "") -> str:
+    """A new name under which a file is written before it gets its own, in the same folder."""
+    return f".{secrets.token_hex(8)}.part{suffix}"
 
 
 def exists(target: Place) -> bool:
@@ -50,7 +50,7 @@ def write_atomically(
     if isinstance(target, Address):
         _write_object(target, data, overwrite, on_written)
         return
-    part = part_beside(target)
+    part = target.with_name(part_name())
     mode = 0o666 if like is None else like.st_mode & 0o777
     with _explained(target):
         try:
