@@ -22,6 +22,15 @@ def part_name(suffix: str = "") -> str:
     return f".{secrets.token_hex(8)}.part{suffix}"
 
 
+def check_makeable(folder: Path) -> None:
+    """Raise OutputError for a folder that cannot be made or written to, before the work for it begins."""
+    above = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not above.is_dir():
+        raise OutputError(f"{folder}: the folder cannot be made: {above} is a file, not a folder.")
+    if not os.access(above, os.W_OK):
+        raise OutputError(f"{folder}: the folder cannot be written to: permission denied.")
+
+
 def exists(target: Place) -> bool:
     """Whether `target` exists; raises OutputError if that cannot be checked."""
     try:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 import pyvips
@@ -16,11 +17,12 @@ from click.testing import CliRunner
 from matrix import MatrixTask, Plan
 from torch import nn
 
+from clearair import Restorer
 from clearair.apps.cli.program import cli
-from clearair.errors import ClearAirError, DataError, TrainingError
+from clearair.errors import ClearAirError, DataError, ModelError, TrainingError
 from clearair.training.loop.checkpoint import Checkpoint, check_room, load_checkpoint, save_checkpoint
 from clearair.training.loop.loop import run
-from clearair.training.loop.resume import LATEST
+from clearair.training.loop.resume import LATEST, STABLE
 
 TINY = ("--set", "batch=1", "patch=32", "view=32", "warmup=1")
 
@@ -35,11 +37,11 @@ def train(data: Path, out: Path, *arguments: object) -> str:
     return result.output
 
 
-def refused(data: Path, out: Path, *arguments: object) -> str:
-    """The one line that a run ends with, whose exit code is 1."""
+def refused(data: Path, out: Path, *arguments: object, code: int = 1) -> str:
+    """The one line that a run ends with, with this exit code."""
     with pytest.raises(ClearAirError) as error:
         train(data, out, *arguments)
-    assert error.value.exit_code == 1
+    assert error.value.exit_code == code
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -108,14 +110,65 @@ def test_a_checkpoint_of_another_recipe_is_refused_and_kept(many, tmp_path):
 def test_a_start_of_another_network_is_told_in_one_short_line(many, tmp_path):
     train(many, tmp_path / "run")
     start = ("--start", tmp_path / "run" / LATEST)
-    line = refused(many, tmp_path / "other", *start, "network.channels=16,16")
+    line = refused(many, tmp_path / "other", *start, "network.channels=16,16", code=3)
     assert "another network" in line
     assert "tensors differ, the first is" in line
     assert len(line) < 200
 
 
+def test_folders_that_cannot_be_made_are_refused_before_anything_is_read(many, tmp_path):
+    (tmp_path / "file").touch()
+    told = "the folder cannot be made"
+    assert told in refused(tmp_path / "data", tmp_path / "file" / "run")
+    assert told in refused(many, tmp_path / "run", "--save", tmp_path / "file" / "model")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_whose_last_checkpoint_is_gone_does_not_begin_again(many, tmp_path):
+    train(many, tmp_path / "run")
+    (tmp_path / "run" / LATEST).rename(tmp_path / "run" / STABLE)
+    assert f"{LATEST} is missing" in refused(many, tmp_path / "run", "--resume")
+
+
+def test_a_damaged_line_of_the_log_is_named_before_training(many, tmp_path):
+    train(many, tmp_path / "run")
+    log = tmp_path / "run" / "log.jsonl"
+    log.write_text(log.read_text() + "{bad\n")
+    lines = len(log.read_text().splitlines())
+    before = (tmp_path / "run" / LATEST).read_bytes()
+    assert f"line {lines} is damaged" in refused(many, tmp_path / "run", "--resume", "--steps", 4)
+    assert (tmp_path / "run" / LATEST).read_bytes() == before
+
+
+def test_a_checkpoint_is_not_taken_for_the_model_of_another_project(many, tmp_path):
+    train(many, tmp_path / "run")
+    with pytest.raises(ModelError, match="resume its run with --save FOLDER"):
+        Restorer.from_pretrained(tmp_path / "run" / LATEST)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--max-minutes", "nan"], "nan and inf"),
+        (["--max-minutes", "1", "--anneal-minutes", "2"], "cannot be longer"),
+        (["--worth"], "needs some --views"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(many, tmp_path, options, said):
+    with pytest.raises(click.UsageError, match=said):
+        train(many, tmp_path / "run", *options)
+
+
+def test_a_recognizer_does_not_begin_in_the_folder_of_another_run(many, tmp_path):
+    train(many, tmp_path / "run")
+    words = ["train", "recognizer", "--data", many, "--out", tmp_path / "run", "--resume"]
+    result = CliRunner().invoke(cli, [str(word) for word in words], standalone_mode=False)
+    assert "another recipe" in str(result.exception)
+
+
 def test_what_the_machine_or_a_recipe_has_not_is_a_wrong_use(many, tmp_path):
     wrong = [("--device", "gpu"), ("learning_rate=-1",), ("learning_rate=nan",), ("mix.single.noise=-1",)]
+    wrong += [("seed=-1",), (f"seed={10**24}",)]
     wrong += [] if torch.cuda.is_available() else [("--device", "cuda")]
     for arguments in wrong:
         with pytest.raises(ClearAirError) as error:

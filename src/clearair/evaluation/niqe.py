@@ -70,7 +70,9 @@ def load_pristine(path: Path | str) -> Pristine:
                 stored["cov_pris_param"].astype(np.float64),
             )
     except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise DataError(f"{path}: no parameters for NIQE can be read from it: {error}.") from error
+        raise DataError(
+            f"{path}: not an .npz file with NIQE's mu_pris_param and cov_pris_param; copy it again."
+        ) from error
 
 
 def own_pristine() -> Pristine:

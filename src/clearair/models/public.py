@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -58,6 +59,10 @@ def open_public(path: Path | str, *, trust_pickle: bool = False) -> PublicModel:
     restore pictures at their size.
     """
     file = find_weights(path)
+    if _is_own(file):
+        raise ModelError(
+            f"{file}: a checkpoint of `clearair train`; resume its run with --save FOLDER to get a model."
+        )
     spandrel = load_spandrel()
     read = read_weight_file(file, allowed=NUMPY_NUMBERS, trust_pickle=trust_pickle, hint=_TRUST)
     descriptor = _described(spandrel, read, file)
@@ -73,6 +78,15 @@ def open_public(path: Path | str, *, trust_pickle: bool = False) -> PublicModel:
         precisions=(*precisions, *(["fp16"] if descriptor.supports_half else [])),
         code=type(descriptor.architecture).__module__.partition(".")[0],
     )
+
+
+def _is_own(file: Path) -> bool:
+    """Whether a file is a checkpoint of a training run of clearair."""
+    try:
+        with safe_open(file, "pt") as stored:
+            return "clearair" in (stored.metadata() or {})
+    except (OSError, SafetensorError):
+        return False  # of another format
 
 
 def load_spandrel() -> ModuleType:

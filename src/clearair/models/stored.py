@@ -13,6 +13,7 @@ from clearair.errors import ConfigError, ModelError, OutputError
 from clearair.models.catalogue import find_model
 from clearair.models.stamp import PerceiverStamp
 from clearair.network.config import GUIDANCE_SIZES, NetworkConfig
+from clearair.placing import check_makeable
 from clearair.weights import read_arrays
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -58,7 +59,8 @@ def holds_model(folder: Path) -> bool:
 
 
 def check_folder(folder: Path, *, overwrite: bool = False) -> None:
-    """Raise OutputError when a model in `folder` would be replaced without `overwrite`."""
+    """Raise OutputError when `folder` cannot be written to, or holds a model and `overwrite` is false."""
+    check_makeable(folder)
     if not overwrite and holds_model(folder):
         raise OutputError(
             f"{folder}: holds a model already; choose another folder, or replace it with overwrite=True."

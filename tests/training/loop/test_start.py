@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from clearair.errors import ModelError, TrainingError
+from clearair.errors import ModelError
 from clearair.finishing import FinishedNetwork
 from clearair.models import load_model, save_model
 from clearair.network import COMPACT
@@ -31,7 +31,7 @@ def test_a_run_can_start_from_a_saved_model(tmp_path):
 
 def test_the_model_of_another_network_is_refused():
     network = FinishedNetwork(replace(smoke().network, prompts=5))
-    with pytest.raises(TrainingError, match=r"compact: is another network.*\d+ tensors"):
+    with pytest.raises(ModelError, match=r"compact: is another network.*\d+ tensors"):
         load_start(network, "compact")
 
 

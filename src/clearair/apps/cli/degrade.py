@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from clearair.apps.cli.lines import say
-from clearair.apps.cli.options import LocalPath, max_pixels_option
+from clearair.apps.cli.options import FiniteRange, LocalPath, max_pixels_option
 from clearair.kinds import listed
 
 
@@ -23,7 +23,7 @@ from clearair.kinds import listed
     metavar="KIND,...",
     help=f"{listed()}, or several with commas between.",
 )
-@click.option("--strength", type=click.FloatRange(0, 1), help="Strength; drawn from the seed by default.")
+@click.option("--strength", type=FiniteRange(0, 1), help="Strength; drawn from the seed by default.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same damage.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @max_pixels_option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +20,19 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 MAX_PIXELS = 300_000_000
 """The library's own limit, repeated here so that --help does not load the image readers."""
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers that leaves out nan, which click's own lets through, and infinity."""
+
+    name = "float range"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click does."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value}: nan and inf are not accepted.", param, ctx)
+        return number
 
 
 class LocalPath(click.Path):

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from clearair.apps.cli.names import read_names
 from clearair.apps.cli.options import (
+    FiniteRange,
     LocalPath,
     backend_option,
     cautious_option,
@@ -92,7 +93,7 @@ class _Remembering(click.Command):
 @cautious_option
 @click.option(
     "--strength",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=1.0,
     show_default=True,
     help="Blend with the input: 0 is the input, 1 the restoration.",

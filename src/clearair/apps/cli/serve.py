@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import click
 
 from clearair.apps.cli.lines import say
 from clearair.apps.cli.options import (
+    FiniteRange,
     LocalPath,
     backend_option,
     device_option,
@@ -72,7 +72,7 @@ _MIB = 1 << 20
     "--queue", type=click.IntRange(1), default=16, show_default=True, help="Maximum number of waiting photos."
 )
 @click.option(
-    "--max-mb", type=click.FloatRange(min=0.001), default=64, show_default=True, help="Largest file, in MiB."
+    "--max-mb", type=FiniteRange(min=0.001), default=64, show_default=True, help="Largest file, in MiB."
 )
 @click.option(
     "--max-pixels",
@@ -84,14 +84,14 @@ _MIB = 1 << 20
 )
 @click.option(
     "--max-seconds",
-    type=click.FloatRange(min=0.1),
+    type=FiniteRange(min=0.1),
     default=300,
     show_default=True,
     help="Time limit for one photo.",
 )
 @click.option(
     "--keep-minutes",
-    type=click.FloatRange(min=0.01),
+    type=FiniteRange(min=0.01),
     default=15,
     show_default=True,
     help="How long results of jobs are kept.",
@@ -128,7 +128,7 @@ def serve(ctx: click.Context, /, open_page: bool, **options: Any) -> None:
         loading=_loading(options),
         workers=options["workers"] or 0,
         limits=Limits(
-            bytes=_bytes(options["max_mb"]),
+            bytes=int(options["max_mb"] * _MIB),
             pixels=options["max_pixels"],
             seconds=options["max_seconds"],
             queue=options["queue"],
@@ -154,12 +154,6 @@ def serve(ctx: click.Context, /, open_page: bool, **options: Any) -> None:
 
 def _loading(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in ("device", "precision", "backend", "memory_budget")}
-
-
-def _bytes(mebibytes: float) -> int:
-    if not math.isfinite(mebibytes):
-        raise UsageError("--max-mb: nan and inf are not sizes.")
-    return int(mebibytes * _MIB)
 
 
 def _key(file: Path | None) -> str | None:

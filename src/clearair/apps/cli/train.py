@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import click
 
 from clearair.apps.cli.lines import say_notice
 from clearair.apps.cli.options import (
+    FiniteRange,
     LocalPath,
     chosen_batch_perceiver,
     name_and_changes,
@@ -57,6 +59,10 @@ class Options:
         require_data(self.data)
         if self.save_if_better and (self.save is None or not self.views):
             raise click.UsageError("--save-if-better compares restorers: it needs --save and some --views.")
+        if self.worth and not self.views:
+            raise click.UsageError("--worth is measured on held-out views: it needs some --views.")
+        if self.anneal_minutes > (self.max_minutes or math.inf):
+            raise click.UsageError("--anneal-minutes is a part of --max-minutes, so it cannot be longer.")
 
 
 @click.command()
@@ -75,10 +81,10 @@ class Options:
     "another share.",
 )
 @click.option("--out", type=LocalPath(path_type=Path, file_okay=False), help="Run folder.")
-@click.option("--max-minutes", type=click.FloatRange(0), help="Stop after this time, with a checkpoint.")
+@click.option("--max-minutes", type=FiniteRange(0), help="Stop after this time, with a checkpoint.")
 @click.option(
     "--anneal-minutes",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=0.0,
     help="Anneal a copy over the last part of --max-minutes and save it.",
 )
@@ -104,9 +110,7 @@ class Options:
     show_default=True,
     help="Held-out views of each kind of damage to validate a restorer with; 0 for no validation.",
 )
-@click.option(
-    "--validate-minutes", type=click.FloatRange(0), help="Also validate at this interval, in minutes."
-)
+@click.option("--validate-minutes", type=FiniteRange(0), help="Also validate at this interval, in minutes.")
 @click.option(
     "--validate-start/--no-validate-start",
     default=True,

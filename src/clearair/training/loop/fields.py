@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
@@ -149,3 +150,16 @@ def _read_any(value: Any, kinds: tuple[Any, ...], name: str) -> Any:
         except ConfigError as error:
             problems.append(str(error))
     raise ConfigError(" ".join(problems))
+
+
+def check_seed(recipe: Any) -> None:
+    """Raise ConfigError for a seed that random generators do not take."""
+    if not 0 <= recipe.seed < 2**32:
+        raise ConfigError(f"{type(recipe).__name__}.seed lies in 0 to 2**32 - 1, got {recipe.seed}.")
+
+
+def check_not_negative(recipe: Any, names: Iterable[str]) -> None:
+    """Raise ConfigError for a number that is negative or not finite."""
+    for name in names:
+        if not 0 <= (value := getattr(recipe, name)) < math.inf:
+            raise ConfigError(f"{type(recipe).__name__}.{name} must be 0 or more and finite, got {value}.")

@@ -35,11 +35,18 @@ def append_and_report(path: Path, record: dict[str, float], report: Callable[[st
 def read_log(path: Path) -> list[dict[str, Any]]:
     """Return the records of a log, none where there is no file. Raises TrainingError when it is damaged."""
     try:
-        return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        lines = path.read_text().splitlines()
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
         raise TrainingError(f"{path}: cannot be read ({error}).") from error
+    records = []
+    for number, line in enumerate(lines, 1):
+        try:
+            records += [json.loads(line)] if line.strip() else []
+        except ValueError as error:
+            raise TrainingError(f"{path}: line {number} is damaged; delete it.") from error
+    return records
 
 
 def mend(path: Path) -> None:

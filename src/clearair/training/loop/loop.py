@@ -23,7 +23,7 @@ from clearair.interrupts import StopRequest
 from clearair.training.loop.average import decay_at, update_average
 from clearair.training.loop.checkpoint import capture, check_room, save_checkpoint
 from clearair.training.loop.guard import Guard
-from clearair.training.loop.log import LOG, append, append_and_report, mend
+from clearair.training.loop.log import LOG, append, append_and_report, mend, read_log
 from clearair.training.loop.progress import Clock, Meters, duration
 from clearair.training.loop.resume import ANNEALED, LATEST, STABLE, last_checkpoint
 from clearair.training.loop.schedule import decay
@@ -143,6 +143,8 @@ class _Loop(Generic[Network, Batch]):
             self.step, spent, self.guard = last.step, last.seconds, Guard(last.norms)
         if processes.leads:
             check_room(task.network, self.out)
+            mend(self.out / LOG)
+            read_log(self.out / LOG)  # a damaged one is refused now, not when the run has been trained
         self.notice("reading the training data")
         left_out = list(task.load())
         for line in left_out:
@@ -150,7 +152,6 @@ class _Loop(Generic[Network, Batch]):
         processes.check_alike(task.network)
         if processes.leads:
             self.out.mkdir(parents=True, exist_ok=True)
-            mend(self.out / LOG)
             if left_out:
                 append(self.out / LOG, {"data": left_out})
         if self.watcher is not None:

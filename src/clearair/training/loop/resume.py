@@ -35,6 +35,8 @@ def last_checkpoint(
     """
     latest, stable = out / LATEST, out / STABLE
     if not latest.exists():
+        if stable.exists():
+            raise TrainingError(f"{out}: {LATEST} is missing; put it back, or name another folder.")
         return None
     if not resume:
         raise TrainingError(f"{out}: holds a run already; --resume continues it, or name another folder.")

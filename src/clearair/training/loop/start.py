@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from clearair.errors import TrainingError
+from clearair.errors import ModelError, TrainingError
 from clearair.models import CATALOGUE, load_model
 from clearair.training.loop.checkpoint import load_checkpoint, unlike
 
@@ -14,12 +14,15 @@ from clearair.training.loop.checkpoint import load_checkpoint, unlike
 def load_start(network: nn.Module, where: Path | str) -> None:
     """Load the average of a checkpoint, or the weights of a model given by name or folder; names come first.
 
-    Raises TrainingError when it is another network's, ModelError when there is no such model.
+    Raises ModelError when there is none, it is damaged, or it is another network's.
     """
     if str(where) not in CATALOGUE and Path(where).is_file():
-        load_checkpoint(Path(where)).load_average(network)
+        try:
+            load_checkpoint(Path(where)).load_average(network)
+        except TrainingError as error:
+            raise ModelError(str(error)) from error
         return
     weights = load_model(where).weights
     if difference := unlike(network, weights):
-        raise TrainingError(f"{where}: is another network than the recipe's: {difference}.")
+        raise ModelError(f"{where}: is another network than the recipe's: {difference}.")
     network.load_state_dict({name: value.float() for name, value in weights.items()})

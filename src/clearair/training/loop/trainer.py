@@ -12,6 +12,7 @@ import torch
 from clearair.memory import keep_freed_memory
 from clearair.models.stored import check_folder
 from clearair.perception.protocol import BatchPerceiver
+from clearair.placing import check_makeable
 from clearair.training.loop.checkpoint import read_standing
 from clearair.training.loop.loop import RunOptions, ignore
 from clearair.training.loop.processes import ALONE, Processes
@@ -100,8 +101,9 @@ class Trainer(ABC):
     """Runs a whole training: builds what a recipe describes, starts or resumes, trains, validates, saves."""
 
     def __init__(self, setup: Setup) -> None:
-        """Raises OutputError when a model would be replaced without permission; nothing is trained then."""
+        """Raises OutputError when a folder cannot be written to or a model would be replaced unasked."""
         self.setup = setup
+        check_makeable(setup.out)
         if setup.saving.folder is not None:
             check_folder(setup.saving.folder, overwrite=setup.saving.may_replace)
 

@@ -33,6 +33,7 @@ from clearair.perception.compact.stored import shipped_folder
 from clearair.perception.compact.weights import load_perceiver, new_recognizer, save_perceiver
 from clearair.perception.confidence import Caution
 from clearair.perception.protocol import fingerprint
+from clearair.training.loop.fields import check_seed
 from clearair.training.perceivers.examples import CLOSE_UP, MADE, draw_unit, load_sources, units, validation
 from clearair.training.perceivers.head_fits import calibrate, calibration_error, fit
 from clearair.training.perceivers.observations import (
@@ -85,6 +86,7 @@ class RecognizerRecipe:
     def __post_init__(self) -> None:
         if self.views < 0 or self.looks < 1 or self.ridge <= 0:
             raise ConfigError("A recognizer needs views >= 0, looks >= 1 and a ridge above 0.")
+        check_seed(self)
         if not 0 < self.false_alarms <= self.all_alarms < 1:
             raise ConfigError("A recognizer needs 0 < false_alarms <= all_alarms < 1.")
         for name in ("trust", "steer"):

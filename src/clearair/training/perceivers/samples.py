@@ -28,6 +28,7 @@ from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.geometry import near_grid
 from clearair.perception.compact.views import far_view, near_crops
 from clearair.similarity import luma, psnr_each, structural_similarity
+from clearair.training.loop.fields import check_not_negative, check_seed
 from clearair.training.loop.schedule import warmup_cosine
 from clearair.training.perceivers.lookalikes import is_dark, is_pale
 
@@ -88,6 +89,8 @@ class PerceiverRecipe:
         check_kinds(self.eyes)
         if len(self.shares) != len(KINDS):
             raise ConfigError(f"shares needs {len(KINDS)} numbers, one a kind; got {len(self.shares)}.")
+        check_not_negative(self, ("learning_rate", "weight_decay", "warmup"))
+        check_seed(self)
 
     @property
     def decay_start(self) -> None:

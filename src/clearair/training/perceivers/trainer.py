@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from clearair.errors import UsageError
+from clearair.errors import TrainingError, UsageError
 from clearair.perception.compact.stored import shipped_folder
 from clearair.training.loop.loop import run
 from clearair.training.loop.resume import LATEST
@@ -68,6 +68,8 @@ class RecognizerTrainer(_AloneTrainer):
     def train(self) -> None:
         """Fit, and write the perceivers in the form that ships, unless the time did not suffice."""
         setup = self.setup
+        if (setup.out / LATEST).exists():
+            raise TrainingError(f"{setup.out}: holds a run of another recipe; name another folder.")
         start = setup.options.start
         setup.notice("perceiving the training pictures; the features are saved every few minutes")
         fitted = train_recognizer(

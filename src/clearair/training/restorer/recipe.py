@@ -10,7 +10,7 @@ from clearair.data.layouts import DATA_SETS
 from clearair.data.pairs import Mix
 from clearair.errors import ConfigError
 from clearair.network import NetworkConfig
-from clearair.training.loop.fields import suggestion
+from clearair.training.loop.fields import check_not_negative, check_seed, suggestion
 from clearair.training.loop.optimizer import Optimization
 from clearair.training.loop.schedule import warmup_stay_decay
 from clearair.training.restorer.losses import ClueReuse
@@ -150,9 +150,8 @@ class Recipe:
         if not self.clip > 0:
             raise ConfigError(f"Recipe.clip must be above 0, got {self.clip}.")
         rates = ("learning_rate", "weight_decay", "warmup", "decay_steps")
-        for name in (*rates, "alpha", "gamma", "tone_weight", "fft"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"Recipe.{name} must be 0 or more, got {getattr(self, name)}.")
+        check_not_negative(self, (*rates, "alpha", "gamma", "tone_weight", "fft"))
+        check_seed(self)
         if not 0 <= self.ema < 1:
             raise ConfigError(f"Recipe.ema must lie in [0, 1), got {self.ema}.")
         for name in ("mask_dropout", "told"):
