@@ -31,6 +31,16 @@ def check_makeable(folder: Path) -> None:
         raise OutputError(f"{folder}: the folder cannot be written to: permission denied.")
 
 
+def make_folder(folder: Place) -> None:
+    """Make a folder and those above it; a store needs none. Raises OutputError."""
+    if isinstance(folder, Address):
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: the folder cannot be made: {error.strerror}.") from error
+
+
 def exists(target: Place) -> bool:
     """Whether `target` exists; raises OutputError if that cannot be checked."""
     try:

@@ -9,8 +9,9 @@ from typing import Any
 
 from clearair.evaluation.benchmarks import Case
 from clearair.evaluation.metrics import Image
-from clearair.files.outputs import check_file, make_folder
+from clearair.files.outputs import check_file
 from clearair.image import Photo, write_photo
+from clearair.placing import make_folder
 
 
 class PictureSaver:

@@ -85,16 +85,6 @@ def _identity(place: Place) -> str:
     return str(place) if isinstance(place, Address) else os.path.realpath(place)
 
 
-def make_folder(folder: Place) -> None:
-    """Make a folder and those above it; a store needs none. Raises OutputError."""
-    if isinstance(folder, Address):
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: the folder cannot be made: {error.strerror}.") from error
-
-
 def plan_outputs(
     found: Finding | Sequence[Source],
     out: Place | None = None,

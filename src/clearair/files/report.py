@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from clearair.errors import ExistsError, OutputError, UsageError
-from clearair.files.outputs import Job, check_file, is_same_file, make_folder
+from clearair.files.outputs import Job, check_file, is_same_file
 from clearair.files.record import Record, Status
-from clearair.placing import write_atomically
+from clearair.placing import make_folder, write_atomically
 from clearair.stores import Place
 
 _DONE = (Status.RESTORED, Status.LEFT)

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypedDict
 
 from clearair.budget import ClosedError, Gate
 from clearair.errors import ClearAirError, ExistsError, ImageError, ModelError
-from clearair.files.outputs import Job, check_file, make_folder
+from clearair.files.outputs import Job, check_file
 from clearair.files.record import Record
 from clearair.files.saving import save
 from clearair.image import (
@@ -28,7 +28,7 @@ from clearair.image import (
 )
 from clearair.memory import is_shortage
 from clearair.outcome import Outcome
-from clearair.placing import exists
+from clearair.placing import exists, make_folder
 from clearair.stores import Address, Content, until
 
 _log = logging.getLogger(__name__)

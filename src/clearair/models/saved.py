@@ -10,14 +10,14 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from clearair.errors import ModelError, OutputError
+from clearair.errors import ModelError
 from clearair.finishing import FinishedNetwork
 from clearair.models.stamp import PerceiverStamp
 from clearair.models.stored import CONFIG, FORMAT_VERSION, WEIGHTS, check_folder, check_sizes, read_model
 from clearair.network import ClearAIR, NetworkConfig
 from clearair.perception import load_compact
 from clearair.perception.protocol import Perceiver
-from clearair.placing import write_atomically
+from clearair.placing import make_folder, write_atomically
 from clearair.weights import check_fit
 
 
@@ -70,10 +70,7 @@ def save_model(
         "network": network.config.to_dict(),
         "perceivers": stamp.to_dict(),
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: the folder cannot be made: {error.strerror}.") from error
+    make_folder(folder)
     write_atomically(folder / WEIGHTS, save(weights), overwrite=True)
     write_atomically(folder / CONFIG, (json.dumps(config, indent=2) + "\n").encode(), overwrite=True)
 

@@ -26,7 +26,7 @@ from clearair.perception.confidence import Caution
 from clearair.perception.protocol import Identity, Perceiver
 from clearair.perception.telling import caution_of, known_kinds, tell
 from clearair.percepts import Guidance, Percepts
-from clearair.placing import write_atomically
+from clearair.placing import make_folder, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,10 +58,7 @@ class CachedPerceiver:
         ).hexdigest()[:16]
         self.root = Path(folder).expanduser()
         self.folder = self.root / whose
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{self.folder}: the folder cannot be made: {error.strerror}.") from error
+        make_folder(self.folder)
         self._size = sum(size for _, size, _ in _entries(self.root))
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearair.errors import ClearAirError, ModelError, OutputError
+from clearair.errors import ClearAirError, ModelError
 from clearair.graphs import GRAPHS, GraphFolder, Opens, Runs, read_graphs, same_config
 from clearair.memory import is_shortage
 from clearair.models.catalogue import CATALOGUE
@@ -22,7 +22,7 @@ from clearair.models.stored import CONFIG, WEIGHTS, StoredModel, check_folder
 from clearair.network.config import NetworkConfig
 from clearair.perception.protocol import Perceiver
 from clearair.percepts import Percepts
-from clearair.placing import write_atomically
+from clearair.placing import make_folder, write_atomically
 from clearair.runtime.survey import survey
 from clearair.tiling import Window
 from clearair.weights import in_float32
@@ -149,10 +149,7 @@ class OnnxRuntime:
         if isinstance(self._graphs, GraphFolder) and self._graphs.path == self.stored.folder:
             names += [*(graph.path.name for graph in self._graphs.graphs.values()), GRAPHS]
         data = {name: (self.stored.folder / name).read_bytes() for name in names}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{folder}: the folder cannot be made: {error.strerror}.") from error
+        make_folder(folder)
         for name, content in data.items():
             write_atomically(folder / name, content, overwrite=True)
 

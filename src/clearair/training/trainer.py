@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from clearair.data.layouts import pair_folders
-from clearair.errors import DataError, OutputError, TrainingError, UsageError
+from clearair.errors import DataError, TrainingError, UsageError
 from clearair.models import load_model, save_model
 from clearair.models.stored import CONFIG, WEIGHTS
 from clearair.perception import load_compact
-from clearair.placing import write_atomically
+from clearair.placing import make_folder, write_atomically
 from clearair.training.loop.average import mean_weights
 from clearair.training.loop.checkpoint import read_standing
 from clearair.training.loop.resume import LATEST
@@ -152,9 +152,6 @@ def find_own_pairs(folders: tuple[Path, Path] | None) -> list[tuple[Path, Path]]
 
 
 def _copy(model: Path, to: Path) -> None:
-    try:
-        to.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{to}: the folder cannot be made: {error.strerror}.") from error
+    make_folder(to)
     for name in (WEIGHTS, CONFIG):
         write_atomically(to / name, (model / name).read_bytes(), overwrite=True)

@@ -16,9 +16,8 @@ from zipfile import BadZipFile
 
 from clearair.errors import ExistsError, ImageError, OutputError
 from clearair.files.journaled import locked
-from clearair.files.outputs import make_folder
 from clearair.percepts import Percepts
-from clearair.placing import write_atomically
+from clearair.placing import make_folder, write_atomically
 from clearair.video.coding import Packet
 from clearair.video.shots import Gathering, load_percepts, save_percepts
 

@@ -98,7 +98,7 @@ def _ablate(name: str, changes: Sequence[str], options: Options) -> None:
     assert options.data is not None
     say_notice(f"ablate {name}: loading PyTorch")
     from clearair.ablation.runs import Bench
-    from clearair.files.outputs import make_folder
+    from clearair.placing import make_folder
     from clearair.runtime.pytorch import choose_device
     from clearair.training.loop.trainer import Machine
 

@@ -44,9 +44,10 @@ def inspect(
     """
     from clearair.apps.overlay import draw_percepts
     from clearair.files.finding import find_images
-    from clearair.files.outputs import Job, check_file, make_folder, plan_outputs
+    from clearair.files.outputs import Job, check_file, plan_outputs
     from clearair.image import read_photo, write_photo
     from clearair.perception.telling import expected
+    from clearair.placing import make_folder
     from clearair.runtime.loading import load_perceiver
 
     found = find_images(paths, out=overlay)
