@@ -17,7 +17,7 @@ from clearair.apps.cli.program import cli
 from clearair.data.validation import ValidationSet
 from clearair.errors import OutputError, TrainingError, UsageError
 from clearair.evaluation.held_out import HeldOutViews
-from clearair.training.loop.curves import read_curves
+from clearair.training.loop.curves import Curves, read_curves
 from clearair.training.restorer.samples import save_samples
 
 pytest.importorskip("matplotlib")
@@ -60,6 +60,21 @@ def test_the_curves_are_those_of_the_log(run):
     assert [record["step"] for record in curves.training] == [1, 2, 3]
     assert [record["of"] for record in curves.validation] == ["start", "end"]
     assert curves.kinds == ("mean", "noise", "haze")
+
+
+def test_steps_that_were_trained_again_count_once():
+    records = [
+        {"step": 10, "loss": 1.0},
+        {"step": 10, "seconds": 1, "of": "run", "validation": {"noise": 20.0}},
+    ]
+    records += [
+        {"step": 20, "loss": 0.9},
+        {"step": 20, "seconds": 2, "of": "run", "validation": {"noise": 21.0}},
+    ]
+    records += [{"step": 15, "loss": 0.8}, {"step": 20, "loss": 0.7}]
+    curves = Curves.of(records)
+    assert [(each["step"], each["loss"]) for each in curves.training] == [(10, 1.0), (15, 0.8), (20, 0.7)]
+    assert [each["step"] for each in curves.validation] == [10]
 
 
 def test_a_run_is_drawn_into_its_folder_with_its_samples_when_there_are_any(run):

@@ -47,12 +47,16 @@ def test_frames_before_the_start_of_an_edit_list_are_not_shown(tmp_path):
     assert (len(shown), shown[0].pts) == (20, 0)
 
 
+CUT_OFF = "cut off|damaged"
+"""On one core the decoder finds the torn frame before the end of the file is noticed."""
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "said"),
     [
         ("clip.mkv", "libx264", "cut off at"),
         ("clip.webm", "libvpx-vp9", "cut off at"),
-        ("clip.flv", "libx264", "cut off at"),
+        ("clip.flv", "libx264", CUT_OFF),
         ("clip.avi", "mpeg4", "cut off after|damaged"),
         ("clip.mp4", "libx264", "cannot be read: invalid data"),  # its index was at its end
     ],
@@ -69,7 +73,7 @@ def test_an_mp4_with_its_index_in_front_is_cut_off(tmp_path, movflags):
     whole = write_clip(tmp_path / "whole.mp4", large(60), options={"g": "10", "crf": "12"})
     clip = copied(whole, tmp_path / "clip.mp4", movflags=movflags)
     assert len(all_of(clip)) == 60
-    assert "cut off after" in refusal(cut(clip, 0.6))
+    assert re.search(CUT_OFF, refusal(cut(clip, 0.6)))
 
 
 def test_an_avi_of_unknown_length_is_read(tmp_path):

@@ -21,5 +21,5 @@ def read_with_pillow(path: Path) -> Pixels:
             if image.mode.startswith(("I", "F")):
                 raise ImageError(f"{path}: has more than 8 bits, which only pyvips reads.")
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"{path}: cannot be read ({error}).") from error

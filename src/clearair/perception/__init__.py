@@ -39,7 +39,7 @@ def load_compact(weights: Path | str | None = None, *, device: str = "cpu") -> C
     """
     from clearair.perception.compact.perceiver import load_compact as load
 
-    return load(None if weights is None else Path(weights)).to(device)
+    return load(None if weights is None else Path(weights).expanduser()).to(device)
 
 
 def load_quality(
@@ -58,7 +58,7 @@ def load_quality(
     if name == "deqa":
         from clearair.perception.deqa.perceiver import load_deqa
 
-        folder = None if weights is None else Path(weights)
+        folder = None if weights is None else Path(weights).expanduser()
         return load_deqa(folder, device=device, precision=precision, config=config)
     if name != "compact":
         raise UsageError(f"There is no perceiver of quality {name!r}; use 'compact' or 'deqa'.")

@@ -11,6 +11,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,8 +118,9 @@ class CachedPerceiver:
         for _, size, path in oldest:
             if self._size <= 0.9 * self.limit:
                 break
-            path.unlink(missing_ok=True)
-            self._size -= size
+            with suppress(OSError):  # other users' entries may have to stay
+                path.unlink(missing_ok=True)
+                self._size -= size
 
 
 def _entries(root: Path) -> list[tuple[float, int, Path]]:
@@ -161,7 +163,8 @@ def _read(path: Path) -> Percepts | None:
         own = {name: arrays.pop(name) for name in _ARRAYS}
         guidance = Guidance(labels=labels.reshape(1, *plain["size"]).copy(), **arrays)
         percepts = Percepts(plain["score"], guidance=guidance, names=tuple(plain["names"]), **own)
-        path.touch()
     except (SafetensorError, ConfigError, OSError, ValueError, KeyError, TypeError, zlib.error):
         return None
+    with suppress(OSError):  # of another user
+        path.touch()
     return percepts

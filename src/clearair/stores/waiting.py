@@ -36,7 +36,7 @@ def ask(system: Any, method: str, *values: Any, **options: Any) -> Any:
             return work.result(_PATIENCE)
         except TimeoutError:
             if work.done():
-                raise
+                return work.result()  # it came after the time was up, or is the store's own timeout
             if stop.is_set():
                 work.cancel()
                 raise InterruptedError(errno.EINTR, "given up") from None

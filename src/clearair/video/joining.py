@@ -226,8 +226,7 @@ def _restored(
     waiting = deque(begins - step * place for place in range(depth, 0, -1))
     for number in range(segments):
         packets = folder.packets(number)
-        ends = {packet.time: packet.lasts for packet in packets}
-        ordered = sorted(ends)
+        ordered = sorted({packet.time for packet in packets})
         following = dict(pairwise(ordered))
         waiting.extend(ordered)
         for packet in packets:

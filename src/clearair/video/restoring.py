@@ -179,7 +179,7 @@ class _Run:
         self.folder.joined.unlink(missing_ok=True)
         same_kind = goal.suffix.lower() == self.clip.path.suffix.lower()
         if changed == 0 and same_kind and not strip_metadata and not self.salvage:
-            return replace(result, notes=tuple(plan.notes))
+            return result  # the file is copied, so nothing is left out
         join(
             self.folder,
             segments,

@@ -195,9 +195,7 @@ def _decoded(
             decoded = packet.decode()
         except FFmpegError as error:
             _damaged(clip, f"damaged: {_reason(error)}", salvage, tell)
-            if packet is None:
-                return
-            continue
+            continue  # a generator that has failed ends
         yield from decoded
 
 

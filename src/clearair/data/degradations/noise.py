@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearair.data.degradations.sampling import chance, normal, per_sample, uniform
+from clearair.data.degradations.sampling import chance, constant, normal, per_sample, uniform
 from clearair.data.degradations.stages import Conditions, Stage, Step
 
 STAGES = (Stage.READOUT,)
@@ -52,7 +52,7 @@ def draw_noise(
     white and Gaussian as in denoising benchmarks, and even strengths are shared out among these deviations.
     """
     if sigmas:
-        levels = torch.tensor(sorted(sigmas), dtype=strength.dtype, device=strength.device)
+        levels = constant(sorted(sigmas), like=strength)
         place = (strength * len(levels)).long().clamp(0, len(levels) - 1)
         unit = normal(generator, len(strength), 3, *size, like=strength)
         return Noise(sigma=levels[place] / 255, signal_share=torch.zeros_like(strength), unit=unit)

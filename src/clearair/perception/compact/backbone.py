@@ -16,8 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-STRIDE = 32
-"""Sides of an input are multiples of this, so that padding is the same at every size."""
 STATISTICS = 4
 """Mean, standard deviation, largest and smallest value of each channel."""
 _EPSILON = 1e-3  # of the published batch normalisation

@@ -79,7 +79,10 @@ class CompactPerceiver:
 
     @torch.no_grad()
     def perceive(self, images: Tensor) -> Guidance:
-        """RGB in [0, 1], (B, 3, H, W) of any size -> guidance for a restorer."""
+        """RGB in [0, 1], (B, 3, H, W) of any size -> guidance for a restorer.
+
+        Unlike `perceive_image`, it does not check the pixels for evidence of the damage that is found.
+        """
         size = (images.shape[2], images.shape[3])
         features = None if self.recognizer is None else self.recognizer.features(images)
         sight = self.eyes(images)

@@ -60,7 +60,7 @@ class DaClipDegradation:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the image towers' weights, hexadecimal; another file has another one."""
+        """SHA-256 of the image towers' weights, hexadecimal; the text tower does not count."""
         return fingerprint(self.model)
 
     def to(self, device: torch.device | str) -> DaClipDegradation:

@@ -43,7 +43,7 @@ def read_sizes(shards: Shards, config: Mapping[str, Any] | Path | str | None = N
     path = shards.folder / CONFIG
     stated = read_json(path) if config is None or path.exists() else {}
     if isinstance(config, Path | str):
-        path = Path(config)
+        path = Path(config).expanduser()
         config = read_json(path)
     try:
         return read_config(_merged(stated, config or {}), shards.shapes)
@@ -113,7 +113,7 @@ def _fill(
         owner, _, leaf = name.rpartition(".")
         device = placement.device_of(name)
         if name in few_bits:
-            _check_finite(name, value, precision, shards.folder)
+            _check_finite(name, value.to(torch.float16), precision, shards.folder)
             network.set_submodule(owner, quantised_layer(value, precision, device))
             continue
         # A copy in any case: a view of the file would fail when the file is replaced.

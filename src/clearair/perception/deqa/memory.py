@@ -28,8 +28,7 @@ def weight_bytes(shapes: Shapes, precision: str, quantised: Collection[str]) -> 
     """Memory for all weights; those named `quantised` are in int8 or nf4, and the rest then in 16 bits."""
     rest = BYTES["fp16"] if precision in QUANTISED else BYTES[precision]
     sizes = (
-        math.prod(shape) * (min(BYTES[precision], rest) if name in quantised else rest)
-        for name, shape in shapes.items()
+        math.prod(shape) * (BYTES[precision] if name in quantised else rest) for name, shape in shapes.items()
     )
     return int(sum(sizes))
 

@@ -31,8 +31,9 @@ class Curves:
         validation: list[dict[str, Any]] = []
         for record in records:
             if "loss" in record:
-                while training and training[-1]["step"] >= record["step"]:
-                    training.pop()
+                if training and training[-1]["step"] >= record["step"]:
+                    training = [each for each in training if each["step"] < record["step"]]
+                    validation = [each for each in validation if each["step"] < record["step"]]
                 training.append(record)
             elif "validation" in record and "step" in record:
                 validation.append(record)

@@ -162,8 +162,9 @@ class _Loop(Generic[Network, Batch]):
     def train(self) -> None:
         """Make steps until the run or its time ends, or the user stops it."""
         steps = self.task.plan.steps
-        if self.step < steps:
-            self.notice(f"training: step {self.step + 1} of {steps}")
+        if self.step >= steps:
+            return
+        self.notice(f"training: step {self.step + 1} of {steps}")
         with self.stop, ThreadPoolExecutor(1) as drawing:
             try:
                 # Draw the next batch while training on this one.

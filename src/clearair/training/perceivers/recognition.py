@@ -153,7 +153,7 @@ def train_recognizer(
     max_minutes: float | None = None,
     report: Callable[[str], None] = print,
 ) -> tuple[CompactEyes, Recognizer, Caution] | None:
-    """Perceive all examples, fit, and return the quality of the fit; None when the time did not suffice.
+    """Perceive all examples and fit; the eyes, the recognizer and its ramps, None when time did not suffice.
 
     Features are saved in `out`, and a restarted run continues from there. Raises DataError without
     photographs, ConfigError when `out` holds what other eyes saw, ModelError without weights.
@@ -240,6 +240,7 @@ def _training(
 ) -> Observations | None:
     sources = load_sources(data)
     count = units(sources, recipe.views)
+    origin = f"{origin} {recipe.views} views of {count}"  # other data would be numbered differently
     out.mkdir(parents=True, exist_ok=True)
     parts = []
     for first in range(0, count, CHUNK):

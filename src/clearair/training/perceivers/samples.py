@@ -89,7 +89,22 @@ class PerceiverRecipe:
         check_kinds(self.eyes)
         if len(self.shares) != len(KINDS):
             raise ConfigError(f"shares needs {len(KINDS)} numbers, one a kind; got {len(self.shares)}.")
+        if min(self.steps, self.batch, self.looks, *self.crops) < 1:
+            raise ConfigError("PerceiverRecipe: steps, batch, looks and crops are 1 or more.")
+        if not 0 < self.scales[0] <= self.scales[1] < math.inf:
+            raise ConfigError(
+                f"PerceiverRecipe.scales are the smallest and the largest factor, got {self.scales}."
+            )
         check_not_negative(self, ("learning_rate", "weight_decay", "warmup"))
+        if min(self.shares) < 0 or not 0 < sum(self.shares) < math.inf:
+            raise ConfigError(f"PerceiverRecipe.shares are 0 or more, and one is above 0; got {self.shares}.")
+        for name in ("clean", "mixed", "partial", "varied", "ranked", "real_dark", "lookalikes"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"PerceiverRecipe.{name} must lie in [0, 1], got {getattr(self, name)}.")
+        if not 0 <= self.ema < 1 or not self.clip > 0:
+            raise ConfigError(
+                f"PerceiverRecipe: ema lies in [0, 1), clip above 0; got {self.ema}, {self.clip}."
+            )
         check_seed(self)
 
     @property
@@ -248,7 +263,7 @@ def random_crop(photo: Photo, side: int, scales: tuple[float, float], generator:
     """A square of `side` px of a photo resized by a factor in `scales`, mirrored at random; its maps too."""
     height, width = photo.clean.shape[1:]
     low = max(scales[0], side / min(height, width))
-    scale = max(low, scales[1]) if low >= scales[1] else low + (scales[1] - low) * _uniform(generator)
+    scale = low if low >= scales[1] else low + (scales[1] - low) * _uniform(generator)
     span = min(round(side / scale), height, width)
     top, left = _integer(height - span + 1, generator), _integer(width - span + 1, generator)
     flip = [axis for axis in (1, 2) if _integer(2 if axis == 2 else 8, generator) == 1]
