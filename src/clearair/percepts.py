@@ -61,6 +61,9 @@ class Degradation:
     """(B, K) probabilities that each kind is present; None when the perceiver names no kinds."""
     local: tuple[Floats, ...] | None = None
     """One (N, D_d) an image, a row a region label, when label maps were given."""
+    evidence: Floats | None = None
+    """(B, K) in [0, 1], how far each kind can be told from its absence: a factor of the probabilities of
+    regions; None for 1."""
 
 
 @dataclass(frozen=True, eq=False)

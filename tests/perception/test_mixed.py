@@ -11,13 +11,14 @@ from clearair.finishing import FinishedNetwork
 from clearair.models import load_model
 from clearair.models.stamp import PerceiverStamp
 from clearair.network import TINY
-from clearair.perception import Degradation
+from clearair.perception import Degradation, load_compact
 from clearair.perception.choice import Choice
 from clearair.perception.compact.perceiver import CompactPerceiver
 from clearair.perception.compact.roles import CompactDegradation, CompactQuality, CompactRegions
 from clearair.perception.compact.stored import shipped_folder
 from clearair.perception.confidence import Caution
 from clearair.perception.mixed import MixedPerceiver
+from clearair.perception.telling import known_kinds, tell
 from clearair.restorer import Restorer
 from clearair.runtime.pytorch import PyTorchRuntime
 
@@ -95,6 +96,23 @@ def test_the_three_compact_roles_together_say_what_the_compact_perceiver_says(ti
         np.testing.assert_allclose(getattr(one.guidance, name), getattr(other.guidance, name), atol=1e-5)
     np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
     assert one.local_probabilities.shape == other.local_probabilities.shape
+    assert known_kinds(mixed) == tiny_perceiver.config.kinds
+    named = [tell(each, one, ["haze"]).guidance for each in (mixed, tiny_perceiver)]
+    np.testing.assert_array_equal(named[0].local_degradation, named[1].local_degradation)
+
+
+def test_regions_are_judged_as_by_the_compact_perceiver_alone():
+    perceiver = load_compact()
+    mixed = MixedPerceiver(
+        CompactQuality(perceiver), CompactRegions(perceiver), CompactDegradation(perceiver)
+    )
+    rng = np.random.default_rng(0)
+    foggy = (180 + 20 * rng.standard_normal((96, 128, 3))).clip(0, 255).astype(np.uint8)
+    for image in (foggy, np.full((64, 96, 3), 235, np.uint8)):
+        one, other = mixed.perceive_image(image), perceiver.perceive_image(image)
+        np.testing.assert_allclose(one.local_probabilities, other.local_probabilities, atol=0.02)
+        local = (each.guidance.local_degradation for each in (one, other))
+        np.testing.assert_allclose(*local, atol=0.02)
 
 
 def test_without_words_nothing_is_named_and_the_hand_is_free(mixed, astronaut):

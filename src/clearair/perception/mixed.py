@@ -6,6 +6,7 @@ Shapes: B images, H x W pixels, N regions, K kinds, Q / D_c / D_d entries of the
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +21,7 @@ from clearair.perception.batches import perceive_as_arrays
 from clearair.perception.compact.arrays import check_image
 from clearair.perception.compact.roles import sharing_looks
 from clearair.perception.protocol import DegradationRole, Identity, QualityRole, RegionRole
+from clearair.perception.telling import Teachable, told
 from clearair.percepts import Degradation, Floats, Guidance, Labels, Percepts
 
 
@@ -44,6 +46,20 @@ class MixedPerceiver:
             degradation_dim=self.degradation.degradation_dim,
             region_count=self.regions.region_count,
         )
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The kinds of damage that it has names for; None where only percepts say so."""
+        names: tuple[str, ...] | None = getattr(self.degradation, "names", None)
+        if names is None:
+            return None
+        nothing = np.zeros((0, self.degradation.degradation_dim), np.float32)
+        return () if self.degradation.probabilities(nothing) is None else names
+
+    def told(self, percepts: Percepts, kinds: Sequence[str]) -> Percepts:
+        """The percepts when exactly these kinds are present, as the perceiver of damage puts it."""
+        what = self.degradation
+        return what.told(percepts, kinds) if isinstance(what, Teachable) else told(percepts, kinds)
 
     def to(self, device: torch.device | str) -> MixedPerceiver:
         """Move all three to a device; returns itself."""
@@ -96,6 +112,8 @@ class MixedPerceiver:
         names = () if found.probabilities is None else found.names
         nothing = np.zeros((0,), np.float32)
         said = self.degradation.probabilities(local)
+        if said is not None and found.evidence is not None:
+            said = said * found.evidence[index]
         probabilities = nothing if found.probabilities is None else found.probabilities[index]
         shares = self.degradation.caution.shares(probabilities[None], names)
         guidance = Guidance(

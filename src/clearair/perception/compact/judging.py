@@ -64,8 +64,8 @@ def judged(
     if recognizer is not None and features is not None:
         clues = torch.cat([features, picture_clues(sight).float()], dim=1)
         seen = evident * recognizer(clues, told).sigmoid()
-        missed = recognizer.steer * (seen - probabilities).clamp_min(0)
-        degradation, local = (recognizer.moved(own, missed) for own in (degradation, local))
+        overlooked = recognizer.missed(seen, probabilities)
+        degradation, local = (recognizer.moved(own, overlooked) for own in (degradation, local))
         probabilities = seen
     local_probabilities = evident * eyes.kind_logits(local).sigmoid()
     return Findings(labels, degradation, local, probabilities, local_probabilities)

@@ -101,11 +101,13 @@ class CompactPerceiver:
         return self.percepts_of(image, self.look(image))
 
     @torch.no_grad()
-    def percepts_of(self, image: NDArray[Any], sight: Sight) -> Percepts:
-        """What is perceived in an image (H, W, 3) that was looked at."""
+    def percepts_of(
+        self, image: NDArray[Any], sight: Sight, evident: NDArray[np.float32] | None = None
+    ) -> Percepts:
+        """What is perceived in an image (H, W, 3) that was looked at, with its `evidence` if it is known."""
         features = None if self.recognizer is None else self.recognizer.features_of(image)
-        evident = torch.from_numpy(evident_in(image, self.config.kinds)).to(sight.degradation.device)  # (K,)
-        found = judged(self.eyes, self.recognizer, sight, features, evident)
+        known = torch.from_numpy(self.evidence(image) if evident is None else evident)
+        found = judged(self.eyes, self.recognizer, sight, features, known.to(sight.degradation.device))
         arrays = to_arrays(self._guidance(sight, found))
         labels = enlarged(arrays.labels[0], (image.shape[0], image.shape[1]))
         return Percepts(
@@ -116,6 +118,10 @@ class CompactPerceiver:
             probabilities=_array(found.probabilities[0]),
             local_probabilities=_array(found.local_probabilities[0]),
         )
+
+    def evidence(self, image: NDArray[Any]) -> Floats:
+        """(K,) in [0, 1], how far each kind can be told from its absence in an image (H, W, 3)."""
+        return evident_in(image, self.config.kinds)
 
     @torch.no_grad()
     def told(self, percepts: Percepts, kinds: Sequence[str]) -> Percepts:
@@ -153,12 +159,22 @@ class CompactPerceiver:
         )
 
     @torch.no_grad()
-    def local_degradation(self, sight: Sight, labels: NDArray[Any]) -> Floats:
-        """Degradation embedding of each region of a label map (H, W): (N, D_d), N = largest label + 1."""
-        count = int(labels.max()) + 1
+    def local_degradation(
+        self, sight: Sight, labels: NDArray[Any], probabilities: Floats, evident: Floats
+    ) -> Floats:
+        """Degradation embedding of each region of a label map (H, W): (N, D_d), N = largest label + 1.
+
+        `probabilities` (K,) of the whole image and its `evidence` (K,) say where the embeddings move to kinds
+        that the eyes missed, as those of `percepts_of` do.
+        """
+        count, device = int(labels.max()) + 1, sight.degradation.device
         small = enlarged(labels, map_size(sight)).astype(np.int64)
-        regions = torch.from_numpy(small)[None].to(sight.degradation.device)
-        return _array(pooled_by_region(sight, regions, count)[0])
+        local = pooled_by_region(sight, torch.from_numpy(small)[None].to(device), count)
+        if self.recognizer is not None:
+            seen, known = (torch.from_numpy(values)[None].to(device) for values in (probabilities, evident))
+            by_eyes = known * self.eyes.picture_kind_logits(sight).float().sigmoid()
+            local = self.recognizer.moved(local, self.recognizer.missed(seen, by_eyes))
+        return _array(local[0])
 
     @torch.no_grad()
     def probabilities(self, embeddings: Floats) -> Floats:

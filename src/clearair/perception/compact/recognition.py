@@ -96,6 +96,11 @@ class Recognizer(nn.Module):
             crops = [self.backbone(crop.float()) for crop in near.unbind(1)]
             return torch.cat([whole, torch.stack(crops).mean(dim=0)], dim=1)
 
+    def missed(self, seen: Tensor, by_eyes: Tensor) -> Tensor:
+        """(B, K) how far embeddings move to each kind: `seen` less what the eyes see, (B, K) in [0, 1]."""
+        amount: Tensor = self.steer * (seen - by_eyes).clamp_min(0)
+        return amount
+
     def moved(self, embeddings: Tensor, shares: Tensor) -> Tensor:
         """Embeddings of length one (B, ..., D_d), moved to those of kinds by `shares` (B, K) in [0, 1].
 

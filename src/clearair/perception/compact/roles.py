@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-_Look = tuple[Sight, Percepts]
+_Look = tuple[Sight, Floats, Percepts]
 _looks: ContextVar[dict[tuple[int, int], _Look] | None] = ContextVar("looks", default=None)
 
 
@@ -57,8 +57,8 @@ class _CompactRole:
         looks, key = _looks.get(), (id(self._perceiver), id(image))
         if looks is not None and key in looks:
             return looks[key]
-        sight = self._perceiver.look(image)
-        look = sight, self._perceiver.percepts_of(image, sight)
+        sight, evident = self._perceiver.look(image), self._perceiver.evidence(image)
+        look = sight, evident, self._perceiver.percepts_of(image, sight, evident)
         if looks is not None:
             looks[key] = look
         return look
@@ -74,7 +74,7 @@ class CompactQuality(_CompactRole):
 
     def assess(self, images: Sequence[NDArray[np.uint8] | Image]) -> Quality:
         """Score, levels and embedding of each image (PIL, or (H, W, 3) uint8)."""
-        seen = [self._look(_pixels(image))[1] for image in images]
+        seen = [self._look(_pixels(image))[-1] for image in images]
         dim = self._perceiver.config.quality_dim
         return Quality(
             score=np.array([percepts.score for percepts in seen], np.float32),
@@ -93,11 +93,16 @@ class CompactRegions(_CompactRole):
 
     def segment(self, images: Sequence[NDArray[np.uint8] | Image]) -> list[Labels]:
         """One label map (H, W) an image; 0 = no region claims the pixel, 1 = the largest region."""
-        return [self._look(_pixels(image))[1].labels for image in images]
+        return [self._look(_pixels(image))[-1].labels for image in images]
 
 
 class CompactDegradation(_CompactRole):
     """What: identifies content and degradations."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The kinds that it knows."""
+        return self._perceiver.config.kinds
 
     @property
     def caution(self) -> Caution:
@@ -123,8 +128,8 @@ class CompactDegradation(_CompactRole):
 
         Raises ImageError when a label map does not have the size of its image.
         """
-        arrays = [_pixels(image) for image in images]
-        seen = [self._look(array)[1] for array in arrays]
+        looks = [self._look(_pixels(image)) for image in images]
+        seen = [percepts for _, _, percepts in looks]
         config = self._perceiver.config
         return Degradation(
             content=_stacked([percepts.guidance.content[0] for percepts in seen], config.content_dim),
@@ -133,24 +138,29 @@ class CompactDegradation(_CompactRole):
             ),
             names=config.kinds,
             probabilities=_stacked([percepts.probabilities for percepts in seen], len(config.kinds)),
-            local=None if labels is None else self._local(arrays, labels),
+            local=None if labels is None else self._local(looks, labels),
+            evidence=_stacked([evident for _, evident, _ in looks], len(config.kinds)),
         )
 
     def probabilities(self, embeddings: Floats) -> Floats:
         """That each kind is present, of degradation embeddings: (N, D_d) -> (N, K)."""
         return self._perceiver.probabilities(embeddings)
 
-    def _local(
-        self, images: list[NDArray[Any]], labels: Sequence[NDArray[Any]]
-    ) -> tuple[NDArray[np.float32], ...]:
-        if len(labels) != len(images):
-            raise ImageError(f"{len(images)} images need as many label maps; got {len(labels)}.")
-        for image, regions in zip(images, labels, strict=True):
-            if regions.shape != image.shape[:2]:
-                raise ImageError(f"A label map of shape {regions.shape} does not fit an image {image.shape}.")
-        pairs = zip(images, labels, strict=True)
+    def told(self, percepts: Percepts, kinds: Sequence[str]) -> Percepts:
+        """The percepts of a picture whose user named exactly these kinds of damage."""
+        return self._perceiver.told(percepts, kinds)
+
+    def _local(self, looks: Sequence[_Look], labels: Sequence[NDArray[Any]]) -> tuple[Floats, ...]:
+        if len(labels) != len(looks):
+            raise ImageError(f"{len(looks)} images need as many label maps; got {len(labels)}.")
+        for (_, _, percepts), regions in zip(looks, labels, strict=True):
+            if regions.shape != percepts.labels.shape:
+                raise ImageError(
+                    f"A label map of shape {regions.shape} does not fit an image {percepts.labels.shape}."
+                )
         return tuple(
-            self._perceiver.local_degradation(self._look(image)[0], regions) for image, regions in pairs
+            self._perceiver.local_degradation(sight, regions, percepts.probabilities, evident)
+            for (sight, evident, percepts), regions in zip(looks, labels, strict=True)
         )
 
 
