@@ -3,8 +3,8 @@
 The change balances gain and harm: its share rises along a ramp of the probability, from nothing to
 everything, so that likely haze is partly cleared rather than left alone.
 
-Shapes: B images, K kinds of degradation. All functions take NumPy arrays and PyTorch tensors alike, where
-they lie: no device is waited for.
+Shapes: B images, K kinds of degradation. All functions accept NumPy arrays and PyTorch tensors, and never
+wait for a tensor's device.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Shares:
     coarse: Any
     """Of what the detail network does to the mean colour of a place.
 
-    0 for blur, which has no colour to undo, and for haze: its remainder is for the whole picture to judge,
-    and cleared from windows would leave bright rims and dark patches in the sky."""
+    0 for blur, which changes no colours, and for haze: what is left of it must be judged on the whole
+    picture. Removed window by window, it would leave bright rims and dark patches in the sky."""
 
 
 @dataclass(frozen=True)

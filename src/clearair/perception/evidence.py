@@ -35,20 +35,28 @@ _SCENE = (0.008, (0.12, 0.18))
 """The same for what falls in front of a scene, or sticks to the lens, without small bright spots."""
 _SHADOWS = (0.01, (0.13, 0.2))
 """The same for darkness, of the root of luma."""
-_WHITE, _MOSTLY_WHITE = 0.96, (0.5, 0.65)
-"""Level from which a pixel is white, and a ramp of their share: above it the picture shows paper or a studio,
-not fog."""
-_INK, _PAPER, _LEAST, _TWO_LEVELS = 0.04, 0.96, 0.05, (0.8, 0.95)
-"""Levels of ink and paper, the least share of each in print, and a ramp of the share of both: above it the
-picture is print or line art, whose dots and edges are not noise."""
+_WHITE = 0.96
+"""Level from which a pixel is white."""
+_MOSTLY_WHITE = (0.5, 0.65)
+"""Ramp of the share of white pixels: above it the picture shows paper or a studio, not fog."""
+_INK, _PAPER = 0.04, 0.96
+"""Levels of ink and of paper."""
+_LEAST = 0.05
+"""Least share of each in print."""
+_TWO_LEVELS = (0.8, 0.95)
+"""Ramp of the share of both: above it the picture is print or line art, whose dots are not noise."""
 CROP, CROPS = 64, (4, 4)
 """Side in pixels of crops in which the dots of print are looked for, and how many down and across."""
 _PLACE = 16
 """Side in pixels of the places of a crop: in print, each has dots and gaps between them."""
-_DARK, _BRIGHT, _LEAST_DOTS, _MOST, _DOTTED = 0.1, 0.9, 0.08, 0.5, (0.25, 0.45)
-"""Levels of dots and gaps in one channel, the least share of each in a dotted place, the least of both, and a
-ramp of the share of dotted places: above it the picture is printed in dots, of whatever colours. Noise that
-is strong enough for both levels leaves most pixels between them."""
+_DARK, _BRIGHT = 0.1, 0.9
+"""Levels of dots and of gaps in one channel."""
+_LEAST_DOTS = 0.08
+"""Least share of each in a dotted place."""
+_MOST = 0.5
+"""Least share of both together: noise that is strong enough for both levels leaves most pixels between."""
+_DOTTED = (0.25, 0.45)
+"""Ramp of the share of dotted places: above it the picture is printed in dots, of whatever colours."""
 
 
 def evidence(

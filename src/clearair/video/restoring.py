@@ -123,7 +123,7 @@ def restore_video(
 
 
 def _job(restorer: Restorer, source: Path, options: Options, coding: Coding, salvage: bool) -> dict[str, Any]:
-    """All that a run must have in common with the one that it goes on with, as messages call it."""
+    """Everything that must be equal for a run to be resumed, under the names that messages use."""
     stat, damage = source.stat(), options.damage
     return {
         "version": VERSION,

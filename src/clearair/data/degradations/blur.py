@@ -27,9 +27,9 @@ POINTS = 96
 MEASURED = 0.3
 """Share of the blur that follows a measured shake, turned, mirrored and scaled, where there are any."""
 SATURATED = 0.98
-"""Value from which a highlight may be brighter than the file can represent, and ..."""
+"""Value from which a highlight may be brighter than the file can represent."""
 BRIGHTEST = 8.0
-"""... how much brighter at most: such lights draw bright trails."""
+"""How many times brighter than white such a highlight is at most; it draws a bright trail."""
 DISPLAY_GAMMA = 2.2
 
 

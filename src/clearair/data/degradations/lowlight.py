@@ -28,9 +28,10 @@ FITTED = 0.5
 """Share of the pictures whose curve and colour are drawn as they were measured on pairs of exposures."""
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 FITTED_GAMMA = (1.175, 1.290, 1.385, 1.533, 1.920)
-"""Quantiles, at LEVELS, of the contrast curve over the low-light pairs that are trained on (SICE), and ..."""
+"""Quantiles, at LEVELS, of the contrast curve over the low-light training pairs (SICE)."""
 FITTED_WARMTH = (-0.218, -0.104, -0.045, 0.008, 0.101)
-"""... of log red gain - log blue gain: the dark is bluish. Printed by `tools/fit_draws.py lowlight`."""
+"""Quantiles, at LEVELS, of log red gain minus log blue gain over the same pairs: dark pictures are bluish.
+`tools/fit_draws.py lowlight` prints both."""
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,9 @@ RADII = ((0.8, 2.5), (2.5, 6.0), (6.0, 14.0), (14.0, 36.0))
 SHARES = (0.0, 0.15, 0.4, 0.45)
 """How the covered area is divided among the size classes, on average, where the drops are out of focus."""
 SHARP_SHARES = (0.3, 0.4, 0.35, 0.2)
-"""The largest share of each where they are in focus, and how rare so large a share is, as an exponent."""
+"""Largest share of each size class where the drops are in focus."""
 RARITY = (3.0, 1.0, 2.0, 3.0)
+"""Exponent of each class: the larger it is, the rarer is a share close to the largest."""
 SHARP = 0.45
 """Share of windows whose drops are in focus."""
 COVERAGE = (0.12, 1.50)

@@ -142,7 +142,7 @@ def _draw_flakes(
 
 
 def _in_motion(layer: Tensor, path: Tensor, bend: Tensor) -> Tensor:
-    """(B, 1, h, w) drawn out by (B,) px along the direction of fall, and only half as much fainter as is due.
+    """Blur (B, 1, h, w) by (B,) px along the direction of fall, and make up for part of the light it takes.
 
     In frequencies, where a path of any direction is one factor; that of a Gaussian does not ring.
     """

@@ -51,7 +51,7 @@ class Conditions:
     blur_kernels: Tensor | None = None
     """(N, T, 3) measured ones, as `draw_blur` takes them."""
     sigmas: Sequence[float] = ()
-    """The only standard deviations of noise, in 1/255; none of them: any."""
+    """Standard deviations that noise may have, in 1/255; empty: any."""
 
 
 class DamageModule(Protocol):

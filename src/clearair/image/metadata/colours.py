@@ -59,7 +59,7 @@ class Colours:
         """Colours by code points; None when both are unspecified."""
         if primaries == transfer == _UNSPECIFIED:
             return None
-        white = _PRIMARIES.get(primaries, SRGB_PRIMARIES)
+        chromaticities = _PRIMARIES.get(primaries, SRGB_PRIMARIES)
         unsayable = ""
         if transfer in _HDR:
             unsayable = f"HDR colours ({_HDR[transfer]})"
@@ -68,7 +68,7 @@ class Colours:
         elif not full_range:
             unsayable = "colours of limited range"
         codes = (primaries, transfer, matrix, full_range)
-        return cls(white, _GAMMAS.get(transfer), codes, unsayable)
+        return cls(chromaticities, _GAMMAS.get(transfer), codes, unsayable)
 
     @classmethod
     def of_png(cls, gamma: bytes | None, chromaticities: bytes | None) -> Colours | None:

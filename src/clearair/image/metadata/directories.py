@@ -321,9 +321,9 @@ def _extent(data: Bytes, layout: _Layout) -> int:
 
 
 def _references(data: Bytes, layout: _Layout, start: int) -> tuple[dict[int, tuple[int, ...]], int, int]:
-    """By tag, where the directory at `start` says that something stands, and the lengths of that.
+    """Return the places and lengths that the directory at `start` states, by tag.
 
-    Also where the last of its values ends, and where its entries end.
+    Also the end of its last value, and the end of its entries.
     """
     values: dict[int, tuple[int, ...]] = {}
     reached, behind = 0, start + (8 if layout.big else 2)

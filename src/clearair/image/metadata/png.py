@@ -44,9 +44,9 @@ def completed(metadata: Metadata, data: bytes) -> Metadata:
         elif _is_kept(name):
             extras.append((name, body))
     colours = _colours(extras)
-    if icc and _by_cicp(
-        metadata := replace(metadata, colours=colours)
-    ):  # which outranks a profile; that stays beside it, in a PNG alone
+    metadata = replace(metadata, colours=colours)
+    if icc and _by_cicp(metadata):
+        # cICP outranks a profile, which stays beside it in a PNG alone.
         extras.insert(0, ("iCCP", dict(_chunks(data))["iCCP"]))
         icc = None
     metadata = replace(
@@ -172,9 +172,7 @@ def _is_kept(name: str) -> bool:
     """Whether a chunk stays valid when pixels change: known to, or unknown but marked as safe to copy."""
     unsafe = name[3:4].isupper()
     critical = name[:1].isupper()
-    is_name = (
-        name.isascii() and name.isalpha()
-    )  # in a damaged file it may not be ASCII, and no reader accepts it
+    is_name = name.isascii() and name.isalpha()  # in a damaged file it may not be one
     return name in _KEPT or (is_name and not (unsafe or critical or name in _FIELDS))
 
 

@@ -59,7 +59,7 @@ def near_crops_of(image: NDArray[Any], side: int | tuple[int, int], grid: tuple[
     """Crops spread evenly, row by row, (H, W, 3) -> (1, R * C, 3, S, S) in [0, 1]: `near_crops` of it."""
     rows, columns = (side, side) if isinstance(side, int) else side
     height, width = image.shape[:2]
-    # A picture this narrow has few pixels or columns: everything far from a crop is left out.
+    # Where the picture is smaller than a crop, the crop begins at 0 and `_filled` repeats its edges.
     tops = starts(max(height, rows), rows, grid[0])
     lefts = starts(max(width, columns), columns, grid[1])
     pieces = [as_planes(image[top : top + rows, left : left + columns]) for top in tops for left in lefts]

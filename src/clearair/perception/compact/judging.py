@@ -59,11 +59,11 @@ def judged(
     labels = torch.where(sight.contrast[:, None, None] < _FLAT, torch.ones_like(labels), labels)
     local = pooled_by_region(sight, labels, count)
     degradation = sight.degradation
-    told = eyes.picture_kind_logits(sight).float()
-    probabilities = evident * told.sigmoid()
+    eye_logits = eyes.picture_kind_logits(sight).float()
+    probabilities = evident * eye_logits.sigmoid()
     if recognizer is not None and features is not None:
         clues = torch.cat([features, picture_clues(sight).float()], dim=1)
-        seen = evident * recognizer(clues, told).sigmoid()
+        seen = evident * recognizer(clues, eye_logits).sigmoid()
         overlooked = recognizer.missed(seen, probabilities)
         degradation, local = (recognizer.moved(own, overlooked) for own in (degradation, local))
         probabilities = seen

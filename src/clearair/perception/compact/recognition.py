@@ -61,13 +61,13 @@ class Recognizer(nn.Module):
         self.trust: Tensor
         self.steer: Tensor
 
-    def forward(self, seen: Tensor, told: Tensor) -> Tensor:
+    def forward(self, seen: Tensor, eye_logits: Tensor) -> Tensor:
         """Logits that each kind is in the picture, (B, K).
 
-        `seen` (B, 2 F + C) are statistics and clues of the eyes, `told` (B, K) the logits that the eyes give.
+        `seen` (B, 2 F + C) are statistics and clues of the eyes, `eye_logits` (B, K) the logits that the eyes give.
         """
         logits: Tensor = self.head(((seen - self.mean) / self.spread).clamp(-OUTLIER, OUTLIER))
-        return logits + self.blend * told.clamp(-CERTAIN, CERTAIN)
+        return logits + self.blend * eye_logits.clamp(-CERTAIN, CERTAIN)
 
     def features(self, images: Tensor) -> Tensor:
         """RGB in [0, 1], (B, 3, H, W) -> (B, 2 F): statistics of the whole, and means of those of crops."""

@@ -51,11 +51,11 @@ FAINT = 0.12
 CLOSE_UP = "close-ups"
 """Groups of crops, which show less of a scene than typical photographs do."""
 CLOSE = 256
-"""Side in pixels of such a place."""
+"""Side in pixels of a close-up."""
 TRAINED_CLOSE_UPS = 5
-"""Of each pair."""
+"""Close-ups of each training pair."""
 VALIDATED_CLOSE_UPS = 2
-"""For each held-out pair; fewer, since validation should reflect how often users have such crops."""
+"""Close-ups of each held-out pair; fewer, since users rarely have such crops."""
 BATCH = PerceiverRecipe(
     batch=4,
     clean=0.2,

@@ -37,7 +37,7 @@ class Observations:
     """Where each comes from."""
 
     def of(self, chosen: Tensor) -> Observations:
-        """Those that are chosen, (N,) bool."""
+        """Return the observations of the chosen pictures, for (N,) bool."""
         rows = chosen.nonzero()[:, 0]
         groups = tuple(self.groups[row] for row in rows.tolist())
         return Observations(
@@ -54,7 +54,7 @@ class Observations:
 
     @classmethod
     def joined(cls, parts: list[Observations]) -> Observations:
-        """All of several."""
+        """Concatenate observations in their order."""
         return cls(
             torch.cat([part.seen for part in parts]),
             torch.cat([part.eye_logits for part in parts]),
