@@ -64,7 +64,7 @@ class Recognizer(nn.Module):
     def forward(self, seen: Tensor, eye_logits: Tensor) -> Tensor:
         """Logits that each kind is in the picture, (B, K).
 
-        `seen` (B, 2 F + C) are statistics and clues of the eyes, `eye_logits` (B, K) the logits that the eyes give.
+        `seen` (B, 2 F + C) are statistics and clues of the eyes, `eye_logits` (B, K) their own logits.
         """
         logits: Tensor = self.head(((seen - self.mean) / self.spread).clamp(-OUTLIER, OUTLIER))
         return logits + self.blend * eye_logits.clamp(-CERTAIN, CERTAIN)
