@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clearair.errors import ImageError
-from clearair.image import to_depth
 from clearair.perception.batches import perceive_as_arrays
-from clearair.perception.compact.arrays import check_image
+from clearair.perception.compact.arrays import as_bytes
 from clearair.perception.compact.roles import sharing_looks
 from clearair.perception.protocol import DegradationRole, Identity, QualityRole, RegionRole
 from clearair.perception.telling import Teachable, told
@@ -76,10 +75,7 @@ class MixedPerceiver:
 
         Raises ImageError when it is not such an array.
         """
-        check_image(image)
-        if np.issubdtype(image.dtype, np.floating):
-            image = np.nan_to_num(image, posinf=1.0, neginf=0.0)
-        return self.perceive_images([to_depth(image, np.dtype(np.uint8))])[0]
+        return self.perceive_images([as_bytes(image)])[0]
 
     def perceive_images(self, images: list[NDArray[np.uint8]]) -> list[Percepts]:
         """Each of B images (H, W, 3); an embedded perceiver in several roles looks at each once."""

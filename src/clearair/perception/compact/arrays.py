@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearair.errors import ImageError
+from clearair.image import to_depth
 from clearair.perception.compact.geometry import STRIDE, far_size, sample_step, starts
 from clearair.perception.evidence import BLOCK, CROP, CROPS, PIXELS, evidence
 from clearair.pooling import averaged
@@ -25,6 +26,17 @@ def check_image(image: NDArray[Any]) -> None:
         raise ImageError(f"A perceiver needs an RGB image (H, W, 3) with pixels; got shape {image.shape}.")
     if image.dtype not in (np.uint8, np.uint16) and not np.issubdtype(image.dtype, np.floating):
         raise ImageError(f"A perceiver needs uint8, uint16 or floating point pixels; got {image.dtype}.")
+
+
+def as_bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8, uint16 or float in [0, 1] -> uint8, rounded; NaN becomes black.
+
+    Raises ImageError as `check_image` does.
+    """
+    check_image(image)
+    if np.issubdtype(image.dtype, np.floating):
+        image = np.nan_to_num(image, posinf=1.0, neginf=0.0)
+    return to_depth(image, np.dtype(np.uint8))
 
 
 def as_planes(image: NDArray[Any]) -> Floats:

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clearair.errors import ModelError
-from clearair.image import to_depth
-from clearair.perception.compact.arrays import check_image
+from clearair.perception.compact.arrays import as_bytes
 
 try:
     from PIL import Image
@@ -35,10 +34,7 @@ def to_picture(image: NDArray[Any] | Image.Image) -> Image.Image:
     """
     if not isinstance(image, np.ndarray):
         return image if image.mode == "RGB" else image.convert("RGB")
-    check_image(image)
-    is_float = np.issubdtype(image.dtype, np.floating)
-    pixels = np.nan_to_num(image, posinf=1.0, neginf=0.0) if is_float else image
-    return Image.fromarray(np.ascontiguousarray(to_depth(pixels, np.dtype(np.uint8))))
+    return Image.fromarray(np.ascontiguousarray(as_bytes(image)))
 
 
 def seen_pixels(picture: Image.Image, side: int) -> Tensor:

@@ -15,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clearair.image import to_depth
-from clearair.perception.compact.arrays import check_image
+from clearair.perception.compact.arrays import as_bytes
 from clearair.perception.protocol import fingerprint
 from clearair.perception.sam2.masks import flatten_masks
 from clearair.perception.sam2.pixels import brighten, normalised, point_grid, points_in_square, to_square
@@ -91,8 +90,4 @@ class Sam2Regions:
 
 
 def _pixels(image: NDArray[Any] | Image) -> NDArray[np.uint8]:
-    array = image if isinstance(image, np.ndarray) else np.asarray(image.convert("RGB"))
-    check_image(array)
-    if np.issubdtype(array.dtype, np.floating):
-        array = np.nan_to_num(array, posinf=1.0, neginf=0.0)
-    return to_depth(array, np.dtype(np.uint8))
+    return as_bytes(image if isinstance(image, np.ndarray) else np.asarray(image.convert("RGB")))

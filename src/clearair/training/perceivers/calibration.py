@@ -98,7 +98,7 @@ def calibrate(eyes: CompactEyes, batches: Iterable[LabelledImages], importance: 
         sight = eyes(batch.images)
         clues.append(picture_clues(sight))
         present.append(batch.kinds)
-        counts.append(_counts(batch, kinds))
+        counts.append(weights_of(batch, kinds))
         if batch.inside is not None:
             local = pooled_by_region(sight, batch.inside.to(torch.uint8), 2)  # (B, 2, D_d): outside, inside
             parts.append(SHARPNESS * local.flatten(0, 1))
@@ -131,7 +131,7 @@ def calibrate(eyes: CompactEyes, batches: Iterable[LabelledImages], importance: 
     places.bias.copy_(bias)
 
 
-def _counts(batch: LabelledImages, kinds: Sequence[str]) -> Tensor:
+def weights_of(batch: LabelledImages, kinds: Sequence[str]) -> Tensor:
     """(B, K): the weight of each picture for each kind."""
     about = [batch.about in (None, kind) for kind in kinds]
     return torch.where(torch.tensor(about), batch.weight, 1.0).expand(batch.kinds.shape)

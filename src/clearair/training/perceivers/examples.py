@@ -23,7 +23,7 @@ from clearair.data.photos import find_pairs, find_photos
 from clearair.data.pixels import load_pixels, quantized, reduced
 from clearair.data.splits import CLEAN, held_out
 from clearair.kinds import BY_NAME, PAIRED, REGISTRY
-from clearair.training.perceivers.calibration import LabelledImages
+from clearair.training.perceivers.calibration import LabelledImages, weights_of
 from clearair.training.perceivers.calibration_set import (
     lookalike_views,
     named,
@@ -266,6 +266,4 @@ def _photograph(photo: Photo, number: int, generator: torch.Generator) -> Iterat
 
 def _as_examples(group: str, batches: Iterator[LabelledImages]) -> Iterator[Example]:
     for batch in batches:
-        about = torch.tensor([batch.about in (None, kind) for kind in KINDS])
-        weight = torch.where(about, batch.weight, 1.0).expand(batch.kinds.shape)
-        yield Example(batch.images, batch.kinds.float(), group, weight)
+        yield Example(batch.images, batch.kinds.float(), group, weights_of(batch, KINDS))
