@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -21,6 +22,18 @@ from clearair.training.restorer.task import RestorerTask
 from clearair.training.restorer.variants import FAMILIES
 
 TINY = ("batch=1", "view=64", "patch=32")
+NO_VALUES = json.dumps(
+    {
+        "variant": "local",
+        "seed": 1,
+        "steps": 2,
+        "seconds": 1.0,
+        "parameters": 9,
+        "psnr": {},
+        "input_psnr": {},
+        "settings": {},
+    }
+)
 
 
 def ablate(data, out, *arguments, family="degradation", budget="2steps"):
@@ -72,8 +85,8 @@ def test_a_seed_can_be_added(data, finished, tmp_path):
     values = json.loads((finished / "table.json").read_text())
     ablate(data, finished, "--seeds", "1,2,3", "--only", "local")
     again = json.loads((finished / "table.json").read_text())
-    assert [result["seed"] for result in again["results"]] == [1, 2, 3]
-    assert again["results"][0] == values["results"][0]
+    assert again["results"][:4] == values["results"]  # they stay in the table
+    assert [(result["variant"], result["seed"]) for result in again["results"][4:]] == [("local", 3)]
 
 
 def test_other_settings_in_the_same_folder_are_named(data, finished):
@@ -81,6 +94,21 @@ def test_other_settings_in_the_same_folder_are_named(data, finished):
         ablate(data, finished, budget="3steps")
     with pytest.raises(TrainingError, match="alpha"):
         ablate(data, finished, "alpha=3")
+
+
+def test_another_family_in_the_same_folder_is_refused(data, finished):
+    with pytest.raises(OutputError, match="holds the table of the family degradation"):
+        ablate(data, finished, family="order")
+
+
+def test_an_unfinished_run_of_other_settings_is_refused(data, finished, tmp_path):
+    shutil.copytree(finished / "local-seed1", tmp_path / "local-seed1")
+    (tmp_path / "local-seed1" / "result.json").unlink()
+    with pytest.raises(TrainingError, match=r"budget 2 steps -> 3 steps"):
+        ablate(data, tmp_path, "--only", "local", budget="3steps")
+    with pytest.raises(TrainingError, match="start None -> "):
+        ablate(data, tmp_path, "--only", "local", "--start", finished / "local-seed1" / "latest.safetensors")
+    assert not (tmp_path / "table.md").exists()
 
 
 class TrippedBench(Bench):
@@ -129,7 +157,7 @@ def test_a_budget_of_minutes_ends_by_the_clock(data, tmp_path):
     assert result.seconds < 60
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", "nothing", '{"psnr": 3}'])
+@pytest.mark.parametrize("text", ["[]", "{}", "nothing", '{"psnr": 3}', NO_VALUES])
 def test_a_damaged_result_is_named(tmp_path, text):
     (tmp_path / "result.json").write_text(text)
     with pytest.raises(TrainingError, match=r"result\.json"):
@@ -144,6 +172,8 @@ def test_a_damaged_result_is_named(tmp_path, text):
         (("--seeds", "1,x"), {}, "such as 1,2"),
         (("--seeds", "1,1"), {}, "different seeds"),
         (("--only", "lokal"), {}, "did you mean 'local'"),
+        (("steps=5",), {}, "steps=5: the budget or the variants"),
+        (("clue_reuse=detached",), {"family": "icrm"}, "clue_reuse=detached: the budget or the variants"),
     ],
 )
 def test_a_mistake_is_answered_in_one_line_before_anything_is_trained(

@@ -114,7 +114,12 @@ def test_a_written_table_is_read_back_and_shown_in_a_report(tmp_path):
     assert "## Ablation: order" in output.read_text()
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", "x", '{"table": {"title": 1}}'])
+WRONG_BEST = (
+    '{"table": {"title": "t", "heads": ["a", "b", "c"], "lines": [["1", "2", "3"]], "best": 7, "notes": []}}'
+)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "x", '{"table": {"title": 1}}', WRONG_BEST])
 def test_a_table_of_something_else_is_named(tmp_path, text):
     (tmp_path / "table.json").write_text(text)
     with pytest.raises(DataError, match=r"table\.json"):

@@ -18,10 +18,11 @@ from clearair.data.photos import TrainingPhotos, load_training_photos
 from clearair.data.validation import validation_sets
 from clearair.errors import TrainingError, UsageError
 from clearair.evaluation.held_out import HeldOutViews
+from clearair.network.config import GUIDANCE_SIZES
 from clearair.network.model import count_parameters
 from clearair.perception import load_compact
 from clearair.perception.protocol import BatchPerceiver
-from clearair.placing import write_atomically
+from clearair.placing import make_folder, write_atomically
 from clearair.training.loop.checkpoint import load_checkpoint
 from clearair.training.loop.fields import suggestion
 from clearair.training.loop.log import LOG, read_log
@@ -34,6 +35,8 @@ from clearair.training.restorer.variants import Family, slug
 from clearair.weights import listed
 
 RESULT = "result.json"
+BEGUN = "ablation.json"
+"""The settings of a run that has begun, in its folder."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Ablation:
         for name in only:
             if name not in found:
                 raise UsageError(
-                    f"There is no variant {name!r}{suggestion(name, found)}; known are {', '.join(found)}."
+                    f"There is no variant {name!r}{suggestion(name, found)}; known are {'; '.join(found)}."
                 )
         return {name: recipe for name, recipe in found.items() if not only or name in only}
 
@@ -153,6 +156,7 @@ def _run_one(
     if (done := read_result(folder / RESULT)) is not None:
         _check_same(done.settings, settings, folder)
         return done
+    _check_begun(folder, settings)
     trainer.share(bench.photos(recipe.sets), bench.held_out_views(ablation.views))
     trainer.train()
     assert trainer.watcher is not None
@@ -200,8 +204,11 @@ def read_result(path: Path) -> Result | None:
     try:
         values = json.loads(path.read_text())
         result = Result(**values)
-        if not all(math.isfinite(value) for value in result.psnr.values()):
-            raise ValueError("a value is not finite")
+        if not isinstance(result.settings, dict) or not result.psnr:
+            raise ValueError("a value is missing")
+        for number in (result.seed, result.steps, result.parameters, *result.psnr.values()):
+            if not math.isfinite(number):
+                raise ValueError("a value is not finite")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -209,9 +216,43 @@ def read_result(path: Path) -> Result | None:
     return result
 
 
+def finished(ablation: Ablation, out: Path, like: Result) -> list[Result]:
+    """The results below `out` that belong in one table with one of them, by seed and variant.
+
+    They have its budget, views, start and perceivers, and the recipe of their variant.
+    """
+    fitted = {f"network.{name}" for name in GUIDANCE_SIZES}  # follow the perceivers
+    shared = {name: like.settings.get(name) for name in (*_measure(ablation), "perceiver")}
+    found = []
+    for variant, recipe in ablation.variants().items():
+        for path in out.glob(f"{slug(variant)}-seed*/{RESULT}"):
+            result = read_result(path)
+            if result is None or result.variant != variant:
+                continue
+            ours = replace(recipe, seed=result.seed).to_dict() | shared
+            if not differences(result.settings, ours).keys() - fitted:
+                found.append(result)
+    order = list(ablation.variants())
+    return sorted(found, key=lambda result: (result.seed, order.index(result.variant)))
+
+
+def _check_begun(folder: Path, settings: dict[str, Any]) -> None:
+    """Note the settings of a run that begins. Raises TrainingError for an unfinished run of other ones."""
+    path = folder / BEGUN
+    try:
+        begun = json.loads(path.read_text())
+    except FileNotFoundError:
+        make_folder(folder)
+        write_atomically(path, (json.dumps(settings, indent=1) + "\n").encode(), overwrite=True)
+        return
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{path}: cannot be read ({error}); delete this run's folder.") from error
+    _check_same(begun if isinstance(begun, dict) else {}, settings, folder)
+
+
 def _check_same(theirs: dict[str, Any], ours: dict[str, Any], folder: Path) -> None:
     if changed := differences(theirs, ours):
         raise TrainingError(
-            f"{folder}: holds a result of other settings ({listed(list(changed.values()), 6)}); name another "
+            f"{folder}: holds a run of other settings ({listed(list(changed.values()), 6)}); name another "
             "--out."
         )

@@ -159,8 +159,12 @@ def read_grid(path: Path) -> Grid:
             None if table["best"] is None else int(table["best"]),
             tuple(map(str, table["notes"])),
         )
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: there is no such file.") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a table that `clearair ablate` wrote.") from error
+    if len(read.heads) <= MEAN_COLUMN or read.best not in (None, *range(len(read.lines))):
+        raise DataError(f"{path}: not a table that `clearair ablate` wrote.")
     if any(len(line) != len(read.heads) for line in read.lines):
         raise DataError(f"{path}: its lines are not as long as its heading.")
     return read

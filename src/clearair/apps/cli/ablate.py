@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,8 @@ def _ablate(name: str, changes: Sequence[str], options: Options) -> None:
     machine.prepare(options.threads)
     ablation = _ablation(name, changes, options)
     ablation.variants(options.only)
-    _check_tables(options.out)
+    _check_fields(name, ablation, changes)
+    _check_tables(name, options.out)
     make_folder(options.out)
     bench = Bench(options.data, chosen_batch_perceiver(), machine.device, say_notice)
     _run(name, ablation, bench, options, [f"changed for all: {change}" for change in changes])
@@ -135,8 +137,20 @@ def _ablation(name: str, changes: Sequence[str], options: Options) -> Ablation:
     )
 
 
-def _check_tables(out: Path) -> None:
-    """Raise OutputError if the existing tables were not written by an ablation."""
+def _check_fields(name: str, ablation: Ablation, changes: Sequence[str]) -> None:
+    """Raise UsageError for a changed field that the budget or the variants set themselves."""
+    from clearair.errors import UsageError
+    from clearair.training.loop.resume import differences
+
+    base = ablation.recipe.to_dict()
+    for change in changes:
+        field = change.partition("=")[0].strip()
+        if any(field in differences(base, recipe.to_dict()) for recipe in ablation.variants().values()):
+            raise UsageError(f"{change}: the budget or the variants of {name} set {field} themselves.")
+
+
+def _check_tables(name: str, out: Path) -> None:
+    """Raise OutputError if the existing tables were not written by an ablation of this family."""
     from clearair.ablation.runs import RESULT
     from clearair.errors import OutputError
     from clearair.placing import exists
@@ -144,19 +158,22 @@ def _check_tables(out: Path) -> None:
     for table in (out / "table.md", out / "table.json"):
         if exists(table) and not any(out.glob(f"*/{RESULT}")):
             raise OutputError(f"{table}: exists already, but no ablation wrote it; choose another --out.")
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        family = json.loads((out / "table.json").read_text())["ablation"]
+        if family != name:
+            raise OutputError(f"{out}: holds the table of the family {family}; choose another --out.")
 
 
 def _run(name: str, ablation: Ablation, bench: Bench, options: Options, notes: Sequence[str]) -> None:
-    """Train every variant, and rewrite the tables after each."""
-    from clearair.ablation.runs import run_ablation
+    """Train every variant, and rewrite the tables after each, with earlier results of the same settings."""
+    from clearair.ablation.runs import finished, run_ablation
     from clearair.ablation.table import grid, to_dict
     from clearair.placing import write_atomically
 
     assert options.out is not None
-    results = []
     text = ""
     for result in run_ablation(ablation, options.out, bench, only=options.only, report=click.echo):
-        results.append(result)
+        results = finished(ablation, options.out, result)
         text = grid(name, ablation, results, notes).markdown()
         values = json.dumps(to_dict(name, ablation, results, notes), indent=1, allow_nan=False) + "\n"
         write_atomically(options.out / "table.md", text.encode(), overwrite=True)
