@@ -21,7 +21,7 @@ from clearair.exporting.package import _publish, export_model, require_packages
 from clearair.exporting.parity import Difference, difference, differences, restorer_cases
 from clearair.exporting.sources import PerceiverSource, RestorerSource, find_source
 from clearair.finishing import FinishedNetwork
-from clearair.graphs import GRAPHS, read_graphs
+from clearair.graphs import FORMAT_VERSION, GRAPHS, read_graphs
 from clearair.models import save_model
 from clearair.models.catalogue import find_model
 from clearair.models.stored import read_model
@@ -92,12 +92,17 @@ def test_files_are_replaced_only_when_asked(tiny, exported, tmp_path):
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(OutputError, match=r"is not empty; choose another folder.*overwrite=True"):
         export_model(tiny, folder)
-    for name in ("keep_tone.onnx", "judge.onnx"):
+    for name in ("keep_tone.onnx", "judge.onnx", "mine.onnx"):
         (folder / name).write_bytes(b"of an earlier model")
+    kept = {"file": "keep_tone.onnx", "sha256": "", "weights": []}
+    (folder / GRAPHS).write_text(
+        json.dumps({"format": FORMAT_VERSION, "config": {}, "graphs": {"kept": kept}})
+    )
     shutil.copytree(exported[0], tmp_path / "part")
     _publish(tmp_path / "part", folder)
     there = {file.name: file.read_bytes() for file in folder.iterdir()}
-    assert there == {"notes.txt": b"mine"} | {file.name: file.read_bytes() for file in exported[0].iterdir()}
+    mine = {"notes.txt": b"mine", "mine.onnx": b"of an earlier model"}
+    assert there == mine | {file.name: file.read_bytes() for file in exported[0].iterdir()}
 
 
 @pytest.fixture

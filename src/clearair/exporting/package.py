@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
-from clearair.errors import MissingExtraError, OutputError, UsageError
+from clearair.errors import MissingExtraError, ModelError, OutputError, UsageError
 from clearair.exporting.openvino import convert
 from clearair.exporting.parity import Difference, differences
 from clearair.exporting.sources import Source, find_source
@@ -144,10 +144,19 @@ def _publish(part: Path, folder: Path) -> None:
     """Move all files of `part` into `folder`, the list of graphs last; drop graphs of an earlier export."""
     folder.mkdir(parents=True, exist_ok=True)
     files = sorted(part.iterdir(), key=lambda file: file.name == GRAPHS)
-    stale = {*folder.glob("*.onnx")} - {folder / file.name for file in files}
+    stale = _listed_graphs(folder) - {folder / file.name for file in files}
     for file in files:
         file.replace(folder / file.name)
     if any(file.name == GRAPHS for file in files):
         for file in stale:
             with suppress(FileNotFoundError):
                 file.unlink()
+
+
+def _listed_graphs(folder: Path) -> set[Path]:
+    """The files of an earlier export; none where its list is missing or damaged, so nothing else is lost."""
+    try:
+        found = read_graphs(folder)
+    except ModelError:
+        return set()
+    return set() if found is None else {graph.path for graph in found.graphs.values()}
