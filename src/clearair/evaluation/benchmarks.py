@@ -113,7 +113,7 @@ def available(data: Path) -> list[str]:
 def pairs_benchmark(inputs: Path, targets: Path) -> Benchmark:
     """Any two folders of pairs, matched by stem. Raises DataError when their files do not match."""
     items = pair_folders(inputs, targets)
-    return Benchmark(f"{inputs.parent.name}/{inputs.name}", lambda data: items)
+    return Benchmark("/".join(inputs.absolute().parts[-2:]), lambda data: items)
 
 
 def _named(data: Path, names: Sequence[str]) -> list[Benchmark]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from clearair.evaluation.metrics import Image
     from clearair.evaluation.results import Score, Skipped
 
+METRICS = "psnr,ssim"
 FILE = LocalPath(path_type=Path, dir_okay=False)
 EXISTING_FILE = LocalPath(path_type=Path, dir_okay=False, exists=True)
 FOLDER = LocalPath(path_type=Path, file_okay=False)
@@ -56,7 +57,7 @@ EXISTING_FOLDER = LocalPath(path_type=Path, file_okay=False, exists=True)
 @damage_option
 @click.option(
     "--metrics",
-    default="psnr,ssim",
+    default=METRICS,
     show_default=True,
     help="Choose of psnr, ssim, psnr-y, ssim-y (luma), niqe, musiq (no reference).",
 )
@@ -142,6 +143,10 @@ class _Asked:
             raise click.UsageError("--harm and --shuffle are two measurements; choose one.")
         if self.shuffle is not None and self.damage:
             raise click.UsageError("--shuffle measures percepts, which --damage replaces; choose one.")
+        if self.harm or self.shuffle is not None:
+            self._refuse_benchmark_options("--harm" if self.harm else "--shuffle")
+        if not _words(self.metrics):
+            raise click.UsageError("--metrics names no metric.")
         needs_data = self.pairs is None or self.sets or self.harm or self.shuffle is not None
         if self.data is None and needs_data:
             raise click.UsageError("Missing option '--data', the folder that holds the pictures.")
@@ -152,6 +157,23 @@ class _Asked:
             if output is not None:
                 read = [each for each in (self.data, folder, *(self.pairs or ())) if each is not None]
                 check_file(output, overwrite=self.overwrite, inputs=_inputs(output, read))
+
+    def _refuse_benchmark_options(self, measurement: str) -> None:
+        """Refuse options of benchmarks, which the other measurements would ignore."""
+        given = {
+            "--pairs": self.pairs is not None,
+            "--metrics": self.metrics != METRICS,
+            "--niqe-parameters": self.niqe_parameters is not None,
+            "--musiq-weights": self.musiq_weights is not None,
+            "--crop": self.crop != 1,
+            "--noise-seed": self.noise_seed != 0,
+            "--no-rounding": self.no_rounding,
+            "--save-images": self.save_images is not None,
+            "--csv": self.csv_file is not None,
+        }
+        for option, is_given in given.items():
+            if is_given:
+                raise click.UsageError(f"{option} is for benchmarks; leave it out with {measurement}.")
 
     def evaluator(self, device: str) -> Evaluator:
         """Return the evaluator, after checking all names and finding all pictures."""
