@@ -16,6 +16,7 @@ import skimage.data
 import torch
 
 import clearair
+from clearair import inspect
 from clearair.errors import ClearAirError, ImageError, OutOfMemoryError, OutputError, UsageError
 from clearair.finishing import FinishedNetwork
 from clearair.image import Photo, read_photo, write_photo
@@ -412,6 +413,33 @@ def test_a_picture_declared_clean_comes_back_bit_by_bit(restorer, shipped, pictu
             result = each(array, damage="none")
             np.testing.assert_array_equal(result.image, array)
             assert (str(result.outcome), result.outcome.told) == ("named none: left as it is", ())
+
+
+def test_an_unchanged_array_keeps_every_value_and_shares_no_memory(shipped, tmp_path):
+    given = np.random.default_rng(0).random((24, 32, 3))  # float64, which a photo does not hold
+    before = given.copy()
+    result = shipped(given, damage="none")
+    np.testing.assert_array_equal(result.image, before)
+    result.image[:] = 0
+    np.testing.assert_array_equal(given, before)
+    eight = np.full((24, 32, 3), 200, np.uint8)
+    result = shipped(eight, damage="none")
+    eight[:] = 0
+    result.save(tmp_path / "a.png")
+    assert read_photo(tmp_path / "a.png").pixels.min() == 200
+
+
+@pytest.mark.parametrize("folder", ["", "a\0b", b"folder", 3])
+def test_a_folder_without_a_usable_name_is_refused(shipped, folder):
+    with pytest.raises(UsageError, match="folder"):
+        shipped.save_pretrained(folder)
+
+
+def test_what_is_no_perceiver_is_refused(picture):
+    with pytest.raises(UsageError, match="A perceiver is an object"):
+        Restorer.from_pretrained(perceiver="compact")
+    with pytest.raises(UsageError, match="A perceiver is an object"):
+        inspect(picture, perceiver="compact")
 
 
 def test_what_is_named_is_undone_and_said(shipped, picture):

@@ -35,7 +35,9 @@ def degrade_photo(
     """Return the photo with `kinds` of damage, as `degrade` applies them."""
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63:
         raise UsageError(f"A seed is a whole number from 0 to {(1 << 63) - 1}, got {seed!r}.")
-    if strength is not None and (isinstance(strength, bool) or not isinstance(strength, int | float)):
+    if strength is not None and (
+        isinstance(strength, bool) or not isinstance(strength, int | float | np.integer | np.floating)
+    ):
         raise UsageError(f"The strength is a number in [0, 1] or None, got {strength!r}.")
     pixels = to_depth(photo.pixels, np.dtype(np.float32))
     clean = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from clearair.files.adapters import Picture, as_photo
 from clearair.image import DEFAULT_MAX_PIXELS
 from clearair.outcome import Outcome
-from clearair.perception.protocol import Perceiver
+from clearair.perception.protocol import Perceiver, check_perceiver
 from clearair.perception.telling import expected
 from clearair.percepts import Percepts
 
@@ -43,6 +43,8 @@ def inspect(
     from clearair.runtime.loading import load_perceiver  # the backend loads with it, not before
 
     photo, _ = as_photo(picture, max_pixels=max_pixels)
+    if perceiver is not None:
+        check_perceiver(perceiver)
     perceiver = perceiver or load_perceiver()
     percepts = perceiver.perceive_image(photo.pixels)
     return Inspection(percepts, expected(perceiver, percepts))

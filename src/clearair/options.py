@@ -26,7 +26,7 @@ class Options:
 
     def __post_init__(self) -> None:
         strength = self.strength
-        if isinstance(strength, bool) or not isinstance(strength, int | float | np.number):
+        if isinstance(strength, bool) or not isinstance(strength, int | float | np.integer | np.floating):
             raise UsageError(f"The strength is a number in [0, 1], got {strength!r}.")
         if not 0 <= strength <= 1:
             raise UsageError(f"The strength must lie in [0, 1], got {strength}.")

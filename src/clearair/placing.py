@@ -9,8 +9,9 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from clearair.errors import ExistsError, OutputError, brief
+from clearair.errors import ExistsError, OutputError, UsageError, brief
 from clearair.stores import Address, Place, unnamed_file
 
 PART_NAME = re.compile(r"\.[0-9a-f]{16}\.part(\.\w+)?")
@@ -20,6 +21,14 @@ PART_NAME = re.compile(r"\.[0-9a-f]{16}\.part(\.\w+)?")
 def part_name(suffix: str = "") -> str:
     """A new name under which a file is written before it gets its own, in the same folder."""
     return f".{secrets.token_hex(8)}.part{suffix}"
+
+
+def check_path(path: Any, what: str) -> None:
+    """Raise UsageError for anything but a path, for an empty name, and for one with a NUL character."""
+    if not isinstance(path, str | os.PathLike) or isinstance(os.fspath(path), bytes):
+        raise UsageError(f"The {what} is named by a str or a Path, not by {type(path).__name__}.")
+    if not os.fspath(path) or "\0" in os.fspath(path):
+        raise UsageError(f"The {what} needs a name without NUL characters, got {os.fspath(path)!r}.")
 
 
 def check_makeable(folder: Path) -> None:

@@ -13,8 +13,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from clearair.batching import between_tiles, photos_at_once
-from clearair.errors import ImageError, OutOfMemoryError, UsageError
+from clearair.errors import ImageError, OutOfMemoryError
 from clearair.files.adapters import Picture, as_photo, from_photo
 from clearair.files.batch import run_plan
 from clearair.files.finding import Paths
@@ -26,6 +28,7 @@ from clearair.files.stages import Ledger, Together
 from clearair.files.watcher import Watcher
 from clearair.graphs import Crowd
 from clearair.image import DEFAULT_MAX_PIXELS, Photo, Quality, check_quality
+from clearair.image.limits import check_limit
 from clearair.memory import give_back
 from clearair.options import Options
 from clearair.outcome import Outcome
@@ -40,6 +43,7 @@ from clearair.perception.telling import (
     tell,
 )
 from clearair.percepts import Percepts
+from clearair.placing import check_path
 from clearair.restoring import OnTile, TileRun
 from clearair.result import Result
 from clearair.runtime.protocol import Backend, Device, Precision, Runtime
@@ -112,8 +116,7 @@ class Restorer:
         Raises OutputError when it holds a model that `overwrite` does not allow to replace, UsageError for
         what is neither a str nor a path.
         """
-        if not isinstance(folder, str | os.PathLike):
-            raise UsageError(f"A folder is a str or a Path, not {type(folder).__name__}.")
+        check_path(folder, "folder")
         self.runtime.save(folder, self.perceiver, overwrite=overwrite)
 
     @property
@@ -163,6 +166,10 @@ class Restorer:
         photo, layout = as_photo(picture, max_pixels=max_pixels, salvage=salvage, check_size=self.check_size)
         own = isinstance(picture, str | os.PathLike)  # what came in is in its file still
         restored, percepts, outcome = self.restore_photo(photo, own=own, **vars(options))
+        if outcome.changed is False and isinstance(picture, np.ndarray):
+            # A copy, since the caller may change either; not converted, so that every value stays.
+            restored = restored.copied()
+            return Result(np.array(picture), percepts, restored, outcome)
         return Result(from_photo(restored, layout), percepts, restored, outcome)
 
     def cost(self, width: int, height: int, pixel_bytes: int) -> int:
@@ -308,6 +315,7 @@ class Restorer:
         """
         options = Options(damage, strength, keep_tone, skip_tiles)
         check_quality(quality)
+        check_limit(max_pixels)
         self.check_damage(damage)
         kind = None if format is None else format_named(format)
         plan = paths

@@ -15,7 +15,7 @@ def named(kinds: str | Sequence[str]) -> tuple[str, ...]:
     Raises UsageError for an unknown one, with the nearest known kind.
     """
     texts = [kinds] if isinstance(kinds, str) else kinds
-    if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
+    if not isinstance(texts, Sequence) or not texts or not all(isinstance(text, str) for text in texts):
         raise UsageError(f"Kinds of damage are names, such as haze or haze,rain; got {kinds!r}.")
     words = dict.fromkeys(word.strip().lower() for text in texts for word in text.split(","))
     for word in words:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from clearair.errors import ImageError
 from clearair.files import pil
 from clearair.image import DEFAULT_MAX_PIXELS, CheckSize, Photo, read_photo, to_depth
+from clearair.image.limits import check_limit
 from clearair.image.photo import turn_stored, turn_upright
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def as_photo(
     `max_pixels` (which are not counted in arrays, as these are in memory already). `check_size` may refuse a
     file before it is decoded.
     """
+    check_limit(max_pixels)
     reading: dict[str, Any] = {"max_pixels": max_pixels, "salvage": salvage, "check_size": check_size}
     if isinstance(picture, Photo):
         return picture, Layout()
@@ -66,7 +68,7 @@ def as_photo(
     if isinstance(picture, np.ma.MaskedArray):
         raise ImageError("A masked array cannot keep its mask: fill it first, as with array.filled(0).")
     if isinstance(picture, np.ndarray):
-        return _photo_of(picture), Layout(picture.dtype, picture.ndim == 3)
+        return _photo_of(np.asarray(picture)), Layout(picture.dtype, picture.ndim == 3)
     if hasattr(picture, "convert") and hasattr(picture, "getbands") and not isinstance(picture, type):
         return _from_pil(picture, max_pixels)
     kinds = "a path, the bytes of a file, a binary file, a PIL image or a NumPy array"

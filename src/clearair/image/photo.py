@@ -76,6 +76,11 @@ class Photo:
         """Width and height in pixels, upright."""
         return self.pixels.shape[1], self.pixels.shape[0]
 
+    def copied(self) -> Photo:
+        """Return this photo with pixels and alpha of its own, which no array of a caller shares."""
+        alpha = None if self.alpha is None else self.alpha.copy()
+        return replace(self, pixels=self.pixels.copy(), alpha=alpha)
+
     def with_pixels(self, new: Pixels) -> Photo:
         """Return this photo with restored pixels; alpha, metadata and depth stay.
 

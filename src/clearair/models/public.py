@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from clearair.errors import ModelError
 from clearair.files.outputs import check_file
+from clearair.models.stored import WEIGHTS, holds_model
 from clearair.placing import write_atomically
 from clearair.weights import NUMPY_NUMBERS, find_weights, read_weight_file
 
@@ -63,6 +64,8 @@ def open_public(path: Path | str, *, trust_pickle: bool = False) -> PublicModel:
         raise ModelError(
             f"{file}: a checkpoint of `clearair train`; resume its run with --save FOLDER to get a model."
         )
+    if file.name == WEIGHTS and holds_model(file.parent):
+        raise ModelError(f"{file}: the weights of a clearair model; name its folder, {file.parent}.")
     spandrel = load_spandrel()
     read = read_weight_file(file, allowed=NUMPY_NUMBERS, trust_pickle=trust_pickle, hint=_TRUST)
     descriptor = _described(spandrel, read, file)

@@ -74,6 +74,8 @@ def _read_config(path: Path) -> tuple[NetworkConfig, PerceiverStamp]:
         raise ModelError(f"{path}: not JSON ({error}); copy it again.") from error
     if not isinstance(values, dict) or "format" not in values:
         raise ModelError(f"{path}: not the config of a clearair model.")
+    if "eyes" in values:
+        raise ModelError(f"{path}: belongs to perceivers, which restore nothing; name the folder of a model.")
     if values["format"] != FORMAT_VERSION:
         raise ModelError(
             f"{path}: format {values['format']!r}, but this version of clearair reads {FORMAT_VERSION}."

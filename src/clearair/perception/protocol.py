@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from clearair.errors import UsageError
 from clearair.perception.confidence import Caution
 from clearair.percepts import Degradation, Floats, Labels, Percepts, Quality
 
@@ -51,6 +52,15 @@ class Perceiver(Protocol):
 
         Raises ImageError when it is not such an array.
         """
+
+
+def check_perceiver(perceiver: Any) -> None:
+    """Raise UsageError for anything but a perceiver, such as its name."""
+    if not hasattr(perceiver, "perceive_image") or not hasattr(perceiver, "identity"):
+        raise UsageError(
+            f"A perceiver is an object such as load_compact() returns, got {perceiver!r}; without it the one "
+            "that ships is used."
+        )
 
 
 class BatchPerceiver(Perceiver, Protocol):

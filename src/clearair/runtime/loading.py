@@ -13,7 +13,7 @@ from clearair.models.stamp import PerceiverStamp
 from clearair.models.stored import read_config, read_model
 from clearair.optional import has_pytorch, pytorch_is_faster, require_pytorch
 from clearair.perception.compact.graph_perceiver import load_graph_perceiver
-from clearair.perception.protocol import Perceiver
+from clearair.perception.protocol import Perceiver, check_perceiver
 from clearair.runtime.onnx import OnnxRuntime, graphs_for
 from clearair.runtime.protocol import Backend, Device, Precision, Runtime
 
@@ -43,6 +43,8 @@ def load_runtime(
     damaged or was trained with other perceivers, or has no graphs for ONNX Runtime; UsageError for a device
     that is not there and for choices that contradict each other.
     """
+    if perceiver is not None:
+        check_perceiver(perceiver)
     checkpoint = find_checkpoint(name)
     needs_pytorch = compile or device not in ("auto", "cpu") or precision not in ("auto", "fp32")
     chosen = _chosen(name, backend, needs_pytorch or checkpoint is not None)

@@ -17,11 +17,12 @@ from clearair.errors import ImageError, UsageError
 from clearair.files.outputs import check_file
 from clearair.files.videos import CONTAINERS, video_target
 from clearair.image import DEFAULT_MAX_PIXELS, Photo
+from clearair.image.limits import check_limit
 from clearair.options import Options
 from clearair.outcome import Outcome
 from clearair.perception.telling import Damage, caution_of
 from clearair.percepts import Percepts
-from clearair.placing import exists, write_atomically
+from clearair.placing import check_path, exists, write_atomically
 from clearair.restorer import Restorer
 from clearair.video.coding import QUALITIES, Coding, coding_for, encoded
 from clearair.video.colours import as_written, changed_frame, to_pixels
@@ -94,13 +95,18 @@ def restore_video(
     .mov, .mkv or .webm, or a folder; by default `*.restored.*` beside the source. `quality` is the CRF of the
     encoder, 0 to 51, of VP9 and AV1 to 63; lower is better. `resume` continues an interrupted run. Other
     options are those of a call of `Restorer`.
-    Raises ImageError for a video that cannot be read or would not come back right, OutputError, UsageError.
+    Raises ImageError for a video that cannot be read or would not come back right, OutputError, UsageError
+    also for a missing one.
     """
+    check_path(source, "video")
+    if target is not None:
+        check_path(target, "result")
+    check_limit(max_pixels)
     source = Path(source)
     require_video(source)
     restorer.check_damage(damage)
     options = Options(damage, strength, keep_tone, skip_tiles)
-    if quality is not None and quality not in QUALITIES:
+    if quality is not None and (isinstance(quality, bool) or quality not in QUALITIES):
         raise UsageError(f"The quality of a video is a CRF of 0 to 63, got {quality!r}.")
     if overwrite and resume:
         raise UsageError("overwrite=True and resume=True contradict each other: start over, or continue?")
