@@ -33,7 +33,7 @@ def check_path(path: Any, what: str) -> None:
 
 def check_makeable(folder: Path) -> None:
     """Raise OutputError for a folder that cannot be made or written to, before the work for it begins."""
-    above = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    above = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
     if not above.is_dir():
         raise OutputError(f"{folder}: the folder cannot be made: {above} is a file, not a folder.")
     if not os.access(above, os.W_OK):
