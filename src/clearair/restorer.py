@@ -317,7 +317,6 @@ class Restorer:
         check_quality(quality)
         check_limit(max_pixels)
         self.check_damage(damage)
-        kind = None if format is None else format_named(format)
         plan = paths
         if not isinstance(plan, Plan):
             naming: dict[str, Any] = {"suffix": suffix, "format": format, "report": report}
@@ -330,7 +329,7 @@ class Restorer:
             plan,
             partial(self._restore_and_describe, crowd, on_tile, options),
             watcher=told,
-            format=kind,
+            format=None if format is None else format_named(format),
             strip_metadata=strip_metadata,
             quality=quality,
             preserve_times=preserve_times,

@@ -17,7 +17,7 @@ import torch
 from matrix import MatrixTask, Plan
 from torch import Tensor, nn
 
-from clearair.errors import TrainingError
+from clearair.errors import ModelError, TrainingError
 from clearair.training.loop.checkpoint import load_checkpoint, save_checkpoint
 from clearair.training.loop.loop import Interrupted, run
 from clearair.training.loop.progress import duration
@@ -256,7 +256,7 @@ def test_a_run_starts_from_the_average_of_another_checkpoint(tmp_path):
     assert torch.equal(
         average.weight, load_checkpoint(tmp_path / "first" / LATEST).below("average")["weight"]
     )
-    with pytest.raises(TrainingError, match="another network"):
+    with pytest.raises(ModelError, match="another network"):
         trained(tmp_path / "third", Plan(matrix={"side": 5}), start=tmp_path / "first" / LATEST)
 
 
