@@ -142,10 +142,11 @@ def _check_fields(name: str, ablation: Ablation, changes: Sequence[str]) -> None
     from clearair.errors import UsageError
     from clearair.training.loop.resume import differences
 
-    base = ablation.recipe.to_dict()
+    base, recipes = ablation.recipe.to_dict(), ablation.variants().values()
+    own = {field for recipe in recipes for field in differences(base, recipe.to_dict())}
     for change in changes:
         field = change.partition("=")[0].strip()
-        if any(field in differences(base, recipe.to_dict()) for recipe in ablation.variants().values()):
+        if field in own:
             raise UsageError(f"{change}: the budget or the variants of {name} set {field} themselves.")
 
 

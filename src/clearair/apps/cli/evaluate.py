@@ -17,6 +17,7 @@ from clearair.apps.cli.options import (
     chosen_batch_perceiver,
     damage_option,
     device_option,
+    given_options,
     perceiver_options,
     precision_option,
 )
@@ -29,7 +30,20 @@ if TYPE_CHECKING:
     from clearair.evaluation.metrics import Image
     from clearair.evaluation.results import Score, Skipped
 
-METRICS = "psnr,ssim"
+_OF_BENCHMARKS = frozenset(
+    (
+        "pairs",
+        "metrics",
+        "niqe_parameters",
+        "musiq_weights",
+        "crop",
+        "noise_seed",
+        "no_rounding",
+        "save_images",
+        "csv_file",
+    )
+)
+"""Options that have no meaning for --harm and --shuffle."""
 FILE = LocalPath(path_type=Path, dir_okay=False)
 EXISTING_FILE = LocalPath(path_type=Path, dir_okay=False, exists=True)
 FOLDER = LocalPath(path_type=Path, file_okay=False)
@@ -57,7 +71,7 @@ EXISTING_FOLDER = LocalPath(path_type=Path, file_okay=False, exists=True)
 @damage_option
 @click.option(
     "--metrics",
-    default=METRICS,
+    default="psnr,ssim",
     show_default=True,
     help="Choose of psnr, ssim, psnr-y, ssim-y (luma), niqe, musiq (no reference).",
 )
@@ -144,7 +158,7 @@ class _Asked:
         if self.shuffle is not None and self.damage:
             raise click.UsageError("--shuffle measures percepts, which --damage replaces; choose one.")
         if self.harm or self.shuffle is not None:
-            self._refuse_benchmark_options("--harm" if self.harm else "--shuffle")
+            _refuse_benchmark_options("--harm" if self.harm else "--shuffle")
         if not _words(self.metrics):
             raise click.UsageError("--metrics names no metric.")
         needs_data = self.pairs is None or self.sets or self.harm or self.shuffle is not None
@@ -157,23 +171,6 @@ class _Asked:
             if output is not None:
                 read = [each for each in (self.data, folder, *(self.pairs or ())) if each is not None]
                 check_file(output, overwrite=self.overwrite, inputs=_inputs(output, read))
-
-    def _refuse_benchmark_options(self, measurement: str) -> None:
-        """Refuse options of benchmarks, which the other measurements would ignore."""
-        given = {
-            "--pairs": self.pairs is not None,
-            "--metrics": self.metrics != METRICS,
-            "--niqe-parameters": self.niqe_parameters is not None,
-            "--musiq-weights": self.musiq_weights is not None,
-            "--crop": self.crop != 1,
-            "--noise-seed": self.noise_seed != 0,
-            "--no-rounding": self.no_rounding,
-            "--save-images": self.save_images is not None,
-            "--csv": self.csv_file is not None,
-        }
-        for option, is_given in given.items():
-            if is_given:
-                raise click.UsageError(f"{option} is for benchmarks; leave it out with {measurement}.")
 
     def evaluator(self, device: str) -> Evaluator:
         """Return the evaluator, after checking all names and finding all pictures."""
@@ -202,6 +199,13 @@ class _Asked:
             ),
             pictures=pictures,
         )
+
+
+def _refuse_benchmark_options(measurement: str) -> None:
+    """Refuse options of benchmarks, which the other measurements would ignore."""
+    for name, option in given_options(click.get_current_context()).items():
+        if name in _OF_BENCHMARKS:
+            raise click.UsageError(f"{option} is for benchmarks; leave it out with {measurement}.")
 
 
 def _words(text: str) -> tuple[str, ...]:

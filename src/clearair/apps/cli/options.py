@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from clearair.errors import DataError, UsageError
 from clearair.kinds import listed
@@ -20,6 +21,15 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 MAX_PIXELS = 300_000_000
 """The library's own limit, repeated here so that --help does not load the image readers."""
+
+
+def given_options(ctx: click.Context) -> dict[str, str]:
+    """The options and arguments that the command line has, as users write them, by parameter name."""
+    return {
+        str(parameter.name): max(parameter.opts, key=len)
+        for parameter in ctx.command.params
+        if ctx.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    }
 
 
 class FiniteRange(click.FloatRange):

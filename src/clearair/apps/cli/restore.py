@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from clearair.apps.cli.names import read_names
 from clearair.apps.cli.options import (
@@ -22,6 +21,7 @@ from clearair.apps.cli.options import (
     cluster_option,
     damage_option,
     device_option,
+    given_options,
     max_pixels_option,
     model_option,
     perceiver_options,
@@ -317,11 +317,8 @@ def _check_journal(asked: Asked) -> None:
 
 def _refuse_others(ctx: click.Context, journal: Path) -> None:
     """Raise UsageError for options that a resumed run would ignore."""
-    for parameter in ctx.command.params:
-        name = str(parameter.name)
-        said = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if said and name not in ("paths", "resume", "shard", "cluster", "quiet"):
-            option = max(parameter.opts, key=len)
+    for name, option in given_options(ctx).items():
+        if name not in ("paths", "resume", "shard", "cluster", "quiet"):
             raise UsageError(f"{journal}: the run keeps the options it was started with; leave out {option}.")
 
 
