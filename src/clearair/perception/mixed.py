@@ -50,10 +50,7 @@ class MixedPerceiver:
     def names(self) -> tuple[str, ...] | None:
         """The kinds of damage that it has names for; None where only percepts say so."""
         names: tuple[str, ...] | None = getattr(self.degradation, "names", None)
-        if names is None:
-            return None
-        nothing = np.zeros((0, self.degradation.degradation_dim), np.float32)
-        return () if self.degradation.probabilities(nothing) is None else names
+        return names
 
     def told(self, percepts: Percepts, kinds: Sequence[str]) -> Percepts:
         """The percepts when exactly these kinds are present, as the perceiver of damage puts it."""

@@ -98,16 +98,14 @@ class CompactPerceiver:
 
         Raises ImageError when it is not such an array.
         """
-        return self.percepts_of(image, self.look(image))
+        return self.percepts_of(image, self.look(image), self.evidence(image))
 
     @torch.no_grad()
-    def percepts_of(
-        self, image: NDArray[Any], sight: Sight, evident: NDArray[np.float32] | None = None
-    ) -> Percepts:
-        """What is perceived in an image (H, W, 3) that was looked at, with its `evidence` if it is known."""
+    def percepts_of(self, image: NDArray[Any], sight: Sight, evident: Floats) -> Percepts:
+        """What is perceived in an image (H, W, 3) that was looked at, with its `evidence` (K,)."""
         features = None if self.recognizer is None else self.recognizer.features_of(image)
-        known = torch.from_numpy(self.evidence(image) if evident is None else evident)
-        found = judged(self.eyes, self.recognizer, sight, features, known.to(sight.degradation.device))
+        known = torch.from_numpy(evident).to(sight.degradation.device)
+        found = judged(self.eyes, self.recognizer, sight, features, known)
         arrays = to_arrays(self._guidance(sight, found))
         labels = enlarged(arrays.labels[0], (image.shape[0], image.shape[1]))
         return Percepts(

@@ -35,8 +35,6 @@ class DaClipDegradation:
     """What: identifies content and degradations. Frozen; always float32."""
 
     name = "daclip"
-    names = tuple(WORDS)
-    """The words that it has probabilities for."""
     caution = Caution()
     """Its probabilities rank damage but never report a clean image, so they do not limit the change."""
 
@@ -52,6 +50,11 @@ class DaClipDegradation:
     def content_dim(self) -> int:
         """D, entries of a content embedding."""
         return self.model.size.embedding
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The words that it has probabilities for; none when the file has no text tower."""
+        return () if self.words is None else tuple(WORDS)
 
     @property
     def degradation_dim(self) -> int:

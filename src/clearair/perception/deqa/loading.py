@@ -113,8 +113,9 @@ def _fill(
         owner, _, leaf = name.rpartition(".")
         device = placement.device_of(name)
         if name in few_bits:
-            _check_finite(name, value.to(torch.float16), precision, shards.folder)
-            network.set_submodule(owner, quantised_layer(value, precision, device))
+            half = value.to(torch.float16)  # what is quantised
+            _check_finite(name, half, precision, shards.folder)
+            network.set_submodule(owner, quantised_layer(half, precision, device))
             continue
         # A copy in any case: a view of the file would fail when the file is replaced.
         placed = torch.empty(value.shape, dtype=kind, device=device).copy_(value)
