@@ -232,8 +232,7 @@ def finished(ablation: Ablation, out: Path, like: Result) -> list[Result]:
             ours = replace(recipe, seed=result.seed).to_dict() | shared
             if not differences(result.settings, ours).keys() - fitted:
                 found.append(result)
-    order = list(ablation.variants())
-    return sorted(found, key=lambda result: (result.seed, order.index(result.variant)))
+    return sorted(found, key=lambda result: result.seed)  # variants keep their order
 
 
 def _check_begun(folder: Path, settings: dict[str, Any]) -> None:

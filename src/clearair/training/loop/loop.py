@@ -20,6 +20,7 @@ from torch import nn
 from clearair.data.pairs import generator_for
 from clearair.errors import DataError, TrainingError
 from clearair.interrupts import StopRequest
+from clearair.placing import make_folder
 from clearair.training.loop.average import decay_at, update_average
 from clearair.training.loop.checkpoint import capture, check_room, save_checkpoint
 from clearair.training.loop.guard import Guard
@@ -151,7 +152,7 @@ class _Loop(Generic[Network, Batch]):
             self.report(line)
         processes.check_alike(task.network)
         if processes.leads:
-            self.out.mkdir(parents=True, exist_ok=True)
+            make_folder(self.out)
             if left_out:
                 append(self.out / LOG, {"data": left_out})
         if self.watcher is not None:

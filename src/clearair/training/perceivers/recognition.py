@@ -33,6 +33,7 @@ from clearair.perception.compact.stored import shipped_folder
 from clearair.perception.compact.weights import load_perceiver, new_recognizer, save_perceiver
 from clearair.perception.confidence import Caution
 from clearair.perception.protocol import fingerprint
+from clearair.placing import make_folder
 from clearair.training.loop.fields import check_seed
 from clearair.training.perceivers.examples import CLOSE_UP, MADE, draw_unit, load_sources, units, validation
 from clearair.training.perceivers.head_fits import calibrate, calibration_error, fit
@@ -241,7 +242,7 @@ def _training(
     sources = load_sources(data)
     count = units(sources, recipe.views)
     origin = f"{origin} {recipe.views} views of {count}"  # other data would be numbered differently
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     parts = []
     for first in range(0, count, CHUNK):
         path = out / f"seen-{first:06d}.safetensors"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from clearair.errors import TrainingError, UsageError
 from clearair.perception.compact.stored import shipped_folder
+from clearair.placing import make_folder
 from clearair.training.loop.loop import run
 from clearair.training.loop.resume import LATEST
 from clearair.training.loop.trainer import Setup, Trainer
@@ -49,7 +50,7 @@ class PerceiverTrainer(_AloneTrainer):
         options = setup.options
         if options.start is not None and not Path(options.start).is_file() and not options.resume:
             start = setup.out / START
-            setup.out.mkdir(parents=True, exist_ok=True)
+            make_folder(setup.out)
             reopen(published_folder(options.start), self.recipe, setup.data, start)
             options = replace(options, start=start)
         run(self.task, setup.out, options, report=setup.report, notice=setup.notice)
