@@ -63,7 +63,7 @@ def region_layer(labels: Pixels) -> Photo:
     """
     step = -(-max(labels.shape) // _LARGEST)
     fewer = labels[::step, ::step]
-    alpha = np.where(fewer > 0, np.uint8(127), np.uint8(0))
+    alpha = np.where(fewer > 0, np.uint8(127), np.uint8(0))  # half and half, as there
     return Photo(_palette()[fewer].astype(np.uint8), alpha=alpha)
 
 
