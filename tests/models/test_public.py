@@ -16,7 +16,7 @@ from tests.test_weights import Intruder
 from torch import nn
 
 from clearair.apps.cli import cli
-from clearair.errors import ClearAirError, ExistsError, ModelError
+from clearair.errors import ClearAirError, ExistsError, MissingExtraError, ModelError
 from clearair.image import Photo, read_photo, write_photo
 from clearair.models import find_model
 from clearair.models.catalogue import find_checkpoint, find_files
@@ -49,8 +49,13 @@ def line_of(done):
 
 
 def test_without_spandrel_one_line_says_what_to_install(no_spandrel, checkpoint, tmp_path):
+    def line_of(done):
+        assert isinstance(done.exception, MissingExtraError)
+        assert done.exception.exit_code == 2
+        return str(done.exception)
+
     write_photo(Photo(skimage.data.chelsea()[:64, :64]), tmp_path / "photo.png")
-    expected = "Checkpoints of other projects need spandrel: pip install 'clearair[spandrel]'."
+    expected = "Checkpoints of other projects need spandrel: pip install 'clearair[spandrel]'"
     assert line_of(run("restore", tmp_path / "photo.png", "--model", checkpoint)) == expected
     assert line_of(run("models", "show", checkpoint)) == expected
     pairs = ["--pairs", tmp_path, tmp_path]
@@ -94,7 +99,7 @@ def test_names_and_folders_are_no_checkpoints(tmp_path):
 try:
     load_spandrel()
     MISSING = ""
-except ModelError as error:
+except (MissingExtraError, ModelError) as error:
     MISSING = str(error)
 with_spandrel = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 

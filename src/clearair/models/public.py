@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from clearair.errors import ModelError
+from clearair.errors import MissingExtraError, ModelError
 from clearair.files.outputs import check_file
 from clearair.models.stored import WEIGHTS, holds_model
 from clearair.placing import write_atomically
@@ -55,9 +55,9 @@ class PublicModel:
 def open_public(path: Path | str, *, trust_pickle: bool = False) -> PublicModel:
     """The network of a checkpoint with its weights, float32, in evaluation mode.
 
-    With `trust_pickle` a file that holds code is opened too, and its code runs. Raises ModelError of one line
-    when spandrel is not there, the file is damaged or refused, or its network is unknown or does anything but
-    restore pictures at their size.
+    With `trust_pickle` a file that holds code is opened too, and its code runs. Raises MissingExtraError
+    without spandrel, ModelError when the file is damaged or refused, or its network is unknown or does
+    anything but restore pictures at their size.
     """
     file = find_weights(path)
     if _is_own(file):
@@ -93,12 +93,16 @@ def _is_own(file: Path) -> bool:
 
 
 def load_spandrel() -> ModuleType:
-    """The package spandrel. Raises ModelError of one line when it does not load, nor what it needs."""
+    """The package spandrel.
+
+    Raises MissingExtraError when it, or a package it needs, is not installed, ModelError when it does not
+    load.
+    """
     try:
         with _quiet():
             return import_module("spandrel")
     except ModuleNotFoundError as error:
-        raise ModelError(f"Checkpoints of other projects need {error.name}: {_INSTALL}.") from error
+        raise MissingExtraError(f"Checkpoints of other projects need {error.name}: {_INSTALL}") from error
     except Exception as error:  # a torchvision that does not fit can fail in many ways
         raise ModelError(
             f"spandrel does not load: torchvision {version_of('torchvision')} does not fit PyTorch "

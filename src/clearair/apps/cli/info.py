@@ -41,14 +41,14 @@ def info() -> None:
 def _of_pytorch() -> dict[str, str]:
     import torch
 
-    from clearair.errors import ModelError
+    from clearair.errors import MissingExtraError, ModelError
     from clearair.models.public import load_spandrel, version_of
     from clearair.runtime.precision import choose_precision
     from clearair.runtime.pytorch import choose_device
 
     try:
         spandrel = f"{version_of('spandrel')}, knows {len(load_spandrel().MAIN_REGISTRY)} networks"
-    except ModelError as error:
+    except (MissingExtraError, ModelError) as error:
         spandrel = str(error)
     device = choose_device("auto")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
