@@ -5,7 +5,8 @@ Shapes: H x W pixels of the photo, h x w of a tile.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from clearair.errors import OutputError
 from clearair.image import Photo, to_depth
 from clearair.memory import is_shortage
 from clearair.percepts import Percepts
-from clearair.runtime.protocol import Runtime, SeesWhole
+from clearair.runtime.protocol import RestoresSeveral, Runtime, SeesWhole
 from clearair.similarity import changes_visibly
 from clearair.tiling import Skipper, Window, blend_tiles, plan_tiles
 
@@ -56,6 +57,7 @@ class TileRun:
         sees_whole = isinstance(runtime, SeesWhole) and runtime.sees_whole
         skips = skip_tiles and not sees_whole
         self._skipper = Skipper(self.tiling, self._change, changes_visibly) if skips else None
+        self._at_once = runtime.tiles_at_once if isinstance(runtime, RestoresSeveral) else 1
 
     def run(self, output: NDArray[Any] | None = None) -> tuple[NDArray[Any], dict[str, Any]]:
         """(H, W, 3) of the photo's type, and what an `Outcome` says of it: changed, tiles, tiles_left.
@@ -91,26 +93,58 @@ class TileRun:
         restored = self.runtime.restore(
             damaged, self.percepts, self._judgement, window, keep_tone=self.keep_tone
         )
+        return self._added(damaged, restored)
+
+    def _changes(self, windows: Sequence[Window], damaged: Sequence[Floats]) -> Iterator[Floats]:
+        """What is added to each of several windows (h, w, 3) of one size."""
+        if len(windows) > 1 and isinstance(self.runtime, RestoresSeveral):
+            several = self.runtime.restore_batch(
+                np.stack(damaged), self.percepts, self._judgement, windows, keep_tone=self.keep_tone
+            )
+            yield from map(self._added, damaged, several)
+        else:
+            yield from map(self._change, windows, damaged)
+
+    def _added(self, damaged: Floats, restored: Floats) -> Floats:
         if not np.isfinite(restored).all():
             raise OutputError(f"{self.photo.name}: the network returned NaN or infinity; nothing is written.")
         if self._neutral:  # a network adds faint colours, which a grey picture must not get
-            restored = restored.mean(axis=2, keepdims=True)
+            restored = restored.mean(axis=-1, keepdims=True)
         added: Floats = self.strength * (restored.clip(0, 1) - damaged)
         return added
 
-    def _restore(self, window: Window) -> Floats:
-        damaged = to_depth(self.photo.pixels[window.slices], np.dtype(np.float32))
-        if self._skipper and self._skipper.needs_nothing(window, damaged):
-            added = np.zeros_like(damaged)
-            self.left += 1
-        else:
-            added = self._change(window, damaged)
-            if self._skipper:
-                self._skipper.learn(window, damaged, added)
-        self.done += 1
-        if self.on_tile:
-            self.on_tile(self.done, len(self.tiling))
-        return added
+    def _restore(self, row: Sequence[Window]) -> Iterator[Floats]:
+        """What is added to the tiles of a row, from left to right."""
+        for _, alike in itertools.groupby(row, lambda window: window.width):
+            for windows in _batched(alike, self._at_once):
+                yield from self._restore_together(windows)
+
+    def _restore_together(self, windows: Sequence[Window]) -> Iterator[Floats]:
+        damaged = [to_depth(self.photo.pixels[each.slices], np.dtype(np.float32)) for each in windows]
+        skipped = [
+            self._skipper is not None and self._skipper.needs_nothing(window, pixels)
+            for window, pixels in zip(windows, damaged, strict=True)
+        ]
+        needed = [index for index, skip in enumerate(skipped) if not skip]
+        changes = self._changes([windows[index] for index in needed], [damaged[index] for index in needed])
+        for window, pixels, skip in zip(windows, damaged, skipped, strict=True):
+            if skip:
+                added = np.zeros_like(pixels)
+                self.left += 1
+            else:
+                added = next(changes)
+                if self._skipper:
+                    self._skipper.learn(window, pixels, added)
+            self.done += 1
+            if self.on_tile:
+                self.on_tile(self.done, len(self.tiling))
+            yield added
+
+
+def _batched(windows: Iterator[Window], size: int) -> Iterator[tuple[Window, ...]]:
+    """As `itertools.batched` of Python 3.12."""
+    while batch := tuple(itertools.islice(windows, size)):
+        yield batch
 
 
 def is_neutral(pixels: NDArray[Any]) -> bool:

@@ -9,6 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import skimage.data
+import torch
 
 from clearair import Restorer, UsageError
 from clearair.finishing import FinishedNetwork
@@ -35,6 +37,40 @@ def test_windows_at_once_are_restored_as_one_by_one(keep_tone):
         alone = runtime.restore(tile, percepts, judgement, window, keep_tone=keep_tone)
         assert np.abs(alone - tile).mean() > 1e-3
         np.testing.assert_allclose(restored, alone, atol=2e-6)
+
+
+class SeveralAtOnce(PyTorchRuntime):
+    """As on a GPU; remembers how many windows each call had, and may be short of memory for several."""
+
+    tiles_at_once = 3
+
+    def __init__(self, memory_for=3, **options):
+        super().__init__(load_model("compact").build(), device="cpu", precision="fp32", **options)
+        self.counts = []
+        self.network.reconstruction.register_forward_pre_hook(self._meet)
+        self.memory_for = memory_for
+
+    def _meet(self, _module, inputs):
+        self.counts.append(len(inputs[0]))
+        if len(inputs[0]) > self.memory_for:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+
+@pytest.mark.parametrize("memory_for", [3, 1])
+def test_tiles_of_a_row_are_restored_together(memory_for):
+    noise = np.random.default_rng(0).normal(0, 25, (200, 380, 3))
+    picture = np.clip(skimage.data.chelsea()[:200, :380] + noise, 0, 255).astype(np.uint8)
+    picture[:, 250:] = skimage.data.chelsea()[:200, 250:380]
+    runtime = SeveralAtOnce(memory_for)
+    together = Restorer(runtime, load_compact(), tile=128)(picture, damage="noise")
+    single = PyTorchRuntime(load_model("compact").build(), device="cpu", precision="fp32")
+    alone = Restorer(single, load_compact(), tile=128)(picture, damage="noise")
+    several = [count for count in runtime.counts if count > 1]
+    assert set(several) == {3}
+    assert len(several) == 1 if memory_for == 1 else len(several) > 1
+    assert together.outcome.tiles == alone.outcome.tiles
+    assert np.abs(together.image.astype(int) - alone.image).max() <= 1
+    assert not np.array_equal(alone.image, picture)
 
 
 COMPILED = """

@@ -41,7 +41,8 @@ class Look:
             self.skipper.learn(window, pixels, added)
             return added
 
-        return np.concatenate([rows for _, rows in blend_tiles(self.tiling, restore)]), left
+        finished = blend_tiles(self.tiling, lambda row: map(restore, row))
+        return np.concatenate([rows for _, rows in finished]), left
 
 
 def picture(height=600, width=900):

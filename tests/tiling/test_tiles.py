@@ -35,7 +35,7 @@ def area(height, width, side):
 
 def blended(height, width, side, restore):
     output = np.full((height, width, 1), np.nan, np.float32)
-    for top, rows in blend_tiles(plan_tiles(height, width, side), restore):
+    for top, rows in blend_tiles(plan_tiles(height, width, side), lambda row: map(restore, row)):
         assert np.isnan(output[top : top + len(rows)]).all()  # every row is finished once
         output[top : top + len(rows)] = rows
     return output
@@ -110,7 +110,7 @@ def test_only_one_row_of_tiles_is_asked_for_before_rows_come_out():
         asked.append(window.top)
         return np.zeros((window.height, window.width, 3), np.float32)
 
-    next(iter(blend_tiles(tiling, restore)))
+    next(iter(blend_tiles(tiling, lambda row: map(restore, row))))
     assert set(asked) == {0}
     assert len(asked) == len(tiling.columns)
 

@@ -5,6 +5,7 @@ Shapes: H x W pixels of a picture, h x w of a window of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -64,6 +65,26 @@ class SeesWhole(Protocol):
     @property
     def sees_whole(self) -> bool:
         """Whether its network uses statistics of its whole input, so that larger tiles suit it better."""
+
+
+@runtime_checkable
+class RestoresSeveral(Protocol):
+    """Optional interface of a runtime."""
+
+    @property
+    def tiles_at_once(self) -> int:
+        """How many windows of one picture are best restored at once."""
+
+    def restore_batch(
+        self,
+        pixels: NDArray[np.float32],
+        percepts: Percepts,
+        judgement: Any,
+        windows: Sequence[Window],
+        *,
+        keep_tone: bool = False,
+    ) -> NDArray[np.float32]:
+        """Windows (B, h, w, 3) of one size in [0, 1] of the judged picture -> the same shape, not clipped."""
 
 
 @runtime_checkable

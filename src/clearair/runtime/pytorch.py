@@ -51,6 +51,7 @@ class PyTorchRuntime:
     ) -> None:
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
+        self._short = False  # of memory for several tiles at once
         # float32 even if torch.set_default_dtype made it with another type.
         self.network = network.eval().requires_grad_(False).to(self.device, torch.float32)
         # Convolutions run up to twice as fast with the channels innermost.
@@ -83,6 +84,11 @@ class PyTorchRuntime:
     def runs_side_by_side(self) -> bool:
         """No: each thread would start as many threads as there are cores."""
         return False
+
+    @property
+    def tiles_at_once(self) -> int:
+        """Four on CUDA, where launching the kernels of one tile can take longer than their work; else one."""
+        return 1 if self._short or self.device.type != "cuda" else 4
 
     def save(self, folder: Path | str, perceiver: Perceiver, *, overwrite: bool = False) -> None:
         """Write the network as a model. Raises OutputError, and ModelError where the two do not fit."""
@@ -137,7 +143,31 @@ class PyTorchRuntime:
         *,
         keep_tone: bool = False,
     ) -> NDArray[np.float32]:
-        """Several windows (B, h, w, 3) of one size and one judged picture, at once: what `restore` gives."""
+        """Several windows (B, h, w, 3) of one size and one judged picture, at once: what `restore` gives.
+
+        One after the other, from now on, where a GPU has too little memory for them.
+        """
+        if len(windows) == 1 or not self._short:
+            try:
+                return self._restore_batch(pixels, percepts, judgement, windows, keep_tone)
+            except torch.cuda.OutOfMemoryError:
+                if len(windows) == 1:
+                    raise
+                self._short = True
+        single = [
+            self._restore_batch(pixels[index : index + 1], percepts, judgement, [window], keep_tone)
+            for index, window in enumerate(windows)
+        ]
+        return np.concatenate(single)
+
+    def _restore_batch(
+        self,
+        pixels: NDArray[np.float32],
+        percepts: Percepts,
+        judgement: FinishedJudgement,
+        windows: Sequence[Window],
+        keep_tone: bool,
+    ) -> NDArray[np.float32]:
         image = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self.device)
         labels = torch.from_numpy(np.stack([percepts.labels[window.slices] for window in windows]))
         with self._autocast():

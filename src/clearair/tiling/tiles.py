@@ -6,7 +6,7 @@ Shapes: H x W pixels of a picture, h x w of a tile, C channels.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -102,20 +102,22 @@ def best_side(height: int, width: int, side: int) -> int:
     return min(range(side, int(STRETCH * side) + 1, ALIGNMENT), key=covered)
 
 
-def blend_tiles(tiling: Tiling, restore: Callable[[Window], Floats]) -> Iterator[tuple[int, Floats]]:
+def blend_tiles(
+    tiling: Tiling, restore: Callable[[Sequence[Window]], Iterable[Floats]]
+) -> Iterator[tuple[int, Floats]]:
     """Restore every tile and blend them; yields finished rows (top, (h, W, C)) from top to bottom.
 
-    `restore` gives the values (h, w, C) of a window. Only one row of tiles is held at a time, so the memory
-    is that of a strip, however tall the picture.
+    `restore` gives the values (h, w, C) of the windows of one row of tiles, from left to right. Only one row
+    is held at a time, so the memory is that of a strip, however tall the picture.
     """
     unfinished: Floats | None = None
     for index, row in enumerate(tiling.rows):
         band: Floats | None = None
-        for column in tiling.columns:
-            window = Window(row.start, column.start, row.stop - row.start, column.stop - column.start)
-            tile = restore(window)
+        height = row.stop - row.start
+        windows = [Window(row.start, each.start, height, each.stop - each.start) for each in tiling.columns]
+        for column, tile in zip(tiling.columns, restore(windows), strict=True):
             if band is None:
-                band = np.zeros((window.height, tiling.width, tile.shape[2]), np.float32)
+                band = np.zeros((height, tiling.width, tile.shape[2]), np.float32)
             weights = row.weights[:, None] * column.weights[None, :]
             band[:, column.start : column.stop] += tile * weights[..., None]
         assert band is not None
