@@ -167,6 +167,16 @@ def check_shapes(
         raise ModelError(f"{path}: does not fit {model}: {'; '.join(told)}.")
 
 
+def merged(config: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's config with the values of `over` in their place, at every depth."""
+    both = {**config, **over}
+    for name, value in over.items():
+        below = config.get(name)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            both[name] = merged(below, value)
+    return both
+
+
 def _is_finite(values: Any) -> bool:
     return bool(np.isfinite(values).all() if isinstance(values, np.ndarray) else values.isfinite().all())
 

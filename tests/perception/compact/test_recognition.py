@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from clearair.perception.compact.geometry import RECOGNIZER_SIDE, crop_size
+from clearair.perception.compact.geometry import RECOGNIZER_SIDE, recognizer_crops
 from clearair.perception.compact.perceiver import CompactPerceiver
 from clearair.perception.compact.recognition import Recognizer
 from clearair.perception.compact.weights import new_recognizer
@@ -26,7 +26,7 @@ def recognizer(tiny_eyes) -> Recognizer:
     ("size", "crop"), [((1000, 1500), (224, 224)), ((200, 500), (192, 224)), ((1, 40), (32, 32))]
 )
 def test_crops_are_as_large_as_the_picture_allows(size, crop):
-    assert crop_size(*size) == crop
+    assert recognizer_crops(*size)[0] == crop
     assert max(crop) <= RECOGNIZER_SIDE
 
 

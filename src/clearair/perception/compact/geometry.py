@@ -58,8 +58,11 @@ def starts(length: int, side: int, count: int) -> list[int]:
     return [round(index * (length - side) / (count - 1)) for index in range(count)]
 
 
-def crop_size(height: int, width: int) -> tuple[int, int]:
-    """Sides of the recognizer's native crops: multiples of 32, no longer than the picture where it can be."""
+def recognizer_crops(height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Sides of the recognizer's native crops, and their rows and columns.
+
+    Sides are multiples of 32, no longer than those of the image unless it is smaller than 32.
+    """
     whole = (max(BACKBONE_STRIDE, side // BACKBONE_STRIDE * BACKBONE_STRIDE) for side in (height, width))
-    rows, columns = (min(RECOGNIZER_SIDE, side) for side in whole)
-    return rows, columns
+    down, across = (min(RECOGNIZER_SIDE, side) for side in whole)
+    return (down, across), near_grid(height, width, RECOGNIZER_CROPS, RECOGNIZER_SIDE)

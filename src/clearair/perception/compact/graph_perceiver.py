@@ -26,11 +26,9 @@ from clearair.perception.compact.arrays import (
 from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.geometry import (
     BACKBONE_STRIDE,
-    RECOGNIZER_CROPS,
     RECOGNIZER_PIXELS,
-    RECOGNIZER_SIDE,
-    crop_size,
     near_grid,
+    recognizer_crops,
 )
 from clearair.perception.compact.steering import moved
 from clearair.perception.compact.stored import WEIGHTS, read_perceiver, shipped_folder
@@ -140,8 +138,7 @@ class GraphPerceiver:
 
     def _features(self, image: NDArray[Any]) -> Floats:
         """(1, 2 F): statistics of the whole, and means of those of native crops."""
-        height, width = image.shape[:2]
-        side, grid = crop_size(height, width), near_grid(height, width, RECOGNIZER_CROPS, RECOGNIZER_SIDE)
+        side, grid = recognizer_crops(*image.shape[:2])
         far = far_view_of(image, RECOGNIZER_PIXELS, BACKBONE_STRIDE)
         crops = near_crops_of(image, side, grid)[0]
         whole = self._statistics(far)

@@ -18,14 +18,7 @@ from torch import Tensor, nn
 
 from clearair.perception.compact.arrays import far_view_of, near_crops_of
 from clearair.perception.compact.backbone import FEATURES, Backbone
-from clearair.perception.compact.geometry import (
-    BACKBONE_STRIDE,
-    RECOGNIZER_CROPS,
-    RECOGNIZER_PIXELS,
-    RECOGNIZER_SIDE,
-    crop_size,
-    near_grid,
-)
+from clearair.perception.compact.geometry import BACKBONE_STRIDE, RECOGNIZER_PIXELS, recognizer_crops
 from clearair.perception.compact.steering import moved
 from clearair.perception.compact.views import far_view, near_crops
 
@@ -71,16 +64,14 @@ class Recognizer(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """RGB in [0, 1], (B, 3, H, W) -> (B, 2 F): statistics of the whole, and means of those of crops."""
-        height, width = images.shape[2:]
-        size, grid = crop_size(height, width), near_grid(height, width, RECOGNIZER_CROPS, RECOGNIZER_SIDE)
+        size, grid = recognizer_crops(images.shape[2], images.shape[3])
         return self.statistics(
             far_view(images, RECOGNIZER_PIXELS, BACKBONE_STRIDE), near_crops(images, size, grid)
         )
 
     def features_of(self, image: NDArray[Any]) -> Tensor:
         """The same of one image (H, W, 3), uint8, uint16 or float in [0, 1]: (1, 2 F)."""
-        height, width = image.shape[:2]
-        size, grid = crop_size(height, width), near_grid(height, width, RECOGNIZER_CROPS, RECOGNIZER_SIDE)
+        size, grid = recognizer_crops(*image.shape[:2])
         device = self.head.weight.device
         far = torch.from_numpy(far_view_of(image, RECOGNIZER_PIXELS, BACKBONE_STRIDE))
         near = torch.from_numpy(near_crops_of(image, size, grid))

@@ -21,7 +21,7 @@ from clearair.perception.deqa.network import DeqaNetwork
 from clearair.perception.deqa.placement import Placement, place
 from clearair.perception.deqa.quantised import quantised_layer, quantised_names
 from clearair.perception.deqa.shards import CONFIG, Shards, read_json
-from clearair.weights import check_shapes
+from clearair.weights import check_shapes, merged
 
 PRECISIONS = {
     "fp32": torch.float32,
@@ -46,7 +46,7 @@ def read_sizes(shards: Shards, config: Mapping[str, Any] | Path | str | None = N
         path = Path(config).expanduser()
         config = read_json(path)
     try:
-        return read_config(_merged(stated, config or {}), shards.shapes)
+        return read_config(merged(stated, config or {}), shards.shapes)
     except ConfigError as error:
         raise ModelError(f"{path}: {error}.") from error
 
@@ -72,16 +72,6 @@ def load_network(
     network.eval().requires_grad_(False)
     placement.finish(network)
     return network
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Entries of both, those above instead of those below, also within objects."""
-    both = {**below, **above}
-    for name, value in above.items():
-        under = below.get(name)
-        if isinstance(value, Mapping) and isinstance(under, Mapping):
-            both[name] = _merged(under, value)
-    return both
 
 
 def _check_fit(shards: Shards, expected: Shapes, sizes: DeqaConfig) -> None:

@@ -14,8 +14,8 @@ from clearair.errors import ModelError
 from clearair.perception.sam2.names import expected_names, is_authors, renamed, without_video
 from clearair.perception.sam2.regions import Sam2Regions
 from clearair.perception.sam2.settings import MaskSettings
-from clearair.perception.sam2.sizes import merged, read_config, sizes_from_shapes, with_square
-from clearair.weights import check_fit, find_weights, read_weight_file, tensors_by_name
+from clearair.perception.sam2.sizes import read_config, sizes_from_shapes, with_square
+from clearair.weights import check_fit, find_weights, merged, read_weight_file, tensors_by_name
 
 
 def load_sam2(

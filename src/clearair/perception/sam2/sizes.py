@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from clearair.errors import ModelError
+from clearair.weights import merged
 
 _TRUNK, _DECODER = "image_encoder.trunk.", "sam_mask_decoder."
 _PUBLISHED: dict[tuple[int, tuple[int, ...]], tuple[int, tuple[int, ...], tuple[int, ...]]] = {
@@ -130,18 +131,6 @@ def _from_authors(model: Mapping[str, Any]) -> dict[str, Any]:
     vision |= {ours: neck[theirs] for theirs, ours in names.items() if theirs in neck}
     prompts = {"image_size": model["image_size"]} if "image_size" in model else {}
     return {"vision_config": vision, "prompt_encoder_config": prompts}
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `over` in their place, at every depth."""
-    result = dict(base)
-    for name, value in over.items():
-        below = result.get(name)
-        if isinstance(value, Mapping):
-            result[name] = merged(below if isinstance(below, Mapping) else {}, value)
-        else:
-            result[name] = value
-    return result
 
 
 def with_square(config: Mapping[str, Any]) -> dict[str, Any]:
