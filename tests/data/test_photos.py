@@ -22,6 +22,21 @@ def test_every_twentieth_picture_is_held_out_starting_with_the_first(tmp_path):
     assert shades == set(range(41)) - {0, 20, 40}
 
 
+def test_links_to_folders_are_followed_and_those_back_are_not(tmp_path):
+    write(tmp_path / "elsewhere" / "deep" / "b.png")
+    write(tmp_path / "clean" / "a.png")
+    (tmp_path / "clean" / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "deep" / "back").symlink_to(tmp_path / "clean")
+    found = find_photos(tmp_path / "clean")
+    assert [str(path.relative_to(tmp_path / "clean")) for path in found] == ["a.png", "more/deep/b.png"]
+
+
+def test_a_single_photograph_is_held_out_and_nothing_is_left(tmp_path):
+    write(tmp_path / "train" / "clean" / "a.png")
+    with pytest.raises(DataError, match="needs more photographs: of 1 all are held out"):
+        load_training_photos(tmp_path)
+
+
 def test_pairs_are_matched_by_stem_whatever_their_suffix(tmp_path):
     write(tmp_path / "train" / "rain" / "set" / "input" / "a.png")
     write(tmp_path / "train" / "rain" / "set" / "target" / "a.jpg")

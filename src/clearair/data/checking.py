@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from clearair.data.layouts import DATA_SETS, Search, pictures, search_set
+from clearair.data.layouts import DATA_SETS, Search, below, pictures, search_set
 from clearair.data.misplaced import find_misplaced, needs_inputs
 from clearair.data.splits import HeldOut, held_out
 from clearair.errors import DataError, ImageError, UsageError
@@ -88,7 +88,7 @@ def _need_scikit_image() -> None:
 def _to_compare(data: Path, found: dict[str, Search], apart: HeldOut) -> tuple[list[Path], list[Path]]:
     """The clean training files, and the clean and damaged test files, each once."""
     train = dict.fromkeys(_photos(data / "train"))
-    test = dict.fromkeys(pictures((data / "test").rglob("*")))
+    test = dict.fromkeys(pictures(below(data / "test")))
     for name, search in found.items():
         for item in search.items:
             if DATA_SETS[name].part == "test":
@@ -101,7 +101,7 @@ def _to_compare(data: Path, found: dict[str, Search], apart: HeldOut) -> tuple[l
 
 def _not_here(data: Path, apart: HeldOut) -> list[str]:
     """A line when listed pictures are not below `train`: under other names they would be trained on."""
-    names = apart.absent((data / "train").rglob("*"))
+    names = apart.absent(below(data / "train"))
     if not names:
         return []
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
@@ -111,7 +111,7 @@ def _not_here(data: Path, apart: HeldOut) -> list[str]:
 def _photos(folder: Path) -> list[Path]:
     return [
         path
-        for path in pictures(folder.rglob("*"))
+        for path in pictures(below(folder))
         if not set(path.relative_to(folder).parts[:-1]) & set(NOT_PHOTOS)
     ]
 
@@ -144,9 +144,10 @@ def _own_pairs(data: Path, found: dict[str, Search]) -> tuple[Search, list[str]]
     halves = {
         path
         for part in ("train", "test")
-        for half in ("input", "target")
-        for path in (data / part).rglob(half)
-        if path.is_dir() and data / "train/clean" not in path.parents  # where all are pictures to damage
+        for path in below(data / part)
+        if path.name in ("input", "target")
+        and path.is_dir()
+        and data / "train/clean" not in path.parents  # where all are pictures to damage
     }
     # Some authors, too, call a folder `input`.
     halves -= {path.parent for search in found.values() for path in search.inputs()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -306,16 +306,41 @@ def pair_folders(inputs: Path, targets: Path) -> list[Item]:
     return items
 
 
+def below(folder: Path) -> Iterator[Path]:
+    """Files and folders below a folder, also behind symbolic links; nothing where there is no folder.
+
+    A link back to a folder above it is not followed. Raises DataError for a folder that cannot be read.
+    """
+    return _below(folder, frozenset())
+
+
+def _below(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
+    try:
+        stat = folder.stat()
+        entries = list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise DataError(f"{folder}: the folder cannot be read: {error.strerror}.") from error
+    identity = stat.st_dev, stat.st_ino
+    if identity in above:
+        return
+    for entry in entries:
+        yield entry
+        if entry.is_dir():
+            yield from _below(entry, above | {identity})
+
+
 def pictures(paths: Iterable[Path]) -> list[Path]:
-    """Those that have the suffix of a picture, sorted."""
-    return sorted(path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
+    """Those that have the suffix of a picture, sorted; also broken links, which cannot be read."""
+    return sorted(path for path in paths if path.suffix.lower() in SUFFIXES and not path.is_dir())
 
 
 def _add_plain(search: Search, folder: Path) -> None:
     targets = pictures((folder / "target").glob("*"))
     inputs = pictures((folder / "input").glob("*"))
     if not (folder / "target").is_dir():
-        search.items += [Item(path.stem, path, None) for path in pictures(folder.rglob("*"))]
+        search.items += [Item(path.stem, path, None) for path in pictures(below(folder))]
     elif not inputs and not (folder / "input").is_dir():
         search.items += [Item(path.stem, None, path) for path in targets]
     else:

@@ -16,13 +16,12 @@ import torch
 from torch import Tensor
 
 from clearair.data.blur_kernels import load_blur_kernels
-from clearair.data.layouts import DATA_SETS, find_set
+from clearair.data.layouts import DATA_SETS, below, find_set, pictures
 from clearair.data.pairfiles import MOST_UNREADABLE, Pair, PairFiles, find_published, load_pair
 from clearair.data.pixels import load_pixels
 from clearair.data.scenes import Scene, find_scenes, load_scene
 from clearair.data.splits import held_out
 from clearair.errors import DataError, ImageError
-from clearair.image import SUFFIXES
 from clearair.kinds import PAIRED
 
 File = TypeVar("File")
@@ -66,7 +65,7 @@ class TrainingPhotos:
 
 def find_photos(folder: Path) -> list[Path]:
     """Pictures below a folder, sorted by path. Raises DataError when there are none."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = pictures(below(folder))
     if not paths:
         raise DataError(f"{folder}: no pictures here; training needs photographs in this folder.")
     return paths
@@ -119,6 +118,11 @@ def load_training_photos(
     found = find_clean(data)
     apart = held_out(data)
     clean, _ = apart.split(found, "clean")
+    if not clean:
+        raise DataError(
+            f"{data / 'train'}: training needs more photographs: of {len(found)} all are held out, for "
+            "validation or as unusual."
+        )
     published, absent = find_published(data, sets, tell)
     files = {kind: apart.split(find_pairs(data, kind), kind)[0] for kind in PAIRED}
     depths = find_scenes(data)
