@@ -65,6 +65,11 @@ def test_names_of_any_bytes_are_kept(tmp_path):
     made.close()
 
 
+def test_a_failure_with_such_a_name_is_recorded(journal):
+    journal.finish(2, State.FAILED, os.fsdecode(b"/photos/\xff.jpg: cannot be read."))
+    assert next(journal.entries(State.FAILED)).note == r"/photos/\udcff.jpg: cannot be read."
+
+
 def test_problems_of_the_plan_are_failures(tmp_path):
     made = Journal.create(tmp_path / "run.db", [Job(Path("a"), Path("b"), "a: no such folder.")], {})
     assert next(made.entries(State.FAILED)).note == "a: no such folder."

@@ -236,7 +236,9 @@ class Journal:
 
     def finish(self, number: int, state: State, note: str, seconds: float | None = None) -> None:
         """Record that a picture is done or has failed."""
-        self._set("state = ?, note = ?, seconds = ?", (state, note[:300], seconds), number)
+        # A name that is not UTF-8 has surrogates, which SQLite does not store.
+        text = note[:300].encode("utf-8", "backslashreplace").decode()
+        self._set("state = ?, note = ?, seconds = ?", (state, text, seconds), number)
 
     def requeue(self, numbers: Iterable[int], *, forgive: bool = False) -> None:
         """Reset these pictures to pending; `forgive` also resets their attempts."""
