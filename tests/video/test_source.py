@@ -68,6 +68,24 @@ def test_a_file_that_is_cut_off_is_noticed_in_every_format(tmp_path, name, codec
     assert re.search(said, refusal(cut(clip, 0.5)))
 
 
+@pytest.mark.parametrize(("name", "codec"), [("clip.mkv", "libx264"), ("clip.webm", "libvpx-vp9")])
+@pytest.mark.parametrize("share", [0.6, 0.98])
+def test_a_matroska_that_lacks_little_is_cut_off(tmp_path, name, codec, share):
+    options = {"libvpx-vp9": {"b": "0", "crf": "10", "cpu-used": "8"}}.get(codec)
+    clip = write_clip(tmp_path / name, large(8), codec=codec, options=options)
+    assert len(all_of(clip)) == 8
+    assert re.search(CUT_OFF, refusal(cut(clip, share)))
+
+
+def test_a_matroska_of_unknown_length_is_read(tmp_path):
+    clip = write_clip(tmp_path / "clip.mkv", pictures(10))
+    data = bytearray(clip.read_bytes())
+    start = data.index(bytes.fromhex("18538067")) + 4
+    data[start : start + 8] = b"\x01" + b"\xff" * 7  # as in a stream
+    clip.write_bytes(data)
+    assert len(all_of(clip)) == 10
+
+
 @pytest.mark.parametrize("movflags", ["faststart", "frag_keyframe+empty_moov"])
 def test_an_mp4_with_its_index_in_front_is_cut_off(tmp_path, movflags):
     whole = write_clip(tmp_path / "whole.mp4", large(60), options={"g": "10", "crf": "12"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 from av.container import InputContainer
@@ -25,6 +26,8 @@ _PROGRESSIVE = (0, 1)
 """Field orders: unknown and progressive."""
 _TOLERANCE = Fraction(1, 2)
 """Seconds by which frames may end before the stated duration, as with some writers."""
+_SEGMENT = 0x18538067
+"""Identifier of the part of a Matroska file that holds everything else."""
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
@@ -212,18 +215,49 @@ def _missing(
     if last is None:
         return "no frame can be decoded"
     ends = (last + (lasts or round(1 / clip.rate / clip.time_base))) * clip.time_base
-    size = clip.path.stat().st_size
-    if any(entry.pos + entry.size > size for entry in stream.index_entries) or (
-        container.format.name == "avi" and _riff_end(clip.path) > size
-    ):
-        return f"cut off after {float(ends):.1f} s"
     said, tolerance = _seconds(container, stream)
     # Matroska counts from 0 where FFmpeg wrote it.
     begins = 0 if "matroska" in container.format.name else Fraction(stream.start_time or 0) * clip.time_base
     expected = said + begins
     if ends < expected - tolerance - 2 / clip.rate:
         return f"cut off at {float(ends):.1f} of {float(expected):.1f} s"
+    size = clip.path.stat().st_size
+    if any(entry.pos + entry.size > size for entry in stream.index_entries) or (
+        _stated_end(container.format.name, clip.path) > size
+    ):
+        return f"cut off after {float(ends):.1f} s"
     return None
+
+
+def _stated_end(format: str, path: Path) -> int:
+    """Least length of a file by the sizes in it, 0 where it has none."""
+    if format == "avi":
+        return _riff_end(path)
+    return _segment_end(path) if "matroska" in format else 0
+
+
+def _segment_end(path: Path) -> int:
+    """Where the segment of a Matroska file ends; 0 if that is unknown, as in a stream."""
+    with path.open("rb") as file:
+        _, header = _element(file)
+        file.seek(header or 0, os.SEEK_CUR)
+        kind, length = _element(file)
+        return file.tell() + length if kind == _SEGMENT and length is not None else 0
+
+
+def _element(file: BinaryIO) -> tuple[int, int | None]:
+    """Identifier and length of a Matroska element (RFC 8794, 4 to 6); all bits 1 is an unknown length."""
+    kind, _ = _variable(file)
+    length, bits = _variable(file)
+    length &= (1 << bits) - 1
+    return kind, None if length == (1 << bits) - 1 else length
+
+
+def _variable(file: BinaryIO) -> tuple[int, int]:
+    """An integer whose first 1 says how many bytes it has, and how many bits follow that 1."""
+    first = file.read(1)
+    count = 9 - first[0].bit_length() if first else 1
+    return int.from_bytes(first + file.read(count - 1)), 7 * count
 
 
 def _riff_end(path: Path) -> int:
