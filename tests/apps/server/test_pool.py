@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import struct
 import tempfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -31,11 +33,12 @@ def with_looker(use):
     return asyncio.run(run())
 
 
-async def look(worker: Worker, data: bytes, pixels: int = 10**8, seconds: float = 30):
+async def look(worker: Worker, data: bytes, pixels: int = 10**8, seconds: float = 30, cpu_seconds: int = 20):
     with tempfile.TemporaryFile() as file:
         file.write(data)
         file.flush()
-        return await worker.run("look", {"pixels": pixels}, [file], seconds=seconds)
+        options = {"pixels": pixels, "seconds": cpu_seconds}
+        return await worker.run("look", options, [file], seconds=seconds)
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "tiff", "webp", "avif"])
@@ -84,6 +87,20 @@ def test_a_worker_that_stands_still_is_killed(monkeypatch):
         assert caught.value.name == "too-slow"
         assert not Path(f"/proc/{pid}").exists()
         assert (await look(worker, noisy()))["format"] == "png"
+
+    with_looker(use)
+
+
+def test_a_header_that_costs_too_much_time_ends_the_worker():
+    chunk = struct.pack(">I4sI", 0, b"teXt", zlib.crc32(b"teXt"))
+    png = noisy(8, 8)
+    costly = png[:33] + 4_000_000 * chunk + png[33:]
+
+    async def use(worker):
+        await look(worker, png)
+        with pytest.raises(pool.OverrunError):
+            await look(worker, costly, cpu_seconds=0)
+        assert (await look(worker, png))["format"] == "png"
 
     with_looker(use)
 

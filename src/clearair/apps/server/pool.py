@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -34,6 +35,10 @@ _log = logging.getLogger(__name__)
 
 class DeadError(Exception):
     """The worker ended in the middle of a task."""
+
+
+class OverrunError(Exception):
+    """The worker used up the CPU time that it set itself for a task."""
 
 
 class Worker:
@@ -113,7 +118,7 @@ class Worker:
 
         When this is cancelled, or after `seconds`, the task is stopped: between two tiles, or together with
         the process if that takes longer than `grace` seconds. Raises ProblemError when the worker refuses the
-        task or the deadline passes.
+        task or the deadline passes, OverrunError when it used up its CPU time.
         """
         await self.revive()
         self._task += 1
@@ -129,7 +134,8 @@ class Worker:
                 raise
             raise ProblemError.of("too-slow", seconds=round(seconds)) from error
         except (DeadError, BrokenMessageError, OSError) as error:
-            await self.kill()
+            if await self.kill() == -signal.SIGXCPU:
+                raise OverrunError from error
             _log.warning("a worker process ended while it worked on a picture (%s)", type(error).__name__)
             raise ProblemError.of("crashed") from error
         if refused := answer.get("error"):
@@ -199,13 +205,15 @@ class Worker:
                 raise ProblemError.of("not-ready") from error
             self.broken = False
 
-    async def kill(self) -> None:
-        """End the process at once."""
+    async def kill(self) -> int | None:
+        """End the process at once. Returns its exit status, minus the signal that ended it."""
+        status = None
         if self._socket is not None:
             self._socket.close()
             self._socket = None
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.kill()
-            await self._process.wait()
+            status = await self._process.wait()
             self._process = None
+        return status

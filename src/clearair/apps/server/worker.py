@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import math
 import os
 import signal
 import socket
@@ -157,6 +158,8 @@ def _describe(error: ClearAirError) -> dict[str, Any]:
 def _tasks(setup: dict[str, Any]) -> tuple[dict[str, Work], list[str]]:
     """The capabilities of this worker, and the kinds of damage that its model knows."""
     if setup["work"] == "look":
+        import clearair.image  # noqa: F401  # now, so that the first look does not have to wait for it
+
         _limit_addresses(int(setup["memory"]))
         return {"look": look}, []
     from clearair import Restorer
@@ -176,10 +179,14 @@ def _tasks(setup: dict[str, Any]) -> tuple[dict[str, Work], list[str]]:
 
 
 def look(task: Task) -> dict[str, Any]:
-    """The format and size of a picture from its header. Raises ImageError if it is not a picture."""
+    """The format and size of a picture from its header. Raises ImageError if it is not a picture.
+
+    The process ends when that takes more than `seconds` of the options on the CPU.
+    """
     from clearair.image import read_photo
     from clearair.image.formats import HEAD_BYTES, sniff
 
+    _limit_cpu_time(int(task.options["seconds"]))
     data = task.read()
     size: list[int] = []
 
@@ -341,6 +348,17 @@ def _limit_addresses(more: int) -> None:
     wanted = used + more
     if hard == resource.RLIM_INFINITY or wanted < hard:
         resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+
+
+def _limit_cpu_time(more: int) -> None:
+    """Let the kernel end the process (SIGXCPU) after so many seconds more on the CPU, rounded up."""
+    import resource
+
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    wanted = math.ceil(usage.ru_utime + usage.ru_stime) + more
+    if hard == resource.RLIM_INFINITY or wanted < hard:
+        resource.setrlimit(resource.RLIMIT_CPU, (wanted, hard))
 
 
 if __name__ == "__main__":
