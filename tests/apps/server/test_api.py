@@ -5,6 +5,7 @@ import json
 import threading
 from urllib.parse import urljoin
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -36,6 +37,17 @@ def test_a_picture_comes_back_as_the_library_restores_it(server):
     expected = io.BytesIO()
     result.save(expected)
     assert answer.content == expected.getvalue()
+
+
+def test_what_is_left_out_is_in_a_header(server, picture):
+    frames = [Image.fromarray(np.full((48, 64, 3), 60 * shade, np.uint8)) for shade in range(3)]
+    file = io.BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
+    answer = server.post("/v1/restore", file.getvalue())
+    assert answer.status_code == 200
+    notes = json.loads(answer.headers["clearair-notes"])
+    assert any("only the first of 3 frames is restored" in note for note in notes)
+    assert "clearair-notes" not in server.post("/v1/restore", picture).headers
 
 
 def test_inspect_says_what_is_wrong_and_changes_nothing(server, picture):

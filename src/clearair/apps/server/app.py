@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -43,6 +43,8 @@ from clearair.image.formats import FORMATS, is_installed
 from clearair.models.catalogue import CATALOGUE
 
 STATIC = Path(__file__).parent / "static"
+_NOTES_BYTES = 4000
+"""Most of `Clearair-Notes`; clients and proxies refuse long headers."""
 _CALM = 0.2
 """Seconds between two events of a job, however fast its tiles are."""
 
@@ -72,7 +74,7 @@ def build_app(service: Service) -> FastAPI:
             allow_origins=service.settings.allowed_origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "X-API-Key", "Content-Type"],
-            expose_headers=["Clearair-Outcome", "Location", "Retry-After"],
+            expose_headers=["Clearair-Notes", "Clearair-Outcome", "Location", "Retry-After"],
         )
     return app
 
@@ -130,14 +132,15 @@ def _add_pictures(app: FastAPI) -> None:
         """Restore a picture and wait for it.
 
         The body is the file, the answer the restored file. The header `Clearair-Outcome` says in JSON what
-        was found and done. When the client goes away, or the deadline passes, the work is stopped.
+        was found and done, `Clearair-Notes` what else is to be known, such as left-out frames and metadata.
+        When the client goes away, or the deadline passes, the work is stopped.
         """
         job = await _done(service, request, "restore", options)
         job.fetched = True
         try:
             result = job.result or {}
             told = json.dumps({**result["outcome"], "schema_version": SCHEMA_VERSION})
-            headers = {"Clearair-Outcome": told}
+            headers = {"Clearair-Outcome": told, **_notes_header(result)}
             return answer_file(job.files["result"], MEDIA_TYPES[result["format"]], headers)
         finally:
             job.forget()
@@ -149,6 +152,15 @@ def _add_pictures(app: FastAPI) -> None:
         """Report quality, damage and regions of a picture; change nothing."""
         job = await _done(service, request, "inspect", options)
         return Inspected(**(job.result or {}))
+
+
+def _notes_header(result: dict[str, Any]) -> dict[str, str]:
+    """Remarks as a list in JSON, as many as fit into a header; no header without any."""
+    left_out = result.get("left_out") or []
+    notes = [*(result.get("notes") or []), *([f"not kept: {', '.join(left_out)}"] if left_out else [])]
+    while len(json.dumps(notes)) > _NOTES_BYTES:
+        notes.pop()
+    return {"Clearair-Notes": json.dumps(notes)} if notes else {}
 
 
 async def _done(service: Service, request: Request, operation: str, options: InspectOptions) -> Job:

@@ -88,7 +88,11 @@ _OUTCOME = {
     "Clearair-Outcome": {
         "description": "What was found and done, in JSON: an Outcome with its schema_version.",
         "schema": {"type": "string"},
-    }
+    },
+    "Clearair-Notes": {
+        "description": "Remarks, such as on frames and metadata that are left out, as a list in JSON.",
+        "schema": {"type": "string"},
+    },
 }
 _AGAIN = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
 
