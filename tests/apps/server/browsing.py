@@ -72,6 +72,14 @@ def add_photos(browser: Any, files: Sequence[Path]) -> None:
     browser.find_element(By.ID, "files").send_keys("\n".join(str(file.resolve()) for file in files))
 
 
+def drop(browser: Any, paths: Sequence[Path]) -> None:
+    """Drop files and folders in the middle of the page, as from a file manager."""
+    data = {"items": [], "files": [str(path.resolve()) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        event = {"type": kind, "x": SIZE[0] // 2, "y": SIZE[1] // 2, "data": data}
+        browser.execute_cdp_cmd("Input.dispatchDragEvent", event)
+
+
 def wait_until_done(browser: Any, timeout: float = 60) -> list[str]:
     """How each photo in the list has ended, once nothing is done to any of them."""
     ended = "['done', 'failed', 'cancelled'].includes(item.dataset.state)"

@@ -1,6 +1,7 @@
 // The page of `clearair serve`: takes photos, shows what happens to them, hands out the results.
 
 import { Api, Pool } from "./api.js";
+import { filesIn } from "./folders.js";
 import { KeyCancelled, Keys } from "./keys.js";
 import { Row } from "./list.js";
 import { restoredName, uniqueNames } from "./names.js";
@@ -22,6 +23,8 @@ const api = new Api(new Keys(byId("key-dialog")));
 const pool = new Pool(AT_ONCE);
 /** @type {Map<Photo, Row>} */
 const rows = new Map();
+/** Results that the user has downloaded. */
+const downloaded = new WeakSet();
 /** Settings of photos that are added from now on. */
 let usual = { damage: "auto", strength: 1, keepTone: false, keepMetadata: false, salvage: false };
 let limits = null;
@@ -56,10 +59,15 @@ async function begin() {
       `the server deletes them after ${duration(limits.keep_seconds)} in any case.`;
     byId("limits").textContent = `Up to ${mebibytes(limits.bytes)} and ${Math.round(limits.pixels / 1e6)} megapixels each.`;
   } catch (error) {
-    byId("trouble-text").textContent =
-      error instanceof KeyCancelled ? `${error.message} Without it nothing can be restored.` : error.message;
-    byId("trouble").hidden = false;
+    const { message } = error;
+    showTrouble(error instanceof KeyCancelled ? `${message} Without it nothing can be restored.` : message, true);
   }
+}
+
+function showTrouble(text, mayRetry) {
+  byId("trouble-text").textContent = text;
+  byId("trouble-retry").hidden = !mayRetry;
+  byId("trouble").hidden = false;
 }
 
 /** @param {Iterable<File>} files */
@@ -202,6 +210,7 @@ function useForAll() {
 
 async function downloadAll() {
   const done = [...rows.keys()].filter((photo) => photo.result);
+  done.forEach((photo) => downloaded.add(photo.result));
   const names = uniqueNames(done.map((photo) => restoredName(photo.name, photo.result.about.suffix)));
   const files = done.map((photo, index) => ({ name: names[index], input: photo.result.blob, lastModified: new Date() }));
   const zip = await downloadZip(files).blob();
@@ -269,15 +278,28 @@ function listenForFiles() {
     if (carriesFiles(event)) {
       event.preventDefault();
       hover(-depth);
-      addFiles(droppedFiles(event.dataTransfer));
+      addDropped(event.dataTransfer);
     }
   });
 }
 
-/** Files of a drop, without folders, which cannot be read as files. */
-function droppedFiles(transfer) {
-  const folders = [...transfer.items].map((item) => item.webkitGetAsEntry?.()?.isDirectory ?? false);
-  return [...transfer.files].filter((_, index) => !folders[index]);
+/** Add the files of a drop, and those in its folders. */
+async function addDropped(transfer) {
+  // Both must be taken now: a drop is empty once its event is over.
+  const files = [...transfer.files];
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.() ?? null);
+  addFiles(files.filter((_, index) => !entries[index]?.isDirectory));
+  for (const folder of entries.filter((entry) => entry?.isDirectory)) {
+    try {
+      const found = (await filesIn(folder)).filter((file) => !file.type || file.type.startsWith("image/"));
+      addFiles(found);
+      if (!found.length) {
+        showTrouble(`There are no photos in the folder ${folder.name}.`, false);
+      }
+    } catch (error) {
+      showTrouble(`The folder ${folder.name} cannot be read: ${error.message}`, false);
+    }
+  }
 }
 
 function listen() {
@@ -291,6 +313,12 @@ function listen() {
     showRegions();
   });
   byId("download-all").addEventListener("click", downloadAll);
+  byId("download").addEventListener("click", () => downloaded.add(selected.result));
+  window.addEventListener("beforeunload", (event) => {
+    if ([...rows.keys()].some((photo) => photo.active || (photo.result && !downloaded.has(photo.result)))) {
+      event.preventDefault(); // the browser asks whether to leave
+    }
+  });
   window.addEventListener("pagehide", (event) => {
     if (!event.persisted) {
       rows.forEach((_, photo) => photo.discard());

@@ -71,12 +71,25 @@ export class Panel {
     byId("state").textContent = sentence(outcome ? outcomeWords(outcome) : stateWords(photo));
     byId("progress-box").dataset.state = photo.state;
     showProgress(byId("state-progress"), photo);
-    byId("cancel").hidden = !photo.active;
-    byId("salvage").hidden = !(photo.state === "failed" && photo.canSalvage);
-    byId("retry").hidden = !(photo.state === "cancelled" || (photo.state === "failed" && photo.canRetry));
+    this.#showActions({
+      cancel: photo.active,
+      salvage: photo.state === "failed" && photo.canSalvage,
+      retry: photo.state === "cancelled" || (photo.state === "failed" && photo.canRetry),
+    });
     const refused = photo.state === "failed" && !photo.result;
     byId("found-box").hidden = refused;
     byId("how-box").hidden = refused;
+  }
+
+  /** Show some of the buttons; one that has the focus and goes passes it on. */
+  #showActions(shown) {
+    const focused = document.activeElement;
+    for (const [id, on] of Object.entries(shown)) {
+      byId(id).hidden = !on;
+    }
+    if (focused?.id in shown && !shown[focused.id]) {
+      byId(Object.keys(shown).find((id) => shown[id]) ?? "state").focus();
+    }
   }
 
   #updateChips(photo) {
