@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from clearair.errors import ModelError
+from clearair.errors import ClearAirError, ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -131,14 +131,31 @@ def in_float32(weights: Mapping[str, NDArray[Any]], path: Path) -> dict[str, NDA
     return values
 
 
+@contextmanager
+def building(path: Path, model: str) -> Iterator[None]:
+    """For the work from a file's sizes to the network: they may be of any type and size, and fail anywhere.
+
+    Raises ModelError of one line for what is not an error of clearair's own.
+    """
+    try:
+        yield
+    except ClearAirError:
+        raise
+    except Exception as error:
+        line = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise ModelError(f"{path}: its sizes do not make {model}: {line.removesuffix('.')}.") from error
+
+
 def check_fit(weights: Mapping[str, Any], expected: Mapping[str, Any], path: Path, model: str) -> None:
     """Check names, shapes and values of arrays or tensors against those of a model.
 
     Raises ModelError that lists what does not fit.
     """
     found, wanted = ({name: tuple(t.shape) for name, t in ts.items()} for ts in (weights, expected))
-    not_finite = [name for name in expected if name in weights and not _is_finite(weights[name])]
-    check_shapes(found, wanted, path, model, {"not finite": not_finite})
+    there = [name for name in expected if name in weights]
+    odd = [name for name in there if not _is_readable(weights[name], expected[name])]
+    not_finite = [name for name in there if name not in odd and not _is_finite(weights[name])]
+    check_shapes(found, wanted, path, model, {"not floating point": odd, "not finite": not_finite})
 
 
 def check_shapes(
@@ -175,6 +192,16 @@ def merged(config: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
         if isinstance(value, Mapping) and isinstance(below, Mapping):
             both[name] = merged(below, value)
     return both
+
+
+def _is_readable(values: Any, expected: Any) -> bool:
+    """Whether a tensor can stand for the expected one: plain floating point where that is."""
+    if isinstance(values, np.ndarray) or not expected.is_floating_point():
+        return True
+    import torch
+
+    kinds = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    return values.dtype in kinds and values.layout is torch.strided and not values.is_meta
 
 
 def _is_finite(values: Any) -> bool:

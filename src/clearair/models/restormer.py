@@ -16,7 +16,7 @@ from torch import Tensor
 
 from clearair.errors import ConfigError, ModelError
 from clearair.network import BASE, ClearAIR, NetworkConfig
-from clearair.weights import check_fit, read_weight_file, tensors_by_name
+from clearair.weights import building, check_fit, read_weight_file, tensors_by_name
 
 LEVELS = 4
 PAPER_BLOCKS = (3, 5, 6, 8)
@@ -82,9 +82,10 @@ def import_restormer(
     """
     path = Path(path).expanduser()
     state = _state(path, trust_pickle)
-    whole = _config(state, path)
-    with torch.device("meta"):
-        expected = _published(ClearAIR(whole).state_dict(), whole)
+    with building(path, "a Restormer"):
+        whole = _config(state, path)
+        with torch.device("meta"):
+            expected = _published(ClearAIR(whole).state_dict(), whole)
     check_fit(state, expected, path, "Restormer")
     config = whole
     if blocks is not None:

@@ -64,6 +64,19 @@ def test_half_precision_is_computed_in_full(tmp_path, wordless, noise, expected)
     np.testing.assert_allclose(found, expected, atol=0.01)
 
 
+@pytest.mark.parametrize(
+    "kind", [torch.int32, torch.bool, torch.complex64, torch.float8_e4m3fn, torch.sparse_coo]
+)
+def test_tensors_that_are_no_plain_floating_point_are_refused(tmp_path, wordless, kind):
+    name = "clip.visual.class_embedding"
+    value = wordless[name]
+    value = value.to_sparse() if kind is torch.sparse_coo else value.to(kind)
+    path = saved(tmp_path / "a.pt", {**wordless, name: value})
+    with pytest.raises(ModelError) as caught:
+        load_degradation("daclip", weights=path)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_a_config_that_agrees_changes_nothing(tmp_path, wordless, noise, expected, wrapped):
     config = {"model_cfg": CONFIG, "preprocess_cfg": {}} if wrapped else CONFIG
@@ -97,6 +110,8 @@ def test_heads_that_nothing_tells_are_asked_for(tmp_path, wordless):
         ({"vision_cfg": {"timm_model_name": "vit"}}, "timm_model_name"),
         ({"vision_cfg": {}, "embed_dim": 0}, "embed_dim"),
         ({"vision_config": {}}, "not an open_clip model config"),
+        ({"vision_cfg": {"mlp_ratio": float("nan")}}, "do not make a DA-CLIP"),
+        ({"vision_cfg": {"width": 64 * 10**30}}, "do not make a DA-CLIP"),
     ],
 )
 def test_a_config_of_another_network_is_refused(tmp_path, wordless, config, message):

@@ -171,6 +171,10 @@ def test_the_weights_of_another_model_are_refused(folder):
         ({"rms_norm_eps": -1}, "rms_norm_eps"),
         ({"num_attention_heads": 5}, "32 cannot be divided among 5 heads"),
         ({"num_key_value_heads": 3}, "4 cannot be divided among 3"),
+        ({"hidden_size": 10**30}, "hidden_size is 10"),
+        ({"intermediate_size": True}, "intermediate_size is True"),
+        ({"rms_norm_eps": 10**30}, "rms_norm_eps"),
+        ({"num_hidden_layers": 10**6}, "no such network has more than 1000"),
     ],
 )
 def test_a_config_that_makes_no_sense_is_refused(folder, changes, said):
@@ -178,7 +182,7 @@ def test_a_config_that_makes_no_sense_is_refused(folder, changes, said):
     assert said in refused(folder)
 
 
-@pytest.mark.parametrize("content", [None, "", "[]", "\x00"])
+@pytest.mark.parametrize("content", [None, "", "[]", "\x00", "[" * 100_000])
 def test_a_missing_or_broken_config_is_named(folder, content):
     (folder / "config.json").unlink()
     if content is not None:

@@ -136,9 +136,22 @@ def test_weights_are_needed():
         load_regions("sam2")
 
 
-def test_a_config_that_makes_no_model_is_an_error_of_one_line(hub_folder):
-    with pytest.raises(ModelError, match="does not make a SAM 2") as caught:
-        load_regions("sam2", hub_folder, config={"mask_decoder_config": {"num_hidden_layers": "many"}})
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"mask_decoder_config": {"num_hidden_layers": "many"}}, "do not make a SAM 2"),
+        ({"mask_decoder_config": {"num_attention_heads": -1}}, "num_attention_heads = -1"),
+        ({"prompt_encoder_config": 5}, "do not make a SAM 2"),
+        ({"prompt_encoder_config": {"image_size": "64"}}, "do not make a SAM 2"),
+        ({"image_encoder": 5}, "do not make a SAM 2"),
+        ({"image_encoder": {"trunk": {"stages": 5}}}, "do not make a SAM 2"),
+        ({"image_encoder": {"trunk": {"num_heads": "x"}}}, "do not make a SAM 2"),
+        ({"image_encoder": {"trunk": {"embed_dim": []}}}, "do not make a SAM 2"),
+    ],
+)
+def test_a_config_that_makes_no_model_is_an_error_of_one_line(hub_folder, config, said):
+    with pytest.raises(ModelError, match=said) as caught:
+        load_regions("sam2", hub_folder, config=config)
     assert "\n" not in str(caught.value)
 
 

@@ -14,7 +14,14 @@ from clearair.errors import ModelError
 from clearair.perception.daclip.config import read_config, size_from
 from clearair.perception.daclip.model import DaClip
 from clearair.perception.daclip.perceiver import DaClipDegradation
-from clearair.weights import NUMPY_NUMBERS, check_fit, find_weights, read_weight_file, tensors_by_name
+from clearair.weights import (
+    NUMPY_NUMBERS,
+    building,
+    check_fit,
+    find_weights,
+    read_weight_file,
+    tensors_by_name,
+)
 
 _TEMPERATURES = ("logit_scale", "clip.logit_scale")
 """Of the contrastive training; the probabilities have a fixed one."""
@@ -32,12 +39,13 @@ def load_daclip(
     if config is None and Path(weights).expanduser().is_dir():
         config = _config_in(path.parent)
     tensors = _tensors(read_weight_file(path, allowed=NUMPY_NUMBERS), path)
-    try:
-        size = size_from(_ours(tensors), None if config is None else read_config(config))
-    except ModelError as error:
-        raise ModelError(f"{path}: {str(error).removesuffix('.')}.") from error
-    with torch.device("meta"):  # shapes only: nothing is allocated for weights that may not fit
-        model = DaClip(size)
+    with building(path, "a DA-CLIP"):
+        try:
+            size = size_from(_ours(tensors), None if config is None else read_config(config))
+        except ModelError as error:
+            raise ModelError(f"{path}: {str(error).removesuffix('.')}.") from error
+        with torch.device("meta"):  # shapes only: nothing is allocated for weights that may not fit
+            model = DaClip(size)
     check_fit(tensors, _expected(model, tensors), path, "DA-CLIP")
     if differing := [name for name in _duplicates(tensors) if not _same(tensors, name)]:
         raise ModelError(f"{path}: clip.{differing[0]} and its duplicate {differing[0]} differ.")

@@ -110,14 +110,21 @@ def _known(fallback: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, 
     return {**fallback, **{name: value for name, value in stated.items() if value is not None}}
 
 
+_TOO_LARGE = 2**31
+_MOST_LAYERS = 1000
+
+
 def _part(kind: type[_Part], values: Mapping[str, Any]) -> _Part:
     chosen = {}
     for entry in fields(kind):
         if entry.name not in values:
             continue
         value, whole = values[entry.name], isinstance(entry.default, int)
-        if not isinstance(value, int if whole else int | float) or not 0 < value < math.inf:
-            raise ConfigError(f"{entry.name} is {value!r}, not a positive number")
+        is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        if not is_number or not 0 < value < _TOO_LARGE:
+            raise ConfigError(f"{entry.name} is {value!r}, not a positive number, or too large a one")
+        if entry.name == "num_hidden_layers" and value > _MOST_LAYERS:
+            raise ConfigError(f"{entry.name} is {value}; no such network has more than {_MOST_LAYERS}")
         chosen[entry.name] = value
     return kind(**chosen)
 

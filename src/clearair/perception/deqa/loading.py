@@ -21,7 +21,7 @@ from clearair.perception.deqa.network import DeqaNetwork
 from clearair.perception.deqa.placement import Placement, place
 from clearair.perception.deqa.quantised import quantised_layer, quantised_names
 from clearair.perception.deqa.shards import CONFIG, Shards, read_json
-from clearair.weights import check_shapes, merged
+from clearair.weights import building, check_shapes, merged
 
 PRECISIONS = {
     "fp32": torch.float32,
@@ -61,7 +61,8 @@ def load_network(
     """
     if precision not in PRECISIONS:
         raise UsageError(f"There is no precision {precision!r}; use {', '.join(PRECISIONS)}.")
-    with torch.device("meta"):  # shapes only: nothing is allocated for weights that may not fit
+    # Shapes only: nothing is allocated for weights that may not fit.
+    with building(shards.folder, "a DeQA-Score"), torch.device("meta"):
         network = DeqaNetwork(sizes).to(PRECISIONS[precision])
     expected: Shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     _check_fit(shards, expected, sizes)

@@ -75,7 +75,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path}: is missing.") from error
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not JSON.") from error
     if not isinstance(values, dict):
         raise ModelError(f"{path}: not a JSON object.")

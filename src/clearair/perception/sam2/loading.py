@@ -14,8 +14,8 @@ from clearair.errors import ModelError
 from clearair.perception.sam2.names import expected_names, is_authors, renamed, without_video
 from clearair.perception.sam2.regions import Sam2Regions
 from clearair.perception.sam2.settings import MaskSettings
-from clearair.perception.sam2.sizes import read_config, sizes_from_shapes, with_square
-from clearair.weights import check_fit, find_weights, merged, read_weight_file, tensors_by_name
+from clearair.perception.sam2.sizes import check_counts, read_config, sizes_from_shapes, with_square
+from clearair.weights import building, check_fit, find_weights, merged, read_weight_file, tensors_by_name
 
 
 def load_sam2(
@@ -34,13 +34,11 @@ def load_sam2(
 
     path = _weight_file(Path(weights).expanduser())
     tensors = without_video(_tensors(read_weight_file(path), path))
-    sizes = _sizes(tensors, path, config)
-    try:
+    with building(path, "a SAM 2"):
+        sizes = _sizes(tensors, path, config)
+        check_counts(sizes)
         with torch.device("meta"):  # shapes only: nothing is allocated for weights that may not fit
             model = Sam2Model(Sam2Config(**sizes))
-    except Exception as error:  # transformers' checks of a config have many errors
-        line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ModelError(f"{path}: its config does not make a SAM 2: {line}") from error
     ours = model.state_dict()
     check_fit(tensors, expected_names(ours, tensors), path, "SAM 2")
     values = {name: value.float() for name, value in renamed(ours, tensors).items()}

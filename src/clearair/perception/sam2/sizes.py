@@ -133,6 +133,15 @@ def _from_authors(model: Mapping[str, Any]) -> dict[str, Any]:
     return {"vision_config": vision, "prompt_encoder_config": prompts}
 
 
+def check_counts(config: Mapping[str, Any]) -> None:
+    """Raise ModelError for a number of something that is negative, at any depth; transformers takes it."""
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            check_counts(value)
+        elif name.startswith("num_") and isinstance(value, int) and value < 0:
+            raise ModelError(f"The config of SAM 2 has {name} = {value}.")
+
+
 def with_square(config: Mapping[str, Any]) -> dict[str, Any]:
     """With what follows from the side of the image, and the names of the parts, where they are not given."""
     side = config.get("prompt_encoder_config", {}).get("image_size", 1024)
