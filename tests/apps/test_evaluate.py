@@ -16,6 +16,7 @@ import skimage.data
 import torch
 from click.testing import CliRunner
 
+from clearair import Restorer
 from clearair.apps.cli import cli
 from clearair.errors import ClearAirError, ModelError, OutputError
 from clearair.evaluation import Evaluator
@@ -108,6 +109,7 @@ def test_two_folders_are_measured_saved_and_reported(evaluate, tmp_path):
     assert {"psnr", "psnr-y", "niqe-own", "manifest"} <= set(result)
     assert "niqe" not in result
     assert len(written["weights"]) == 64
+    assert (written["device"], written["precision"]) == ("cpu", Restorer.from_pretrained().runtime.precision)
     assert sheet.read_text().startswith("benchmark,image,input_psnr,psnr,")
     assert (tmp_path / result["scores"][0]["saved"]["restored"]).is_file()
     page = tmp_path / "report.html"

@@ -105,6 +105,37 @@ def test_the_page_needs_no_other_file(tmp_path):
     assert "href" not in text
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"protocol": "whole"},
+        {"images": "many"},
+        {"psnr": "good"},
+        {"scores": 5},
+        {"scores": [5]},
+        {"benchmark": []},
+        {"manifest": None},
+    ],
+)
+def test_entries_of_other_types_are_refused(tmp_path, changed):
+    run_file(tmp_path)
+    path = tmp_path / "run38.0.json"
+    run = json.loads(path.read_text())
+    run["results"][0] |= changed
+    path.write_text(json.dumps(run))
+    with pytest.raises(DataError, match="not a file that `clearair evaluate --json` wrote"):
+        read_run(path)
+
+
+def test_a_bar_in_a_name_does_not_end_its_cell(tmp_path):
+    assert r"| a\|b | Rain100L |" in markdown([{**run_file(tmp_path), "model": "a|b"}])
+
+
+def test_device_and_precision_are_said(tmp_path):
+    text = markdown([{**run_file(tmp_path), "device": "cpu", "precision": "bf16"}])
+    assert "rounded True, bf16 on cpu, data abc" in text
+
+
 def test_a_file_of_something_else_is_named(tmp_path):
     (tmp_path / "other.json").write_text("[]")
     with pytest.raises(DataError, match=r"other\.json"):

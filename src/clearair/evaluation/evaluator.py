@@ -148,6 +148,7 @@ class Evaluator:
             backend="torch" if self.shuffle else "auto",
         )
         about = self._about(model, perceiver)  # before the weights or the code can change
+        about["device"], about["precision"] = restorer.runtime.device_type, restorer.runtime.precision
         if cautious:
             about["cautious"] = True
         if self.shuffle:

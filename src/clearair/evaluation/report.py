@@ -52,13 +52,34 @@ def read_run(path: Path) -> dict[str, Any]:
     """Read what `clearair evaluate --json` wrote. Raises DataError."""
     try:
         run = json.loads(path.read_text())
-        for result in run["results"]:
-            result["benchmark"], result["protocol"], result["images"]
+        sensible = all(map(_is_result, run["results"]))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path}: not a file that `clearair evaluate --json` wrote.") from error
+    if not sensible:
+        raise DataError(f"{path}: not a file that `clearair evaluate --json` wrote.")
     return {**run, "file": path}
+
+
+_NUMBERS = ["psnr", "ssim", "niqe", "musiq", "images", "asked_images", "published_images", "skipped_images"]
+
+
+def _is_result(result: Any) -> bool:
+    """Whether the entries of one benchmark have the types that a report needs."""
+    return (
+        isinstance(result["benchmark"], str)
+        and isinstance(result["protocol"], dict)
+        and isinstance(result["images"], int)
+        and isinstance(result.get("manifest", ""), str)
+        and isinstance(result.get("scores", []), list)
+        and all(isinstance(score, dict) for score in result.get("scores", []))
+        and all(
+            isinstance(value, int | float | None)
+            for name, value in result.items()
+            if name.removeprefix("input_").split("-")[0] in _NUMBERS
+        )
+    )
 
 
 def markdown(runs: Sequence[dict[str, Any]], extra: Sequence[str] = ()) -> str:
@@ -160,7 +181,11 @@ def _as_html(cell: Cell) -> str:
 def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a table."""
     lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
-    return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
+    return [*lines, *(f"| {' | '.join(map(_escaped, row))} |" for row in rows)]
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|")
 
 
 def _html_table(table: Table) -> str:
@@ -187,9 +212,10 @@ def _provenance(runs: Sequence[dict[str, Any]]) -> list[str]:
             if result["images"] != result.get("asked_images", result["images"]):
                 images += f" of {result['asked_images']}"
             lost = f", {result['skipped_images']} skipped" if result.get("skipped_images") else ""
+            computed = f", {run['precision']} on {run['device']}" if "precision" in run else ""
             lines.append(
                 f"{run.get('model', '?')} (clearair {made}) on {result['benchmark']}: {images} images{lost}, "
-                f"{protocol}, data {result.get('manifest', '?')[:12]}, {Path(run['file']).name}"
+                f"{protocol}{computed}, data {result.get('manifest', '?')[:12]}, {Path(run['file']).name}"
             )
     return lines
 

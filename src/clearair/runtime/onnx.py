@@ -23,6 +23,7 @@ from clearair.network.config import NetworkConfig
 from clearair.perception.protocol import Perceiver
 from clearair.percepts import Percepts
 from clearair.placing import make_folder, write_atomically
+from clearair.runtime.protocol import Precision
 from clearair.runtime.survey import survey
 from clearair.tiling import Window
 from clearair.weights import in_float32
@@ -62,6 +63,11 @@ class OnnxRuntime:
     def device_type(self) -> str:
         """Where it runs: "cpu"."""
         return "cpu"
+
+    @property
+    def precision(self) -> Precision:
+        """What it computes in: "fp32"."""
+        return "fp32"
 
     @property
     def is_cautious(self) -> bool:

@@ -30,6 +30,10 @@ class Runtime(Protocol):
         """Where it runs: "cpu", "cuda" or "mps"."""
 
     @property
+    def precision(self) -> Precision:
+        """What it computes in, "auto" resolved."""
+
+    @property
     def is_cautious(self) -> bool:
         """Whether the network changes a picture only as far as its percepts allow."""
 
