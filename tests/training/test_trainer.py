@@ -57,6 +57,30 @@ def test_a_model_is_not_replaced_unasked(recipe, data, tmp_path):
             trainer_for(made, setup)
 
 
+def test_a_resumed_run_replaces_its_own_model_but_no_changed_one(recipe, data, tmp_path):
+    model = tmp_path / "model"
+    first = Setup(
+        data,
+        tmp_path / "run",
+        options=RunOptions(max_minutes=0),
+        validation=Validation(views=0),
+        saving=Saving(model),
+        report=lambda line: None,
+    )
+    resumed = replace(first, options=RunOptions(resume=True))
+    trainer_for(recipe, first).train()
+    before = (model / "model.safetensors").read_bytes()
+    trainer_for(recipe, resumed).train()
+    assert (model / "model.safetensors").read_bytes() != before
+    with pytest.raises(OutputError, match="holds a model already"):
+        trainer_for(recipe, replace(first, out=tmp_path / "another"))
+    with pytest.raises(OutputError, match="holds a model already"):
+        trainer_for(recipe, replace(resumed, out=tmp_path / "another"))
+    (model / "model.safetensors").write_bytes(before)
+    with pytest.raises(OutputError, match="holds a model already"):
+        trainer_for(recipe, resumed)
+
+
 @pytest.mark.parametrize("made", [perceivers(), recognizer()])
 def test_perceivers_are_not_compared_and_one_process_trains_them(made, data, tmp_path):
     with pytest.raises(UsageError, match="compares restorers"):

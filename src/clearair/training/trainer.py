@@ -77,7 +77,7 @@ class SeriesTrainer(Trainer):
                 return
         if setup.saving.folder is not None:
             _copy(self._made(self.series.runs[-1].name), setup.saving.folder)
-            setup.report(f"{self.series.runs[-1].name} -> {setup.saving.folder}")
+            self._report_saved(self.series.runs[-1].name)
 
     @property
     def has_begun(self) -> bool:

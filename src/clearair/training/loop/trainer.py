@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from clearair.training.loop.checkpoint import read_standing
 from clearair.training.loop.loop import RunOptions, ignore
 from clearair.training.loop.processes import ALONE, Processes
 from clearair.training.loop.resume import LATEST
+from clearair.training.loop.saved import is_saved_by, remember_saved
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Saving:
     if_better: bool = False
     """Save only if the mean PSNR is higher than that of the existing model, or else of the start."""
     overwrite: bool = False
-    """Replace a model without a comparison."""
+    """Replace a model without a comparison. A resumed run always replaces the one that it saved."""
 
     @property
     def may_replace(self) -> bool:
@@ -102,6 +103,9 @@ class Trainer(ABC):
 
     def __init__(self, setup: Setup) -> None:
         """Raises OutputError when a folder cannot be written to or a model would be replaced unasked."""
+        saving = setup.saving
+        if saving.folder is not None and setup.options.resume and is_saved_by(setup.out, saving.folder):
+            setup = replace(setup, saving=replace(saving, overwrite=True))
         self.setup = setup
         check_makeable(setup.out)
         if setup.saving.folder is not None:
@@ -110,6 +114,13 @@ class Trainer(ABC):
     @abstractmethod
     def train(self) -> None:
         """Train, validate and save. Raises Interrupted after Ctrl-C or SIGTERM, when all of that is done."""
+
+    def _report_saved(self, what: str, comparison: str = "") -> None:
+        """Report where the result is; the run may replace it when it is resumed."""
+        folder = self.setup.saving.folder
+        assert folder is not None
+        remember_saved(self.setup.out, folder)
+        self.setup.report(f"{what} -> {folder}{comparison}")
 
     @property
     def has_begun(self) -> bool:

@@ -56,7 +56,7 @@ class PerceiverTrainer(_AloneTrainer):
         run(self.task, setup.out, options, report=setup.report, notice=setup.notice)
         if setup.saving.folder is not None:
             publish(setup.out / LATEST, self.recipe, setup.saving.folder, setup.data)
-            setup.report(f"perceivers -> {setup.saving.folder}")
+            self._report_saved("perceivers")
 
 
 class RecognizerTrainer(_AloneTrainer):
@@ -83,7 +83,7 @@ class RecognizerTrainer(_AloneTrainer):
         )
         if fitted is not None and setup.saving.folder is not None:
             publish_recognizer(fitted, setup.saving.folder)
-            setup.report(f"perceivers -> {setup.saving.folder}")
+            self._report_saved("perceivers")
 
     @property
     def has_begun(self) -> bool:

@@ -135,7 +135,7 @@ class RestorerTrainer(Trainer):
                 report(f"not saved{comparison}; the weights are in {self.setup.out}.")
                 return
         save_model(network, saving.folder, perceivers=self.task.perceiver, overwrite=saving.may_replace)
-        report(f"model -> {saving.folder}{comparison}")
+        self._report_saved("model", comparison)
 
     def _reference(self) -> tuple[dict[str, Score], str]:
         """Return the scores to beat, and their source: the model in the folder, or the start of the run."""
