@@ -15,6 +15,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 Handler = Callable[[int, FrameType | None], Any]
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends work the way Ctrl-C does."""
+
+
 class _Signals(ABC):
     """While entered, receives both signals instead of the previous handlers.
 
@@ -55,6 +59,8 @@ class StopRequest(_Signals):
         super().__init__()
         self.asked = False
         """Whether a signal has come."""
+        self.terminated = False
+        """Whether it was SIGTERM."""
 
     def __enter__(self) -> StopRequest:
         self._take()
@@ -65,8 +71,8 @@ class StopRequest(_Signals):
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        self.asked, self.terminated = True, number == signal.SIGTERM
 
 
 class Interrupts(_Signals):

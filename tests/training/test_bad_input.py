@@ -233,7 +233,7 @@ def test_a_disk_that_is_full_keeps_the_checkpoint_of_before(tmp_path):
 
 
 def test_too_little_room_is_said_before_anything_is_trained_or_written(tmp_path):
-    with pytest.raises(TrainingError, match=r"room for 320,003,200 MB of checkpoints, but only"):
+    with pytest.raises(TrainingError, match=r"room for 320,003,200.0 MB of checkpoints, but only"):
         check_room(nn.Linear(100_000, 100_000_000, device="meta"), tmp_path / "new" / "run")
     huge = Checkpoint(1, {}, {"network.weight": torch.zeros(1).expand(10**15)}, 0.0)
     with pytest.raises(TrainingError, match="must be room"):

@@ -1,9 +1,10 @@
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from clearair.errors import TrainingError
-from clearair.training.loop.checkpoint import capture, load_checkpoint, save_checkpoint
+from clearair.training.loop.checkpoint import capture, load_checkpoint, read_standing, save_checkpoint
 
 
 @pytest.fixture
@@ -22,6 +23,23 @@ def test_a_checkpoint_comes_back_as_it_was(checkpoint, tmp_path):
     assert back.tensors.keys() == checkpoint.tensors.keys()
     assert all(torch.equal(back.tensors[name], value) for name, value in checkpoint.tensors.items())
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["a.safetensors"]
+
+
+def test_others_may_read_a_checkpoint_as_the_umask_allows(checkpoint, tmp_path):
+    (tmp_path / "usual").touch()
+    save_checkpoint(checkpoint, tmp_path / "a.safetensors")
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    "about", [None, "[]", "{", '{"step": 3}', '{"step": 3, "recipe": 5, "seconds": 1}', "[" * 100_000]
+)
+def test_a_file_that_says_nothing_sensible_of_its_run_is_refused(tmp_path, about):
+    path = tmp_path / "a.safetensors"
+    save_file({"network.weight": torch.zeros(2)}, path, None if about is None else {"clearair": about})
+    for read in (load_checkpoint, read_standing):
+        with pytest.raises(TrainingError, match=r"a\.safetensors: not a checkpoint"):
+            read(path)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -227,6 +227,7 @@ def test_a_watcher_hears_of_the_end_also_after_a_signal_and_the_weights_are_hand
     with pytest.raises(Interrupted) as interrupt:
         trained(tmp_path, interval=1, report=stop, watcher=notes)
     assert notes.told[-1] == ("ended", 3)
+    assert interrupt.value.terminated
     average = load_checkpoint(tmp_path / LATEST).below("average")
     assert torch.equal(interrupt.value.network.weight, average["weight"])
 
@@ -260,7 +261,7 @@ def test_a_run_starts_from_the_average_of_another_checkpoint(tmp_path):
         trained(tmp_path / "third", Plan(matrix={"side": 5}), start=tmp_path / "first" / LATEST)
 
 
-def test_sigterm_ends_the_program_with_130_a_checkpoint_a_validation_and_a_model(data, tmp_path):
+def test_sigterm_ends_the_program_with_143_a_checkpoint_a_validation_and_a_model(data, tmp_path):
     code = "from clearair.apps.cli import main; main()"
     arguments = [
         "train",
@@ -282,7 +283,7 @@ def test_sigterm_ends_the_program_with_130_a_checkpoint_a_validation_and_a_model
         pass
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == 143
     assert b"Traceback" not in errors
     step = load_checkpoint(tmp_path / "run" / LATEST).step
     assert f"step {step} of 60 is saved; to continue, use the same command with --resume".encode() in errors

@@ -27,6 +27,7 @@ from clearair.apps.cli.restore import restore
 from clearair.apps.cli.serve import serve
 from clearair.apps.cli.train import train
 from clearair.errors import ClearAirError, MissingExtraError
+from clearair.interrupts import Terminated
 from clearair.memory import NOT_TO_BEGIN_WITH, is_shortage
 
 INTERRUPTED = 130
@@ -39,10 +40,6 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 _NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())
 """What click 8.2 and later raise for a group without a command; earlier ones print its help."""
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a run the way Ctrl-C does."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -103,7 +100,7 @@ def _buffer_output() -> None:
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not interrupt the cleanup
-    raise _Terminated
+    raise Terminated
 
 
 def _explain(error: click.ClickException) -> None:
@@ -134,7 +131,8 @@ def _run() -> int:
         say("clearair: this needs PyTorch: pip install 'clearair[torch]'", err=True)
         return MissingExtraError.exit_code
     except click.Abort as abort:
-        terminated = isinstance(abort.__cause__, _Terminated)
+        cause = abort.__cause__  # a training run that SIGTERM ended says so
+        terminated = isinstance(cause, Terminated) or getattr(cause, "terminated", False)
         say("clearair: terminated" if terminated else "clearair: interrupted", err=True)
         return TERMINATED if terminated else INTERRUPTED
     except click.ClickException as error:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,8 @@ def check_room(network: nn.Module, folder: Path) -> None:
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write whole or not at all. Raises TrainingError when a value is not finite or there is no room."""
-    _check_free(path.parent, sum(value.nbytes for value in checkpoint.tensors.values()))
+    kept = "; the previous file stays" if path.exists() else ""
+    _check_free(path.parent, sum(value.nbytes for value in checkpoint.tensors.values()), kept)
     bad = [name for name, value in checkpoint.tensors.items() if not value.isfinite().all()]
     if bad:
         raise TrainingError(
@@ -123,7 +125,11 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     tensors = {name: value.detach().contiguous().cpu() for name, value in checkpoint.tensors.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)
+        partial.touch()
+        mode = partial.stat().st_mode
         save_file(tensors, partial, {"clearair": json.dumps(about)})
+        partial.chmod(mode)  # safetensors lets nobody else read its files
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(path)
@@ -132,34 +138,47 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         raise TrainingError(f"{path}: cannot be written, the previous file stays: {error}.") from error
 
 
-def _check_free(folder: Path, needed: int) -> None:
+def _check_free(folder: Path, needed: int, consequence: str = "") -> None:
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(there).free
     if free < needed:
         raise TrainingError(
-            f"{folder}: there must be room for {needed / 1e6:,.0f} MB of checkpoints, but only "
-            f"{free / 1e6:,.0f} MB are free; the previous file stays."
+            f"{folder}: there must be room for {needed / 1e6:,.1f} MB of checkpoints, but only "
+            f"{free / 1e6:,.1f} MB are free{consequence}."
         )
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Raises TrainingError when the file is missing or no checkpoint."""
-    try:
-        with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {})["clearair"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise TrainingError(f"{path}: not a checkpoint that can be resumed ({error}).") from error
-    return Checkpoint(
-        int(about["step"]), about["recipe"], tensors, float(about["seconds"]), tuple(about.get("norms", ()))
-    )
+    with _explained(path), safe_open(path, "pt") as file:
+        about = _about(file)
+        step, recipe, seconds = int(about["step"]), dict(about["recipe"]), float(about["seconds"])
+        norms = tuple(float(norm) for norm in about.get("norms", ()))
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    return Checkpoint(step, recipe, tensors, seconds, norms)
 
 
 def read_standing(path: Path) -> tuple[int, int]:
     """Return the step of a checkpoint and its recipe's steps, without its weights. Raises TrainingError."""
-    try:
-        with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {})["clearair"])
+    with _explained(path), safe_open(path, "pt") as file:
+        about = _about(file)
         return int(about["step"]), int(about["recipe"]["steps"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise TrainingError(f"{path}: not a checkpoint that can be resumed ({error}).") from error
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Raise TrainingError for whatever is wrong with a file."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise TrainingError(f"{path}: there is no such file.") from error
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(f"{path}: not a checkpoint: {error}.") from error
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise TrainingError(f"{path}: not a checkpoint of `clearair train`, or damaged.") from error
+
+
+def _about(file: Any) -> dict[str, Any]:
+    """What a checkpoint says of its run."""
+    about: dict[str, Any] = json.loads((file.metadata() or {})["clearair"])
+    return about

@@ -30,7 +30,7 @@ class Curves:
         training: list[dict[str, Any]] = []
         validation: list[dict[str, Any]] = []
         for record in records:
-            if "loss" in record:
+            if "loss" in record and "step" in record:
                 if training and training[-1]["step"] >= record["step"]:
                     training = [each for each in training if each["step"] < record["step"]]
                     validation = [each for each in validation if each["step"] < record["step"]]

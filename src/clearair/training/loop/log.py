@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from clearair.errors import TrainingError
+from clearair.errors import OutputError, TrainingError
 from clearair.training.loop.progress import duration
 
 LOG = "log.jsonl"
@@ -16,9 +16,12 @@ LOG = "log.jsonl"
 
 
 def append(path: Path, record: Mapping[str, Any]) -> None:
-    """Append a record to a JSON Lines file."""
-    with path.open("a") as log:
-        log.write(json.dumps(record) + "\n")
+    """Append a record to a JSON Lines file. Raises OutputError."""
+    try:
+        with path.open("a") as log:
+            log.write(json.dumps(record) + "\n")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}.") from error
 
 
 def append_and_report(path: Path, record: dict[str, float], report: Callable[[str], None]) -> None:
@@ -33,19 +36,28 @@ def append_and_report(path: Path, record: dict[str, float], report: Callable[[st
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a log, none where there is no file. Raises TrainingError when it is damaged."""
+    """Return the records of a log, none where there is no file.
+
+    An unfinished last line is passed over: the run may be at it, or was killed. Raises TrainingError when
+    another line is damaged.
+    """
     try:
-        lines = path.read_text().splitlines()
+        text = path.read_text()
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
         raise TrainingError(f"{path}: cannot be read ({error}).") from error
     records = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.splitlines(keepends=True), 1):
         try:
-            records += [json.loads(line)] if line.strip() else []
+            record = json.loads(line) if line.strip() else None
         except ValueError as error:
+            if not line.endswith("\n"):
+                break
             raise TrainingError(f"{path}: line {number} is damaged; delete it.") from error
+        if record is not None and not isinstance(record, dict):
+            raise TrainingError(f"{path}: line {number} is not a record; delete it.")
+        records += [] if record is None else [record]
     return records
 
 

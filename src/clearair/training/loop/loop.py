@@ -40,10 +40,12 @@ Report = Callable[[str], None]
 class Interrupted(KeyboardInterrupt):
     """A run ended by Ctrl-C or SIGTERM after a whole step, with a checkpoint."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, terminated: bool = False) -> None:
         super().__init__()
         self.network = network
         """The averaged network."""
+        self.terminated = terminated
+        """Whether it was SIGTERM."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ class _Loop(Generic[Network, Batch]):
             self.watcher.ended(self.average, self.step, self.clock.seconds)
             write_tables(self.out)
         if self.asked:
-            raise Interrupted(self.average.eval())
+            raise Interrupted(self.average.eval(), self.stop.terminated)
         return self.average.eval()
 
     def _draw(self, step: int) -> tuple[torch.Generator, Batch]:
