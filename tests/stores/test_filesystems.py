@@ -48,3 +48,11 @@ def test_fsspec_is_loaded_for_an_address_and_not_before():
         "assert 'fsspec' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("value", ["{bad", "[]", "anon"])
+def test_damaged_settings_are_refused_instead_of_passed_over(monkeypatch, value):
+    file_system.cache_clear()
+    monkeypatch.setenv("FSSPEC_S3", value)
+    with pytest.raises(UsageError, match=r"FSSPEC_S3: .* JSON"):
+        require([Address("s3://bucket/a")])

@@ -55,6 +55,8 @@ def as_system_error(error: Exception, missing: str) -> Exception:
         return OSError(errno.EHOSTUNREACH, f"the store cannot be reached ({_QUESTION.sub('', told)})")
     if any("Timeout" in kind for kind in kinds):
         return TimeoutError(errno.ETIMEDOUT, "the store did not answer in time")
+    if isinstance(error, TypeError) and "unexpected keyword" in said:
+        said = f"a setting of the store is not known ({said})"
     number = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
     return OSError(number, said)
 

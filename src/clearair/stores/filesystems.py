@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from functools import cache
 from typing import Any
 
@@ -11,14 +13,17 @@ from clearair.stores.failures import one_line
 PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 PACKAGES.update(dict.fromkeys(("az", "abfs", "abfss"), "adlfs"))
 """Packages that fsspec needs for each scheme."""
+_EXAMPLE = '{"anon": true}'
 
 
 @cache
 def file_system(scheme: str) -> Any:
     """The file system of fsspec for addresses of this kind.
 
-    Raises MissingExtraError where a package is missing, UsageError where there is none or it cannot be used.
+    Raises MissingExtraError where a package is missing, UsageError where there is none, it cannot be used, or
+    its settings in the environment are damaged.
     """
+    _check_settings(scheme)
     try:
         import fsspec
     except ImportError as error:
@@ -34,6 +39,17 @@ def file_system(scheme: str) -> Any:
         return kind(use_listings_cache=False, skip_instance_cache=True)
     except Exception as error:  # whatever the library needs, such as an account or a host
         raise UsageError(f"{scheme}://: cannot be used: {one_line(error)}.") from error
+
+
+def _check_settings(scheme: str) -> None:
+    """Raise UsageError for settings that fsspec would warn of and go on without, such as without keys."""
+    name = f"FSSPEC_{scheme.upper()}"
+    try:
+        settings = json.loads(os.environ.get(name, "{}"))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{name}: is not JSON; it must be an object such as {_EXAMPLE}.") from error
+    if not isinstance(settings, dict):
+        raise UsageError(f"{name}: must be an object in JSON such as {_EXAMPLE}.")
 
 
 def _silence() -> None:
