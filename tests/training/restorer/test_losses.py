@@ -8,6 +8,7 @@ from clearair.training.restorer.losses import (
     clue_reuse,
     draw_strong_view,
     gradient_share,
+    image_weights,
     spectrum_error,
 )
 
@@ -70,6 +71,18 @@ def test_the_papers_form_rewards_a_flat_picture_and_ignores_the_clean_one(clean)
     weak = level.weak(clean)
     by_hand = 0.05 * ((weak - level.strong(weak)) ** 2).mean()
     assert torch.isclose(clue_reuse(clean, flat, level, 0.05, "paper"), by_hand)
+
+
+def test_a_balanced_error_has_the_gradient_of_its_logarithm(clean):
+    restored = (clean + torch.tensor([0.02, 0.3])[:, None, None, None]).requires_grad_()
+    weights = image_weights(restored, clean, 1.0)
+    (balanced,) = torch.autograd.grad(((restored - clean).abs().mean((1, 2, 3)) * weights).sum(), restored)
+    (logarithm,) = torch.autograd.grad(
+        ((restored - clean).abs().mean((1, 2, 3)) + 0.005).log().sum() * 0.03, restored
+    )
+    torch.testing.assert_close(balanced, logarithm)
+    assert not weights.requires_grad
+    assert torch.equal(image_weights(restored, clean, 0.0), torch.ones(2))
 
 
 def test_the_spectrum_of_a_perfect_restoration_is_that_of_the_clean_picture(clean):

@@ -82,6 +82,7 @@ def test_the_papers_recipes_train_as_the_paper_does():
         {"mask_dropout": 1.5},
         {"clip": 0.0},
         {"fft": -0.1},
+        {"balance": 1.5},
     ],
 )
 def test_numbers_with_which_nothing_is_learnt_are_refused(wrong):

@@ -235,6 +235,21 @@ def test_the_spectrum_is_part_of_the_loss_at_its_weight(recipe, data):
     assert terms.observed["fft share"] > 0
 
 
+def test_what_is_nearly_right_counts_more_where_errors_are_balanced(recipe, data):
+    losses = {}
+    for balance in (0.0, 1.0):
+        task = RestorerTask(replace(recipe, balance=balance, fft=0.1), data)
+        task.load()
+        lesson = task.draw(0, generator_for(0, 0))
+        losses[balance] = task.compare(lesson, generator_for(0, 0)).minimised
+    # The network begins as the identity.
+    errors = (lesson.patches.windows[0].damaged - lesson.patches.clean).abs().mean((1, 2, 3))
+    expected = (0.03 / (errors + 0.005) * errors).mean()
+    assert torch.isclose(losses[1.0]["l1"].detach(), expected, rtol=0.05)
+    assert torch.isclose(losses[0.0]["l1"].detach(), errors.mean(), rtol=0.05)
+    assert losses[1.0]["fft"] != losses[0.0]["fft"]
+
+
 def test_windows_grow_at_their_step_and_a_resumed_run_is_the_same(recipe, data, tmp_path):
     growing = replace(recipe, stages=(Stage(2, batch=1, patch=48, view=96),))
     task = RestorerTask(growing, data, perceiver=Shade())

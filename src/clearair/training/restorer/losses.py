@@ -15,6 +15,10 @@ from torch import Tensor
 ClueReuse = Literal["paper", "detached", "anchored"]
 """What ICRM compares: two views of the restoration alone, the weak one with or without a gradient; or their
 difference with the clean picture's."""
+_USUAL_ERROR = 0.03
+"""Mean absolute error of an image that counts once, about the mean in training."""
+_LEAST_ERROR = 0.005
+"""Added to every error, so that what is nearly right already does not count without bound."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,17 @@ def clue_reuse(
     if weight is not None:
         squares = view.weak(weight) * squares
     return gamma * squares.mean()
+
+
+def image_weights(restored: Tensor, clean: Tensor, balance: float) -> Tensor:
+    """How much each of several images counts, by its mean absolute error e: (0.03 / (e + 0.005))^balance.
+
+    (B, 3, H, W) twice -> (B,), without gradient. With a balance of 1 the weighted L1 has the gradient of
+    log(e + 0.005), so that an image counts by the share of its error, as in PSNR, instead of by its size.
+    """
+    with torch.no_grad():
+        errors = (restored - clean).abs().mean(dim=(1, 2, 3))
+        return (_USUAL_ERROR / (errors + _LEAST_ERROR)) ** balance
 
 
 def spectrum_error(restored: Tensor, clean: Tensor) -> Tensor:

@@ -90,6 +90,9 @@ class Recipe:
     """Train the tone stage alone, on those thumbnails: nothing is restored, so a step costs a fraction."""
     fixed_tone: bool = False
     """Freeze the tone stage, such as one that was trained separately and longer."""
+    balance: float = 0.0
+    """How much more images with a small error count, from 0, each the same, to 1, each by the inverse of its
+    error: a kind of damage that leaves large errors, such as haze, then outweighs no other."""
     fft: float = 0.0
     """Weight of the L1 between the spectra of restoration and clean picture."""
     stages: tuple[Stage, ...] = ()
@@ -154,7 +157,7 @@ class Recipe:
         check_seed(self)
         if not 0 <= self.ema < 1:
             raise ConfigError(f"Recipe.ema must lie in [0, 1), got {self.ema}.")
-        for name in ("mask_dropout", "told"):
+        for name in ("mask_dropout", "told", "balance"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"Recipe.{name} must lie between 0 and 1, got {getattr(self, name)}.")
 

@@ -32,6 +32,7 @@ from clearair.training.restorer.losses import (
     clue_reuse,
     draw_strong_view,
     gradient_share,
+    image_weights,
     spectrum_error,
 )
 from clearair.training.restorer.patches import Batch, Patches, draw_patches
@@ -171,14 +172,18 @@ class RestorerTask:
         if not several:
             return Terms(tone, {"psnr": _psnr(toned, patches.thumbnail)})
         restored, clean = torch.cat(several).float(), patches.clean
-        terms = {"l1": F.l1_loss(restored, clean), **tone}
+        counted, target = restored, clean
+        if self.plan.balance:
+            weights = image_weights(restored, clean, self.plan.balance)[:, None, None, None]
+            counted, target = weights * restored, weights * clean
+        terms = {"l1": F.l1_loss(counted, target), **tone}
         observed: dict[str, Tensor] = {}
         if batch.view is not None:
             view = batch.view.repeated(len(patches.windows))
             terms["icrm"] = self.plan.alpha * self._clue_reuse(restored, clean, view)
             observed["icrm share"] = gradient_share(terms["icrm"], restored)
         if self.plan.fft:
-            terms["fft"] = self.plan.fft * spectrum_error(restored, clean)
+            terms["fft"] = self.plan.fft * spectrum_error(counted, target)
             observed["fft share"] = gradient_share(terms["fft"], restored)
         return Terms(terms, {"psnr": _psnr(restored, clean), **observed})
 
