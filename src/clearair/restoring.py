@@ -128,13 +128,15 @@ class TileRun:
         needed = [index for index, skip in enumerate(skipped) if not skip]
         changes = self._changes([windows[index] for index in needed], [damaged[index] for index in needed])
         for window, pixels, skip in zip(windows, damaged, skipped, strict=True):
-            if skip:
+            if not skip:
+                added = next(changes)
+            elif self._skipper is not None and self._skipper.has_seen(window):  # since it was asked
+                skip, added = False, self._change(window, pixels)
+            else:
                 added = np.zeros_like(pixels)
                 self.left += 1
-            else:
-                added = next(changes)
-                if self._skipper:
-                    self._skipper.learn(window, pixels, added)
+            if self._skipper is not None and not skip:
+                self._skipper.learn(window, pixels, added)
             self.done += 1
             if self.on_tile:
                 self.on_tile(self.done, len(self.tiling))

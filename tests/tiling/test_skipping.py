@@ -45,6 +45,16 @@ class Look:
         return np.concatenate([rows for _, rows in finished]), left
 
 
+def test_what_an_earlier_tile_shows_is_remembered():
+    pixels = picture()
+    pixels[:, 200:300] = 60
+    look = Look(pixels)
+    first, second = (Window(0, left, 256, 256) for left in (0, 192))
+    assert not look.skipper.has_seen(second)
+    look.skipper.learn(first, look.pixels[first.slices], look.change[first.slices])
+    assert look.skipper.has_seen(second)
+
+
 def picture(height=600, width=900):
     return np.zeros((height, width, 3))
 

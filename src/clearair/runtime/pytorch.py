@@ -56,6 +56,7 @@ class PyTorchRuntime:
         self.network = network.eval().requires_grad_(False).to(self.device, torch.float32)
         # Convolutions run up to twice as fast with the channels innermost.
         self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._compiled = compile
         if compile:
             require_compiler(self.device.type)
             compile_parts(self.network, any_size=True)
@@ -87,8 +88,11 @@ class PyTorchRuntime:
 
     @property
     def tiles_at_once(self) -> int:
-        """Four on CUDA, where launching the kernels of one tile can take longer than their work; else one."""
-        return 1 if self._short or self.device.type != "cuda" else 4
+        """Four on CUDA, where launching the kernels of one tile can take longer than their work; else one.
+
+        One also where the network is compiled, which fuses the kernels: several would be compiled for apart.
+        """
+        return 1 if self._short or self._compiled or self.device.type != "cuda" else 4
 
     def save(self, folder: Path | str, perceiver: Perceiver, *, overwrite: bool = False) -> None:
         """Write the network as a model. Raises OutputError, and ModelError where the two do not fit."""
@@ -150,8 +154,8 @@ class PyTorchRuntime:
         if len(windows) == 1 or not self._short:
             try:
                 return self._restore_batch(pixels, percepts, judgement, windows, keep_tone)
-            except torch.cuda.OutOfMemoryError:
-                if len(windows) == 1:
+            except RuntimeError as error:
+                if len(windows) == 1 or not is_shortage(error):
                     raise
                 self._short = True
         single = [

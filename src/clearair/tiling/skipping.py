@@ -51,9 +51,13 @@ class Skipper:
 
     def needs_nothing(self, window: Window, pixels: Floats) -> bool:
         """Whether no visible change is expected in a tile with these pixels (h, w, 3) in [0, 1]."""
-        if not self._is_worthwhile(window) or self._seen[_cells(window)].any():
+        if not self._is_worthwhile(window) or self.has_seen(window):
             return False
         return not any(self._shows(window, place, pixels[place.slices]) for place in probes(pixels))
+
+    def has_seen(self, window: Window) -> bool:
+        """Whether an earlier tile changed visibly where it overlaps with this one."""
+        return bool(self._seen[_cells(window)].any())
 
     def learn(self, window: Window, pixels: Floats, added: Floats) -> None:
         """Remember where the change of a tile (h, w, 3) is visible and the next tiles overlap."""
