@@ -31,6 +31,13 @@ def test_links_to_folders_are_followed_and_those_back_are_not(tmp_path):
     assert [str(path.relative_to(tmp_path / "clean")) for path in found] == ["a.png", "more/deep/b.png"]
 
 
+def test_links_to_what_is_above_the_folder_are_not_followed(tmp_path):
+    write(tmp_path / "test" / "secret.png")
+    write(tmp_path / "train" / "clean" / "a.png")
+    (tmp_path / "train" / "clean" / "up").symlink_to("../..")
+    assert [path.name for path in find_photos(tmp_path / "train" / "clean")] == ["a.png"]
+
+
 def test_a_single_photograph_is_held_out_and_nothing_is_left(tmp_path):
     write(tmp_path / "train" / "clean" / "a.png")
     with pytest.raises(DataError, match="needs more photographs: of 1 all are held out"):

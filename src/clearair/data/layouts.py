@@ -309,31 +309,35 @@ def pair_folders(inputs: Path, targets: Path) -> list[Item]:
 def below(folder: Path) -> Iterator[Path]:
     """Files and folders below a folder, also behind symbolic links; nothing where there is no folder.
 
-    A link back to a folder above it is not followed. Raises DataError for a folder that cannot be read.
+    A link to a folder above is not followed. Raises DataError for a folder that cannot be read.
     """
-    return _below(folder, frozenset())
+    above = frozenset(_identity(each) for each in folder.resolve().parents if each.exists())
+    return _below(folder, above)
 
 
 def _below(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
     try:
-        stat = folder.stat()
-        entries = list(folder.iterdir())
+        identity = _identity(folder)
+        entries = [] if identity in above else [(entry, entry.is_dir()) for entry in folder.iterdir()]
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         raise DataError(f"{folder}: the folder cannot be read: {error.strerror}.") from error
-    identity = stat.st_dev, stat.st_ino
-    if identity in above:
-        return
-    for entry in entries:
+    for entry, is_folder in entries:
         yield entry
-        if entry.is_dir():
+        if is_folder:
             yield from _below(entry, above | {identity})
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    stat = folder.stat()
+    return stat.st_dev, stat.st_ino
 
 
 def pictures(paths: Iterable[Path]) -> list[Path]:
     """Those that have the suffix of a picture, sorted; also broken links, which cannot be read."""
-    return sorted(path for path in paths if path.suffix.lower() in SUFFIXES and not path.is_dir())
+    named = (path for path in paths if path.suffix.lower() in SUFFIXES)
+    return sorted(path for path in named if path.is_file() or not path.exists())
 
 
 def _add_plain(search: Search, folder: Path) -> None:
