@@ -68,6 +68,10 @@ def test_names_of_any_bytes_are_kept(tmp_path):
 def test_a_failure_with_such_a_name_is_recorded(journal):
     journal.finish(2, State.FAILED, os.fsdecode(b"/photos/\xff.jpg: cannot be read."))
     assert next(journal.entries(State.FAILED)).note == r"/photos/\udcff.jpg: cannot be read."
+    odd = Job(Path("a"), Path("b"), os.fsdecode(b"\xff: no such folder."))
+    made = Journal.create(journal.path.with_name("planned.db"), [odd], {})
+    assert next(made.entries(State.FAILED)).note == r"\udcff: no such folder."
+    made.close()
 
 
 def test_problems_of_the_plan_are_failures(tmp_path):

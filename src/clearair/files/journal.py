@@ -236,9 +236,7 @@ class Journal:
 
     def finish(self, number: int, state: State, note: str, seconds: float | None = None) -> None:
         """Record that a picture is done or has failed."""
-        # A name that is not UTF-8 has surrogates, which SQLite does not store.
-        text = note[:300].encode("utf-8", "backslashreplace").decode()
-        self._set("state = ?, note = ?, seconds = ?", (state, text, seconds), number)
+        self._set("state = ?, note = ?, seconds = ?", (state, _storable(note), seconds), number)
 
     def requeue(self, numbers: Iterable[int], *, forgive: bool = False) -> None:
         """Reset these pictures to pending; `forgive` also resets their attempts."""
@@ -266,6 +264,11 @@ class Journal:
                 self._database.executemany(statement, rows)
         except _FAILURES as error:
             raise OutputError(f"{self.path}: the journal cannot be written: {_reason(error)}.") from error
+
+
+def _storable(note: str) -> str:
+    """Shortened, and without the surrogates of a name that is not UTF-8, which SQLite does not store."""
+    return note[:300].encode("utf-8", "backslashreplace").decode()
 
 
 def is_journal(path: Path) -> bool:
@@ -325,7 +328,7 @@ def _companions(path: Path) -> tuple[Path, ...]:
 
 
 def _initial(problem: str | None) -> tuple[int, str | None]:
-    return (int(State.PENDING), None) if problem is None else (int(State.FAILED), problem[:300])
+    return (int(State.PENDING), None) if problem is None else (int(State.FAILED), _storable(problem))
 
 
 def _reason(error: Exception) -> str:
