@@ -1,7 +1,7 @@
 // The page of `clearair serve`: takes photos, shows what happens to them, hands out the results.
 
 import { Api, Pool } from "./api.js";
-import { filesIn } from "./folders.js";
+import { photosIn } from "./folders.js";
 import { KeyCancelled, Keys } from "./keys.js";
 import { Row } from "./list.js";
 import { restoredName, uniqueNames } from "./names.js";
@@ -210,7 +210,6 @@ function useForAll() {
 
 async function downloadAll() {
   const done = [...rows.keys()].filter((photo) => photo.result);
-  done.forEach((photo) => downloaded.add(photo.result));
   const names = uniqueNames(done.map((photo) => restoredName(photo.name, photo.result.about.suffix)));
   const files = done.map((photo, index) => ({ name: names[index], input: photo.result.blob, lastModified: new Date() }));
   const zip = await downloadZip(files).blob();
@@ -218,6 +217,7 @@ async function downloadAll() {
   link.href = URL.createObjectURL(zip);
   link.download = "restored.zip";
   link.click();
+  done.forEach((photo) => downloaded.add(photo.result));
   setTimeout(() => URL.revokeObjectURL(link.href), KEEP_ADDRESS_MS);
 }
 
@@ -288,13 +288,16 @@ async function addDropped(transfer) {
   // Both must be taken now: a drop is empty once its event is over.
   const files = [...transfer.files];
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.() ?? null);
+  byId("trouble").hidden ||= limits !== null;
   addFiles(files.filter((_, index) => !entries[index]?.isDirectory));
   for (const folder of entries.filter((entry) => entry?.isDirectory)) {
     try {
-      const found = (await filesIn(folder)).filter((file) => !file.type || file.type.startsWith("image/"));
-      addFiles(found);
-      if (!found.length) {
+      const { photos, unread } = await photosIn(folder);
+      addFiles(photos);
+      if (!photos.length) {
         showTrouble(`There are no photos in the folder ${folder.name}.`, false);
+      } else if (unread.length) {
+        showTrouble(`These files of the folder ${folder.name} cannot be read: ${unread.join(", ")}.`, false);
       }
     } catch (error) {
       showTrouble(`The folder ${folder.name} cannot be read: ${error.message}`, false);
