@@ -94,12 +94,12 @@ def test_a_worker_that_stands_still_is_killed(monkeypatch):
 def test_a_header_that_costs_too_much_time_ends_the_worker():
     chunk = struct.pack(">I4sI", 0, b"teXt", zlib.crc32(b"teXt"))
     png = noisy(8, 8)
-    costly = png[:33] + 4_000_000 * chunk + png[33:]
+    costly = png[:33] + 12_000_000 * chunk + png[33:]
 
     async def use(worker):
         await look(worker, png)
         with pytest.raises(pool.OverrunError):
-            await look(worker, costly, cpu_seconds=0)
+            await look(worker, costly, seconds=300, cpu_seconds=0)
         assert (await look(worker, png))["format"] == "png"
 
     with_looker(use)

@@ -43,8 +43,8 @@ from clearair.image.formats import FORMATS, is_installed
 from clearair.models.catalogue import CATALOGUE
 
 STATIC = Path(__file__).parent / "static"
-_NOTES_BYTES = 4000
-"""Most of `Clearair-Notes`; clients and proxies refuse long headers."""
+_NOTES, _NOTE = 10, 200
+"""Most remarks in `Clearair-Notes`, and most letters of each; clients and proxies refuse long headers."""
 _CALM = 0.2
 """Seconds between two events of a job, however fast its tiles are."""
 
@@ -155,11 +155,10 @@ def _add_pictures(app: FastAPI) -> None:
 
 
 def _notes_header(result: dict[str, Any]) -> dict[str, str]:
-    """Remarks as a list in JSON, as many as fit into a header; no header without any."""
+    """Remarks as a list in JSON, shortened to what fits into a header; no header without any."""
     left_out = result.get("left_out") or []
-    notes = [*(result.get("notes") or []), *([f"not kept: {', '.join(left_out)}"] if left_out else [])]
-    while len(json.dumps(notes)) > _NOTES_BYTES:
-        notes.pop()
+    notes = [f"not kept: {', '.join(left_out)}"] if left_out else []
+    notes = [note[:_NOTE] for note in (*notes, *(result.get("notes") or []))][:_NOTES]
     return {"Clearair-Notes": json.dumps(notes)} if notes else {}
 
 

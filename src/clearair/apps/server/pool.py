@@ -134,7 +134,7 @@ class Worker:
                 raise
             raise ProblemError.of("too-slow", seconds=round(seconds)) from error
         except (DeadError, BrokenMessageError, OSError) as error:
-            if await self.kill() == -signal.SIGXCPU:
+            if await self.kill() == -signal.SIGXCPU and "seconds" in options:
                 raise OverrunError from error
             _log.warning("a worker process ended while it worked on a picture (%s)", type(error).__name__)
             raise ProblemError.of("crashed") from error
