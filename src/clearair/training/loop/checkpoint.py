@@ -174,7 +174,7 @@ def _explained(path: Path) -> Iterator[None]:
         raise TrainingError(f"{path}: there is no such file.") from error
     except (OSError, SafetensorError) as error:
         raise TrainingError(f"{path}: not a checkpoint: {error}.") from error
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise TrainingError(f"{path}: not a checkpoint of `clearair train`, or damaged.") from error
 
 

@@ -68,7 +68,7 @@ class Saving:
     if_better: bool = False
     """Save only if the mean PSNR is higher than that of the existing model, or else of the start."""
     overwrite: bool = False
-    """Replace a model without a comparison. A resumed run always replaces the one that it saved."""
+    """Replace a model without a comparison. A resumed run may replace the one that it saved anyway."""
 
     @property
     def may_replace(self) -> bool:

@@ -16,9 +16,9 @@ ClueReuse = Literal["paper", "detached", "anchored"]
 """What ICRM compares: two views of the restoration alone, the weak one with or without a gradient; or their
 difference with the clean picture's."""
 _USUAL_ERROR = 0.03
-"""Mean absolute error of an image that counts once, about the mean in training."""
 _LEAST_ERROR = 0.005
-"""Added to every error, so that what is nearly right already does not count without bound."""
+"""Added to every mean absolute error, so that what is nearly right does not count without bound. With the sum
+of `_USUAL_ERROR`, about the mean in training, an image counts once."""
 
 
 @dataclass(frozen=True)
