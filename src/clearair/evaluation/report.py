@@ -212,7 +212,9 @@ def _provenance(runs: Sequence[dict[str, Any]]) -> list[str]:
             if result["images"] != result.get("asked_images", result["images"]):
                 images += f" of {result['asked_images']}"
             lost = f", {result['skipped_images']} skipped" if result.get("skipped_images") else ""
-            computed = f", {run['precision']} on {run['device']}" if "precision" in run else ""
+            computed = (
+                f", {run['precision']} on {run['device']}" if {"precision", "device"} <= run.keys() else ""
+            )
             lines.append(
                 f"{run.get('model', '?')} (clearair {made}) on {result['benchmark']}: {images} images{lost}, "
                 f"{protocol}{computed}, data {result.get('manifest', '?')[:12]}, {Path(run['file']).name}"
