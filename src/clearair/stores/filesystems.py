@@ -45,7 +45,7 @@ def _check_settings(scheme: str) -> None:
     """Raise UsageError for settings that fsspec would warn of and go on without, such as without keys."""
     name = f"FSSPEC_{scheme.upper()}"
     try:
-        settings = json.loads(os.environ.get(name, "{}"))
+        settings = json.loads(os.environ.get(name) or "{}")
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{name}: is not JSON; it must be an object such as {_EXAMPLE}.") from error
     if not isinstance(settings, dict):
