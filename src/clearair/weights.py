@@ -139,7 +139,7 @@ def building(path: Path, model: str) -> Iterator[None]:
     """
     try:
         yield
-    except ClearAirError:
+    except (ClearAirError, ImportError, MemoryError):
         raise
     except Exception as error:
         line = next(iter(str(error).splitlines()), "") or type(error).__name__
