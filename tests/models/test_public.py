@@ -49,17 +49,17 @@ def line_of(done):
 
 
 def test_without_spandrel_one_line_says_what_to_install(no_spandrel, checkpoint, tmp_path):
-    def line_of(done):
+    def needed(done):
         assert isinstance(done.exception, MissingExtraError)
         assert done.exception.exit_code == 2
         return str(done.exception)
 
     write_photo(Photo(skimage.data.chelsea()[:64, :64]), tmp_path / "photo.png")
     expected = "Checkpoints of other projects need spandrel: pip install 'clearair[spandrel]'"
-    assert line_of(run("restore", tmp_path / "photo.png", "--model", checkpoint)) == expected
-    assert line_of(run("models", "show", checkpoint)) == expected
+    assert needed(run("restore", tmp_path / "photo.png", "--model", checkpoint)) == expected
+    assert needed(run("models", "show", checkpoint)) == expected
     pairs = ["--pairs", tmp_path, tmp_path]
-    assert line_of(run("evaluate", checkpoint, *pairs)) == expected
+    assert needed(run("evaluate", checkpoint, *pairs)) == expected
     assert re.search(rf"spandrel +{re.escape(expected)}", run("info").output)
 
 
