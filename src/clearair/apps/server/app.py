@@ -156,9 +156,7 @@ def _add_pictures(app: FastAPI) -> None:
 
 def _notes_header(result: dict[str, Any]) -> dict[str, str]:
     """Remarks as a list in JSON, shortened to what fits into a header; no header without any."""
-    left_out = result.get("left_out") or []
-    notes = [f"not kept: {', '.join(left_out)}"] if left_out else []
-    notes = [note[:_NOTE] for note in (*notes, *(result.get("notes") or []))][:_NOTES]
+    notes = [note[:_NOTE] for note in result["notes"][:_NOTES]]
     return {"Clearair-Notes": json.dumps(notes)} if notes else {}
 
 

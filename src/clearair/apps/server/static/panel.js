@@ -123,8 +123,7 @@ export class Panel {
       `${about.width} × ${about.height} px`,
       bytes(blob.size),
     ].join(", ");
-    const left = about.left_out?.length ? [`Not kept: ${about.left_out.join(", ")}`] : [];
-    const notes = [...(about.notes ?? []), ...left].map((note) => {
+    const notes = (about.notes ?? []).map((note) => {
       const item = document.createElement("li");
       item.textContent = sentence(note);
       return item;
