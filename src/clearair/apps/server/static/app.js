@@ -283,6 +283,12 @@ function listenForFiles() {
   });
 }
 
+/** Whether the dialog would offer a file; browsers do not know the types of all photos. */
+function isPhoto(file) {
+  const suffixes = byId("files").accept.split(",").slice(1);
+  return file.type.startsWith("image/") || suffixes.some((suffix) => file.name.toLowerCase().endsWith(suffix));
+}
+
 /** Add the files of a drop, and those in its folders. */
 async function addDropped(transfer) {
   // Both must be taken now: a drop is empty once its event is over.
@@ -292,7 +298,7 @@ async function addDropped(transfer) {
   addFiles(files.filter((_, index) => !entries[index]?.isDirectory));
   for (const folder of entries.filter((entry) => entry?.isDirectory)) {
     try {
-      const { photos, unread } = await photosIn(folder);
+      const { photos, unread } = await photosIn(folder, isPhoto);
       addFiles(photos);
       if (!photos.length) {
         showTrouble(`There are no photos in the folder ${folder.name}.`, false);

@@ -1,13 +1,11 @@
 // Folders that are dropped: the photos in them, at every depth, in the order of their names.
 
-// Of files whose type the browser does not know.
-const SUFFIXES = /\.(jpe?g|png|tiff?|webp|heic|heif|avif|jxl|bmp|gif|dng|cr2|cr3|nef|arw|raf|orf|rw2|pef)$/i;
-
 /**
  * @param {FileSystemDirectoryEntry} folder
+ * @param {function(File): boolean} isPhoto
  * @returns {Promise<{photos: File[], unread: string[]}>} and the names of files that cannot be read
  */
-export async function photosIn(folder) {
+export async function photosIn(folder, isPhoto) {
   const photos = [];
   const unread = [];
   for (const entry of await entriesOf(folder)) {
@@ -15,14 +13,14 @@ export async function photosIn(folder) {
       continue; // a system's own
     }
     if (entry.isDirectory) {
-      const deeper = await photosIn(entry);
+      const deeper = await photosIn(entry, isPhoto);
       photos.push(...deeper.photos);
       unread.push(...deeper.unread);
       continue;
     }
     try {
       const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
-      if (file.type ? file.type.startsWith("image/") : SUFFIXES.test(file.name)) {
+      if (isPhoto(file)) {
         photos.push(file);
       }
     } catch {
