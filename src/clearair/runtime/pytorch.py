@@ -119,7 +119,6 @@ class PyTorchRuntime:
         with self._autocast():
             return self.network.judge(guidance, overview)
 
-    @torch.inference_mode()
     def restore(
         self,
         pixels: NDArray[np.float32],
@@ -132,12 +131,11 @@ class PyTorchRuntime:
         """A window (h, w, 3) in [0, 1] of the judged picture -> (h, w, 3), not clipped.
 
         The input and what the network adds to it are summed in float32, whatever the precision."""
-        restored: NDArray[np.float32] = self.restore_batch(
+        restored: NDArray[np.float32] = self._restore(
             pixels[None], percepts, judgement, [window], keep_tone=keep_tone
         )[0]
         return restored
 
-    @torch.inference_mode()
     def restore_batch(
         self,
         pixels: NDArray[np.float32],
@@ -151,25 +149,27 @@ class PyTorchRuntime:
 
         One after the other, from now on, where a GPU has too little memory for them.
         """
-        if len(windows) == 1 or not self._short:
+        if not self._short:
             try:
-                return self._restore_batch(pixels, percepts, judgement, windows, keep_tone)
+                return self._restore(pixels, percepts, judgement, windows, keep_tone=keep_tone)
             except RuntimeError as error:
-                if len(windows) == 1 or not is_shortage(error):
+                if not is_shortage(error):
                     raise
                 self._short = True
         single = [
-            self._restore_batch(pixels[index : index + 1], percepts, judgement, [window], keep_tone)
-            for index, window in enumerate(windows)
+            self.restore(tile, percepts, judgement, window, keep_tone=keep_tone)
+            for tile, window in zip(pixels, windows, strict=True)
         ]
-        return np.concatenate(single)
+        return np.stack(single)
 
-    def _restore_batch(
+    @torch.inference_mode()
+    def _restore(
         self,
         pixels: NDArray[np.float32],
         percepts: Percepts,
         judgement: FinishedJudgement,
         windows: Sequence[Window],
+        *,
         keep_tone: bool,
     ) -> NDArray[np.float32]:
         image = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self.device)
