@@ -318,7 +318,10 @@ def below(folder: Path) -> Iterator[Path]:
 def _below(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
     try:
         identity = _identity(folder)
-        entries = [] if identity in above else [(entry, entry.is_dir()) for entry in folder.iterdir()]
+        if identity in above:
+            return
+        with os.scandir(folder) as found:
+            entries = [(folder / entry.name, entry.is_dir()) for entry in found]
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
