@@ -49,15 +49,17 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         raise TrainingError(f"{path}: cannot be read ({error}).") from error
     records = []
     for number, line in enumerate(text.splitlines(keepends=True), 1):
+        if not line.strip():
+            continue
         try:
-            record = json.loads(line) if line.strip() else None
+            record = json.loads(line)
         except ValueError as error:
             if not line.endswith("\n"):
                 break
             raise TrainingError(f"{path}: line {number} is damaged; delete it.") from error
-        if record is not None and not isinstance(record, dict):
+        if not isinstance(record, dict):
             raise TrainingError(f"{path}: line {number} is not a record; delete it.")
-        records += [] if record is None else [record]
+        records.append(record)
     return records
 
 
