@@ -89,3 +89,9 @@ def test_without_credentials(store, monkeypatch):
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(PermissionError, match="no credentials"):
         Address(f"s3://{BUCKET}/a.jpg").read()
+
+
+def test_a_setting_that_a_library_does_not_know_is_called_one():
+    error = as_system_error(TypeError("S3.__init__() got an unexpected keyword argument 'nonsense'"), "")
+    assert error.strerror.startswith("a setting of the store is not known (")
+    assert "'nonsense'" in error.strerror
