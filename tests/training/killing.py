@@ -71,6 +71,7 @@ def main() -> None:
         record["step"] = load_checkpoint(latest).step if latest.exists() else 0
         os.waitpid(train(kind, out, data), 0)
         parts = load_checkpoint(latest)
+        record["files"] = sorted(path.name for path in out.iterdir())
         record["same"] = parts.step == whole.step and parts.tensors.keys() == whole.tensors.keys()
         record["same"] &= all(torch.equal(parts.tensors[name], whole.tensors[name]) for name in whole.tensors)
         found.append(record)

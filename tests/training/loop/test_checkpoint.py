@@ -25,6 +25,15 @@ def test_a_checkpoint_comes_back_as_it_was(checkpoint, tmp_path):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["a.safetensors"]
 
 
+def test_a_file_that_is_cut_off_names_another_to_begin_from(checkpoint, tmp_path):
+    for name in ("latest", "stable"):
+        save_checkpoint(checkpoint, tmp_path / f"{name}.safetensors")
+    latest = tmp_path / "latest.safetensors"
+    latest.write_bytes(latest.read_bytes()[:-10])
+    with pytest.raises(TrainingError, match=r"cut off: .* --start and stable\.safetensors beside it"):
+        load_checkpoint(latest)
+
+
 def test_others_may_read_a_checkpoint_as_the_umask_allows(checkpoint, tmp_path):
     (tmp_path / "usual").touch()
     save_checkpoint(checkpoint, tmp_path / "a.safetensors")

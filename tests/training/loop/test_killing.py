@@ -31,6 +31,9 @@ def test_a_run_killed_at_a_random_moment_ends_with_the_same_weights(data, tmp_pa
     found = killed_and_resumed(kind, tmp_path, data, moments)
     assert len(found) == moments
     assert all(record["same"] for record in found)
+    assert not [
+        name for record in found for name in record["files"] if name.startswith(".") or "partial" in name
+    ]
     if moments == 20:  # of so many, some hit what they aim at
         assert any(record["partial"] for record in found)  # killed while writing
         assert any(0 < record["step"] < 6 for record in found)

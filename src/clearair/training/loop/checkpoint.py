@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from clearair.errors import TrainingError
@@ -125,12 +125,10 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     tensors = {name: value.detach().contiguous().cpu() for name, value in checkpoint.tensors.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)
-        partial.touch()
-        mode = partial.stat().st_mode
-        save_file(tensors, partial, {"clearair": json.dumps(about)})
-        partial.chmod(mode)  # safetensors lets nobody else read its files
-        with partial.open("rb") as file:
+        with partial.open("wb") as file:
+            # `save_file` would leave a file of another name behind if the process were killed.
+            file.write(save(tensors, {"clearair": json.dumps(about)}))
+            file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
     except (OSError, SafetensorError) as error:
@@ -173,9 +171,15 @@ def _explained(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise TrainingError(f"{path}: there is no such file.") from error
     except (OSError, SafetensorError) as error:
-        raise TrainingError(f"{path}: not a checkpoint: {error}.") from error
+        raise TrainingError(f"{path}: not a checkpoint, or cut off: {error}.{_instead_of(path)}") from error
     except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise TrainingError(f"{path}: not a checkpoint of `clearair train`, or damaged.") from error
+
+
+def _instead_of(path: Path) -> str:
+    """Advice to begin from another checkpoint of the same run, where there is one."""
+    others = sorted(each.name for each in path.parent.glob("*.safetensors") if each != path)
+    return f" Begin a new run with --start and {' or '.join(others)} beside it." if others else ""
 
 
 def _about(file: Any) -> dict[str, Any]:
