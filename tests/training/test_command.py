@@ -98,7 +98,8 @@ def test_a_comparison_without_validation_is_refused(data, tmp_path):
     ],
 )
 def test_a_run_is_resumed_with_other_settings_only_when_told(data, tmp_path, change, told):
-    train(data, tmp_path, "--max-minutes", 0, "--views", 0)
+    output = train(data, tmp_path, "--max-minutes", 0, "--views", 0)
+    assert "the time is up: step 1 of 60 is saved" in output
     with pytest.raises(TrainingError, match=rf"{told}.*--change"):
         train(data, tmp_path, "--resume", "--views", 0, change)
     if change == "batch=2":
