@@ -70,12 +70,12 @@ def test_a_file_of_something_else_is_one_line(tmp_path, content):
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-@pytest.mark.parametrize("share", [0.3, 0.7, 0.99])
+@pytest.mark.parametrize("share", [0.3, 0.45, 0.7, 0.99])
 def test_a_truncated_file_is_one_line(tmp_path, suffix, share):
     path = tmp_path / f"weights{suffix}"
     (save_file if suffix == ".safetensors" else torch.save)({"a": torch.rand(5000)}, path)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(ModelError, match="weights") as caught:
+    with pytest.raises(ModelError, match=r"damaged|not a whole") as caught:
         read_weight_file(path)
     assert "\n" not in str(caught.value)
 

@@ -6,6 +6,7 @@ values and, where a caller says so, a few harmless types; anything else is refus
 
 from __future__ import annotations
 
+import errno
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,9 +73,9 @@ def read_weight_file(
             return torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as error:
         raise ModelError(f"{path}: not a whole safetensors file ({error}).") from error
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # bytes that are no pickle, or the half of one, can raise anything
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # what the half of a zip raises
+            raise ModelError(f"{path}: cannot be read: {error.strerror or error}.") from error
         named = _refused(str(error))
         if named is None:
             raise ModelError(

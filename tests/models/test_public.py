@@ -295,6 +295,15 @@ def test_code_runs_only_for_those_who_trust_it_and_is_gone_after_that(tmp_path):
 
 
 @with_spandrel
+def test_a_whole_network_that_is_trusted_is_converted(tmp_path):
+    torch.save(nafnet(), tmp_path / "whole.pth")
+    with pytest.raises(ModelError, match="refused"):
+        open_public(tmp_path / "whole.pth")
+    convert_public(tmp_path / "whole.pth", tmp_path / "weights.safetensors", trust_pickle=True)
+    assert open_public(tmp_path / "weights.safetensors").architecture == "NAFNet"
+
+
+@with_spandrel
 @pytest.mark.parametrize("name", NETWORKS)
 def test_converted_weights_restore_alike(name, saved, picture, tmp_path):
     file = saved(NETWORKS[name]())

@@ -142,6 +142,8 @@ class _Described(nn.Module):
 
 def _described(spandrel: ModuleType, read: Any, file: Path) -> Any:
     """spandrel's description of the network that fits what was read."""
+    if isinstance(read, nn.Module):  # a whole network, which only a trusted pickle can be
+        read = read.state_dict()
     if not isinstance(read, Mapping):
         raise ModelError(f"{file}: holds no tensors by name, so it is no checkpoint of a network.")
     registry = _registry(spandrel)
