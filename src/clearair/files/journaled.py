@@ -138,6 +138,11 @@ class JournalLedger(Watcher):
                 self.fatal = self.fatal or error  # later ones only repeat the first
         self._watcher.finish(record)
 
+    def repeats(self, record: Record) -> bool:
+        """Whether a picture failed for nothing but the reason that ends the run."""
+        error = record.error
+        return self.fatal is not None and error is not None and (_FULL in error or error == str(self.fatal))
+
     def _number(self, job: Job) -> int:
         return self._numbers[str(job.source)]
 
@@ -161,7 +166,7 @@ def run_journal(
         while entries := journal.next_open(_AT_ONCE):
             ledger = JournalLedger(journal, entries, watcher or Watcher())
             plan = Plan(tuple(entry.job for entry in entries), overwrite=overwrite)
-            yield from run(plan, ledger)
+            yield from (record for record in run(plan, ledger) if not ledger.repeats(record))
             if ledger.fatal is not None:
                 raise ledger.fatal
 
