@@ -1,6 +1,7 @@
 """Runs on a real Ray cluster of this machine, with two actors."""
 
 import os
+import socket
 import subprocess
 import sys
 from contextlib import closing
@@ -12,7 +13,7 @@ import pytest
 
 pytest.importorskip("ray")
 
-from clearair.cluster import Cluster
+from clearair.cluster import Cluster, check_cluster
 from clearair.errors import MissingExtraError, UsageError
 from clearair.files.journal import Journal, State
 from clearair.files.journaled import verify, working_on
@@ -137,7 +138,7 @@ def test_a_journal_that_another_run_holds(cluster, journal):
 def test_a_model_that_no_actor_can_load_is_said(journal):
     program = f"""
 from pathlib import Path
-from clearair.cluster import Cluster
+from clearair.cluster import Cluster, check_cluster
 from clearair.errors import UsageError
 from clearair.files.journal import Journal
 with Cluster("local", {{"name": "nothing"}}, {{}}, cores=1) as cluster:
@@ -157,7 +158,7 @@ def test_machines_with_and_without_a_gpu_share_the_work(journal):
     program = f"""
 from pathlib import Path
 from ray.cluster_utils import Cluster as Nodes
-from clearair.cluster import Cluster
+from clearair.cluster import Cluster, check_cluster
 from clearair.files.journal import Journal
 nodes = Nodes(initialize_head=True, head_node_args=dict(num_cpus=1, num_gpus=1, include_dashboard=False))
 nodes.add_node(num_cpus=1)
@@ -214,3 +215,18 @@ def test_actors_read_and_write_a_store_themselves(journal, tmp_path):
         assert store.keys("out") == [f"out/{number}.png" for number in range(COUNT)]  # and nothing else
         verified = subprocess.run([*command[:3], "batch", "verify", "stored.db"], **options)
         assert f"{COUNT - 1} results checked, 0 wrong" in verified.stdout
+
+
+def test_an_address_where_nothing_answers_is_refused_at_once(journal, tmp_path):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        with pytest.raises(UsageError, match=f"--cluster {address}: cannot be reached"):
+            check_cluster(address)
+        done = subprocess.run(
+            [sys.executable, "-m", "clearair", "restore", tmp_path / "photos", "-o", tmp_path / "new",
+             "--journal", tmp_path / "new.db", "--cluster", address],
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert not (tmp_path / "new.db").exists()

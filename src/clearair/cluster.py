@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections import deque
 from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,11 @@ _AT_ONCE = 1000
 _PATIENCE = 60.0
 """Seconds that the driver waits for an actor before it checks whether it is alive."""
 
+_CONNECTING = 10.0
+"""Seconds in which a cluster must answer."""
+_AUTH = "RAY_AUTH_MODE"
+"""Ray's environment variable that says whether clients send a token."""
+_NO_RAY = "--cluster needs Ray: pip install 'clearair[cluster]'"
 _UNLOADED = "error raised in its creation task"
 """Part of Ray's message about an actor that could not be created."""
 
@@ -314,13 +321,31 @@ def _moved(part: Place, target: Path, record: Record, overwrite: bool) -> Record
     return replace(record, output=str(target))
 
 
+def check_cluster(address: str) -> None:
+    """Raise MissingExtraError without Ray, UsageError when nothing answers at HOST:PORT.
+
+    Ray itself would go on trying for a quarter of an hour.
+    """
+    if find_spec("ray") is None:
+        raise MissingExtraError(_NO_RAY)
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return  # "auto", or something that Ray judges
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECTING).close()
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(f"--cluster {address}: cannot be reached: {reason}.") from error
+
+
 def _connect(address: str) -> Any:
+    check_cluster(address)
     # By default Ray reports its use and starts a dashboard.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     try:
         import ray
     except ImportError as error:
-        raise MissingExtraError("--cluster needs Ray: pip install 'clearair[cluster]'") from error
+        raise MissingExtraError(_NO_RAY) from error
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address == AUTO:
@@ -328,7 +353,8 @@ def _connect(address: str) -> Any:
         else:
             ray.init(address=address, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UsageError(f"--cluster {address}: cannot be reached: {_last_line(error)}") from error
+        hint = "" if _AUTH in os.environ else f" If it asks for tokens, set {_AUTH}=token."
+        raise UsageError(f"--cluster {address}: cannot be reached: {_last_line(error)}{hint}") from error
     return ray
 
 

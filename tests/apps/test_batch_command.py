@@ -65,6 +65,7 @@ def test_it_goes_on_from_anywhere_with_the_options_it_was_begun_with(folder, tmp
         folder, "restore", "photos", "-o", "out", "--journal", "run.db", "--damage", "none", "--list-only"
     )
     assert listed.returncode == 0
+    assert f"run.db: {COUNT} photos: {COUNT} pending" in listed.stderr
     assert states(folder) == {"pending": COUNT}
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     done = program(elsewhere, "batch", "resume", folder / "run.db")

@@ -43,6 +43,14 @@ def begin(path: Path, plan: Plan, words: Sequence[str]) -> None:
     Journal.create(path, jobs, options).close()
 
 
+def tell_listed(path: Path) -> None:
+    """Print how many photos the journal of a run lists that has not begun."""
+    from clearair.files.journal import Journal
+
+    with closing(Journal.open(path)) as journal:
+        _tell_counts(journal)
+
+
 def go_on(path: Path, shard: str | None = None, cluster: str | None = None, *, quiet: bool = False) -> int:
     """Restore the pending photos of a journal or of a part of it, perhaps on a cluster; the exit code."""
     from clearair.files.journal import Journal
@@ -77,8 +85,12 @@ def _go_on(journal: Journal, cluster: str | None, *, quiet: bool) -> int:
         finally:
             progress.clear()
             if not quiet:
-                print_line(f"clearair: {journal.path}: {in_words(journal.counts())}", err=True)
+                _tell_counts(journal)
     return 1 if journal.counts()[State.FAILED] else 0
+
+
+def _tell_counts(journal: Journal) -> None:
+    print_line(f"clearair: {journal.path}: {in_words(journal.counts())}", err=True)
 
 
 def _restoring(

@@ -160,7 +160,7 @@ def restore(
         source = single_picture(paths, read_names(files_from, null)) if from_files else None
         restore_to_output(asked.load, source, format=asked.format_, quiet=asked.quiet, **options)
         return
-    from clearair.apps.cli.journaled import begin, go_on, journal_named
+    from clearair.apps.cli.journaled import go_on, journal_named
     from clearair.files.planning import plan_batch
 
     if asked.resume and (journal := journal_named(paths)) is not None:
@@ -181,10 +181,7 @@ def restore(
         report=asked.report,
     )
     if asked.journal is not None:
-        begin(asked.journal, plan, ctx.meta[WORDS])
-        ctx.exit(
-            0 if asked.list_only else go_on(asked.journal, asked.shard, asked.cluster, quiet=asked.quiet)
-        )
+        ctx.exit(_restore_by_journal(asked, asked.journal, plan, ctx.meta[WORDS]))
     if asked.shard is not None:
         plan = _part_of(plan, asked.shard)
     ctx.exit(_restore_batch(asked.load, plan, asked.batch_options(), asked.quiet))
@@ -320,6 +317,22 @@ def _refuse_others(ctx: click.Context, journal: Path) -> None:
     for name, option in given_options(ctx).items():
         if name not in ("paths", "resume", "shard", "cluster", "quiet"):
             raise UsageError(f"{journal}: the run keeps the options it was started with; leave out {option}.")
+
+
+def _restore_by_journal(asked: Asked, path: Path, plan: Plan, words: Sequence[str]) -> int:
+    """Write the journal of a plan, and restore by it unless the photos are only listed; the exit code."""
+    from clearair.apps.cli.journaled import begin, go_on, tell_listed
+
+    if asked.cluster is not None:
+        from clearair.cluster import check_cluster
+
+        check_cluster(asked.cluster)  # before there is a journal that has to be resumed
+    begin(path, plan, words)
+    if not asked.list_only:
+        return go_on(path, asked.shard, asked.cluster, quiet=asked.quiet)
+    if not asked.quiet:
+        tell_listed(path)
+    return 0
 
 
 def _part_of(plan: Plan, said: str) -> Plan:
