@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
-from clearair.data.degradations import degrade as damage
 from clearair.data.naming import named
 from clearair.errors import UsageError
 from clearair.files.adapters import Picture, as_photo, from_photo
 from clearair.image import Photo, to_depth
+from clearair.optional import require_pytorch
 
 
 def degrade(
@@ -22,7 +21,8 @@ def degrade(
 
     `kinds` are names such as "haze" or ["haze", "rain"], applied in their physical order. `strength` lies in
     [0, 1]; None draws one for each kind from the seed. The same seed makes the same damage. Raises ImageError
-    when the picture cannot be read, UsageError for an unknown kind, a strength outside [0, 1] or an odd seed.
+    when the picture cannot be read, UsageError for an unknown kind, a strength outside [0, 1] or an odd seed,
+    MissingExtraError without PyTorch.
     """
     names = named(kinds)
     photo, layout = as_photo(picture)
@@ -39,6 +39,11 @@ def degrade_photo(
         isinstance(strength, bool) or not isinstance(strength, int | float | np.integer | np.floating)
     ):
         raise UsageError(f"The strength is a number in [0, 1] or None, got {strength!r}.")
+    require_pytorch("degrade")
+    import torch
+
+    from clearair.data.degradations import degrade as damage
+
     pixels = to_depth(photo.pixels, np.dtype(np.float32))
     clean = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
     with torch.device("cpu"):  # whatever torch.set_default_device says

@@ -102,6 +102,12 @@ def test_everything_works_where_pytorch_is_not_installed(tmp_path):
         "    assert 'clearair[torch]' in str(error)\n"
         "else:\n"
         "    sys.exit('a GPU without PyTorch')\n"
+        "try:\n"
+        f"    clearair.degrade({str(source)!r}, 'haze')\n"
+        "except clearair.MissingExtraError as error:\n"
+        "    assert 'degrade needs PyTorch' in str(error)\n"
+        "else:\n"
+        "    sys.exit('damage without PyTorch')\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
     assert (tmp_path / "better.png").exists()
