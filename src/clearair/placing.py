@@ -37,7 +37,13 @@ def check_makeable(folder: Path) -> None:
     if not above.is_dir():
         raise OutputError(f"{folder}: the folder cannot be made: {above} is a file, not a folder.")
     if not os.access(above, os.W_OK):
-        raise OutputError(f"{folder}: the folder cannot be written to: permission denied.")
+        why = "read-only file system" if _is_read_only(above) else "permission denied"
+        raise OutputError(f"{folder}: the folder cannot be written to: {why}.")
+
+
+def _is_read_only(folder: Path) -> bool:
+    """Whether the file system of a folder is mounted to be read only."""
+    return hasattr(os, "statvfs") and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
 def make_folder(folder: Place) -> None:
