@@ -19,8 +19,14 @@ const SPOKEN = new Set(["held", "queued", "running", "done", "failed", "cancelle
 
 const byId = (id) => document.getElementById(id);
 
-const api = new Api(new Keys(byId("key-dialog")));
-const pool = new Pool(AT_ONCE);
+const keys = new Keys(byId("key-dialog"), () => {
+  if (!limits && !byId("trouble").hidden) {
+    begin();
+  }
+});
+const api = new Api(keys);
+// Over a slow line two uploads at once would both take twice as long, and the first result would come later.
+const pools = { work: new Pool(AT_ONCE), sending: new Pool(1) };
 /** @type {Map<Photo, Row>} */
 const rows = new Map();
 /** Results that the user has downloaded. */
@@ -45,9 +51,10 @@ const viewer = new Viewer(
     showNote();
   },
 );
-const panel = new Panel({ changed: changeSelected, all: useForAll });
+const panel = new Panel({ changed: changeSelected, retry: () => restart([selected]), all: useForAll });
 
 async function begin() {
+  keys.askAgain();
   byId("trouble").hidden = true;
   try {
     const about = await api.models();
@@ -74,11 +81,12 @@ function showTrouble(text, mayRetry) {
 function addFiles(files) {
   const wasEmpty = rows.size === 0;
   let first = null;
+  keys.askAgain();
   if (!limits) {
     begin();
   }
   for (const file of files) {
-    const photo = new Photo(file, { ...usual }, api, pool);
+    const photo = new Photo(file, { ...usual }, api, pools);
     first ??= photo;
     const row = new Row(photo, { select: () => select(photo), remove: () => remove(photo) });
     rows.set(photo, row);
@@ -147,6 +155,7 @@ function updateWhole() {
   byId("work").hidden = rows.size === 0;
   byId("use-for-all").hidden = rows.size < 2;
   byId("download-all").hidden = [...rows.keys()].filter((photo) => photo.result).length < 2;
+  byId("retry-all").hidden = retriable().length < 2;
 }
 
 function updateSelected() {
@@ -189,7 +198,17 @@ function showRegions() {
   }
 }
 
+function retriable() {
+  return [...rows.keys()].filter((photo) => photo.state === "failed" && photo.canRetry);
+}
+
+function restart(photos) {
+  keys.askAgain();
+  photos.forEach((photo) => photo.start());
+}
+
 function changeSelected(settings) {
+  keys.askAgain();
   const { damage, salvage, ...lasting } = settings;
   usual = { ...usual, ...lasting };
   selected.change(settings);
@@ -204,6 +223,8 @@ function useForAll() {
       settings.strength === strength && settings.keepTone === keepTone && settings.keepMetadata === keepMetadata;
     if (!same && (photo.result || photo.active)) {
       photo.change({ strength, keepTone, keepMetadata });
+    } else {
+      photo.settings = { ...settings, strength, keepTone, keepMetadata }; // for when it is tried again
     }
   }
 }
@@ -322,6 +343,7 @@ function listen() {
     showRegions();
   });
   byId("download-all").addEventListener("click", downloadAll);
+  byId("retry-all").addEventListener("click", () => restart(retriable()));
   byId("download").addEventListener("click", () => downloaded.add(selected.result));
   window.addEventListener("beforeunload", (event) => {
     if ([...rows.keys()].some((photo) => photo.active || (photo.result && !downloaded.has(photo.result)))) {

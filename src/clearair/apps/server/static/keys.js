@@ -12,14 +12,25 @@ export class KeyCancelled extends Error {
 export class Keys {
   #dialog;
   #asking = null;
+  #cancelled = false;
+  #onGiven;
 
-  /** @param {HTMLDialogElement} dialog with a form, a field, a text and a button to cancel */
-  constructor(dialog) {
+  /**
+   * @param {HTMLDialogElement} dialog with a form, a field, a text and a button to cancel
+   * @param {function(): void} onGiven told when the user has entered a key
+   */
+  constructor(dialog, onGiven) {
     this.#dialog = dialog;
+    this.#onGiven = onGiven;
   }
 
   get value() {
     return sessionStorage.getItem(NAME);
+  }
+
+  /** Ask from now on, even though the user has cancelled before. */
+  askAgain() {
+    this.#cancelled = false;
   }
 
   /**
@@ -30,6 +41,9 @@ export class Keys {
   async ask(refused) {
     if (this.value !== refused) {
       return; // another request has asked in the meantime
+    }
+    if (this.#cancelled) {
+      throw new KeyCancelled(); // whoever has many photos cancels once
     }
     this.#asking ??= this.#show(refused !== null).finally(() => {
       this.#asking = null;
@@ -57,9 +71,11 @@ export class Keys {
           if (dialog.returnValue === "ok" && SENDABLE.test(value)) {
             sessionStorage.setItem(NAME, value);
             resolve();
+            this.#onGiven();
           } else if (dialog.returnValue === "ok") {
             resolve(this.#show(true)); // no header can carry it, so no server has such a key
           } else {
+            this.#cancelled = true;
             reject(new KeyCancelled());
           }
         },

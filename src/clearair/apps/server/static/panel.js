@@ -16,13 +16,13 @@ export class Panel {
   #automatic;
   #url = null;
 
-  /** @param {{changed: function(object): void, all: function(): void}} actions on the photo that is shown */
+  /** @param {{changed: function(object): void, retry: function(): void, all: function(): void}} actions on the photo that is shown */
   constructor(actions) {
     this.actions = actions;
     this.#automatic = chip("Automatic", () => this.#change({ damage: "auto" }));
     byId("chips").append(this.#automatic);
     byId("cancel").addEventListener("click", () => this.#photo.cancel());
-    byId("retry").addEventListener("click", () => this.#photo.start());
+    byId("retry").addEventListener("click", () => this.actions.retry());
     byId("salvage").addEventListener("click", () => this.#change({ salvage: true }));
     byId("strength").addEventListener("input", (event) => showStrength(event.target.value));
     byId("strength").addEventListener("change", (event) => this.#change({ strength: event.target.value / 100 }));

@@ -48,17 +48,18 @@ export class Photo extends EventTarget {
   /** Kinds that speak for a change and their probabilities; null before anything was looked for. */
   found = null;
   #api;
-  #pool;
+  #pools;
   #abort = null;
   #job = null;
 
-  constructor(file, settings, api, pool) {
+  /** @param {{work: import("./api.js").Pool, sending: import("./api.js").Pool}} pools in which it waits its turn */
+  constructor(file, settings, api, pools) {
     super();
     this.file = file;
     this.name = file.name || "photo";
     this.settings = settings;
     this.#api = api;
-    this.#pool = pool;
+    this.#pools = pools;
   }
 
   /** Whether something is being done with it. */
@@ -90,7 +91,7 @@ export class Photo extends EventTarget {
     this.#set("waiting", { position: null, progress: null });
     try {
       await sleep(pause, abort.signal);
-      await this.#pool.run(() => this.#restore(abort.signal), abort.signal);
+      await this.#pools.work.run(() => this.#restore(abort.signal), abort.signal);
     } catch (error) {
       if (this.#abort === abort) {
         this.#abort = null;
@@ -132,10 +133,12 @@ export class Photo extends EventTarget {
 
   async #restore(signal) {
     const settings = this.settings;
-    this.#set("sending");
-    const job = await this.#api.submit(this.file, settings, signal, (seconds) =>
-      this.#set(seconds ? "held" : "sending", { seconds }),
-    );
+    const job = await this.#pools.sending.run(() => {
+      this.#set("sending");
+      return this.#api.submit(this.file, settings, signal, (seconds) =>
+        this.#set(seconds ? "held" : "sending", { seconds }),
+      );
+    }, signal);
     if (signal.aborted) {
       this.#api.forget(job);
       signal.throwIfAborted();
