@@ -53,18 +53,26 @@ def ask(server: str, path: str, body: bytes | None = None) -> bytes:
     headers = {"Content-Type": "application/octet-stream"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
-    request = urllib.request.Request(f"{server.rstrip('/')}/{path}", body, headers)
     while True:
         try:
+            request = urllib.request.Request(f"{server.rstrip('/')}/{path}", body, headers)
             with urllib.request.urlopen(request, timeout=120) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
             again = error.headers.get("Retry-After")
             if error.code not in (429, 503) or again is None:
-                sys.exit(json.loads(error.read())["detail"])
+                sys.exit(reason(error))
             time.sleep(float(again))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             sys.exit(f"{server}: does not answer: {error}")
+
+
+def reason(error: urllib.error.HTTPError) -> str:
+    """What the server says of an error; a proxy may answer with a page of its own instead."""
+    try:
+        return str(json.loads(error.read())["detail"])
+    except (ValueError, LookupError, TypeError):
+        return f"{error.url}: {error.code} {error.reason}"
 
 
 if __name__ == "__main__":

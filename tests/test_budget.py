@@ -69,7 +69,7 @@ def test_what_a_picture_costs_fits_the_room():
 
 def test_a_picture_that_does_not_fit_in_the_smallest_tiles_is_refused():
     with pytest.raises(
-        ImageError, match=r"16000 x 12500 px need 1,\d\d\dMB of memory, and the budget is 400MB"
+        ImageError, match=r"16000 x 12500 px need 1,\d\d\dMB of memory, and the memory budget is 400MB"
     ):
         Budget(200 << 20, TILE_PIXEL, total=400_000_000).cost((16000, 12500), 3, 512)
     with pytest.raises(ImageError, match="are free"):

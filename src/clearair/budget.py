@@ -128,7 +128,7 @@ class Budget:
             has = (
                 f"{in_megabytes(self.room)} are free. Close other programs, or"
                 if self.total is None
-                else f"the budget is {in_megabytes(self.total)}. Raise it with memory_budget, or"
+                else f"the memory budget is {in_megabytes(self.total)}. Raise it, or"
             )
             raise ImageError(
                 f"{size[0]} x {size[1]} px need {needed} of memory, and {has} make the picture smaller first."

@@ -114,7 +114,7 @@ def test_a_picture_above_the_budget_is_an_error_of_its_own(tmp_path, photos):
     restorer = Restorer.from_pretrained(backend="onnx", memory_budget=f"{least}MB")
     *good, large = restorer.restore_many([photos], tmp_path / "out", damage="noise")
     assert {record.error for record in good} == {None}
-    said = rf"large\.png: 20000 x 10000 px need [\d,]+MB of memory, and the budget is {least:,}MB"
+    said = rf"large\.png: 20000 x 10000 px need [\d,]+MB of memory, and the memory budget is {least:,}MB"
     assert re.search(said, large.error or "")
     with pytest.raises(ImageError, match="20000 x 10000 px need"):
         restorer(photos / "large.png")

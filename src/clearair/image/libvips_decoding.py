@@ -47,8 +47,9 @@ def decode(file: PictureFile, max_pixels: int, fail_on: str) -> Photo:
     image = _open_header(file, max_pixels, fail_on)
     metadata = _read_metadata(data, kind, image)
     left_out = inventory.unkept(data, kind, metadata)
-    notes = (*_notes(data, kind, image), *((f"left out: {', '.join(left_out)}",) if left_out else ()))
-    if (frames := _count_frames(data, kind, image)) > 1:
+    frames = _count_frames(data, kind, image)
+    notes = (*_notes(image, kind, frames), *((f"left out: {', '.join(left_out)}",) if left_out else ()))
+    if frames > 1:
         left_out = (f"{frames - 1} of {frames} {_frames_of(kind)}", *left_out)
     image, metadata, colour_notes = _in_rgb(image, metadata, name)
     stored = turn_upright(_decode_pixels(image, file, fail_on), metadata.orientation)
@@ -64,6 +65,7 @@ def decode(file: PictureFile, max_pixels: int, fail_on: str) -> Photo:
         metadata=metadata,
         bits=bands.samples.bits if bands.samples else _bits(image, bands.pixels.dtype),
         samples=bands.samples,
+        frames=frames,
         left_out=left_out,
         quality=jpeg.quality(data) if kind == "jpeg" else None,
         compression=_compression(data, kind),
@@ -196,10 +198,10 @@ def _in_rgb(image: Any, metadata: Metadata, name: str) -> tuple[Any, Metadata, t
     return image, metadata, ()
 
 
-def _notes(data: bytes, kind: str, image: Any) -> tuple[str, ...]:
+def _notes(image: Any, kind: str, frames: int) -> tuple[str, ...]:
     """List what is left out or stored differently."""
     notes: list[str] = []
-    if (frames := _count_frames(data, kind, image)) > 1:
+    if frames > 1:
         notes.append(f"only the first of {frames} {_frames_of(kind)} is restored; the others are left out")
     bits = int(field(image, "bits-per-sample", 8))
     if field(image, "palette", 0) or (kind == "gif"):

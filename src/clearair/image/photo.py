@@ -49,6 +49,8 @@ class Photo:
     """Bits a channel in the file; 32 = float."""
     samples: Samples | None = None
     """What the file stores where that is not `pixels` themselves: other numbers, another range, no data."""
+    frames: int = 1
+    """How many frames or pages the file has, of which this is the first."""
     left_out: tuple[str, ...] = ()
     """Data of the file that no restored file can hold: a video, further pictures, a signature."""
     quality: int | None = None

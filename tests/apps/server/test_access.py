@@ -129,6 +129,12 @@ def test_settings_that_make_no_sense_are_refused(values, words):
         Settings(**values)
 
 
+def test_origins_are_compared_as_browsers_send_them():
+    said = ("https://Photos.Example", "https://a.example:443", "http://b.example:80", "http://c.example:8080")
+    sent = {"https://photos.example", "https://a.example", "http://b.example", "http://c.example:8080"}
+    assert Settings(allowed_origins=said).origins == sent
+
+
 def test_an_upload_may_stall_for_less_than_a_minute():
     assert Limits().stall_seconds < 60
 
@@ -144,6 +150,7 @@ def test_an_upload_may_stall_for_less_than_a_minute():
         (["--temp", "/proc"], 1, "takes no temporary files"),
         (["--max-mb", "nan"], 2, "nan and inf"),
         (["--max-seconds", "nan"], 2, "nan and inf"),
+        (["--keep-minutes", "1e10"], 2, "keep-minutes"),
         (["--host", "no.such.host.invalid", "--allow-anyone"], 2, "no such address"),
         (["--port", "70000"], 2, "70000"),
     ],
@@ -175,7 +182,7 @@ def test_a_port_that_is_taken_is_said(server):
 
 def test_a_server_with_a_key(tmp_path, picture):
     with serving(
-        tmp_path, "--allow-origin", "https://photos.example", environment={"CLEARAIR_API_KEY": KEY}
+        tmp_path, "--allow-origin", "https://Photos.example", environment={"CLEARAIR_API_KEY": f" {KEY}\n"}
     ) as it:
         problem(it.post("/v1/inspect", picture), 401, "unauthorized")
         refused = it.post("/v1/inspect", picture, headers={"Origin": "https://photos.example"})

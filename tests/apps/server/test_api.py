@@ -200,7 +200,10 @@ def test_unknown_paths_methods_and_jobs_are_problems_too(server):
     problem(server.get("/nothing"), 404, "")
     problem(server.get("/static/nothing.js"), 404, "")
     problem(server.get("/static/../app.py"), 404, "")
-    problem(server.client.put(server.address + "/v1/restore", timeout=60), 405, "")
+    answer = server.client.put(server.address + "/v1/restore", timeout=60)
+    problem(answer, 405, "")
+    assert answer.headers["allow"] == "POST"
+    assert server.post("/v1/jobs/none", b"").headers["allow"] == "DELETE, GET"
     problem(server.get("/v1/jobs/none"), 404, "unknown-job")
     problem(server.get("/v1/jobs/none/events"), 404, "unknown-job")
     problem(server.get("/v1/jobs/..%2f..%2fetc%2fpasswd"), 404, "")

@@ -9,6 +9,7 @@ import struct
 import threading
 import time
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -178,7 +179,8 @@ def test_a_full_queue_says_when_to_come_again_and_health_does_not_wait(small, sl
 
 def test_a_deadline_stops_the_work(small, slow):
     began = time.monotonic()
-    problem(small.post("/v1/restore?timeout=0.7", slow), 504, "too-slow")
+    late = problem(small.post("/v1/restore?timeout=0.7", slow), 504, "too-slow")
+    assert late == "The picture took longer than 0.7 s and was stopped."
     assert time.monotonic() - began < 30
     wait_until(lambda: is_idle(small))
     assert small.post("/v1/restore", noisy()).status_code == 200
@@ -301,6 +303,31 @@ def test_a_worker_that_dies_is_replaced(small, slow):
     assert small.metric("clearair_worker_restarts") >= 1
 
 
+def test_a_picture_beyond_the_memory_budget_is_too_large(tmp_path):
+    with serving(tmp_path, "--memory-budget", "520MB") as running:
+        said = problem(running.post("/v1/restore", bomb(7000, 7000)), 413, "too-many-pixels")
+    assert "the memory budget is 520MB" in said
+    assert "memory_budget" not in said
+
+
+def test_what_is_not_http_is_a_problem_too(small):
+    with socket.create_connection(small.host) as client:
+        client.settimeout(20)
+        client.sendall(b"\x16\x03\x01\x02\x00\x01 as TLS begins\r\n\r\n")
+        head, _, body = b"".join(iter(lambda: client.recv(4096), b"")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert b"application/problem+json" in head
+    assert b"x-content-type-options: nosniff" in head.lower()
+    assert json.loads(body)["status"] == 400
+
+
+def test_an_upgrade_is_passed_over_without_advice(small):
+    before = small.log.read_text()
+    answer = small.get("/healthz", headers={"Connection": "Upgrade", "Upgrade": "websocket"})
+    assert answer.status_code == 200
+    assert small.log.read_text() == before
+
+
 def test_an_upload_that_stalls_is_given_up(tmp_path):
     with serving(tmp_path, program=IMPATIENT) as running:
         head = b"POST /v1/restore HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n\x89PNG"
@@ -310,6 +337,44 @@ def test_an_upload_that_stalls_is_given_up(tmp_path):
             answer = client.recv(4096)
         assert answer.startswith(b"HTTP/1.1 408")
         assert running.post("/v1/inspect", noisy()).status_code == 200
+
+
+def test_an_upload_may_take_as_long_as_its_bytes_need(tmp_path, picture):
+    limits = f"Limits(upload_seconds=0.5, upload_rate={len(picture) / 4})"
+    program = IMPATIENT.replace("Limits(stall_seconds=0.3)", limits)
+    head = f"POST /v1/restore HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(picture)}\r\n\r\n".encode()
+    with serving(tmp_path, program=program) as running:
+        for pieces, seconds, status in ((20, 2, b"200"), (20, 8, b"408")):
+            size = -(-len(picture) // pieces)
+            with socket.create_connection(running.host) as client:
+                client.settimeout(40)
+                client.sendall(head)
+                with suppress(OSError):  # the server has given up
+                    for at in range(0, len(picture), size):
+                        client.sendall(picture[at : at + size])
+                        time.sleep(seconds / pieces)
+                assert client.recv(4096).startswith(b"HTTP/1.1 " + status)
+
+
+def test_an_answer_that_nobody_reads_is_given_up(tmp_path):
+    program = IMPATIENT.replace(
+        "tell =", "import clearair.apps.server.protocol as r; r.SEND_SECONDS = 0.3; tell ="
+    )
+    with serving(tmp_path, program=program) as running:
+        pixels = noisy(1500, 2000)  # more than the kernel buffers
+        job = running.end_of(running.post("/v1/jobs?damage=none", pixels).json())
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(running.host)
+            client.sendall(f"GET /{job['links']['result']} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            time.sleep(1.5)
+            received = 0
+            with suppress(ConnectionError):
+                while piece := client.recv(1 << 20):
+                    received += len(piece)
+        assert received < len(pixels)
+        whole = running.get(f"/{job['links']['result']}")  # a client that reads gets everything
+        assert len(whole.content) == job["result"]["bytes"]
 
 
 def test_a_head_that_stays_incomplete_ends_the_connection(tmp_path):

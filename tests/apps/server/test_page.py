@@ -485,3 +485,51 @@ def test_names_of_downloads(page):
     )
     assert names[:3] == ["a.b.restored.jpg", "scan.restored.png", "photo.restored.png"]
     assert names[3:] == ["a.restored.jpg", "A (2).restored.jpg", "a (3).restored.jpg", "a.restored.png"]
+
+
+def test_a_key_that_is_not_given_is_asked_for_once(browser, photos, tmp_path):
+    file = tmp_path / "key"
+    file.write_text("open sesame, open\n")
+    with serving(tmp_path, "--api-key-file", str(file)) as server:
+        browser.get(server.address)
+        pages.see(browser, WIDE)
+        is_open = "document.querySelector('#key-dialog').open"
+        pages.wait_for(browser, is_open)
+        press(browser, Keys.ESCAPE)
+        pages.wait_for(browser, "!document.querySelector('#trouble').hidden")
+        chosen = "\n".join(str(photos[name]) for name in ("photo.jpg", "other.png", "scan.tif", "turned.jpg"))
+        browser.find_element(By.ID, "files").send_keys(chosen)
+        pages.wait_for(browser, is_open)
+        press(browser, Keys.ESCAPE)
+        assert pages.wait_until_done(browser) == ["failed"] * 4
+        assert not seen(browser, is_open)
+        browser.find_element(By.ID, "retry-all").click()
+        pages.wait_for(browser, is_open)
+        press(browser, "open sesame, open", Keys.ENTER)
+        assert pages.wait_until_done(browser) == ["done"] * 4
+        assert seen(browser, "document.querySelector('#trouble').hidden")
+        assert seen(browser, "document.querySelectorAll('#chips button').length > 1")
+
+
+def test_settings_for_all_also_reach_a_cancelled_photo(page, photos):
+    pages.add_photos(page, [photos["large.jpg"], photos["other.png"]])
+    page.find_element(By.CSS_SELECTOR, "#list .stop").click()
+    assert pages.wait_until_done(page) == ["cancelled", "done"]
+    page.find_elements(By.CSS_SELECTOR, "#list .select")[1].click()
+    page.find_element(By.ID, "keep-metadata").click()
+    page.find_element(By.ID, "use-for-all").click()
+    assert pages.wait_until_done(page) == ["cancelled", "done"]
+    page.find_elements(By.CSS_SELECTOR, "#list .select")[0].click()
+    assert page.find_element(By.ID, "keep-metadata").is_selected()
+    list(requested(page))
+    page.find_element(By.ID, "retry").click()
+    assert pages.wait_until_done(page) == ["done", "done"]
+    assert ["metadata=keep" in query for query in jobs_sent(page)] == [True]
+
+
+def test_of_an_animation_the_same_frame_is_before_and_after(page, tmp_path):
+    frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:], duration=100)
+    restore(page, tmp_path / "moving.gif")
+    before = "document.querySelector('.photo').src"
+    assert seen(page, f"fetch({before}).then((answer) => answer.headers.get('content-type'))") == "image/png"

@@ -91,7 +91,7 @@ _MIB = 1 << 20
 )
 @click.option(
     "--keep-minutes",
-    type=FiniteRange(min=0.01),
+    type=FiniteRange(0.01, 525_600),
     default=15,
     show_default=True,
     help="How long results of jobs are kept.",
@@ -161,7 +161,7 @@ def _key(file: Path | None) -> str | None:
     from clearair.apps.server.service import KEY_VARIABLE
 
     if file is None:
-        return os.environ.get(KEY_VARIABLE) or None
+        return os.environ.get(KEY_VARIABLE, "").strip() or None
     try:
         key = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

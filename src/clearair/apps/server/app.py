@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 
 import clearair
 from clearair.apps.server import documents
@@ -71,7 +73,7 @@ def build_app(service: Service) -> FastAPI:
     if service.settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=service.settings.allowed_origins,
+            allow_origins=list(service.settings.origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "X-API-Key", "Content-Type"],
             expose_headers=["Clearair-Notes", "Clearair-Outcome", "Location", "Retry-After"],
@@ -105,6 +107,8 @@ def _add_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(sorted(_methods_at(request)))
         return answer_problem(ProblemError.of_status(error.status_code, str(error.detail), headers))
 
     @app.exception_handler(RequestValidationError)
@@ -120,6 +124,13 @@ def _add_handlers(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def bug(request: Request, error: Exception) -> Response:
         return answer_problem(ProblemError.of("bug"))
+
+
+def _methods_at(request: Request) -> set[str]:
+    """The methods of all routes that have the path of a request; each names only its own."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    here = [route for route in routes if route.path_regex.match(request.scope["path"])]
+    return {method for route in here for method in route.methods or ()}
 
 
 def _add_pictures(app: FastAPI) -> None:
@@ -207,7 +218,7 @@ def _add_jobs(app: FastAPI) -> None:
         """The state of a job."""
         return job_state(job, service.line.position(job))
 
-    @app.delete("/v1/jobs/{job_id}", tags=["jobs"], **documents.STATE)
+    @app.delete("/v1/jobs/{job_id}", tags=["jobs"], **documents.DELETE)
     async def delete(job: TheJob, service: TheService) -> JobState:
         """Stop a job that is not finished; delete the result of one that is. Twice does no harm."""
         service.cancel(job)

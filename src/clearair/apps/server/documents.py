@@ -29,7 +29,7 @@ _WORDS = {
     401: "An API key is needed.",
     403: "The request comes from a page of another site.",
     404: "Nothing has this name.",
-    408: "The upload stalled.",
+    408: "The upload stalled, or is too slow.",
     409: "It is not finished, or was cancelled.",
     410: "It expired or was deleted.",
     413: "Too many bytes or pixels.",
@@ -68,8 +68,8 @@ def _problem(status: int) -> dict[str, Any]:
     return {**schema, "example": ProblemError.of(name).to_dict()}
 
 
-_ALWAYS = (401, 403, 421)
-_UPLOAD = (400, *_ALWAYS, 408, 413, 415, 422, 429, 500, 503, 504, 507)
+_ALWAYS = (400, 401, 421)
+_UPLOAD = (*_ALWAYS, 403, 408, 413, 415, 422, 429, 500, 503, 504, 507)
 _BODY = {
     "requestBody": {
         "required": True,
@@ -95,10 +95,17 @@ _OUTCOME = {
     },
 }
 _AGAIN = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+_OF_STATUSES = {
+    "202": {"Location": {"description": "Where its state is.", "schema": {"type": "string"}}},
+    "401": {"WWW-Authenticate": {"description": "`Bearer`.", "schema": {"type": "string"}}},
+    "429": _AGAIN,
+    "503": _AGAIN,
+}
+"""Headers that come with a status."""
 
 PLAIN: dict[str, Any] = {"responses": _problems(*_ALWAYS)}
-HEALTH: dict[str, Any] = {"responses": _problems(421)}
-READY: dict[str, Any] = {"responses": _problems(421, 503)}
+HEALTH: dict[str, Any] = {"responses": _problems(400, 421)}
+READY: dict[str, Any] = {"responses": _problems(400, 421, 503)}
 RESTORE: dict[str, Any] = {
     "response_class": Response,
     "openapi_extra": _BODY,
@@ -177,6 +184,7 @@ CREATE: dict[str, Any] = {
     "responses": {**_shows(202, _QUEUED), **_problems(*_UPLOAD)},
 }
 STATE: dict[str, Any] = {"responses": {**_shows(200, _FINISHED), **_problems(*_ALWAYS, 404, 422)}}
+DELETE: dict[str, Any] = {"responses": {**STATE["responses"], **_problems(403)}}
 EVENTS: dict[str, Any] = {"responses": _problems(*_ALWAYS, 404, 422)}
 RESULT: dict[str, Any] = {
     "response_class": Response,
@@ -210,11 +218,15 @@ def document(app: FastAPI) -> dict[str, Any]:
         )
         parts = made.setdefault("components", {})
         parts.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
-        parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        made["security"] = [{}, {"key": []}]
+        parts["securitySchemes"] = {
+            "key": {"type": "http", "scheme": "bearer"},
+            "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        }
+        made["security"] = [{}, {"key": []}, {"header": []}]
+        made["servers"] = [{"url": "./"}]  # relative to the document, which a proxy may have moved
         for path in made["paths"].values():
             for operation in path.values():
-                if "429" in operation["responses"]:
-                    operation["responses"]["429"]["headers"] = _AGAIN
+                for status, response in operation["responses"].items():
+                    response.setdefault("headers", {}).update(_OF_STATUSES.get(status, {}))
         app.openapi_schema = made
     return app.openapi_schema

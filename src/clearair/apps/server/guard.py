@@ -23,7 +23,7 @@ _POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; script-src 'self'; "
     "connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
 )
-_HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -64,7 +64,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
                 if scope["path"].startswith("/v1/"):
                     headers.setdefault("Cache-Control", "no-store")
@@ -134,7 +134,7 @@ def _check_origin(headers: Headers, host: str, settings: Settings) -> None:
     """A request that changes something comes from this server's own page, or from no page at all."""
     origin = headers.get("origin")
     if origin is not None:
-        if origin in settings.allowed_origins or _place_of(origin) == host.lower():
+        if origin in settings.origins or _place_of(origin) == host.lower():
             return
         raise ProblemError.of("wrong-origin")
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):

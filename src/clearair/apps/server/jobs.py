@@ -54,8 +54,10 @@ class Job:
     upload: BinaryIO
     picture: dict[str, Any]
     """Format, width and height as the header says."""
+    timeout: float | None = None
+    """Seconds after which the client does not need it any more; None = only the server's own limit counts."""
     deadline: float | None = None
-    """Of the event loop's clock; None = only the server's own limit counts."""
+    """When they are over, by the event loop's clock."""
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     status: Status = Status.QUEUED
     progress: tuple[int, int] | None = None

@@ -37,6 +37,10 @@ class DeadError(Exception):
     """The worker ended in the middle of a task."""
 
 
+class LateError(Exception):
+    """A task took longer than it may."""
+
+
 class OverrunError(Exception):
     """The worker used up the CPU time that it set itself for a task."""
 
@@ -118,7 +122,7 @@ class Worker:
 
         When this is cancelled, or after `seconds`, the task is stopped: between two tiles, or together with
         the process if that takes longer than `grace` seconds. Raises ProblemError when the worker refuses the
-        task or the deadline passes, OverrunError when it used up its CPU time.
+        task, LateError after `seconds`, OverrunError when it used up its CPU time.
         """
         await self.revive()
         self._task += 1
@@ -132,7 +136,7 @@ class Worker:
             await asyncio.shield(self._stop(number, _GRACE if grace is None else grace))
             if isinstance(error, asyncio.CancelledError):
                 raise
-            raise ProblemError.of("too-slow", seconds=round(seconds)) from error
+            raise LateError from error
         except (DeadError, BrokenMessageError, OSError) as error:
             if await self.kill() == -signal.SIGXCPU and "seconds" in options:
                 raise OverrunError from error

@@ -40,13 +40,11 @@ KINDS = {
         "Send the bytes of the picture as the body, not a form: curl --data-binary @photo.jpg ...",
     ),
     "encoded": _Kind(415, "Content-Encoding not supported", "Send the file as it is, without compression."),
-    "stalled": _Kind(408, "Upload too slow", "The upload stalled or took too long; send it again."),
+    "stalled": _Kind(408, "Upload too slow", "The upload stalled, or the connection is too slow."),
     "queue-full": _Kind(
         429, "Too many pictures at once", "The server is busy; try again in {seconds} seconds."
     ),
-    "too-slow": _Kind(
-        504, "Took too long", "The picture took longer than {seconds} seconds and was stopped."
-    ),
+    "too-slow": _Kind(504, "Took too long", "The picture took longer than {seconds:g} s and was stopped."),
     "crashed": _Kind(
         422,
         "Picture cannot be processed",

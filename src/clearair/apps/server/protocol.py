@@ -11,16 +11,27 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from clearair.apps.server.answers import answer_problem
+from clearair.apps.server.guard import SECURITY_HEADERS
+from clearair.apps.server.problems import ProblemError
+
 HEAD_SECONDS = 10.0
 """Seconds that the head of a request may take."""
 LINGER_SECONDS = 5.0
 """Seconds in which a client may still read an answer that came before its request was complete."""
+SEND_SECONDS = 60.0
+"""Seconds in which a client must take a piece of an answer, or the rest of it."""
+
+_SECURITY = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
 
 class PatientProtocol(H11Protocol):
-    """Ends connections with incomplete headers, bodies that outlast the response, or too many others."""
+    """Ends connections with incomplete headers, bodies that outlast the response, unread answers, or too many
+    others.
+    """
 
     _timer: asyncio.TimerHandle | None = None
+    _sending: asyncio.TimerHandle | None = None
     _lingers = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -62,10 +73,46 @@ class PatientProtocol(H11Protocol):
         self._end_in(LINGER_SECONDS)
         return True
 
+    def pause_writing(self) -> None:
+        """The client does not read as fast as the server sends."""
+        super().pause_writing()
+        self.expect_reading()
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        super().resume_writing()
+        self._stop_expecting()
+
+    def expect_reading(self) -> None:
+        """End the connection if what is sent stays unread."""
+        self._stop_expecting()
+        self._sending = self.loop.call_later(SEND_SECONDS, self.transport.abort)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
         super().connection_lost(exc)
         self._go_on()
+        self._stop_expecting()
+
+    def _stop_expecting(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP with a problem document, and end the connection."""
+        problem = answer_problem(ProblemError.of_status(400, msg))
+        headers = [*problem.raw_headers, *_SECURITY, (b"connection", b"close")]
+        for event in (
+            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Data(data=bytes(problem.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event))
+        self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """uvicorn would advise to install a library, which would change nothing here."""
 
     def _end_in(self, seconds: float) -> None:
         if self._timer is None:
@@ -88,8 +135,9 @@ class _PatientTransport:
         return getattr(self._transport, name)
 
     def close(self) -> None:
-        if not self._protocol.linger():
-            self._transport.close()
+        if not self._protocol.linger() and not self._transport.is_closing():
+            self._transport.close()  # once what is written has been read
+            self._protocol.expect_reading()
 
 
 def raise_limit() -> None:

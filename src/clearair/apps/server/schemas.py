@@ -137,7 +137,9 @@ class Restored(BaseModel):
     percepts: Percepts
     outcome: Outcome
     notes: list[str]
-    left_out: list[str] = Field(description="Data of the input, besides pixels, that the result lacks.")
+    left_out: list[str] = Field(
+        description="Data of the input, besides pixels, that no result holds; not what `metadata` removes."
+    )
 
 
 class Progress(BaseModel):

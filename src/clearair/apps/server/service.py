@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from clearair.apps.server.jobs import PREVIEWS, Job, Line, Pace, Status, Table
 from clearair.apps.server.metrics import Metrics
-from clearair.apps.server.pool import OverrunError, Worker
+from clearair.apps.server.pool import LateError, OverrunError, Worker
 from clearair.apps.server.problems import ProblemError
 from clearair.apps.server.protocol import most_files
 from clearair.apps.server.settings import Settings
@@ -139,7 +139,7 @@ class Service:
                 upload = await self._before_end(receive(request, limits, self.settings.spool))
                 try:
                     picture = await self._look(upload)
-                    job = Job(operation, options, shown, upload, picture)
+                    job = Job(operation, options, shown, upload, picture, shown.get("timeout"))
                     if operation == "restore":
                         names = ("result", *(PREVIEWS if options["previews"] else ()))
                         job.files = {name: spool_file(self.settings.spool) for name in names}
@@ -154,7 +154,7 @@ class Service:
         except ProblemError:
             await drain(request, limits)
             raise
-        self._set_deadline(job, shown.get("timeout"))
+        self._set_deadline(job)
         self.line.put(job)
         return job
 
@@ -220,21 +220,23 @@ class Service:
             seen = await looker.run("look", options, [upload], seconds=_LOOKING_AT_MOST, grace=0)
         except OverrunError as error:
             raise ProblemError.of("bad-picture", "The header of the file takes too long to read.") from error
+        except LateError as error:
+            raise ProblemError.of("too-slow", seconds=_LOOKING_AT_MOST) from error
         finally:
             self._free.put_nowait(looker)
         return {"format": str(seen["format"]), "width": int(seen["width"]), "height": int(seen["height"])}
 
-    def _set_deadline(self, job: Job, seconds: float | None) -> None:
-        if seconds is None:
+    def _set_deadline(self, job: Job) -> None:
+        if job.timeout is None:
             return
         loop = asyncio.get_running_loop()
-        job.deadline = loop.time() + seconds
-        loop.call_later(seconds, self._give_up, job, seconds)
+        job.deadline = loop.time() + job.timeout
+        loop.call_later(job.timeout, self._give_up, job)
 
-    def _give_up(self, job: Job, seconds: float) -> None:
+    def _give_up(self, job: Job) -> None:
         if job.status is Status.QUEUED:
             self.line.remove(job)
-            job.finish(Status.FAILED, ProblemError.of("too-slow", seconds=round(seconds, 1)))
+            job.finish(Status.FAILED, ProblemError.of("too-slow", seconds=job.timeout))
 
     def cancel(self, job: Job) -> None:
         """Stop an unfinished job; delete the result of a finished one."""
@@ -279,9 +281,10 @@ class Service:
 
     async def _work(self, worker: Worker, job: Job) -> None:
         loop, began = asyncio.get_running_loop(), time.monotonic()
-        seconds = self.settings.limits.seconds
-        if job.deadline is not None:
-            seconds = min(seconds, max(0.01, job.deadline - loop.time()))
+        seconds = limit = self.settings.limits.seconds
+        if job.deadline is not None and job.timeout is not None:
+            left = max(0.01, job.deadline - loop.time())
+            seconds, limit = min((seconds, limit), (left, job.timeout))
         job.status = Status.RUNNING
         job.tell()
         run = worker.run(
@@ -296,6 +299,9 @@ class Service:
             result = await job.task
         except ProblemError as problem:
             job.finish(Status.FAILED, problem)
+            return
+        except LateError:
+            job.finish(Status.FAILED, ProblemError.of("too-slow", seconds=limit))
             return
         except asyncio.CancelledError:
             status = job.status if job.over else Status.CANCELLED

@@ -32,7 +32,9 @@ class Limits:
     queue: int = 16
     """Most waiting pictures; more are answered with 429."""
     upload_seconds: float = 120
-    """Longest time of an upload, in seconds."""
+    """Longest time of an upload, in seconds, besides what its bytes take at `upload_rate`."""
+    upload_rate: float = 16 << 10
+    """Bytes a second at which an upload may go on for as long as it takes."""
     stall_seconds: float = 20
     """Longest pause of an upload, in seconds."""
     keep_seconds: float = 900
@@ -114,9 +116,19 @@ class Settings:
         return self.workers or max(1, usable_cores() // 4)
 
     @property
+    def origins(self) -> frozenset[str]:
+        """The allowed origins as browsers send them: in lower case, without the usual port."""
+        return frozenset(map(_as_sent, self.allowed_origins))
+
+    @property
     def host_names(self) -> frozenset[str]:
         """Names that a Host header may have; addresses are allowed besides."""
         names = {"localhost", *(host.lower() for host in self.allowed_hosts)}
         if not self.is_local:
             names |= {self.host.lower(), socket.gethostname().lower()}
         return frozenset(names)
+
+
+def _as_sent(origin: str) -> str:
+    scheme, _, place = origin.lower().partition("://")
+    return f"{scheme}://{place.removesuffix(':443' if scheme == 'https' else ':80')}"

@@ -48,8 +48,8 @@ async def receive(request: Request, limits: Limits, folder: Path | None) -> Bina
     """The body of a request as a file, at its start. Raises ProblemError and ClientDisconnect."""
     file = spool_file(folder)
     try:
-        async with asyncio.timeout(limits.upload_seconds):
-            await _receive(request, limits, file)
+        async with asyncio.timeout(limits.upload_seconds) as deadline:
+            await _receive(request, limits, file, deadline)
     except TimeoutError as error:
         file.close()
         raise ProblemError.of("stalled", headers={"Connection": "close"}) from error
@@ -62,10 +62,11 @@ async def receive(request: Request, limits: Limits, folder: Path | None) -> Bina
     return file
 
 
-async def _receive(request: Request, limits: Limits, file: BinaryIO) -> None:
-    waiting, size = bytearray(), 0
+async def _receive(request: Request, limits: Limits, file: BinaryIO, deadline: asyncio.Timeout) -> None:
+    waiting, size, earliest = bytearray(), 0, deadline.when() or 0.0
     async for chunk in _unstalled(request, limits.stall_seconds):
         size += len(chunk)
+        deadline.reschedule(earliest + size / limits.upload_rate)
         if size > limits.bytes:
             raise ProblemError.of("too-many-bytes", limit=limits.bytes)
         waiting += chunk

@@ -53,7 +53,7 @@ class SeenError(Exception):
 
 
 class TooLargeError(ImageError):
-    """A picture has more pixels than the server allows."""
+    """A picture has more pixels than the server allows, or has memory for."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ class Restoring:
         refuse_unfit(photo, kind, NAME)
         task.check()
         before, previews = photo.format, {}
-        if options["previews"] and before not in SHOWN_BY_BROWSERS:
+        if options["previews"] and (before not in SHOWN_BY_BROWSERS or photo.frames > 1):
             previews["before"] = task.write(2, _preview(photo))
         restored, percepts, outcome = self._restorer.restore_photo(
             photo, own=True, on_tile=task.progress, **options["restoring"]
@@ -277,7 +277,10 @@ class Restoring:
 
         def check(width: int, height: int, pixel_bytes: int) -> None:
             _refuse_large(width, height, self._max_pixels)
-            self._restorer.check_size(width, height, pixel_bytes)
+            try:
+                self._restorer.check_size(width, height, pixel_bytes)
+            except ImageError as error:
+                raise TooLargeError(str(error)) from error
 
         salvage = bool(task.options.get("salvage"))
         return read_photo(task.read(), name=NAME, max_pixels=1 << 62, salvage=salvage, check_size=check)
