@@ -39,11 +39,26 @@ def test_a_picture_comes_back_as_the_library_restores_it(server):
     assert answer.content == expected.getvalue()
 
 
-def test_what_is_left_out_is_in_a_header(server, picture):
+def animation() -> bytes:
+    """A GIF of three frames."""
     frames = [Image.fromarray(np.full((48, 64, 3), 60 * shade, np.uint8)) for shade in range(3)]
     file = io.BytesIO()
     frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
-    answer = server.post("/v1/restore", file.getvalue())
+    return file.getvalue()
+
+
+def test_an_animation_has_a_preview_of_the_frame_that_is_restored(server, picture):
+    moving, still = (
+        server.end_of(server.post("/v1/jobs?previews=true", data).json()) for data in (animation(), picture)
+    )
+    assert still["links"]["before"] is None
+    before = read_photo(server.get(f"/{moving['links']['before']}").content)
+    assert (before.format, before.frames) == ("png", 1)
+    assert (before.pixels == 0).all()  # the first of the three
+
+
+def test_what_is_left_out_is_in_a_header(server, picture):
+    answer = server.post("/v1/restore", animation())
     assert answer.status_code == 200
     notes = json.loads(answer.headers["clearair-notes"])
     (note,) = [note for note in notes if "frame" in note]

@@ -525,11 +525,3 @@ def test_settings_for_all_also_reach_a_cancelled_photo(page, photos):
     page.find_element(By.ID, "retry").click()
     assert pages.wait_until_done(page) == ["done", "done"]
     assert ["metadata=keep" in query for query in jobs_sent(page)] == [True]
-
-
-def test_of_an_animation_the_same_frame_is_before_and_after(page, tmp_path):
-    frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "blue")]
-    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:], duration=100)
-    restore(page, tmp_path / "moving.gif")
-    before = "document.querySelector('.photo').src"
-    assert seen(page, f"fetch({before}).then((answer) => answer.headers.get('content-type'))") == "image/png"
