@@ -170,16 +170,12 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise TrainingError(f"{path}: there is no such file.") from error
-    except (OSError, SafetensorError) as error:
-        raise TrainingError(f"{path}: not a checkpoint, or cut off: {error}.{_instead_of(path)}") from error
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    except SafetensorError as error:
+        raise TrainingError(f"{path}: not a checkpoint, or cut off: {error}.") from error
     except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise TrainingError(f"{path}: not a checkpoint of `clearair train`, or damaged.") from error
-
-
-def _instead_of(path: Path) -> str:
-    """Advice to begin from another checkpoint of the same run, where there is one."""
-    others = sorted(each.name for each in path.parent.glob("*.safetensors") if each != path)
-    return f" Begin a new run with --start and {' or '.join(others)} beside it." if others else ""
 
 
 def _about(file: Any) -> dict[str, Any]:

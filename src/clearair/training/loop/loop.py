@@ -185,9 +185,8 @@ class _Loop(Generic[Network, Batch]):
                     self._log()
                     if self._save_when_due():
                         if not self.asked and self.step < steps:
-                            self.notice(
-                                f"the time is up: step {self.step} of {steps} is saved; --resume continues"
-                            )
+                            where = self.out / self.target
+                            self.notice(f"the time is up: step {self.step} of {steps} is saved in {where}")
                         break
             except (KeyboardInterrupt, DataError):
                 # Steps can take minutes. An interrupted step is not saved.
