@@ -138,7 +138,7 @@ def test_a_journal_that_another_run_holds(cluster, journal):
 def test_a_model_that_no_actor_can_load_is_said(journal):
     program = f"""
 from pathlib import Path
-from clearair.cluster import Cluster, check_cluster
+from clearair.cluster import Cluster
 from clearair.errors import UsageError
 from clearair.files.journal import Journal
 with Cluster("local", {{"name": "nothing"}}, {{}}, cores=1) as cluster:
@@ -158,7 +158,7 @@ def test_machines_with_and_without_a_gpu_share_the_work(journal):
     program = f"""
 from pathlib import Path
 from ray.cluster_utils import Cluster as Nodes
-from clearair.cluster import Cluster, check_cluster
+from clearair.cluster import Cluster
 from clearair.files.journal import Journal
 nodes = Nodes(initialize_head=True, head_node_args=dict(num_cpus=1, num_gpus=1, include_dashboard=False))
 nodes.add_node(num_cpus=1)
@@ -230,3 +230,9 @@ def test_an_address_where_nothing_answers_is_refused_at_once(journal, tmp_path):
         )  # fmt: skip
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert not (tmp_path / "new.db").exists()
+
+
+@pytest.mark.parametrize("address", ["a..b:6379", "host:70000", "host:" + "9" * 5000, f"{'a' * 70}.b:1"])
+def test_what_is_no_address_is_refused_in_one_line(address):
+    with pytest.raises(UsageError, match="--cluster"):
+        check_cluster(address)

@@ -331,9 +331,11 @@ def check_cluster(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
         return  # "auto", or something that Ray judges
+    if len(port) > 5 or not 0 < int(port) < 1 << 16:
+        raise UsageError(f"--cluster {address}: a port is a number from 1 to 65535.")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECTING).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, UnicodeError) as error:  # a name may be none that can be looked up
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UsageError(f"--cluster {address}: cannot be reached: {reason}.") from error
 
@@ -353,7 +355,7 @@ def _connect(address: str) -> Any:
         else:
             ray.init(address=address, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        hint = "" if _AUTH in os.environ else f" If it asks for tokens, set {_AUTH}=token."
+        hint = "" if _AUTH in os.environ else f" If the cluster uses token authentication, set {_AUTH}=token."
         raise UsageError(f"--cluster {address}: cannot be reached: {_last_line(error)}{hint}") from error
     return ray
 
