@@ -194,9 +194,10 @@ def test_a_full_disk_ends_the_run_and_leaves_the_rest_open(journal, monkeypatch)
 
     with monkeypatch.context() as patch:
         patch.setattr(JournalLedger, "written", full)
-        told = run_journal(journal, run)
+        told = []
         with pytest.raises(OutputError, match="clearair batch resume"):
-            pytest.fail(f"the error ends the run and says it all, so nothing repeats it: {next(told)}")
+            told.extend(run_journal(journal, run))
+        assert not told  # the error says it once
     assert journal.counts()[State.FAILED] == 0
     list(run_journal(journal, run))
     assert journal.counts()[State.RESTORED] == COUNT

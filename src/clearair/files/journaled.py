@@ -139,7 +139,7 @@ class JournalLedger(Watcher):
         self._watcher.finish(record)
 
     def repeats(self, record: Record) -> bool:
-        """Whether a picture failed for nothing but the reason that ends the run."""
+        """Whether a picture failed only because of the error that ends the run."""
         error = record.error
         return self.fatal is not None and error is not None and (_FULL in error or error == str(self.fatal))
 

@@ -27,8 +27,11 @@ def journal_named(paths: Sequence[str]) -> Path | None:
     return Path(paths[0]) if len(paths) == 1 and is_journal(Path(paths[0])) else None
 
 
-def begin(path: Path, plan: Plan, words: Sequence[str]) -> None:
-    """Write the journal of a plan; `words` are those of `clearair restore`."""
+def begin(path: Path, plan: Plan, words: Sequence[str], *, tells: bool = False) -> None:
+    """Write the journal of a plan, and perhaps print how many photos it lists.
+
+    `words` are those of `clearair restore`.
+    """
     from clearair.files.journal import Journal
     from clearair.stores import absolute
 
@@ -40,15 +43,9 @@ def begin(path: Path, plan: Plan, words: Sequence[str]) -> None:
         "overwrite": plan.overwrite,
         "out": None if plan.out is None else str(absolute(plan.out)),
     }
-    Journal.create(path, jobs, options).close()
-
-
-def tell_listed(path: Path) -> None:
-    """Print how many photos the journal of a run lists that has not begun."""
-    from clearair.files.journal import Journal
-
-    with closing(Journal.open(path)) as journal:
-        _tell_counts(journal)
+    with closing(Journal.create(path, jobs, options)) as journal:
+        if tells:
+            _tell_counts(journal)
 
 
 def go_on(path: Path, shard: str | None = None, cluster: str | None = None, *, quiet: bool = False) -> int:

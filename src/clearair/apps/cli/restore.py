@@ -321,18 +321,14 @@ def _refuse_others(ctx: click.Context, journal: Path) -> None:
 
 def _restore_by_journal(asked: Asked, path: Path, plan: Plan, words: Sequence[str]) -> int:
     """Write the journal of a plan, and restore by it unless the photos are only listed; the exit code."""
-    from clearair.apps.cli.journaled import begin, go_on, tell_listed
+    from clearair.apps.cli.journaled import begin, go_on
 
-    if asked.cluster is not None:
+    if asked.cluster is not None and not asked.list_only:
         from clearair.cluster import check_cluster
 
         check_cluster(asked.cluster)  # before there is a journal that has to be resumed
-    begin(path, plan, words)
-    if not asked.list_only:
-        return go_on(path, asked.shard, asked.cluster, quiet=asked.quiet)
-    if not asked.quiet:
-        tell_listed(path)
-    return 0
+    begin(path, plan, words, tells=asked.list_only and not asked.quiet)
+    return 0 if asked.list_only else go_on(path, asked.shard, asked.cluster, quiet=asked.quiet)
 
 
 def _part_of(plan: Plan, said: str) -> Plan:
