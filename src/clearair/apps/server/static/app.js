@@ -215,13 +215,17 @@ function changeSelected(settings) {
 }
 
 function useForAll() {
+  keys.askAgain();
   const { strength, keepTone, keepMetadata } = selected.settings;
   usual = { ...usual, strength, keepTone, keepMetadata };
   for (const photo of rows.keys()) {
     const { settings } = photo;
     const same =
       settings.strength === strength && settings.keepTone === keepTone && settings.keepMetadata === keepMetadata;
-    if (!same && (photo.result || photo.active)) {
+    if (same) {
+      continue;
+    }
+    if (photo.result || photo.active) {
       photo.change({ strength, keepTone, keepMetadata });
     } else {
       photo.settings = { ...settings, strength, keepTone, keepMetadata }; // for when it is tried again
@@ -343,7 +347,10 @@ function listen() {
     showRegions();
   });
   byId("download-all").addEventListener("click", downloadAll);
-  byId("retry-all").addEventListener("click", () => restart(retriable()));
+  byId("retry-all").addEventListener("click", () => {
+    restart(retriable());
+    rows.get(selected).focus(); // the button that had it is gone
+  });
   byId("download").addEventListener("click", () => downloaded.add(selected.result));
   window.addEventListener("beforeunload", (event) => {
     if ([...rows.keys()].some((photo) => photo.active || (photo.result && !downloaded.has(photo.result)))) {
