@@ -109,7 +109,7 @@ def _tell(model: PublicModel) -> None:
     size = sum(each.numel() for each in model.network.parameters())
     rows = {
         "network": f"{model.architecture}, from {model.code}",
-        "parameters": f"{size / 1e6:.1f} million",
+        "parameters": f"{size / 1e6:.3g} million",
         "channels": "3 (RGB)" if model.channels == 3 else "1 (grey)",
         "precisions": ", ".join(model.precisions),
         "tiles": "large ones suit it better" if model.sees_whole else "of any size",
