@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
 
 import pytest
 from skimage import data
 
 from clearair.errors import OutputError
 from clearair.image import Photo, read_photo, write_photo
-from clearair.placing import write_atomically
+from clearair.placing import check_makeable, write_atomically
 
 PHOTO = Photo(data.coffee()[:120, :160])
 
@@ -88,3 +89,11 @@ def test_an_interruption_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write_photo(PHOTO, tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("flag", "why"), [(os.ST_RDONLY, "read-only file system"), (0, "permission denied")])
+def test_a_folder_that_cannot_be_written_to_is_said_before_the_work(tmp_path, monkeypatch, flag, why):
+    monkeypatch.setattr(os, "access", lambda *_: False)  # for root all is allowed
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=flag))
+    with pytest.raises(OutputError, match=f"new: the folder cannot be written to: {why}"):
+        check_makeable(tmp_path / "new")

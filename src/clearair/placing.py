@@ -42,7 +42,7 @@ def check_makeable(folder: Path) -> None:
 
 
 def _is_read_only(folder: Path) -> bool:
-    """Whether the file system of a folder is mounted to be read only."""
+    """Whether a folder lies on a read-only file system."""
     return hasattr(os, "statvfs") and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
