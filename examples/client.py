@@ -59,12 +59,12 @@ def ask(server: str, path: str, body: bytes | None = None) -> bytes:
             with urllib.request.urlopen(request, timeout=120) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
-            again = error.headers.get("Retry-After")
-            if error.code not in (429, 503) or again is None:
+            again = error.headers.get("Retry-After", "")
+            if error.code not in (429, 503) or not again.isdecimal():
                 sys.exit(reason(error))
-            time.sleep(float(again))
+            time.sleep(int(again))
         except (OSError, ValueError) as error:
-            sys.exit(f"{server}: does not answer: {error}")
+            sys.exit(f"{server}: cannot be asked: {error}")
 
 
 def reason(error: urllib.error.HTTPError) -> str:

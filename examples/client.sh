@@ -3,7 +3,7 @@
 #
 #     examples/client.sh http://127.0.0.1:8000 photo.jpg better.jpg [haze,rain]
 #
-# Comes again when the server is busy, and prints why when it refuses a photo.
+# Tries again while the server is busy, and prints why when it refuses a photo.
 set -eu
 [ $# -ge 3 ] || { echo "usage: $0 SERVER PHOTO RESULT [KIND,...]" >&2; exit 2; }
 [ -f "$2" ] || { echo "$2: there is no such file" >&2; exit 1; }

@@ -218,7 +218,9 @@ def test_unknown_paths_methods_and_jobs_are_problems_too(server):
     answer = server.client.put(server.address + "/v1/restore", timeout=60)
     problem(answer, 405, "")
     assert answer.headers["allow"] == "POST"
-    assert server.post("/v1/jobs/none", b"").headers["allow"] == "DELETE, GET"
+    assert server.post("/v1/jobs/none", b"").headers["allow"] == "DELETE, GET, HEAD"
+    for path in ("/healthz", "/", "/static/app.js"):
+        assert server.post(path, b"").headers["allow"] == "GET, HEAD"
     problem(server.get("/v1/jobs/none"), 404, "unknown-job")
     problem(server.get("/v1/jobs/none/events"), 404, "unknown-job")
     problem(server.get("/v1/jobs/..%2f..%2fetc%2fpasswd"), 404, "")

@@ -108,7 +108,7 @@ def _add_handlers(app: FastAPI) -> None:
     async def http(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            headers["Allow"] = ", ".join(sorted(_methods_at(request)))
+            headers["Allow"] = ", ".join(_methods_at(request))
         return answer_problem(ProblemError.of_status(error.status_code, str(error.detail), headers))
 
     @app.exception_handler(RequestValidationError)
@@ -126,11 +126,12 @@ def _add_handlers(app: FastAPI) -> None:
         return answer_problem(ProblemError.of("bug"))
 
 
-def _methods_at(request: Request) -> set[str]:
+def _methods_at(request: Request) -> list[str]:
     """The methods of all routes that have the path of a request; each names only its own."""
     routes = [route for route in request.app.routes if isinstance(route, Route)]
     here = [route for route in routes if route.path_regex.match(request.scope["path"])]
-    return {method for route in here for method in route.methods or ()}
+    methods = {method for route in here for method in route.methods or ()} or {"GET"}  # of static files
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 def _add_pictures(app: FastAPI) -> None:

@@ -16,7 +16,8 @@ Send the bytes of a file, get the bytes of the restored one:
 
     curl --data-binary @photo.jpg http://127.0.0.1:8000/v1/restore -o restored.jpg
 
-Errors are problem documents (RFC 9457). A server that has an API key wants `Authorization: Bearer KEY`."""
+Errors are problem documents (RFC 9457). A server that has an API key wants `Authorization: Bearer KEY`
+or `X-API-Key: KEY`."""
 
 TAGS = [
     {"name": "pictures", "description": "One request, one answer."},
@@ -32,7 +33,7 @@ _WORDS = {
     408: "The upload stalled, or is too slow.",
     409: "It is not finished, or was cancelled.",
     410: "It expired or was deleted.",
-    413: "Too many bytes or pixels.",
+    413: "Too many bytes or pixels, or too little memory for them.",
     415: "The body is a form or is compressed.",
     421: "The server has no such name.",
     422: "An option is not understood, or the file cannot be read.",
@@ -223,10 +224,10 @@ def document(app: FastAPI) -> dict[str, Any]:
             "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
         }
         made["security"] = [{}, {"key": []}, {"header": []}]
-        made["servers"] = [{"url": "./"}]  # relative to the document, which a proxy may have moved
+        made["servers"] = [{"url": "."}]  # relative to the document, which a proxy may have moved
         for path in made["paths"].values():
             for operation in path.values():
-                for status, response in operation["responses"].items():
-                    response.setdefault("headers", {}).update(_OF_STATUSES.get(status, {}))
+                for status in _OF_STATUSES.keys() & operation["responses"].keys():
+                    operation["responses"][status].setdefault("headers", {}).update(_OF_STATUSES[status])
         app.openapi_schema = made
     return app.openapi_schema

@@ -54,10 +54,8 @@ class Job:
     upload: BinaryIO
     picture: dict[str, Any]
     """Format, width and height as the header says."""
-    timeout: float | None = None
-    """Seconds after which the client does not need it any more; None = only the server's own limit counts."""
     deadline: float | None = None
-    """When they are over, by the event loop's clock."""
+    """When `timeout` is over, by the event loop's clock."""
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     status: Status = Status.QUEUED
     progress: tuple[int, int] | None = None
@@ -74,6 +72,11 @@ class Job:
     task: asyncio.Task[dict[str, Any]] | None = None
     """The work, while it runs."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that the client waits; None = no limit but the server's."""
+        return self.shown.get("timeout")
 
     @property
     def over(self) -> bool:

@@ -44,7 +44,7 @@ KINDS = {
     "queue-full": _Kind(
         429, "Too many pictures at once", "The server is busy; try again in {seconds} seconds."
     ),
-    "too-slow": _Kind(504, "Took too long", "The picture took longer than {seconds:g} s and was stopped."),
+    "too-slow": _Kind(504, "Took too long", "The picture took longer than {seconds:.15g} s and was stopped."),
     "crashed": _Kind(
         422,
         "Picture cannot be processed",
@@ -65,7 +65,7 @@ KINDS = {
     "unauthorized": _Kind(
         401,
         "API key needed",
-        "Send the API key of this server: Authorization: Bearer KEY.",
+        "Send the API key of this server: Authorization: Bearer KEY, or X-API-Key: KEY.",
         {"WWW-Authenticate": "Bearer"},
     ),
     "wrong-host": _Kind(

@@ -26,8 +26,9 @@ _SECURITY = [(name.lower().encode(), value.encode()) for name, value in SECURITY
 
 
 class PatientProtocol(H11Protocol):
-    """Ends connections with incomplete headers, bodies that outlast the response, unread answers, or too many
-    others.
+    """Ends connections with an incomplete head, a body that outlasts the response, or an unread response.
+
+    It refuses those beyond the limit.
     """
 
     _timer: asyncio.TimerHandle | None = None
@@ -81,7 +82,10 @@ class PatientProtocol(H11Protocol):
     def resume_writing(self) -> None:
         """The client has read."""
         super().resume_writing()
-        self._stop_expecting()
+        if self.transport.is_closing():
+            self.expect_reading()  # the rest of the answer
+        else:
+            self._stop_expecting()
 
     def expect_reading(self) -> None:
         """End the connection if what is sent stays unread."""

@@ -138,7 +138,7 @@ class Restored(BaseModel):
     outcome: Outcome
     notes: list[str]
     left_out: list[str] = Field(
-        description="Data of the input, besides pixels, that no result holds; not what `metadata` removes."
+        description="Data of the input that no result can hold. What `metadata=strip` removes is not listed."
     )
 
 

@@ -139,7 +139,7 @@ class Service:
                 upload = await self._before_end(receive(request, limits, self.settings.spool))
                 try:
                     picture = await self._look(upload)
-                    job = Job(operation, options, shown, upload, picture, shown.get("timeout"))
+                    job = Job(operation, options, shown, upload, picture)
                     if operation == "restore":
                         names = ("result", *(PREVIEWS if options["previews"] else ()))
                         job.files = {name: spool_file(self.settings.spool) for name in names}

@@ -32,9 +32,9 @@ class Limits:
     queue: int = 16
     """Most waiting pictures; more are answered with 429."""
     upload_seconds: float = 120
-    """Longest time of an upload, in seconds, besides what its bytes take at `upload_rate`."""
+    """Longest time of an upload, in seconds; more if it averages `upload_rate`."""
     upload_rate: float = 16 << 10
-    """Bytes a second at which an upload may go on for as long as it takes."""
+    """Bytes a second with which an upload may take as long as it needs."""
     stall_seconds: float = 20
     """Longest pause of an upload, in seconds."""
     keep_seconds: float = 900

@@ -66,7 +66,9 @@ async def _receive(request: Request, limits: Limits, file: BinaryIO, deadline: a
     waiting, size, earliest = bytearray(), 0, deadline.when() or 0.0
     async for chunk in _unstalled(request, limits.stall_seconds):
         size += len(chunk)
-        deadline.reschedule(earliest + size / limits.upload_rate)
+        # A fast start allows no pause later that is longer than the time of a whole upload.
+        latest = asyncio.get_running_loop().time() + limits.upload_seconds
+        deadline.reschedule(min(earliest + size / limits.upload_rate, latest))
         if size > limits.bytes:
             raise ProblemError.of("too-many-bytes", limit=limits.bytes)
         waiting += chunk
