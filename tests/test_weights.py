@@ -117,3 +117,10 @@ def test_everything_that_does_not_fit_is_listed():
         "file.pt: does not fit Test: 1 tensor missing: c; 1 tensor unexpected: a; "
         "1 tensor of another shape: b is (3,) instead of (4,); 1 tensor not finite: nan."
     )
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+def test_a_torchscript_file_is_called_by_its_name(tmp_path):
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "net.pt"))
+    with pytest.raises(ModelError, match=r"net\.pt: a TorchScript file is a program"):
+        read_weight_file(tmp_path / "net.pt")

@@ -76,6 +76,10 @@ def read_weight_file(
     except Exception as error:  # bytes that are no pickle, or the half of one, can raise anything
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # what the half of a zip raises
             raise ModelError(f"{path}: cannot be read: {error.strerror or error}.") from error
+        if "TorchScript" in str(error):
+            raise ModelError(
+                f"{path}: a TorchScript file is a program, so it is not opened; save its state_dict instead."
+            ) from None
         named = _refused(str(error))
         if named is None:
             raise ModelError(
