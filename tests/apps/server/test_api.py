@@ -31,6 +31,7 @@ def test_a_picture_comes_back_as_the_library_restores_it(server):
     answer = server.post("/v1/restore?metadata=keep", data)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/jpeg"
+    assert answer.headers["content-disposition"] == 'inline; filename="restored.jpg"'
     outcome = json.loads(answer.headers["clearair-outcome"])
     result = Restorer.from_pretrained()(data)
     assert outcome == {**result.outcome.to_dict(), "schema_version": 1}

@@ -152,7 +152,7 @@ def _add_pictures(app: FastAPI) -> None:
         try:
             result = job.result or {}
             told = json.dumps({**result["outcome"], "schema_version": SCHEMA_VERSION})
-            headers = {"Clearair-Outcome": told, **_notes_header(result)}
+            headers = {"Clearair-Outcome": told, **_notes_header(result), **_name_header(result)}
             return answer_file(job.files["result"], MEDIA_TYPES[result["format"]], headers)
         finally:
             job.forget()
@@ -170,6 +170,11 @@ def _notes_header(result: dict[str, Any]) -> dict[str, str]:
     """Remarks as a list in JSON, shortened to what fits into a header; no header without any."""
     notes = [note[:_NOTE] for note in result["notes"][:_NOTES]]
     return {"Clearair-Notes": json.dumps(notes)} if notes else {}
+
+
+def _name_header(result: dict[str, Any]) -> dict[str, str]:
+    """A name for those who save a result without giving it one."""
+    return {"Content-Disposition": f'inline; filename="restored{result["suffix"]}"'}
 
 
 async def _done(service: Service, request: Request, operation: str, options: InspectOptions) -> Job:
@@ -263,7 +268,7 @@ def _file_of(job: Job, service: Service, name: str) -> Response:
         raise ProblemError.of("no-preview")
     kind = MEDIA_TYPES[job.result["format"]] if name == "result" else "image/png"
     job.fetched = job.fetched or name == "result"
-    return answer_file(job.files[name], kind)
+    return answer_file(job.files[name], kind, _name_header(job.result) if name == "result" else None)
 
 
 def _add_states(app: FastAPI) -> None:

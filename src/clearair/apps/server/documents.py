@@ -84,8 +84,15 @@ def _images(words: str, kinds: list[str]) -> dict[str, Any]:
     return {"description": words, "content": {kind: {"schema": _BINARY} for kind in kinds}}
 
 
-_RESULT = _images("The restored file.", list(MEDIA_TYPES.values()))
+_NAME = {
+    "Content-Disposition": {
+        "description": "A name with the suffix of the format, such as restored.jpg.",
+        "schema": {"type": "string"},
+    }
+}
+_RESULT = {**_images("The restored file.", list(MEDIA_TYPES.values())), "headers": _NAME}
 _OUTCOME = {
+    **_NAME,
     "Clearair-Outcome": {
         "description": "What was found and done, in JSON: an Outcome with its schema_version.",
         "schema": {"type": "string"},
