@@ -166,7 +166,10 @@ def run_journal(
         while entries := journal.next_open(_AT_ONCE):
             ledger = JournalLedger(journal, entries, watcher or Watcher())
             plan = Plan(tuple(entry.job for entry in entries), overwrite=overwrite)
-            yield from (record for record in run(plan, ledger) if not ledger.repeats(record))
+            with closing(run(plan, ledger)) as records:
+                for record in records:
+                    if not ledger.repeats(record):
+                        yield record
             if ledger.fatal is not None:
                 raise ledger.fatal
 
