@@ -52,7 +52,6 @@ _CONNECTING = 10.0
 """Seconds in which a cluster must answer."""
 _AUTH = "RAY_AUTH_MODE"
 """Ray's environment variable that says whether clients send a token."""
-_NO_RAY = "--cluster needs Ray: pip install 'clearair[cluster]'"
 _UNLOADED = "error raised in its creation task"
 """Part of Ray's message about an actor that could not be created."""
 
@@ -327,7 +326,7 @@ def check_cluster(address: str) -> None:
     Ray itself would go on trying for a quarter of an hour.
     """
     if find_spec("ray") is None:
-        raise MissingExtraError(_NO_RAY)
+        raise MissingExtraError("--cluster needs Ray: pip install 'clearair[cluster]'")
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
         return  # "auto", or something that Ray judges
@@ -344,10 +343,8 @@ def _connect(address: str) -> Any:
     check_cluster(address)
     # By default Ray reports its use and starts a dashboard.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtraError(_NO_RAY) from error
+    import ray
+
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address == AUTO:
