@@ -7,6 +7,7 @@ import math
 import re
 import socket
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ class Settings:
         """How many processes restore pictures."""
         return self.workers or max(1, usable_cores() // 4)
 
-    @property
+    @cached_property
     def origins(self) -> frozenset[str]:
         """The allowed origins as browsers send them: in lower case, without the usual port."""
         return frozenset(map(_as_sent, self.allowed_origins))
