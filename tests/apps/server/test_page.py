@@ -36,6 +36,8 @@ pytestmark = [
 WIDE, NARROW = (1280, 900), (360, 740)
 TRANSFORMS = "[...document.querySelectorAll('.layer')].map((layer) => layer.style.transform)"
 EXPOSURE = "document.querySelector('image-compare').style.getPropertyValue('--exposure')"
+KEY = "open sesame, open"
+ASKS = "document.querySelector('#key-dialog').open"
 STATE = "document.querySelector('#state').textContent"
 EXPECTED = re.compile(
     r"Failed to load resource: the server responded with a status of 4\d\d|"
@@ -370,23 +372,27 @@ def test_waits_while_the_server_is_busy(page, photos, address):
     assert pages.wait_until_done(page) == ["done"]
 
 
-def test_asks_for_the_key(browser, photos, tmp_path):
+@pytest.fixture
+def locked(browser, tmp_path):
+    """The page of a server that has a key, with its dialog open."""
     file = tmp_path / "key"
-    file.write_text("open sesame, open\n")
+    file.write_text(f"{KEY}\n")
     with serving(tmp_path, "--api-key-file", str(file)) as server:
         browser.get(server.address)
         pages.see(browser, WIDE)
-        pages.wait_for(browser, "document.querySelector('#key-dialog').open")
-        press(browser, "wrong", Keys.ENTER)
-        words = "document.querySelector('#key-text').textContent"
-        pages.wait_for(
-            browser, f"document.querySelector('#key-dialog').open && {words}.includes('not accept')"
-        )
-        press(browser, "no header holds \u20ac", Keys.ENTER)
-        pages.wait_for(browser, "document.querySelector('#key-dialog').open")
-        press(browser, "open sesame, open", Keys.ENTER)
-        restore(browser, photos["photo.jpg"])
-        assert seen(browser, "[localStorage.length, sessionStorage.length, document.cookie]") == [0, 1, ""]
+        pages.wait_for(browser, ASKS)
+        yield browser
+
+
+def test_asks_for_the_key(locked, photos):
+    press(locked, "wrong", Keys.ENTER)
+    words = "document.querySelector('#key-text').textContent"
+    pages.wait_for(locked, f"{ASKS} && {words}.includes('not accept')")
+    press(locked, "no header holds \u20ac", Keys.ENTER)
+    pages.wait_for(locked, ASKS)
+    press(locked, KEY, Keys.ENTER)
+    restore(locked, photos["photo.jpg"])
+    assert seen(locked, "[localStorage.length, sessionStorage.length, document.cookie]") == [0, 1, ""]
 
 
 @pytest.mark.parametrize("event", ["drop", "paste"])
@@ -487,28 +493,21 @@ def test_names_of_downloads(page):
     assert names[3:] == ["a.restored.jpg", "A (2).restored.jpg", "a (3).restored.jpg", "a.restored.png"]
 
 
-def test_a_key_that_is_not_given_is_asked_for_once(browser, photos, tmp_path):
-    file = tmp_path / "key"
-    file.write_text("open sesame, open\n")
-    with serving(tmp_path, "--api-key-file", str(file)) as server:
-        browser.get(server.address)
-        pages.see(browser, WIDE)
-        is_open = "document.querySelector('#key-dialog').open"
-        pages.wait_for(browser, is_open)
-        press(browser, Keys.ESCAPE)
-        pages.wait_for(browser, "!document.querySelector('#trouble').hidden")
-        chosen = "\n".join(str(photos[name]) for name in ("photo.jpg", "other.png", "scan.tif", "turned.jpg"))
-        browser.find_element(By.ID, "files").send_keys(chosen)
-        pages.wait_for(browser, is_open)
-        press(browser, Keys.ESCAPE)
-        assert pages.wait_until_done(browser) == ["failed"] * 4
-        assert not seen(browser, is_open)
-        browser.find_element(By.ID, "retry-all").click()
-        pages.wait_for(browser, is_open)
-        press(browser, "open sesame, open", Keys.ENTER)
-        assert pages.wait_until_done(browser) == ["done"] * 4
-        assert seen(browser, "document.querySelector('#trouble').hidden")
-        assert seen(browser, "document.querySelectorAll('#chips button').length > 1")
+def test_a_key_that_is_not_given_is_asked_for_once(locked, photos):
+    press(locked, Keys.ESCAPE)
+    pages.wait_for(locked, "!document.querySelector('#trouble').hidden")
+    chosen = "\n".join(str(photos[name]) for name in ("photo.jpg", "other.png", "scan.tif", "turned.jpg"))
+    locked.find_element(By.ID, "files").send_keys(chosen)
+    pages.wait_for(locked, ASKS)
+    press(locked, Keys.ESCAPE)
+    assert pages.wait_until_done(locked) == ["failed"] * 4
+    assert not seen(locked, ASKS)
+    locked.find_element(By.ID, "retry-all").click()
+    pages.wait_for(locked, ASKS)
+    press(locked, KEY, Keys.ENTER)
+    assert pages.wait_until_done(locked) == ["done"] * 4
+    assert seen(locked, "document.querySelector('#trouble').hidden")
+    assert seen(locked, "document.querySelectorAll('#chips button').length > 1")
 
 
 def test_settings_for_all_also_reach_a_cancelled_photo(page, photos):
