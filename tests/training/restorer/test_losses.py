@@ -85,6 +85,20 @@ def test_a_balanced_error_has_the_gradient_of_its_logarithm(clean):
     assert torch.equal(image_weights(restored, clean, 0.0), torch.ones(2))
 
 
+def test_balanced_by_fine_errors_a_veil_costs_an_image_no_weight(clean):
+    # Sides that squares of 16 pixels do not divide.
+    clean = clean[..., :40, :37]
+    grain = 0.02 * (torch.arange(37) % 2 * 2 - 1.0)
+    veil = torch.zeros(40, 37)
+    veil[16:32] = 0.2
+    light, dim = image_weights(clean + grain + torch.stack([0 * veil, veil])[:, None], clean, 1.0, fine=True)
+    assert torch.isclose(light, dim)
+    # About 0.02 of error: not quite, since 37 pixels do not have as many bright as dark columns.
+    assert torch.isclose(light, torch.tensor(0.03 / 0.025), rtol=0.01)
+    whole, less = image_weights(clean + grain + torch.stack([0 * veil, veil])[:, None], clean, 1.0)
+    assert less < whole / 3
+
+
 def test_the_spectrum_of_a_perfect_restoration_is_that_of_the_clean_picture(clean):
     assert spectrum_error(clean, clean) == 0
 

@@ -83,6 +83,7 @@ def test_the_papers_recipes_train_as_the_paper_does():
         {"clip": 0.0},
         {"fft": -0.1},
         {"balance": 1.5},
+        {"balance_fine": True},
     ],
 )
 def test_numbers_with_which_nothing_is_learnt_are_refused(wrong):

@@ -22,7 +22,7 @@ from clearair.training.loop.checkpoint import Checkpoint, load_checkpoint, save_
 from clearair.training.loop.loop import run
 from clearair.training.loop.resume import LATEST, STABLE, last_checkpoint
 from clearair.training.loop.update import update
-from clearair.training.restorer.losses import clue_reuse, spectrum_error
+from clearair.training.restorer.losses import clue_reuse, image_weights, spectrum_error
 from clearair.training.restorer.patches import Patches, draw_patches
 from clearair.training.restorer.recipe import Recipe, Stage
 from clearair.training.restorer.recipes import base, smoke
@@ -248,6 +248,20 @@ def test_what_is_nearly_right_counts_more_where_errors_are_balanced(recipe, data
     assert torch.isclose(losses[1.0]["l1"].detach(), expected, rtol=0.05)
     assert torch.isclose(losses[0.0]["l1"].detach(), errors.mean(), rtol=0.05)
     assert losses[1.0]["fft"] != losses[0.0]["fft"]
+
+
+def test_an_image_can_be_weighed_by_its_fine_error_alone(recipe, data):
+    task = RestorerTask(replace(recipe, balance=1.0, balance_fine=True), data)
+    task.load()
+    lesson = task.draw(0, generator_for(0, 0))
+    damaged = lesson.patches.windows[0].damaged
+    # A veil over the lower half, in whole squares of 16 pixels.
+    damaged[:, :, 16:] = damaged[:, :, 16:] * 0.25 + 0.7
+    loss = task.compare(lesson, generator_for(0, 0)).minimised["l1"].detach()
+    errors = (damaged - lesson.patches.clean).abs().mean((1, 2, 3))
+    fine = image_weights(damaged, lesson.patches.clean, 1.0, fine=True)
+    assert torch.isclose(loss, (fine * errors).mean(), rtol=0.05)
+    assert loss > 1.5 * (image_weights(damaged, lesson.patches.clean, 1.0) * errors).mean()
 
 
 def test_windows_grow_at_their_step_and_a_resumed_run_is_the_same(recipe, data, tmp_path):

@@ -19,6 +19,8 @@ _USUAL_ERROR = 0.03
 _LEAST_ERROR = 0.005
 """Added to every mean absolute error, so that what is nearly right does not count without bound. With the sum
 of `_USUAL_ERROR`, about the mean in training, an image counts once."""
+_COARSE = 16
+"""Side in pixels of the squares whose mean errors are not fine detail."""
 
 
 @dataclass(frozen=True)
@@ -100,14 +102,22 @@ def clue_reuse(
     return gamma * squares.mean()
 
 
-def image_weights(restored: Tensor, clean: Tensor, balance: float) -> Tensor:
+def image_weights(restored: Tensor, clean: Tensor, balance: float, *, fine: bool = False) -> Tensor:
     """How much each of several images counts, by its mean absolute error e: (0.03 / (e + 0.005))^balance.
 
     (B, 3, H, W) twice -> (B,), without gradient. With a balance of 1 the weighted L1 has the gradient of
     log(e + 0.005), so that an image counts by the share of its error, as in PSNR, instead of by its size.
+
+    With `fine`, e is what is left of the error without its means over 16 x 16 pixels. An image with much haze
+    left then counts as much as one without.
     """
     with torch.no_grad():
-        errors = (restored - clean).abs().mean(dim=(1, 2, 3))
+        difference = restored - clean
+        if fine:
+            coarse = F.avg_pool2d(difference, _COARSE, ceil_mode=True)
+            height, width = difference.shape[-2:]
+            difference -= F.interpolate(coarse, scale_factor=_COARSE)[..., :height, :width]
+        errors = difference.abs().mean(dim=(1, 2, 3))
         return (_USUAL_ERROR / (errors + _LEAST_ERROR)) ** balance
 
 

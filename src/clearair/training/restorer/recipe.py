@@ -93,6 +93,9 @@ class Recipe:
     balance: float = 0.0
     """How much more images with a small error count, from 0, each the same, to 1, each by the inverse of its
     error: a kind of damage that leaves large errors, such as haze, then outweighs no other."""
+    balance_fine: bool = False
+    """Balance by the fine part of each error, without its means over 16 x 16 pixels, so that an image with a
+    veil left counts in full."""
     fft: float = 0.0
     """Weight of the L1 between the spectra of restoration and clean picture."""
     stages: tuple[Stage, ...] = ()
@@ -120,6 +123,8 @@ class Recipe:
                 raise ConfigError(f"Recipe.{name} needs a network with a tone stage.")
         if self.only_tone and self.fixed_tone:
             raise ConfigError("Recipe.only_tone and Recipe.fixed_tone together leave nothing to learn.")
+        if self.balance_fine and not self.balance:
+            raise ConfigError("Recipe.balance_fine needs a Recipe.balance above 0.")
         self._check_ranges()
         if self.pool < 0:
             raise ConfigError(f"Recipe.pool is a number of steps or 0, got {self.pool}.")

@@ -174,7 +174,8 @@ class RestorerTask:
         restored, clean = torch.cat(several).float(), patches.clean
         counted, target = restored, clean
         if self.plan.balance:
-            weights = image_weights(restored, clean, self.plan.balance)[:, None, None, None]
+            weights = image_weights(restored, clean, self.plan.balance, fine=self.plan.balance_fine)
+            weights = weights[:, None, None, None]
             counted, target = weights * restored, weights * clean
         terms = {"l1": F.l1_loss(counted, target), **tone}
         observed: dict[str, Tensor] = {}
