@@ -84,6 +84,19 @@ def test_one_picture_goes_to_standard_output(folder, shell):
     assert b"standard output takes one picture, not 2" in several.stderr
 
 
+def test_standard_input_goes_to_a_file_that_is_named(folder, shell):
+    done = shell("cat ph/a.png | restore - -o better.jpg")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"standard input -> better.jpg: ")
+    better = (folder / "better.jpg").read_bytes()
+    assert (read_photo(better).format, read_photo(better).size) == ("jpeg", (80, 70))
+    again = shell("restore - -o better.jpg < ph/sub/b.jpg")
+    assert (again.returncode, (folder / "better.jpg").read_bytes()) == (1, better)
+    assert b"better.jpg: exists already" in again.stderr
+    assert shell("restore - -o better.jpg --overwrite --strength 0 < ph/sub/b.jpg").returncode == 0
+    assert (folder / "better.jpg").read_bytes() == (folder / "ph" / "sub" / "b.jpg").read_bytes()
+
+
 @pytest.mark.parametrize("line", ["restore ph/a.png -o - --strength 0", "restore - --strength 0 < ph/a.png"])
 def test_what_is_left_alone_goes_out_byte_by_byte(folder, shell, line):
     assert shell(line).stdout == (folder / "ph" / "a.png").read_bytes()
@@ -126,8 +139,13 @@ def test_a_list_of_files_keeps_its_tree(folder, shell):
         ("restore --files-from missing", "--files-from missing: cannot be read"),
         ("restore --files-from /dev/null", "names no files"),
         ("restore -0 ph", "--files-from"),
-        ("restore --files-from - - < /dev/null", "one picture to standard output"),
-        ("restore ph/a.png -o - --resume", "no options about files"),
+        ("restore --files-from - - < /dev/null", "one picture, from standard input"),
+        ("restore ph/a.png -o - --resume", "no options about many files"),
+        ("restore ph/a.png -o - --overwrite", "no options about many files"),
+        ("restore - -o out < ph/a.png", "name a file, as in -o better.jpg"),
+        ("restore - -o out.jpg --format png < ph/a.png", "out.jpg: contradicts --format png"),
+        ("restore - -o out.gif < ph/a.png", "this format cannot be written"),
+        ("restore - -o ph/a.png --overwrite < ph/a.png", "is an input itself"),
         ("restore ph --overwrite --resume", "--overwrite and --resume contradict"),
         ("restore ph --format bmp", "--format bmp: not a format"),
         ("restore ph -o http://example.com/a", "neither a folder nor an address of a store"),

@@ -135,6 +135,13 @@ def check_suffix(out: Place) -> None:
         raise UsageError(f"{out}: this format cannot be written; use {', '.join(sorted(WRITABLE_SUFFIXES))}.")
 
 
+def check_single(out: Place, format: str | None) -> None:
+    """Raise UsageError when `out`, for one picture, cannot be written or contradicts a format."""
+    check_suffix(out)
+    if format is not None and format_of_suffix(out) != format_named(format):
+        raise UsageError(f"{out}: contradicts format={format}.")
+
+
 def refuse_odd_suffix(out: Place) -> None:
     """Raise UsageError if `out`, for one picture, has the suffix of an unknown kind of file."""
     if _ODD_SUFFIX.fullmatch(out.suffix) and not names_picture(out) and not out.is_dir():
@@ -153,9 +160,7 @@ def names_picture(path: Place) -> bool:
 def _single_job(sources: Sequence[Source], out: Place, kind: str | None) -> Job:
     if len(sources) != 1:
         raise UsageError(f"{out}: one file for {len(sources)} pictures; name a folder.")
-    check_suffix(out)
-    if kind is not None and format_of_suffix(out) != kind:
-        raise UsageError(f"{out}: contradicts format={kind}.")
+    check_single(out, kind)
     return Job(sources[0].path, out)
 
 

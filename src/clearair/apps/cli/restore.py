@@ -31,7 +31,7 @@ from clearair.apps.cli.options import (
     salvage_option,
 )
 from clearair.apps.cli.records import remark, sum_up, tell, tell_how_to_go_on
-from clearair.apps.cli.stream import STREAM, restore_to_output, single_picture
+from clearair.apps.cli.stream import STREAM, named_target, restore_stream, single_picture
 from clearair.apps.cli.video import check_videos, parted, restore_videos, video_quality_option
 from clearair.errors import UsageError
 
@@ -142,9 +142,9 @@ def restore(
 
     Videos that are named are restored, too.
 
-    `-` reads a photo from standard input and writes it to standard output. photo.jpg becomes
-    photo.restored.jpg beside it, or photo.jpg at the same place below OUT. Inputs are never overwritten.
-    PATH and OUT may be addresses of stores, such as s3://bucket/photos.
+    `-` reads a photo from standard input and writes it to standard output, or to the file OUT. photo.jpg
+    becomes photo.restored.jpg beside it, or photo.jpg at the same place below OUT. Inputs are never
+    overwritten. PATH and OUT may be addresses of stores, such as s3://bucket/photos.
     """
     asked = Asked(**options)
     _check_paths(paths, files_from)
@@ -154,11 +154,7 @@ def restore(
         ctx.exit(_restore_both(asked, videos, others, files_from, null, output))
     options = asked.options()
     if STREAM in (*paths, output):
-        from_files = STREAM not in paths
-        alone = from_files or (len(paths) == 1 and not files_from and output in (None, STREAM))
-        _check_stream(alone and asked.suits_a_stream)
-        source = single_picture(paths, read_names(files_from, null)) if from_files else None
-        restore_to_output(asked.load, source, format=asked.format_, quiet=asked.quiet, **options)
+        _restore_stream(asked, paths, files_from, null, output)
         return
     from clearair.apps.cli.journaled import go_on, journal_named
     from clearair.files.planning import plan_batch
@@ -224,9 +220,9 @@ class Asked:
 
     @property
     def suits_a_stream(self) -> bool:
-        """Whether no option is about files."""
+        """Whether no option is about many files, or about times, which a stream does not have."""
         files = (self.report, self.journal, self.shard, self.cluster)
-        flags = self.overwrite or self.resume or self.preserve_times
+        flags = self.resume or self.preserve_times
         return not flags and all(each is None for each in files)
 
     def options(self) -> dict[str, Any]:
@@ -299,6 +295,28 @@ def _restore_both(
     return max(code, restore_videos(asked, load, videos, output, alone=alone))
 
 
+def _restore_stream(
+    asked: Asked, paths: Sequence[str], files_from: str | None, null: bool, output: str | None
+) -> None:
+    """Restore one picture that is read from standard input, or written to standard output."""
+    from_file, to_file = STREAM not in paths, output not in (None, STREAM)
+    alone = from_file or (len(paths) == 1 and not files_from)
+    _check_stream(alone and asked.suits_a_stream and (to_file or not asked.overwrite))
+    source = single_picture(paths, read_names(files_from, null)) if from_file else None
+    target = None
+    if to_file and output is not None:
+        target = named_target(output, asked.format_, overwrite=asked.overwrite)
+    restore_stream(
+        asked.load,
+        source,
+        target,
+        format=asked.format_,
+        overwrite=asked.overwrite,
+        quiet=asked.quiet,
+        **asked.options(),
+    )
+
+
 def _check_journal(asked: Asked) -> None:
     if asked.journal is None:
         if asked.list_only or asked.cluster is not None:
@@ -347,8 +365,8 @@ def _check_paths(paths: Sequence[str], files_from: str | None) -> None:
 def _check_stream(alone: bool) -> None:
     if not alone:
         raise UsageError(
-            "`-` is one picture to standard output: no other PATH or OUT and no options about files, as in "
-            "clearair restore - < photo.jpg > better.jpg"
+            "`-` is one picture, from standard input or to standard output: no other PATH and no options "
+            "about many files, as in clearair restore - < photo.jpg > better.jpg"
         )
 
 

@@ -1,10 +1,11 @@
-"""One picture to standard output, from standard input or a file."""
+"""One picture from standard input, or to standard output."""
 
 from __future__ import annotations
 
 import io
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearair.apps.cli.records import remark, tell_outcome
@@ -29,11 +30,30 @@ def single_picture(paths: Sequence[str], listed: Sequence[Place]) -> Place:
     return found.sources[0].path
 
 
-def restore_to_output(
+def named_target(output: str, format: str | None, *, overwrite: bool) -> Place:
+    """The file that the picture from standard input goes to, which has no name of its own.
+
+    Raises UsageError for a folder or another format, ExistsError and OutputError where it cannot be written.
+    """
+    from clearair.files.outputs import check_file, check_single, names_picture
+    from clearair.stores import place_of
+
+    target = place_of(output)
+    if not names_picture(target):
+        raise UsageError(f"{output}: standard input has no name to keep; name a file, as in -o better.jpg")
+    check_single(target, format)
+    there = Path("/dev/stdin")  # leads to the file that a shell opened with <
+    check_file(target, inputs=[there] if there.exists() else [], overwrite=overwrite)
+    return target
+
+
+def restore_stream(
     load: Callable[[], Restorer],
     source: Place | None,
+    target: Place | None,
     *,
     format: str | None,
+    overwrite: bool,
     strip_metadata: bool,
     quality: Quality | None,
     max_pixels: int,
@@ -41,28 +61,44 @@ def restore_to_output(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Restore a file, or standard input without one; `options` are the options for the restorer."""
+    """Restore a file to another one; without one standard input, and to standard output.
+
+    `options` are the options for the restorer.
+    """
     from clearair.files.outputs import format_named
-    from clearair.image import output_format, read_photo, refuse_unfit
+    from clearair.files.saving import save
+    from clearair.image import format_of_suffix, output_format, read_photo, refuse_unfit
 
     kind = None if format is None else format_named(format)
-    if sys.stdout is None or (source is None and sys.stdin is None):
-        raise UsageError("`-` needs a standard input and a standard output; one of them is closed.")
-    if sys.stdout.isatty() or (source is None and sys.stdin.isatty()):
-        raise UsageError("`-` reads and writes a picture: clearair restore - < photo.jpg > better.jpg")
+    _check_streams(reads=source is None, writes=target is None)
     restorer = load()
     restorer.check_damage(options["damage"])
     given = _read_standard_input() if source is None else source
     photo = read_photo(given, max_pixels=max_pixels, salvage=salvage, check_size=restorer.check_size)
-    refuse_unfit(photo, kind or output_format(photo.format), photo.name)
+    named = None if target is None else format_of_suffix(target)
+    refuse_unfit(photo, kind or named or output_format(photo.format), photo.name)
     result = restorer(photo, **options)
-    encoded = io.BytesIO()
-    notes = result.save(encoded, format=kind, strip_metadata=strip_metadata, quality=quality)
-    sys.stdout.buffer.write(encoded.getbuffer())
-    sys.stdout.buffer.flush()  # without a reader this ends the run before any work is done
+    how: dict[str, Any] = {"format": kind, "strip_metadata": strip_metadata, "quality": quality}
+    if target is None:
+        encoded = io.BytesIO()
+        notes = result.save(encoded, **how)
+        sys.stdout.buffer.write(encoded.getbuffer())
+        sys.stdout.buffer.flush()  # without a reader this ends the run before any work is done
+    else:
+        changed = result.outcome.changed is not False
+        notes = save(result.photo, target, changed=changed, overwrite=overwrite, **how)
     if not quiet:
         remark(photo.name, notes)
-        tell_outcome(photo.name, result.outcome, err=True)
+        name = photo.name if target is None else f"{photo.name} -> {target}"
+        tell_outcome(name, result.outcome, err=target is None)
+
+
+def _check_streams(*, reads: bool, writes: bool) -> None:
+    """Raise UsageError where a stream is closed or a terminal."""
+    if (reads and sys.stdin is None) or (writes and sys.stdout is None):
+        raise UsageError("`-` needs a standard input and a standard output; one of them is closed.")
+    if (reads and sys.stdin.isatty()) or (writes and sys.stdout.isatty()):
+        raise UsageError("`-` reads and writes a picture: clearair restore - < photo.jpg > better.jpg")
 
 
 def _read_standard_input() -> bytes:
