@@ -85,6 +85,11 @@ def _chosen(name: str | Path, backend: Backend, needs_pytorch: bool) -> Literal[
     return "torch" if graphs_for(folder, network) is None else "onnx"
 
 
+def usual_backend() -> Literal["onnx", "torch"]:
+    """The backend that the shipped model runs on unless an option says otherwise. Raises UsageError."""
+    return _chosen("compact", "auto", needs_pytorch=False)
+
+
 def load_perceiver(folder: Path | str | None = None) -> Perceiver:
     """The perceivers that ship, or those saved in `folder`, on ONNX Runtime where there are graphs of them.
 

@@ -7,6 +7,8 @@ import platform
 
 import click
 
+from clearair.errors import ClearAirError
+
 
 @click.command()
 def info() -> None:
@@ -17,17 +19,23 @@ def info() -> None:
     from clearair.graphs import onnx_runtime, usable_cores
     from clearair.image.libvips import libvips
     from clearair.models.catalogue import CATALOGUE
-    from clearair.optional import has_pytorch, pytorch_is_faster
+    from clearair.optional import has_pytorch
+    from clearair.runtime.loading import usual_backend
 
     vips = libvips()
+    try:
+        backend: str = usual_backend()
+    except ClearAirError as error:
+        backend = str(error)
     rows = {
         "clearair": clearair.__version__,
         "Python": f"{platform.python_version()} on {platform.platform()}",
         "NumPy": numpy.__version__,
         "ONNX Runtime": onnx_runtime().__version__,
         "PyTorch": "not installed: pip install 'clearair[torch]'",
+        "spandrel": "not installed: pip install 'clearair[spandrel]'",
         "libvips": ".".join(str(vips.version(part)) for part in range(3)),
-        "backend": "torch" if pytorch_is_faster() else "onnx",
+        "backend": backend,
         "device": f"cpu ({_processor()}), computes in fp32",
         "threads": f"{usable_cores()} of {os.cpu_count()} cores",
         "models": ", ".join(f"{entry.name} in {entry.folder}" for entry in CATALOGUE.values()),
