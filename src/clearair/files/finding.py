@@ -202,13 +202,13 @@ class _Search:
                 yield _real(path.parent), path.stem.removesuffix(suffix)
 
     def _look_in_folder(self, folder: Path) -> None:
-        troubles = len(self.problems)
+        troubles, videos = len(self.problems), self.videos
         self.holds_out = self.holds_out or self._is_below(folder)
         pictures = [path for path in self._walk(folder) if self._is_read(path)]
         fresh = [path for path in pictures if not self._is_result(path)]
         self.sources += [Source(path, path.relative_to(folder)) for path in fresh]
         if not fresh and len(self.problems) == troubles:
-            self._report_empty(folder, bool(pictures))
+            self._report_empty(folder, bool(pictures), self.videos - videos)
 
     def _look_in_store(self, address: Address, *, named: bool) -> None:
         """Take the object if it is named like a picture, else list the objects below, once."""
@@ -254,6 +254,7 @@ class _Search:
     def _look_for_pattern(self, pattern: str) -> None:
         parts = Path(pattern).parts
         fixed = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), parts))
+        videos = self.videos
         self.holds_out = self.holds_out or self._is_below(fixed)
         found = [
             Source(match, match.relative_to(fixed))
@@ -264,7 +265,7 @@ class _Search:
         ]
         self.sources += found
         if not found:
-            self._report(Path(pattern), f"{pattern}: matches no pictures.")
+            self._report(Path(pattern), f"{pattern}: matches no pictures{_but(self.videos - videos)}.")
 
     def _walk(self, folder: Path) -> Iterator[Path]:
         """Yield the files below `folder`, sorted, without hidden ones and without folders of results."""
@@ -336,13 +337,23 @@ class _Search:
             self.unread[path.suffix.lower()] += 1
         return False
 
-    def _report_empty(self, folder: Place, pictures: bool) -> None:
+    def _report_empty(self, folder: Place, pictures: bool, videos: int = 0) -> None:
         only = f"only earlier restorations (*{self.suffix}.*)" if pictures else "no pictures"
+        if videos:
+            self._report(folder, f"{folder}: {only} in this folder{_but(videos)}.")
+            return
         ends = ", ".join(sorted(SUFFIXES))
         self._report(folder, f"{folder}: {only} in this folder; pictures end in {ends}.")
 
     def _report(self, path: Place, message: str) -> None:
         self.problems.append(Problem(path, message))
+
+
+def _but(videos: int) -> str:
+    """Text about videos that were come upon in place of pictures; empty for none."""
+    if not videos:
+        return ""
+    return ", but 1 video; name it to restore it" if videos == 1 else f", but {videos:,} videos; name them"
 
 
 def _is_folder(path: Path) -> bool:

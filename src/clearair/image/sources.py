@@ -109,7 +109,10 @@ def _recognise(data: bytes, name: str, path: Path | None) -> str:
         if other is None:
             raise ImageError(f"{name}: not a picture.")
         if "video" in other and other != "HEIF or video":
-            raise ImageError(f"{name}: a video, not a picture; `clearair restore` takes it as a file.")
+            raise ImageError(
+                f"{name}: a video, not a picture; name it as an argument of `clearair restore`, with a "
+                "suffix such as .mp4 or .mkv."
+            )
         article = "an" if other[0] in "AEHIOX" and other != "HEIF or video" else "a"
         raise ImageError(
             f"{name}: {article} {other} file, which cannot be read. Save it as PNG, TIFF or JPEG first."
