@@ -38,9 +38,10 @@ def restore(tmp_path, model):
 def test_a_video_and_a_photo_are_restored_together(restore, tmp_path):
     write_clip(tmp_path / "clip.mp4", pictures(6), sound=True)
     write_photo(Photo(pictures(1)[0]), tmp_path / "photo.png")
-    words = ("--damage", "noise", "--video-quality", "10", "--jobs", "2")
+    words = ("--damage", "noise", "--video-quality", "10", "--jobs", "2", "--jpeg-quality", "90")
     done = restore("clip.mp4", "photo.png", "-o", "out", *words)
     assert done.stderr.count("--jobs applies to photos only") == 1
+    assert done.stderr.count("--jpeg-quality applies to photos only") == 1
     assert "out/clip.mp4: 1 shot" in done.stdout
     assert "6 of 6 frames restored" in done.stdout
     assert look(tmp_path / "out" / "clip.mp4").times == look(tmp_path / "clip.mp4").times
@@ -56,6 +57,9 @@ def test_videos_in_a_folder_are_counted(restore, tmp_path):
     write_photo(Photo(pictures(1)[0]), tmp_path / "all" / "photo.png")
     done = restore("all", "-o", "out")
     assert "skipped: 1 video; name it to restore it." in done.stderr
+    (tmp_path / "all" / "photo.png").unlink()
+    for place in ("all", "all/*"):
+        assert ", but 1 video; name it to restore it." in restore(place, "-o", "more", code=2).stderr
 
 
 def test_errors_are_one_line_with_a_code(restore, tmp_path):
@@ -66,6 +70,7 @@ def test_errors_are_one_line_with_a_code(restore, tmp_path):
     assert "--report applies to photos only" in restore("clip.mp4", "--report", "r.json", code=2).stderr
     assert "--cluster applies to photos only" in restore("clip.mp4", "--cluster", "auto", code=2).stderr
     assert "not a format that videos are written in" in restore("clip.mp4", "-o", "a.png", code=2).stderr
+    assert "none.mp4: no such file" in restore("none.mp4", code=1).stderr
     both = restore("bad.mp4", str(clip), "-o", "out", code=1)
     assert len(both.stderr.splitlines()) == 1
     assert (tmp_path / "out" / "clip.mp4").exists()

@@ -245,6 +245,30 @@ def copied(source: Path, path: Path, *, shift: int = 0, movflags: str = "", nega
     return path
 
 
+def mark_as_round(path: Path) -> Path:
+    """Mark an MP4 file, whose index lies at its end, as a 360° video seen with two eyes (Google's boxes)."""
+    data = bytearray(path.read_bytes())
+
+    def box(kind: bytes, *parts: bytes) -> bytes:
+        content = b"".join(parts)
+        return (8 + len(content)).to_bytes(4, "big") + kind + content
+
+    sphere = box(b"proj", box(b"prhd", bytes(16)), box(b"equi", bytes(20)))
+    marks = box(b"st3d", bytes(4), b"\1") + box(b"sv3d", box(b"svhd", bytes(5)), sphere)
+    end = len(data)
+    place = 0
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
+        while data[place + 4 : place + 8] != name:
+            place += int.from_bytes(data[place : place + 4], "big")
+        length = int.from_bytes(data[place : place + 4], "big")
+        data[place : place + 4] = (length + len(marks)).to_bytes(4, "big")
+        end = place + length
+        place += 16 if name == b"stsd" else 8
+    data[end:end] = marks
+    path.write_bytes(data)
+    return path
+
+
 def cut(path: Path, share: float) -> Path:
     """Keep the first part of a file."""
     data = path.read_bytes()

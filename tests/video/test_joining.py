@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from clearair.video.restoring import restore_video
-from tests.video.clips import CHAPTERS, TICKS, copied, look, pictures, write_clip, write_rich
+from tests.video.clips import CHAPTERS, TICKS, copied, look, mark_as_round, pictures, write_clip, write_rich
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -62,6 +62,25 @@ def test_subtitles_and_chapters_stay(restorer, tmp_path, suffix, subtitles):
     assert [name["title"] for _, name in kinds(clip)[1]] == [each["metadata"]["title"] for each in CHAPTERS]
     assert packets(result.output, 1) == packets(clip, 1)
     assert b"Hello" in b"".join(data for _, _, data in packets(clip, 1))
+
+
+def test_the_loss_of_marks_of_a_round_video_is_told(restorer, tmp_path):
+    clip = mark_as_round(write_clip(tmp_path / "clip.mp4", dark(4)))
+    result = restore_video(restorer, clip)
+    assert result.notes == ("left out: the marks by which players know a 360° or 3-D video",)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_the_name_of_a_track_stays(restorer, tmp_path, suffix):
+    def name_it(out, stream):
+        out.streams.audio[0].metadata["title"] = "Commentary"
+
+    clip = write_clip(tmp_path / "clip.mp4", dark(4), sound=True, prepare=name_it)
+    result = restore_video(restorer, clip, tmp_path / f"better{suffix}")
+    with av.open(str(clip)) as before, av.open(str(result.output)) as after:
+        assert before.streams.audio[0].metadata["name"] == "Commentary"
+        said = after.streams.audio[0].metadata
+        assert said["name" if suffix == ".mp4" else "title"] == "Commentary"
 
 
 def test_the_timecode_of_a_camera_stays(restorer, tmp_path):

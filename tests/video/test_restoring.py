@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from clearair import ExistsError, ImageError, OutputError, UsageError
+from clearair.image import Photo, write_photo
 from clearair.video.restoring import restore_video
 from tests.video.clips import TICKS, look, pictures, write_clip
 
@@ -232,6 +233,55 @@ def test_a_short_look_that_was_broken_off_leaves_nothing(restorer, tmp_path):
     assert restore_video(restorer, clip).changed == 8
 
 
+def test_a_run_that_may_replace_a_result_goes_on(restorer, tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", dark(120))
+    (tmp_path / "clip.restored.mp4").write_bytes(b"mine")
+    with pytest.raises(StopError):
+        restore_video(restorer, clip, overwrite=True, watcher=Stopping(70))
+    assert (tmp_path / "clip.restored.mp4").read_bytes() == b"mine"
+    windows = restorer.runtime.windows
+    assert restore_video(restorer, clip, resume=True).changed == 120
+    assert restorer.runtime.windows - windows == 70
+    brighter(clip, tmp_path / "clip.restored.mp4")
+    # Now it is done, and is not replaced again.
+    assert str(restore_video(restorer, clip, resume=True)) == "there already"
+
+
+def test_a_run_that_may_replace_nothing_leaves_a_result_that_has_come_since(restorer, tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", dark(120))
+    with pytest.raises(StopError):
+        restore_video(restorer, clip, watcher=Stopping(70))
+    (tmp_path / "clip.restored.mp4").write_bytes(b"mine")
+    assert str(restore_video(restorer, clip, resume=True)) == "there already"
+    assert (tmp_path / "clip.restored.mp4").read_bytes() == b"mine"
+
+
+def test_the_line_for_people_says_what_was_named_and_how_much_was_done(restorer, tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", dark(4))
+
+    def line(name, **options):
+        return str(restore_video(restorer, clip, tmp_path / name, **options))
+
+    assert line("a.mp4", damage="lowlight") == "1 shot, named lowlight; 4 of 4 frames restored"
+    assert line("b.mp4", strength=0.5) == "1 shot, found lowlight; 4 of 4 frames restored by half"
+    assert line("c.mp4", strength=0) == "1 shot, found lowlight; left as it is, since the strength is 0"
+    assert line("d.mp4", damage="none") == "1 shot, named none; left as it is"
+    assert line("e.mkv", damage="none") == "1 shot, named none; left as it is, but encoded again"
+
+
+def test_a_video_in_which_nothing_was_found_has_advice(restorer, tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", [255 - frame // 4 for frame in pictures(5)])
+    assert "name it with restore --damage" in restore_video(restorer, clip).hint
+    assert restore_video(restorer, clip, tmp_path / "none.mp4", damage="none").hint == ""
+
+
+def test_names_may_be_as_long_as_file_systems_take(restorer, tmp_path):
+    clip = write_clip(tmp_path / f"{'n' * 240}.mp4", dark(4))
+    result = restore_video(restorer, clip)
+    assert result.output.name == f"{'n' * 240}.restored.mp4"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_each_segment_starts_at_a_key_frame(restorer, tmp_path):
     clip = write_clip(tmp_path / "clip.mkv", dark(101), options={"g": "500"})
     result = restore_video(restorer, clip)
@@ -271,13 +321,30 @@ def test_pixels_that_would_not_come_back_right_are_refused(restorer, tmp_path, p
     assert f"pixels of the format {pixel_format}" in refusal(restorer, clip)
 
 
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_transparency_that_decoders_leave_out_is_refused(restorer, tmp_path, codec):
+    def say_so(out, stream):
+        stream.metadata["alpha_mode"] = "1"
+
+    clip = write_clip(tmp_path / "clip.webm", dark(3), codec=codec, options={}, prepare=say_so)
+    assert "transparent pixels" in refusal(restorer, clip)
+
+
 def test_what_is_no_video_is_refused(restorer, tmp_path):
-    with pytest.raises(UsageError, match="there is no such file"):
+    with pytest.raises(ImageError, match="no such file"):
         restore_video(restorer, tmp_path / "none.mp4")
     path = tmp_path / "text.mp4"
     path.write_bytes(b"no video" * 100)
     assert "cannot be read" in refusal(restorer, path)
+    write_photo(Photo(pictures(1)[0]), tmp_path / "photo.jpg")
+    (tmp_path / "photo.jpg").rename(path)
+    assert refusal(restorer, path).endswith("no video, but a picture.")
+    write_clip(tmp_path / "other.mp4", dark(3))
+    path.write_text("ffconcat version 1.0\nfile other.mp4\n")
+    with pytest.raises(ImageError, match=r"text\.mp4: no video, but a list of other files\.$"):
+        restore_video(restorer, path)
     path.unlink()
+    (tmp_path / "other.mp4").unlink()
     with av.open(str(tmp_path / "sound.mp4"), "w") as out:
         stream = out.add_stream("aac", rate=48000)
         frame = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")

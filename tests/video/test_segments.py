@@ -65,7 +65,7 @@ def test_whatever_took_long_is_kept_for_the_same_job(folder, what):
         assert folder.gathered(0).count == (2 if what == "look" else 0)
         assert folder.gathered(1).count == 0
     with enter(folder, overwrite=True):
-        assert [path.name for path in folder.path.iterdir() if path.name != "lock"] == ["job.json"]
+        assert {path.name for path in folder.path.iterdir()} == {"lock", "job.json", "replaces"}
 
 
 def find_damage(folder):

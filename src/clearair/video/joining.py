@@ -155,6 +155,8 @@ def _streams(
         new.disposition = old.disposition
         kept = {"language"} if strip_metadata else set(old.metadata)
         new.metadata.update({key: value for key, value in old.metadata.items() if key in kept})
+        if "name" in new.metadata:  # FFmpeg reads QuickTime's name of a track as `name`, and writes `title`
+            new.metadata.setdefault("title", new.metadata.pop("name"))
         if old.index == clip.stream:
             for key in [key for key in new.metadata if _OF_THE_ENCODING.match(key)]:
                 del new.metadata[key]

@@ -19,7 +19,7 @@ from clearair.files.videos import CONTAINERS, video_target
 from clearair.image import DEFAULT_MAX_PIXELS, Photo
 from clearair.image.limits import check_limit
 from clearair.options import Options
-from clearair.outcome import Outcome
+from clearair.outcome import Outcome, by_share
 from clearair.perception.telling import Damage, caution_of
 from clearair.percepts import Percepts
 from clearair.placing import check_path, exists, write_atomically
@@ -29,7 +29,7 @@ from clearair.video.colours import as_written, changed_frame, to_pixels
 from clearair.video.joining import join, move_joined
 from clearair.video.segments import Plan, WorkFolder
 from clearair.video.shots import CutFinder, fitted
-from clearair.video.source import Clip, describe, frames, has_captions, require_video
+from clearair.video.source import Clip, describe, frames, has_captions, has_marks, require_video
 from clearair.video.watcher import SilentWatcher, VideoWatcher
 
 SEGMENT_SECONDS = 2
@@ -55,20 +55,40 @@ class VideoResult:
     """Frames that were changed."""
     notes: tuple[str, ...] = ()
     """What was converted or left out."""
+    is_copy: bool = False
+    """Whether the result is a copy of the input file, so that not a frame was encoded again."""
 
     def __str__(self) -> str:
         """A line for people."""
         if not self.outcomes:
             return "there already"
+        shots = f"{self.shots:,} shot{'' if self.shots == 1 else 's'}"
+        return f"{shots}, {self._finding}; {self._done}"
+
+    @property
+    def _finding(self) -> str:
+        if self.outcomes[0].told is not None:
+            return self.outcomes[0].finding
         found: dict[str, float] = {}
         for outcome in self.outcomes:
             for kind, value in outcome.found.items():
                 found[kind] = max(value, found.get(kind, 0.0))
-        shots = f"{self.shots:,} shot{'' if self.shots == 1 else 's'}"
         names = ", ".join(sorted(found, key=lambda kind: -found[kind]))
-        seen = f"found {names}" if names else "no damage found"
-        done = f"{self.changed:,} of {self.frames:,} frames restored" if self.changed else "left as it is"
-        return f"{shots}, {seen}; {done}"
+        return f"found {names}" if names else "no damage found"
+
+    @property
+    def _done(self) -> str:
+        surest = max(self.outcomes, key=lambda outcome: outcome.share)
+        if self.changed:
+            return f"{self.changed:,} of {self.frames:,} frames restored{by_share(surest.share)}"
+        left = surest.done if surest.share == 0 else "left as it is"
+        return left.removeprefix("will be ") + ("" if self.is_copy else ", but encoded again")
+
+    @property
+    def hint(self) -> str:
+        """Advice for users who see damage where none was found; empty otherwise."""
+        hints = {outcome.hint for outcome in self.outcomes}
+        return hints.pop() if len(hints) == 1 else ""
 
 
 def restore_video(
@@ -96,7 +116,7 @@ def restore_video(
     encoder, 0 to 51, of VP9 and AV1 to 63; lower is better. `resume` continues an interrupted run. Other
     options are those of a call of `Restorer`.
     Raises ImageError for a video that cannot be read or would not come back right, OutputError, UsageError
-    also for a missing one.
+    also for options that contradict each other.
     """
     check_path(source, "video")
     if target is not None:
@@ -112,9 +132,10 @@ def restore_video(
         raise UsageError("overwrite=True and resume=True contradict each other: start over, or continue?")
     goal = video_target(source, target)
     folder = WorkFolder(goal)
-    if resume and exists(goal):
+    replaces = overwrite or (resume and folder.replaces)
+    if resume and exists(goal) and not replaces:
         return VideoResult(goal, 0, 0, (), 0)
-    check_file(goal, inputs=[source], overwrite=overwrite, make_folder=True)
+    check_file(goal, inputs=[source], overwrite=replaces, make_folder=True)
     clip = describe(source, max_pixels=max_pixels)
     coding = coding_for(clip, CONTAINERS[goal.suffix.lower()], quality)
     job = _job(restorer, source, options, coding, salvage)
@@ -123,7 +144,7 @@ def restore_video(
     with folder.entered(job, resume=resume, overwrite=overwrite):
         result = run.all(goal, strip_metadata=strip_metadata)
         data = partial(move_joined, folder) if folder.joined.exists() else partial(_copy, source)
-        write_atomically(goal, data, overwrite=overwrite, like=stat, preserve_times=preserve_times)
+        write_atomically(goal, data, overwrite=replaces, like=stat, preserve_times=preserve_times)
         folder.remove()
     return result
 
@@ -185,7 +206,7 @@ class _Run:
         self.folder.joined.unlink(missing_ok=True)
         same_kind = goal.suffix.lower() == self.clip.path.suffix.lower()
         if changed == 0 and same_kind and not strip_metadata and not self.salvage:
-            return result  # the file is copied, so nothing is left out
+            return replace(result, is_copy=True)  # so nothing is left out
         join(
             self.folder,
             segments,
@@ -221,6 +242,8 @@ class _Run:
                 looking.at(frame, is_flat=finder.is_flat)
             if has_captions(frame):
                 self.remark("left out: closed captions stored in the frames")
+            if has_marks(frame):
+                self.remark("left out: the marks by which players know a 360° or 3-D video")
             count += 1
             self.watcher.looked(count, self.clip.announced)
         if looking is None:

@@ -5,7 +5,9 @@ Each file in it appears whole or not at all, so that a run can be killed at any 
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +26,10 @@ from clearair.video.shots import Gathering, load_percepts, save_percepts
 Loaded = TypeVar("Loaded")
 
 _JOB, _PLAN, _LOCK, _LOOK = "job.json", "plan.json", "lock", "look.npz"
+_REPLACES = "replaces"
+"""File that is there when the run may replace an existing result, also after it was interrupted."""
+_LONGEST_NAME = 255
+"""Bytes of a file's name that usual file systems take."""
 _BEGIN_ANEW = "is damaged; remove the folder and start over."
 _MAGIC = b"clearair segment 1\n"
 
@@ -42,7 +48,15 @@ class WorkFolder:
     """The folder beside a target in which its segments are kept until all are there."""
 
     def __init__(self, target: Path) -> None:
-        self.path = target.with_name(f".{target.name}.clearair")
+        name = f".{target.name}.clearair"
+        if len(os.fsencode(name)) > _LONGEST_NAME:
+            name = f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:32]}.clearair"
+        self.path = target.with_name(name)
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the run in it was allowed to replace an existing result."""
+        return self._is_begun() and (self.path / _REPLACES).exists()
 
     @contextmanager
     def entered(self, job: dict[str, Any], *, resume: bool, overwrite: bool) -> Iterator[None]:
@@ -88,6 +102,8 @@ class WorkFolder:
             if path.name != _LOCK:
                 path.unlink()
         self._write(_JOB, json.dumps(job).encode())
+        if overwrite:
+            self._write(_REPLACES, b"")
 
     @property
     def joined(self) -> Path:

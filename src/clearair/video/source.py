@@ -19,7 +19,7 @@ from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from clearair.errors import ImageError, UsageError
+from clearair.errors import ImageError
 from clearair.video.colours import DEPTHS, HDR_TRANSFERS, MATRICES, Colours
 
 _PROGRESSIVE = (0, 1)
@@ -28,6 +28,16 @@ _TOLERANCE = Fraction(1, 2)
 """Seconds by which frames may end before the stated duration, as with some writers."""
 _SEGMENT = 0x18538067
 """Identifier of the part of a Matroska file that holds everything else."""
+_REFERRING = {
+    "concat": "a list of other files",
+    "concatf": "a list of other files",
+    "dash": "a list of other files",
+    "hls": "a list of other files",
+    "sdp": "a description of a stream",
+    "image2": "a picture",
+}
+"""Formats of FFmpeg that are no video files, and what they are; those of pictures mostly end in `_pipe`."""
+_RESTORED = "8 and 10 bits in YUV without transparency can be restored."
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
@@ -77,6 +87,8 @@ def opened(path: Path) -> Iterator[InputContainer]:
     except (FFmpegError, OSError, ValueError) as error:
         raise ImageError(f"{path}: cannot be read: {_reason(error)}") from error
     with container:
+        if container.format.name in _REFERRING or container.format.name.endswith("_pipe"):
+            raise ImageError(f"{path}: no video, but {_REFERRING.get(container.format.name, 'a picture')}.")
         yield container
 
 
@@ -114,6 +126,8 @@ def describe(path: Path, *, max_pixels: int) -> Clip:
             raise ImageError(f"{path}: its video stream holds no frame that can be decoded.")
         if context.field_order not in _PROGRESSIVE:
             raise ImageError(_interlaced(path))
+        if _has_alpha(stream):
+            raise ImageError(f"{path}: has transparent pixels. {_RESTORED}")
         if stream.time_base is None or first.pts is None:
             raise ImageError(f"{path}: its frames have no presentation times; put it into MP4 or Matroska.")
         if container.format.name == "avi" and context.has_b_frames and context.name == "h264":
@@ -148,10 +162,7 @@ def refuse_unfit(clip: Clip, frame: VideoFrame) -> None:
     if frame.color_trc in HDR_TRANSFERS or _is_dolby_vision(frame):
         raise ImageError(f"{path}: is HDR video (PQ, HLG or Dolby Vision), which cannot be restored yet.")
     if frame.format.name not in DEPTHS:
-        raise ImageError(
-            f"{path}: has pixels of the format {frame.format.name}; 8 and 10 bits in YUV without "
-            "transparency can be restored."
-        )
+        raise ImageError(f"{path}: has pixels of the format {frame.format.name}. {_RESTORED}")
     if frame.colorspace not in MATRICES:
         raise ImageError(f"{path}: has a colour matrix (number {frame.colorspace}) that is not supported.")
     if (frame.width, frame.height, frame.format.name) != (clip.width, clip.height, clip.pixel_format):
@@ -290,6 +301,11 @@ def is_cover(stream: VideoStream) -> bool:
     return bool(disposition & (type(disposition).attached_pic | type(disposition).still_image))
 
 
+def _has_alpha(stream: VideoStream) -> bool:
+    """Whether a WebM or Matroska file says so: decoders of VP8 and VP9 leave the transparency out."""
+    return any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items())
+
+
 def _is_dolby_vision(frame: VideoFrame) -> bool:
     kinds = {each.type for each in _side_data(frame)}
     return bool(kinds & {SideDataType.DOVI_METADATA, SideDataType.DOVI_RPU_BUFFER})
@@ -298,6 +314,15 @@ def _is_dolby_vision(frame: VideoFrame) -> bool:
 def has_captions(frame: VideoFrame) -> bool:
     """Whether closed captions are stored in a frame itself."""
     return any(each.type == SideDataType.A53_CC for each in _side_data(frame))
+
+
+def has_marks(frame: VideoFrame) -> bool:
+    """Whether a frame is marked as part of a 360° or a 3-D video."""
+    # A stereo mark begins with a number, which is 0 in a flat video.
+    return any(
+        each.type == SideDataType.SPHERICAL or (each.type == SideDataType.STEREO3D and any(bytes(each)[:4]))
+        for each in _side_data(frame)
+    )
 
 
 def _display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
@@ -321,6 +346,6 @@ def _reason(error: BaseException) -> str:
 
 
 def require_video(path: Path) -> None:
-    """Raise UsageError if there is no such file."""
+    """Raise ImageError if there is no such file."""
     if not path.exists():
-        raise UsageError(f"{path}: there is no such file.")
+        raise ImageError(f"{path}: no such file.")

@@ -89,9 +89,8 @@ def restore_videos(
     options = {
         name: value for name, value in asked.options().items() if name not in ("quality", "skip_tiles")
     }
-    if asked.jobs is not None and not asked.quiet:
-        text = "--jobs applies to photos only; a video is restored one frame at a time, on all cores."
-        print_line(f"clearair: {text}", err=True)
+    if not asked.quiet:
+        remark("clearair", _without_effect(asked))
     restorer, failed = load(), 0
     for video, target in zip(fresh, targets, strict=True):
         progress = VideoProgress(video.name, quiet=asked.quiet)
@@ -121,8 +120,28 @@ def restore_videos(
             progress.clear()
             if not asked.quiet:
                 remark(str(video), result.notes)
-                print_line(f"{video} -> {result.output}: {result}")
+                hint = f"; {result.hint}" if result.hint else ""
+                print_line(f"{video} -> {result.output}: {result}{hint}")
     return 1 if failed else 0
+
+
+def _without_effect(asked: Asked) -> list[str]:
+    """A remark for each option that videos take no notice of."""
+    remarks = []
+    if asked.jobs is not None:
+        remarks.append(
+            "--jobs applies to photos only; a video is restored one frame at a time, on all cores."
+        )
+    if asked.no_skip:
+        remarks.append("--no-skip applies to photos only; of a video every tile is restored.")
+    for name, value in (
+        ("jpeg", asked.jpeg_quality),
+        ("webp", asked.webp_quality),
+        ("avif", asked.avif_quality),
+    ):
+        if value is not None:
+            remarks.append(f"--{name}-quality applies to photos only; that of a video is --video-quality.")
+    return remarks
 
 
 class VideoProgress(StatusLine):
