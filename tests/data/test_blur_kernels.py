@@ -40,6 +40,15 @@ def test_what_is_no_kernel_is_refused(tmp_path, kernel):
         load_blur_kernels(tmp_path)
 
 
+@pytest.mark.parametrize("data", [b"", b"junk", b"PK\3\4junk", b"\x93NUMPY"])
+def test_a_damaged_file_of_kernels_is_named(tmp_path, data):
+    write_kernels(tmp_path, a=np.eye(5))
+    (path,) = (tmp_path / "train" / "blur" / "kernels").iterdir()
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"\.npz: damaged"):
+        load_blur_kernels(tmp_path)
+
+
 def test_some_of_the_blur_follows_a_measured_shake(tmp_path):
     dots = np.zeros((11, 11))
     dots[5, 0] = dots[5, 10] = 1.0

@@ -56,6 +56,7 @@ def test_views_lie_in_the_ways_that_the_mix_allows():
         {"real": {"lowlight": 2.0}},
         {"sigmas": (0.0,)},
         {"single": {"noise": 0.0}, "clean": 0.0, "mixture": 0.0},
+        {"mixtures": ("haze+fog",)},
     ],
 )
 def test_shares_that_are_none_are_refused(wrong):
@@ -115,6 +116,11 @@ def test_all_damage_can_be_partial_and_cover_says_where():
     assert 0 < alone.sum() < 24
     assert torch.allclose(share[~alone], torch.ones(()), atol=1e-5)
     assert share[alone].min() < 0.8
+
+
+def test_mixtures_alone_can_be_drawn():
+    pairs = draw(0, Mix(single={"noise": 0.0}, clean=0.0, mixture=1.0, partial=1.0), batch=12)
+    assert all(len(kinds) > 1 for kinds in pairs.kinds)
 
 
 def test_without_partial_damage_kinds_are_everywhere():

@@ -51,6 +51,21 @@ def test_pairs_are_matched_by_stem_whatever_their_suffix(tmp_path):
     assert (damaged.name, clean.name) == ("a.png", "a.jpg")
 
 
+def test_names_may_hold_the_signs_of_patterns(tmp_path):
+    write(tmp_path / "train" / "rain" / "set" / "input" / "p[2].png")
+    write(tmp_path / "train" / "rain" / "set" / "target" / "p[2].png")
+    assert len(find_pairs(tmp_path, "rain")) == 1
+
+
+def test_files_that_are_no_pictures_are_no_pairs(tmp_path):
+    folder = tmp_path / "train" / "rain" / "set"
+    for name in ("input", "target"):
+        write(folder / name / "a.png")
+        (folder / name / ".DS_Store").touch()
+        (folder / name / "a.txt").touch()
+    assert len(find_pairs(tmp_path, "rain")) == 1
+
+
 def test_half_a_pair_is_named(tmp_path):
     write(tmp_path / "train" / "rain" / "set" / "input" / "alone.png")
     with pytest.raises(DataError, match=r"alone\.png"):

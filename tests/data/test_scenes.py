@@ -8,7 +8,7 @@ import torch
 from clearair.data.pairs import Mix, draw_pairs, generator_for
 from clearair.data.photos import TrainingPhotos
 from clearair.data.scenes import Scene, fill_holes, find_scenes, load_scene
-from clearair.errors import DataError
+from clearair.errors import DataError, ImageError
 
 
 def write_scene(root: Path, name: str, depth: np.ndarray, photo: np.ndarray | None = None) -> None:
@@ -63,6 +63,14 @@ def test_a_depth_map_that_holds_nothing_is_named(tmp_path):
     write_scene(tmp_path, "room_mm", np.zeros((8, 8), np.uint16), np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(DataError, match="no measured depth"):
         load_scene(*find_scenes(tmp_path)[0])
+
+
+def test_a_damaged_depth_map_is_named(tmp_path):
+    write_scene(tmp_path, "room_mm", np.ones((8, 8), np.uint16), np.zeros((8, 8, 3), np.uint8))
+    ((photo, depth),) = find_scenes(tmp_path)
+    depth.write_bytes(b"junk")
+    with pytest.raises(ImageError, match=r"a\.png: the depth cannot be read"):
+        load_scene(photo, depth)
 
 
 def test_haze_is_drawn_on_measured_depth_and_follows_it():

@@ -8,6 +8,7 @@ Shapes: N kernels, T points of each.
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -26,8 +27,12 @@ def load_blur_kernels(data: Path) -> Tensor | None:
     """
     paths = []
     for file in sorted((data / "train" / "blur" / "kernels").glob("*.npz")):
-        with np.load(file, allow_pickle=False) as kernels:
-            paths += [_as_path(np.asarray(kernels[name], dtype=np.float64), file) for name in kernels.files]
+        try:
+            with file.open("rb") as stream, np.load(stream, allow_pickle=False) as kernels:
+                arrays = [np.asarray(kernels[name], dtype=np.float64) for name in kernels.files]
+        except (AttributeError, EOFError, OSError, ValueError, BadZipFile) as error:
+            raise DataError(f"{file}: damaged, or not an .npz file of blur kernels.") from error
+        paths += [_as_path(kernel, file) for kernel in arrays]
     if not paths:
         return None
     return torch.nn.utils.rnn.pad_sequence(paths, batch_first=True)

@@ -6,6 +6,7 @@ lay it out, below the data folder itself, below `train` or `test`, or one folder
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -341,6 +342,11 @@ def pictures(paths: Iterable[Path]) -> list[Path]:
     """Those that have the suffix of a picture, sorted; also broken links, which cannot be read."""
     named = (path for path in paths if path.suffix.lower() in SUFFIXES)
     return sorted(path for path in named if path.is_file() or not path.exists())
+
+
+def same_stem(folder: Path, stem: str) -> list[Path]:
+    """The pictures in a folder that have this name without their suffix."""
+    return [path for path in pictures(folder.glob(f"{glob.escape(stem)}.*")) if path.stem == stem]
 
 
 def _add_plain(search: Search, folder: Path) -> None:

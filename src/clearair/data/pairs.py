@@ -79,6 +79,13 @@ class Mix:
                 raise ConfigError(f"mix.{name} is a share, a number from 0 on; got {share}.")
         if sum(shares.values()) == 0:
             raise ConfigError("mix: every share is 0, so nothing can be drawn.")
+        for mixture in self.mixtures:
+            for part in mixture.split("+"):
+                if part not in KINDS:
+                    raise ConfigError(
+                        f"mix.mixtures: {mixture!r} has the unknown kind of damage "
+                        f"{part!r}; known are {', '.join(KINDS)}."
+                    )
         chances = {name: getattr(self, name) for name in CHANCES}
         for name in ("real", "enlarged"):
             chances |= {f"{name}.{kind}": chance for kind, chance in getattr(self, name).items()}
@@ -254,6 +261,8 @@ def _draw_other_part(mix: Mix, generator: torch.Generator) -> tuple[str, ...] | 
         return ()
     names = list(mix.single)
     shares = torch.tensor([*mix.single.values()], dtype=torch.float32)
+    if not shares.any():
+        return ()
     return (names[int(torch.multinomial(shares, 1, generator=generator))],)
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from clearair.data.blur_kernels import load_blur_kernels
-from clearair.data.layouts import DATA_SETS, below, find_set, pictures
+from clearair.data.layouts import DATA_SETS, below, find_set, pictures, same_stem
 from clearair.data.pairfiles import MOST_UNREADABLE, Pair, PairFiles, find_published, load_pair
 from clearair.data.pixels import load_pixels
 from clearair.data.scenes import Scene, find_scenes, load_scene
@@ -89,10 +89,8 @@ def find_pairs(data: Path, kind: str) -> list[tuple[Path, Path]]:
     Raises DataError for a picture without its other half.
     """
     pairs = []
-    for damaged in sorted((data / "train" / kind).glob("*/input/*")):
-        clean = [
-            p for p in (damaged.parents[1] / "target").glob(f"{damaged.stem}.*") if p.stem == damaged.stem
-        ]
+    for damaged in pictures((data / "train" / kind).glob("*/input/*")):
+        clean = same_stem(damaged.parents[1] / "target", damaged.stem)
         if len(clean) != 1:
             raise DataError(
                 f"{damaged}: needs exactly one picture of that name in ../target, has {len(clean)}."
@@ -127,18 +125,11 @@ def load_training_photos(
     files = {kind: apart.split(find_pairs(data, kind), kind)[0] for kind in PAIRED}
     depths = find_scenes(data)
     bad: list[str] = []
-    photos = _readable(clean, load_pixels, bad)
-    pairs = {kind: tuple(_readable(these, load_pair, bad)) for kind, these in files.items()}
-    scenes = _readable(depths, lambda both: load_scene(*both), bad)
+    photos = readable(clean, load_pixels, bad)
+    pairs = {kind: tuple(readable(these, load_pair, bad)) for kind, these in files.items()}
+    scenes = readable(depths, lambda both: load_scene(*both), bad)
     count = len(clean) + sum(map(len, files.values())) + len(depths)
-    if bad and (len(bad) > MOST_UNREADABLE * count or not photos):
-        raise DataError(
-            f"{data / 'train'}: {len(bad)} of {count} pictures cannot be read, more than "
-            f"{MOST_UNREADABLE:.0%}: {'; '.join(bad[:3])}{'; ...' if len(bad) > 3 else ''}"
-        )
-    left_out = [f"left out: {line}" for line in bad]
-    if bad:
-        left_out.append(f"{len(bad)} of {count} pictures cannot be read and are left out.")
+    left_out = lines_of_unreadable(bad, count if photos else 0, data)
     return TrainingPhotos(
         tuple(photos),
         pairs,
@@ -150,7 +141,23 @@ def load_training_photos(
     )
 
 
-def _readable(files: Iterable[File], load: Callable[[File], Loaded], bad: list[str]) -> list[Loaded]:
+def lines_of_unreadable(bad: Sequence[str], count: int, data: Path) -> list[str]:
+    """A line for each picture that is left out, given the errors, and how many of them there are.
+
+    Raises DataError when they are more than 1 % of `count`.
+    """
+    if len(bad) > MOST_UNREADABLE * count:
+        raise DataError(
+            f"{data / 'train'}: {len(bad)} of {count} pictures cannot be read, more than "
+            f"{MOST_UNREADABLE:.0%}: {'; '.join(bad[:3])}{'; ...' if len(bad) > 3 else ''}"
+        )
+    if not bad:
+        return []
+    total = f"{len(bad)} of {count} pictures cannot be read and are left out."
+    return [*(f"left out: {line}" for line in bad), total]
+
+
+def readable(files: Iterable[File], load: Callable[[File], Loaded], bad: list[str]) -> list[Loaded]:
     """The readable pictures; errors of the others are added to `bad`."""
     loaded = []
     for file in files:

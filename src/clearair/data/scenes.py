@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from clearair.data.layouts import same_stem
 from clearair.data.pixels import has_libvips, load_pixels
-from clearair.errors import DataError
+from clearair.errors import DataError, ImageError
 from clearair.image.forking import using_libvips
 from clearair.image.libvips import libvips
 
@@ -43,7 +44,7 @@ def find_scenes(data: Path) -> list[tuple[Path, Path]]:
     """
     scenes = []
     for depth in sorted((data / "train" / "depth").glob("*/depth/*.png")):
-        photos = [p for p in (depth.parents[1] / "image").glob(f"{depth.stem}.*") if p.stem == depth.stem]
+        photos = same_stem(depth.parents[1] / "image", depth.stem)
         if len(photos) != 1:
             raise DataError(
                 f"{depth}: needs exactly one picture of that name in ../image, has {len(photos)}."
@@ -69,14 +70,21 @@ def load_scene(photo: Path, depth: Path) -> Scene:
 
 
 def measured_depth(path: Path) -> NDArray[np.float64]:
-    """(H, W) of a file: distance in its own unit, 0 where it is not known."""
+    """(H, W) of a file: distance in its own unit, 0 where it is not known. Raises ImageError."""
     if has_libvips():
-        with using_libvips():
-            values = libvips().Image.new_from_file(str(path))[0].numpy()
+        vips = libvips()
+        try:
+            with using_libvips():
+                values = vips.Image.new_from_file(str(path))[0].numpy()
+        except vips.Error as error:
+            raise ImageError(f"{path}: the depth cannot be read: damaged, or not a picture.") from error
     else:
         from PIL import Image
 
-        values = np.asarray(Image.open(path))
+        try:
+            values = np.asarray(Image.open(path))
+        except (OSError, ValueError) as error:
+            raise ImageError(f"{path}: the depth cannot be read: damaged, or not a picture.") from error
     depth = np.asarray(values, dtype=np.float64).reshape(values.shape[:2])
     if path.parents[1].name.endswith("disparity"):
         depth = np.divide(1.0, depth, out=np.zeros_like(depth), where=depth > 0)

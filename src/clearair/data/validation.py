@@ -18,6 +18,7 @@ from torch import Tensor
 
 from clearair.data.degradations import KINDS, degrade, degrade_in_parts
 from clearair.data.mixtures import MIXTURES
+from clearair.data.pairfiles import load_pair
 from clearair.data.photos import find_clean, find_pairs
 from clearair.data.pixels import load_pixels, quantized
 from clearair.data.splits import held_out
@@ -127,7 +128,8 @@ def _real_set(
     """One view of each pair; smaller pictures are enlarged, or else all views are as small as they."""
     cut = []
     for index, (dirty, target) in enumerate(pairs[:views]):
-        both = torch.cat([load_pixels(dirty), load_pixels(target)])
+        pair = load_pair((dirty, target))
+        both = torch.cat([pair.damaged, pair.clean])
         cut.append(_crop(both, side if enlarged else min(side, *both.shape[1:]), _generator(kind, index)))
     side = min([side, *(len(view[0]) for view in cut)])
     damaged, clean = ([view[half, :side, :side] for view in cut] for half in (slice(3), slice(3, 6)))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
+import skimage.data
 import torch
 
+from clearair.data.validation import OWN
+from clearair.errors import DataError
+from clearair.image import Photo, write_photo
 from clearair.perception import load_compact
 from clearair.training.loop.checkpoint import load_checkpoint
 from clearair.training.loop.loop import run
@@ -80,6 +85,29 @@ def test_a_resumed_run_reads_its_start_from_the_log(followed, data):
         assert score.psnr == pytest.approx(first.start[kind].psnr, abs=1e-3)
     samples = load_samples(out)
     assert not torch.equal(samples.now, samples.start)
+
+
+def test_a_resumed_run_with_pairs_to_validate_on_measures_its_start_anew(followed, data, tmp_path):
+    first, _, recipe = followed
+    out = tmp_path / "run"
+    shutil.copytree(first, out)
+    photo = next((data / "train" / "clean").glob("*.png"))
+    watcher = ValidationWatcher(out, data, load_compact(), views=1, own=[(photo, photo)], report=silent)
+    run(RestorerTask(recipe, data), out, watcher=watcher, report=silent, resume=True)
+    assert watcher.start.keys() == watcher.final.keys()
+    assert OWN in watcher.start
+
+
+def test_pairs_that_cannot_be_used_end_a_run_before_it_begins(recipe, data, tmp_path):
+    small, large = tmp_path / "small.png", tmp_path / "large.png"
+    write_photo(Photo(skimage.data.coffee()[:90, :140]), small)
+    write_photo(Photo(skimage.data.coffee()[:100, :140]), large)
+    watcher = ValidationWatcher(
+        tmp_path, data, load_compact(), views=1, at_start=False, own=[(small, large)], report=silent
+    )
+    with pytest.raises(DataError, match=r"small\.png: its size and that of .*large\.png differ"):
+        run(RestorerTask(recipe, data), tmp_path / "run", watcher=watcher, report=silent)
+    assert not (tmp_path / "run" / LATEST).exists()
 
 
 def test_a_run_that_is_followed_learns_what_one_alone_learns(followed, recipe, data, tmp_path):

@@ -70,7 +70,8 @@ class ValidationWatcher:
     def began(self, average: nn.Module, step: int, seconds: float) -> None:
         """Measure where the run begins, or read it from the log of a run that is resumed."""
         self.tensorboard = TensorBoardWriter.open(self.out)
-        self.start = logged_start(self.out / LOG, self.views) if step else None
+        views = self.held_out_views  # read now: a pair that cannot be used must not end a trained run
+        self.start = logged_start(self.out / LOG, self.views, views.kinds) if step else None
         if self.start is None and self.at_start:
             self.notice(f"validating the start, {self.views} views of each kind of damage")
             self.start = self._validate(average, step, seconds, "start").scores
@@ -119,10 +120,11 @@ class ValidationWatcher:
         save_samples(self.out, self.held_out_views, self._start_samples, found.samples)
 
 
-def logged_start(log: Path, views: int) -> dict[str, Score] | None:
-    """Return the logged scores of a run's start, from `views` views of a kind; None without them."""
+def logged_start(log: Path, views: int, kinds: Sequence[str]) -> dict[str, Score] | None:
+    """Return the logged scores of a run's start, from `views` views of these kinds; None without them."""
     for record in read_log(log):
         if record.get("of") == "start" and record.get("views") == views:
             values, before = record["validation"], record["input"]
-            return {kind: Score(before[kind], psnr) for kind, psnr in values.items() if kind != "mean"}
+            if set(kinds) <= set(values):
+                return {kind: Score(before[kind], values[kind]) for kind in kinds}
     return None
