@@ -163,6 +163,29 @@ def test_a_longer_run_goes_on_from_before_the_annealing(tmp_path):
     assert same(tmp_path / "longer", tmp_path / "direct")
 
 
+def test_a_run_that_is_annealed_early_keeps_the_weights_from_before(tmp_path):
+    def stop(line: str) -> None:
+        if line.startswith("step 10 "):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        trained(tmp_path, Plan(steps=100), interval=1, report=stop)
+    trained(tmp_path, Plan(steps=12), resume=True)  # its rate falls from step 8 on, which has passed
+    assert load_checkpoint(tmp_path / STABLE).step == 10
+    lines: list[str] = []
+    trained(tmp_path, Plan(steps=100), resume=True, max_minutes=0, report=lines.append)
+    assert "Step 12 was annealed; the run continues from step 10, before that." in lines
+    assert load_checkpoint(tmp_path / LATEST).step == 11
+
+
+def test_the_log_of_an_attempt_without_a_checkpoint_is_put_aside(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 9}\n')
+    trained(tmp_path, interval=6)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in log] == [6, 12]
+    assert (tmp_path / "log.before.jsonl").read_text() == '{"step": 1, "loss": 9}\n'
+
+
 def test_other_settings_are_named_and_refused_unless_asked_for(tmp_path):
     trained(tmp_path, max_minutes=0)
     other = Plan(seed=1, learning_rate=0.05)

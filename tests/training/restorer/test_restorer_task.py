@@ -83,6 +83,17 @@ def test_a_longer_run_goes_on_from_before_the_annealing(recipe, data, tmp_path):
     assert all(torch.equal(resumed[name], direct[name]) for name in direct)
 
 
+@pytest.mark.parametrize("change", [{"fixed_tone": True}, {"only_tone": True}, {"optimizer": "adamw"}])
+def test_a_run_that_trains_other_weights_begins_its_optimizer_anew(recipe, data, tmp_path, change):
+    toned = replace(recipe, network=replace(recipe.network, tone=True), decay_steps=0, steps=2)
+    train(toned, data, tmp_path)
+    lines: list[str] = []
+    other = RestorerTask(replace(toned, steps=3, **change), data)
+    run(other, tmp_path, resume=True, change=True, report=lines.append)
+    assert any(line.startswith("The optimizer begins anew") and next(iter(change)) in line for line in lines)
+    assert load_checkpoint(tmp_path / LATEST).step == 3
+
+
 def test_the_loss_of_the_same_patches_falls(recipe, data, tmp_path):
     haze = Mix(single={"haze": 1.0}, clean=0.0, mixture=0.0, partial=0.0)
     longer = replace(recipe, mix=haze, steps=40, decay_steps=10, batch=4, learning_rate=3e-3)

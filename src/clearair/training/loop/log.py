@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from clearair.training.loop.progress import duration
 
 LOG = "log.jsonl"
 """In a run folder."""
+ASIDE = "log.before.jsonl"
+"""The log of an attempt that ended before its first checkpoint."""
 
 
 def append(path: Path, record: Mapping[str, Any]) -> None:
@@ -61,6 +64,12 @@ def read_log(path: Path) -> list[dict[str, Any]]:
             raise TrainingError(f"{path}: line {number} is not a record; delete it.")
         records.append(record)
     return records
+
+
+def put_aside(path: Path) -> None:
+    """Rename the log of an attempt that left no checkpoint; what begins in the folder now is another run."""
+    with suppress(FileNotFoundError):
+        path.replace(path.with_name(ASIDE))
 
 
 def mend(path: Path) -> None:

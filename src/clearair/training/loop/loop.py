@@ -22,11 +22,11 @@ from clearair.errors import DataError, TrainingError
 from clearair.interrupts import StopRequest
 from clearair.placing import make_folder
 from clearair.training.loop.average import decay_at, update_average
-from clearair.training.loop.checkpoint import capture, check_room, save_checkpoint
+from clearair.training.loop.checkpoint import capture, check_room, read_standing, save_checkpoint
 from clearair.training.loop.guard import Guard
-from clearair.training.loop.log import LOG, append, append_and_report, mend, read_log
+from clearair.training.loop.log import LOG, append, append_and_report, mend, put_aside, read_log
 from clearair.training.loop.progress import Clock, Meters, duration
-from clearair.training.loop.resume import ANNEALED, LATEST, STABLE, last_checkpoint
+from clearair.training.loop.resume import ANNEALED, LATEST, STABLE, changed_weights, last_checkpoint
 from clearair.training.loop.schedule import decay
 from clearair.training.loop.start import load_start
 from clearair.training.loop.tables import write_tables
@@ -124,6 +124,8 @@ class _Loop(Generic[Network, Batch]):
         self.saved, self.saved_at = 0, 0.0
         self.now, self.asked = 0.0, 0.0
         """Seconds and whether to stop, as the maximum over all processes, so that all decide alike."""
+        self.saves_stable = False
+        """Whether the learning rate begins to fall right away, after a run in which it did not."""
         self.stepping = False
         """Whether the weights are in the middle of a step."""
 
@@ -142,10 +144,22 @@ class _Loop(Generic[Network, Batch]):
         self.optimizers = task.optimizers()
         spent = 0.0
         if last is not None:
-            last.restore(task.network, self.average, self.optimizers)
+            other = changed_weights(last.recipe, self.settings)
+            last.restore(task.network, self.average, [] if other else self.optimizers)
             self.step, spent, self.guard = last.step, last.seconds, Guard(last.norms)
+            begins_to_fall = task.plan.decay_start is not None and self.step > task.plan.decay_start
+            self.saves_stable = begins_to_fall and not last.annealing
+            if other:
+                self.report(f"The optimizer begins anew, since other weights are trained: {other}.")
         if processes.leads:
             check_room(task.network, self.out)
+            if last is None:
+                # An attempt that ended before its first checkpoint is no part of this run.
+                put_aside(self.out / LOG)
+            elif (reached := read_standing(self.out / LATEST)[0]) != last.step:
+                self.report(
+                    f"Step {reached} was annealed; the run continues from step {last.step}, before that."
+                )
             mend(self.out / LOG)
             read_log(self.out / LOG)  # a damaged one is refused now, not when the run has been trained
         self.notice("reading the training data")
@@ -216,7 +230,8 @@ class _Loop(Generic[Network, Batch]):
         plan = self.task.plan
         if self.target != LATEST:
             return
-        if self.step == plan.decay_start:
+        if self.step == plan.decay_start or self.saves_stable:
+            self.saves_stable = False
             self._save(STABLE)
             if self.annealing:
                 self.report(

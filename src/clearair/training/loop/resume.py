@@ -20,6 +20,9 @@ ANNEALED = "annealed.safetensors"
 FREE = ("steps", "decay_steps", "accumulate")
 """Settings that are not part of a run's identity."""
 
+WEIGHTS = ("optimizer", "only_tone", "fixed_tone", "only_regions")
+"""Settings that say which weights are trained, and how."""
+
 LATER = {"windows": 1, "optimizer": "muon", "mix.turned": 0.25}
 """Values of settings that older runs lack, unless the default means off."""
 
@@ -55,6 +58,15 @@ def last_checkpoint(
             "--change continues with the new ones."
         )
     return checkpoint
+
+
+def changed_weights(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
+    """The changed settings that say which weights are trained, and how; empty for none of them.
+
+    The state of the optimizer belongs to the weights that an older run trained, in their order.
+    """
+    changed = differences(theirs, ours)
+    return listed([text for name, text in changed.items() if name in WEIGHTS], 6)
 
 
 def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, str]:
