@@ -167,11 +167,11 @@ validation tables and cached observations are in this order."""
 
 
 def shares(
-    trait: Literal["share", "real_share", "enlarged_share", "trust", "steer", "ramp"],
+    trait: Literal["share", "real_share", "enlarged_share", "trust", "steer", "ramp"], *, zeros: bool = False
 ) -> dict[str, float]:
-    """A property of the kinds by name, for those in which it is not 0."""
+    """A property of the kinds by name, for those in which it is not 0, or for all."""
     values = {kind.name: float(getattr(kind, trait)) for kind in REGISTRY}
-    return {name: value for name, value in values.items() if value}
+    return {name: value for name, value in values.items() if value or zeros}
 
 
 def listed() -> str:

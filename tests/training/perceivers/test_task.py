@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +22,8 @@ from clearair.perception.compact.config import EyesConfig
 from clearair.perception.compact.eyes import CompactEyes
 from clearair.perception.compact.weights import load_perceiver
 from clearair.training.loop.checkpoint import load_checkpoint
-from clearair.training.loop.loop import RunOptions, run
-from clearair.training.loop.resume import LATEST
+from clearair.training.loop.loop import Interrupted, RunOptions, run
+from clearair.training.loop.resume import ANNEALED, LATEST
 from clearair.training.loop.trainer import Saving, Setup
 from clearair.training.perceivers.losses import losses
 from clearair.training.perceivers.samples import (
@@ -93,6 +96,31 @@ def test_held_out_photos_are_never_trained_on(data):
 def test_a_folder_without_photos_is_named(tmp_path):
     with pytest.raises(DataError, match="clean"):
         load_photos(tmp_path)
+
+
+def test_a_photo_that_cannot_be_read_is_named_and_left_out(data, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(data, root)
+    clean = root / "train/clean/other"
+    for number in range(110):
+        shutil.copy(clean / "12.jpg", clean / f"x{number}.jpg")
+    (clean / "zzz.jpg").write_bytes(b"junk")
+    task = PerceiverTask(TINY, root)
+    lines = task.load()
+    assert "zzz.jpg: not a picture" in lines[0]
+    assert lines[1].startswith("1 of ")
+    for number in range(3):
+        (clean / f"y{number}.jpg").write_bytes(b"junk")
+    with pytest.raises(DataError, match="more than 1%"):
+        task.load()
+
+
+def test_training_only_regions_needs_maps(data, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(data, root)
+    shutil.rmtree(root / "train/regions")
+    with pytest.raises(DataError, match="train/regions/BSDS500"):
+        PerceiverTask(replace(TINY, only_regions=True), root).load()
 
 
 def test_maps_belong_to_the_photo_of_the_same_set(data):
@@ -221,9 +249,9 @@ def test_training_only_regions_leaves_every_other_output_as_it_is(data, tmp_path
 
 
 def test_publishing_with_data_calibrates_the_kinds_and_nothing_else(data, tmp_path):
-    train_perceivers(replace(TINY, steps=2), data, tmp_path, report=lambda line: None)
-    publish(tmp_path / LATEST, TINY, tmp_path / "plain")
-    publish(tmp_path / LATEST, TINY, tmp_path / "calibrated", data, batches=3)
+    trained = train_perceivers(replace(TINY, steps=2), data, tmp_path, report=lambda line: None)
+    publish(trained, TINY, tmp_path / "plain")
+    publish(trained, TINY, tmp_path / "calibrated", data, batches=3)
     plain, calibrated = (load_perceiver(tmp_path / name)[0].state_dict() for name in ("plain", "calibrated"))
     changed = {name for name, value in plain.items() if not torch.equal(value, calibrated[name])}
     assert changed == {
@@ -253,7 +281,7 @@ def test_pictures_have_eight_bits_and_clean_ones_are_their_own_truth(data):
 
 def test_published_weights_load_without_the_normalisation(data, tmp_path):
     average = train_perceivers(replace(TINY, steps=2), data, tmp_path)
-    publish(tmp_path / LATEST, TINY, tmp_path / "shipped")
+    publish(average, TINY, tmp_path / "shipped")
     eyes = load_perceiver(tmp_path / "shipped")[0]
     images = torch.rand(1, 3, 40, 40)
     with torch.no_grad():
@@ -261,8 +289,8 @@ def test_published_weights_load_without_the_normalisation(data, tmp_path):
 
 
 def test_published_weights_are_a_start_for_more_training(data, tmp_path):
-    train_perceivers(replace(TINY, steps=1), data, tmp_path / "first")
-    publish(tmp_path / "first" / LATEST, TINY, tmp_path / "shipped")
+    first = train_perceivers(replace(TINY, steps=1), data, tmp_path / "first")
+    publish(first, TINY, tmp_path / "shipped")
     rest = replace(TINY, steps=1, learning_rate=1e-9, weight_decay=0.0)
     options = RunOptions(start=tmp_path / "shipped")
     setup = Setup(data, tmp_path / "second", options, saving=Saving(tmp_path / "again"))
@@ -271,6 +299,39 @@ def test_published_weights_are_a_start_for_more_training(data, tmp_path):
     with torch.no_grad():
         before, after = (load_perceiver(tmp_path / name)[0](images).levels for name in ("shipped", "again"))
     assert (before - after).abs().max() < 0.25
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_new_run_starts_from_published_weights_also_where_it_is_to_be_resumed(data, tmp_path, resume):
+    first = train_perceivers(replace(TINY, steps=1), data, tmp_path / "first")
+    publish(first, TINY, tmp_path / "shipped")
+    options = RunOptions(start=tmp_path / "shipped", resume=resume)
+    PerceiverTrainer(replace(TINY, steps=1), Setup(data, tmp_path / "second", options)).train()
+    assert load_checkpoint(tmp_path / "second" / LATEST).step == 1
+
+
+def test_perceivers_are_saved_also_when_the_run_is_stopped(data, tmp_path):
+    def stop(line: str) -> None:
+        if line.startswith("step 1 "):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    options = RunOptions(interval=1)
+    setup = Setup(data, tmp_path / "run", options, saving=Saving(tmp_path / "made"), report=stop)
+    with pytest.raises(Interrupted):
+        PerceiverTrainer(TINY, setup).train()
+    assert load_perceiver(tmp_path / "made")[0].config == TINY.eyes
+
+
+def test_what_is_saved_is_the_annealed_copy(data, tmp_path):
+    options = RunOptions(max_minutes=0.05, anneal_minutes=0.05)
+    setup = Setup(data, tmp_path / "run", options, saving=Saving(tmp_path / "made"))
+    PerceiverTrainer(replace(TINY, steps=100_000), setup).train()
+    eyes = CompactEyes(TINY.eyes, normed=True)
+    load_checkpoint(tmp_path / "run" / ANNEALED).load_average(eyes)
+    publish(eyes, TINY, tmp_path / "expected")
+    made, expected = (load_perceiver(tmp_path / name)[0].state_dict() for name in ("made", "expected"))
+    # The heads that name kinds are fitted besides.
+    assert all(torch.equal(made[name], expected[name]) for name in made if "kind_head" not in name)
 
 
 def test_a_start_is_refused_that_is_no_perceiver_or_another_one(data, tmp_path):

@@ -30,9 +30,14 @@ TINY = RecognizerRecipe(views=5, looks=1)
         {"views": -1},
         {"looks": 0},
         {"ridge": 0.0},
+        {"ridge": NAN},
+        {"named": -1.0},
+        {"lookalikes": NAN},
+        {"faint": NAN},
         {"all_alarms": 0.001},
         {"trust": {"haze": 2.0}},
         {"ramps": {"snow": 0.0}},
+        {"ramps": {"snow": float("inf")}},
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(fields):
@@ -96,6 +101,30 @@ def test_what_is_examined_was_held_out(data_with_names):
     assert "haze/NatHaze" in groups
     assert not any(group.endswith("there") for group in groups)
     assert any(group.startswith("undamaged") for group in groups)
+
+
+def test_photographs_that_cannot_be_read_are_named_and_left_out(data_with_names, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(data_with_names, root)
+    for place in ("named/haze/there/a.png", "named/haze/NatHaze/a.png", "noise/there/input/Mine_2.png"):
+        (root / "train" / place).write_bytes(b"junk")
+    said: list[str] = []
+    sources = load_sources(root)
+    drawn = [
+        example.group
+        for number in range(len(sources.known) + len(sources.pairs))
+        for example in draw_unit(sources, number, 1, 77, said.append)
+    ]
+    assert "haze/there" not in drawn
+    assert "noise pairs" in drawn  # the other pair
+    groups = {example.group for example in validation(root, said.append)}
+    assert "haze/NatHaze" not in groups
+    assert "noise, real pairs" in groups
+    assert [line.partition(str(root))[2].partition(":")[0] for line in said] == [
+        "/train/named/haze/there/a.png",
+        "/train/noise/there/input/Mine_2.png",
+        "/train/named/haze/NatHaze/a.png",
+    ]
 
 
 def test_a_run_goes_on_where_it_stopped_and_makes_perceivers(data_with_names, tmp_path):

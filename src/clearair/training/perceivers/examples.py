@@ -8,7 +8,8 @@ Shapes: B images, H x W pixels, K kinds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from torch import Tensor
 from clearair.data.degradations import KINDS, degrade
 from clearair.data.named import NamedPhoto, find_named
 from clearair.data.pairs import generator_for
-from clearair.data.photos import find_pairs, find_photos
+from clearair.data.photos import find_pairs, find_photos, readable
 from clearair.data.pixels import load_pixels, quantized, reduced
 from clearair.data.splits import CLEAN, held_out
+from clearair.errors import ImageError
 from clearair.kinds import BY_NAME, PAIRED, REGISTRY
+from clearair.training.loop.loop import ignore
 from clearair.training.perceivers.calibration import LabelledImages, weights_of
 from clearair.training.perceivers.calibration_set import (
     lookalike_views,
@@ -41,6 +44,9 @@ from clearair.training.perceivers.samples import (
     load_photos,
     random_crop,
 )
+
+Tell = Callable[[str], None]
+"""Takes a line for people."""
 
 MADE = ("synthetic", "photographs", "parts")
 """Groups whose damage is drawn, from strengths that cannot be seen to strong ones."""
@@ -96,11 +102,16 @@ class Sources:
     known: list[NamedPhoto]
 
 
-def load_sources(data: Path) -> Sources:
-    """What is trained on. Raises DataError without photographs to damage."""
-    photos, dark = load_photos(data)
+def load_sources(data: Path, tell: Tell = ignore) -> Sources:
+    """What is trained on; `tell` receives a line for what cannot be read and is left out.
+
+    Raises DataError without photographs to damage.
+    """
+    photos, dark = load_photos(data, tell=tell)
     known = [photo for photo in find_named(data) if not photo.held_out]
-    photos += [load_photo(photo.path, data) for photo in known if photo.kind == CLEAN]
+    bad: list[str] = []
+    undamaged = [photo.path for photo in known if photo.kind == CLEAN]
+    photos += readable(undamaged, lambda path: load_photo(path, data), bad)  # also drawn by name, which tells
     kinds = [kind for kind in PAIRED if kind != "lowlight"]
     pairs = [
         (kind, *pair) for kind in kinds for pair in held_out(data).split(find_pairs(data, kind), kind)[0]
@@ -113,15 +124,17 @@ def units(sources: Sources, views: int) -> int:
     return len(sources.known) + len(sources.pairs) + len(sources.dark) + len(sources.photos) + _batches(views)
 
 
-def draw_unit(sources: Sources, number: int, looks: int, seed: int) -> Iterator[Example]:
-    """The examples of one part; the same for the same number and seed."""
+def draw_unit(sources: Sources, number: int, looks: int, seed: int, tell: Tell = ignore) -> Iterator[Example]:
+    """The examples of one part; the same for the same number and seed. `tell` as for `load_sources`."""
     generator = generator_for(seed, number)
     if number < len(sources.known):
-        yield from _looks_at(sources.known[number], looks, generator)
+        with _left_out(tell):
+            yield from _looks_at(sources.known[number], looks, generator)
         return
     number -= len(sources.known)
     if number < len(sources.pairs):
-        yield from _pair(sources.pairs[number], generator)
+        with _left_out(tell):
+            yield from _pair(sources.pairs[number], generator)
         return
     number -= len(sources.pairs)
     if number < len(sources.dark):
@@ -137,16 +150,20 @@ def draw_unit(sources: Sources, number: int, looks: int, seed: int) -> Iterator[
     yield Example(batch.images, label, "synthetic", torch.ones_like(label))
 
 
-def validation(data: Path) -> Iterator[Example]:
-    """Held-out pictures: undamaged ones in groups `undamaged ...`, and damaged ones by kind."""
+def validation(data: Path, tell: Tell = ignore) -> Iterator[Example]:
+    """Held-out pictures: undamaged ones in groups `undamaged ...`, and damaged ones by kind.
+
+    `tell` as for `load_sources`.
+    """
     nothing = named().float()
     one = torch.ones(1, len(KINDS))
     apart = held_out(data)
     for path, why in apart.undamaged(find_photos(data / "train" / "clean")).items():
-        pixels = load_pixels(path)
-        for shown in (pixels, reduced(pixels), pixels[:, :256, -288:]):
-            yield Example(picture(shown), nothing, f"undamaged {why}", one)
-    photos, dark = load_photos(data, held_out=True)
+        with _left_out(tell):
+            pixels = load_pixels(path)
+            for shown in (pixels, reduced(pixels), pixels[:, :256, -288:]):
+                yield Example(picture(shown), nothing, f"undamaged {why}", one)
+    photos, dark = load_photos(data, held_out=True, tell=tell)
     for pair in dark:
         assert pair.dark is not None
         yield Example(picture(pair.dark), named("lowlight").float(), "lowlight, real", one)
@@ -155,18 +172,34 @@ def validation(data: Path) -> Iterator[Example]:
     for kind in PAIRED:
         files = apart.split(find_pairs(data, kind), kind)[1] if kind != "lowlight" else []
         for both in files:
-            halves = [load_pixels(path) for path in both]
-            for half, kinds in zip(halves, _both(kind), strict=True):
-                group = f"{kind}, real pairs" if kinds else f"undamaged {kind} pairs"
-                yield Example(picture(half), _label_of_pair(kind, kinds), group, one)
-            for kinds, shown in _close_ups(kind, halves, VALIDATED_CLOSE_UPS, generator):
-                group = f"{kind}, {CLOSE_UP}" if kinds else f"undamaged {CLOSE_UP}"
-                yield Example(shown, _label_of_pair(kind, kinds), group, one)
+            with _left_out(tell):
+                yield from _validated_pair(kind, both, generator)
     for photo in find_named(data):
         if photo.held_out:
             group = f"undamaged {photo.source}" if photo.kind == CLEAN else photo.source
-            yield Example(picture(load_pixels(photo.path)), torch.tensor([photo.label]), group, one)
+            with _left_out(tell):
+                yield Example(picture(load_pixels(photo.path)), torch.tensor([photo.label]), group, one)
     yield from _synthetic(photos)
+
+
+@contextmanager
+def _left_out(tell: Tell) -> Iterator[None]:
+    """Pass over a picture that cannot be read."""
+    try:
+        yield
+    except ImageError as error:
+        tell(f"left out: {error}")
+
+
+def _validated_pair(kind: str, files: Sequence[Path], generator: torch.Generator) -> Iterator[Example]:
+    halves = [load_pixels(path) for path in files]
+    one = torch.ones(1, len(KINDS))
+    for half, kinds in zip(halves, _both(kind), strict=True):
+        group = f"{kind}, real pairs" if kinds else f"undamaged {kind} pairs"
+        yield Example(picture(half), _label_of_pair(kind, kinds), group, one)
+    for kinds, shown in _close_ups(kind, halves, VALIDATED_CLOSE_UPS, generator):
+        group = f"{kind}, {CLOSE_UP}" if kinds else f"undamaged {CLOSE_UP}"
+        yield Example(shown, _label_of_pair(kind, kinds), group, one)
 
 
 def _synthetic(photos: list[Photo]) -> Iterator[Example]:

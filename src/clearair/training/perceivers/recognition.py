@@ -34,7 +34,7 @@ from clearair.perception.compact.weights import load_perceiver, new_recognizer, 
 from clearair.perception.confidence import Caution
 from clearair.perception.protocol import fingerprint
 from clearair.placing import make_folder
-from clearair.training.loop.fields import check_seed
+from clearair.training.loop.fields import check_not_negative, check_seed
 from clearair.training.perceivers.examples import CLOSE_UP, MADE, draw_unit, load_sources, units, validation
 from clearair.training.perceivers.head_fits import calibrate, calibration_error, fit
 from clearair.training.perceivers.observations import (
@@ -78,16 +78,19 @@ class RecognizerRecipe:
     """Share of them in which any kind may be found."""
     ramps: dict[str, float] = field(default_factory=lambda: shares("ramp"))
     """Length in logits of each ramp, from where the kind is found to where everything is done about it."""
-    trust: dict[str, float] = field(default_factory=lambda: shares("trust"))
+    trust: dict[str, float] = field(default_factory=lambda: shares("trust", zeros=True))
     """How far the embeddings of a picture move to those of a kind that the user names."""
-    steer: dict[str, float] = field(default_factory=lambda: shares("steer"))
+    steer: dict[str, float] = field(default_factory=lambda: shares("steer", zeros=True))
     """How far they move to those of a kind that is certainly present but that the eyes missed."""
     seed: int = 77
 
     def __post_init__(self) -> None:
-        if self.views < 0 or self.looks < 1 or self.ridge <= 0:
+        if self.views < 0 or self.looks < 1 or not 0 < self.ridge < math.inf:
             raise ConfigError("A recognizer needs views >= 0, looks >= 1 and a ridge above 0.")
         check_seed(self)
+        check_not_negative(self, ("named", "lookalikes"))
+        if not math.isfinite(self.faint):
+            raise ConfigError(f"RecognizerRecipe.faint is a logit, a finite number; got {self.faint}.")
         if not 0 < self.false_alarms <= self.all_alarms < 1:
             raise ConfigError("A recognizer needs 0 < false_alarms <= all_alarms < 1.")
         for name in ("trust", "steer"):
@@ -95,8 +98,8 @@ class RecognizerRecipe:
                 if not 0 <= share <= 1:
                     raise ConfigError(f"{name}.{kind} must lie in [0, 1], got {share}.")
         for kind, length in self.ramps.items():
-            if not length > 0:
-                raise ConfigError(f"ramps.{kind} must be above 0, got {length}.")
+            if not 0 < length < math.inf:
+                raise ConfigError(f"ramps.{kind} must be above 0 and finite, got {length}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -171,7 +174,7 @@ def train_recognizer(
     path = out / "seen-validation.safetensors"
     examples = load_observations(path, origin)
     if examples is None:
-        examples = observe(eyes, recognizer, validation(data))
+        examples = observe(eyes, recognizer, validation(data, report))
         save_observations(examples, path, origin)
     _fit_head(recognizer, seen, recipe)
     own = _logits(recognizer, examples)
@@ -239,7 +242,7 @@ def _training(
     end: float,
     report: Callable[[str], None],
 ) -> Observations | None:
-    sources = load_sources(data)
+    sources = load_sources(data, report)
     count = units(sources, recipe.views)
     origin = f"{origin} {recipe.views} views of {count}"  # other data would be numbered differently
     make_folder(out)
@@ -251,7 +254,7 @@ def _training(
             if time.monotonic() > end:
                 return None
             numbers = range(first, min(first + CHUNK, count))
-            drawn = (draw_unit(sources, number, recipe.looks, recipe.seed) for number in numbers)
+            drawn = (draw_unit(sources, number, recipe.looks, recipe.seed, report) for number in numbers)
             part = observe(eyes, recognizer, itertools.chain.from_iterable(drawn))
             save_observations(part, path, origin)
             report(f"looked at {numbers.stop} of {count} units")

@@ -5,8 +5,9 @@ Shapes: B images, H x W pixels, K kinds, h' x w' places of the map of cover, M h
 
 from __future__ import annotations
 
+import glob
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,8 @@ from torch import Tensor
 
 from clearair.data.degradations import KINDS, degrade_in_parts
 from clearair.data.mixtures import draw_mixture
-from clearair.data.photos import find_pairs, find_photos
+from clearair.data.pairfiles import load_pair
+from clearair.data.photos import find_pairs, find_photos, lines_of_unreadable, readable
 from clearair.data.pixels import load_pixels, quantized
 from clearair.data.splits import held_out as held_out_of
 from clearair.data.styles import draw_style
@@ -89,7 +91,7 @@ class PerceiverRecipe:
         check_kinds(self.eyes)
         if len(self.shares) != len(KINDS):
             raise ConfigError(f"shares needs {len(KINDS)} numbers, one a kind; got {len(self.shares)}.")
-        if min(self.steps, self.batch, self.looks, *self.crops) < 1:
+        if not self.crops or min(self.steps, self.batch, self.looks, *self.crops) < 1:
             raise ConfigError("PerceiverRecipe: steps, batch, looks and crops are 1 or more.")
         if not 0 < self.scales[0] <= self.scales[1] < math.inf:
             raise ConfigError(
@@ -174,24 +176,31 @@ class Batch:
 
 def load_photo(path: Path, data: Path) -> Photo:
     """A clean photograph with its human region maps, where there are any."""
-    maps = sorted((data / "train" / "regions" / "BSDS500").glob(f"{path.stem}_*.png"))
+    maps = sorted((data / "train" / "regions" / "BSDS500").glob(f"{glob.escape(path.stem)}_*.png"))
     if path.parent.name != "BSD400" or not maps:
         return Photo(load_pixels(path))
     return Photo(load_pixels(path), maps=torch.stack([load_pixels(m)[0] for m in maps]))
 
 
-def load_photos(data: Path, *, held_out: bool = False) -> tuple[list[Photo], list[Photo]]:
+def load_photos(
+    data: Path, *, held_out: bool = False, tell: Callable[[str], None] | None = None
+) -> tuple[list[Photo], list[Photo]]:
     """Clean photographs, and scenes in low and normal light: those to train on, or those held out.
 
-    Raises DataError when there are no clean photographs.
+    Unreadable ones are left out; `tell` receives a line for each. Raises DataError when there are no clean
+    photographs, or when more than 1 % of all are unreadable.
     """
     part, apart = 1 if held_out else 0, held_out_of(data)
     clean = apart.split(find_photos(data / "train" / "clean"), "clean")[part]
     dark = apart.split(find_pairs(data, "lowlight"), "lowlight")[part]
-    return (
-        [load_photo(path, data) for path in clean],
-        [Photo(load_pixels(target), dark=load_pixels(damaged)) for damaged, target in dark],
-    )
+    bad: list[str] = []
+    photos = readable(clean, lambda path: load_photo(path, data), bad)
+    nights = readable(dark, load_pair, bad)
+    lines = lines_of_unreadable(bad, len(clean) + len(dark), data)
+    if tell is not None:
+        for line in lines:
+            tell(line)
+    return photos, [Photo(night.clean, dark=night.damaged) for night in nights]
 
 
 def draw_kinds(recipe: PerceiverRecipe, generator: torch.Generator) -> tuple[str, ...]:

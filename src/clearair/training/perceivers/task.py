@@ -10,12 +10,12 @@ import torch
 
 from clearair.data.degradations import KINDS
 from clearair.data.pairs import generator_for
-from clearair.errors import TrainingError
+from clearair.errors import DataError, TrainingError
 from clearair.perception.compact.eyes import CompactEyes, Sight, folded, unfolded
 from clearair.perception.compact.views import sampled
 from clearair.perception.compact.weights import load_perceiver, save_perceiver
 from clearair.runtime.precision import learning_in
-from clearair.training.loop.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, unlike
+from clearair.training.loop.checkpoint import Checkpoint, save_checkpoint, unlike
 from clearair.training.loop.optimizer import Muon
 from clearair.training.loop.processes import ALONE
 from clearair.training.loop.task import Terms
@@ -49,10 +49,16 @@ class PerceiverTask:
 
     def load(self) -> tuple[str, ...]:
         """Read the photographs. Raises DataError without any."""
-        self.photos, self.pairs = load_photos(self.data)
+        left_out: list[str] = []
+        self.photos, self.pairs = load_photos(self.data, tell=left_out.append)
         if self.plan.only_regions:
             self.photos, self.pairs = [photo for photo in self.photos if photo.maps is not None], []
-        return ()
+            if not self.photos:
+                raise DataError(
+                    f"{self.data}: only_regions needs photographs of BSD400 in train/clean and their maps in "
+                    "train/regions/BSDS500."
+                )
+        return tuple(left_out)
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """Muon for convolutions, AdamW for the rest."""
@@ -109,14 +115,12 @@ def reopen(weights: Path, recipe: PerceiverRecipe, data: Path, checkpoint: Path,
 
 
 def publish(
-    checkpoint: Path, recipe: PerceiverRecipe, folder: Path, data: Path | None = None, *, batches: int = 60
+    eyes: CompactEyes, recipe: PerceiverRecipe, folder: Path, data: Path | None = None, *, batches: int = 60
 ) -> None:
-    """Write the averaged network of a checkpoint in the form that ships: folded, half precision.
+    """Write trained eyes in the form that ships: folded, half precision.
 
     With data, the kind head is fitted to whole pictures and to batches that training has not drawn.
     """
-    eyes = CompactEyes(recipe.eyes, normed=True)
-    load_checkpoint(checkpoint).load_average(eyes)
     plain = folded(eyes.eval())
     if data is not None:
         _fit_kind_heads(plain, recipe, data, batches)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from torch import nn
+
 from clearair.errors import TrainingError, UsageError
+from clearair.perception.compact.eyes import CompactEyes
 from clearair.perception.compact.stored import shipped_folder
 from clearair.placing import make_folder
-from clearair.training.loop.loop import run
+from clearair.training.loop.loop import Interrupted, run
 from clearair.training.loop.resume import LATEST
 from clearair.training.loop.trainer import Setup, Trainer
 from clearair.training.perceivers.recognition import RecognizerRecipe, publish_recognizer, train_recognizer
@@ -45,18 +48,30 @@ class PerceiverTrainer(_AloneTrainer):
         self.task = PerceiverTask(recipe, setup.data, device=setup.machine.device)
 
     def train(self) -> None:
-        """Train, and write the perceivers in the form that ships."""
+        """Train, and write the perceivers in the form that ships, also after the first Ctrl-C.
+
+        Raises Interrupted then.
+        """
         setup = self.setup
         options = setup.options
-        if options.start is not None and not Path(options.start).is_file() and not options.resume:
+        if options.start is not None and not Path(options.start).is_file() and not self.has_begun:
             start = setup.out / START
             make_folder(setup.out)
             reopen(published_folder(options.start), self.recipe, setup.data, start)
             options = replace(options, start=start)
-        run(self.task, setup.out, options, report=setup.report, notice=setup.notice)
+        interrupt = None
+        eyes: nn.Module
+        try:
+            eyes = run(self.task, setup.out, options, report=setup.report, notice=setup.notice)
+        except Interrupted as caught:
+            eyes, interrupt = caught.network, caught
+        assert isinstance(eyes, CompactEyes)
         if setup.saving.folder is not None:
-            publish(setup.out / LATEST, self.recipe, setup.saving.folder, setup.data)
+            setup.notice("fitting the heads that name kinds, to be saved; this takes minutes")
+            publish(eyes, self.recipe, setup.saving.folder, setup.data)
             self._report_saved("perceivers")
+        if interrupt is not None:
+            raise interrupt
 
 
 class RecognizerTrainer(_AloneTrainer):
