@@ -36,7 +36,9 @@ def degrade_photo(
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63:
         raise UsageError(f"A seed is a whole number from 0 to {(1 << 63) - 1}, got {seed!r}.")
     if strength is not None and (
-        isinstance(strength, bool) or not isinstance(strength, int | float | np.integer | np.floating)
+        isinstance(strength, bool)
+        or not isinstance(strength, int | float | np.integer | np.floating)
+        or not 0 <= strength <= 1
     ):
         raise UsageError(f"The strength is a number in [0, 1] or None, got {strength!r}.")
     require_pytorch("degrade")

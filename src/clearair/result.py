@@ -12,6 +12,7 @@ from clearair.files.saving import save, save_to
 from clearair.image import Photo, Quality, check_quality
 from clearair.outcome import Outcome
 from clearair.percepts import Percepts
+from clearair.stores import Address, place_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,7 @@ class Result:
 
     def save(
         self,
-        target: Path | str | BinaryIO,
+        target: Path | str | Address | BinaryIO,
         *,
         format: str | None = None,
         overwrite: bool = False,
@@ -47,7 +48,9 @@ class Result:
         quality: Quality | None = None,
         preserve_times: bool = False,
     ) -> tuple[str, ...]:
-        """Write a file, or to an open binary one, with the input's metadata; return remarks on it.
+        """Write a file, an object in a store (`s3://...`) or an open binary file; return remarks on it.
+
+        The metadata of the input stays.
 
         `format` is by default that of target's suffix, for an open file that of the input. A picture that was
         left as it is and keeps its format is not encoded again: the file is a copy of the input, with
@@ -59,7 +62,7 @@ class Result:
         check_quality(quality)
         changed = self.outcome.changed is not False
         kind = None if format is None else format_named(format)
-        if not isinstance(target, str | os.PathLike):
+        if not isinstance(target, str | os.PathLike | Address):
             return save_to(
                 self.photo,
                 target,
@@ -70,7 +73,7 @@ class Result:
             )
         return save(
             self.photo,
-            Path(target),
+            place_of(target),
             changed=changed,
             format=kind,
             overwrite=overwrite,

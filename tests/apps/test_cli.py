@@ -187,7 +187,8 @@ def test_a_full_disk_behind_standard_output_is_one_line(folder, model, path):
         (["degrade", "photo.jpg", "-o", "x.png", "--with", "haze rain"], 2, "separated by commas"),
         (["degrade", "photo.jpg", "-o", "x.png", "--with", "haze,"], 2, "a kind in every place"),
         (["degrade", "photo.jpg", "-o", "photo.jpg", "--with", "rain", "--overwrite"], 2, "input"),
-        (["degrade", "missing.jpg", "-o", "new/x.png", "--with", "rain"], 1, "its folder does not exist"),
+        (["degrade", "missing.jpg", "-o", "new/x.png", "--with", "rain"], 1, "missing.jpg: no such file"),
+        (["models", "show", "compact"], 2, "is a model of clearair"),
         (["degrade", "missing.jpg", "-o", "x.gif", "--with", "rain"], 2, "x.gif"),
         (["degrade", "photo.jpg", "-o", "s3:/b/x.jpg", "--with", "rain"], 2, "s3:/b/x.jpg: an address"),
         (["inspect", "photo.jpg", "--overlay", "file:///tmp/x"], 2, "file:///tmp/x: an address"),
@@ -299,6 +300,15 @@ def test_damage_is_the_same_for_the_same_seed(folder):
     a, b, c = (read_photo(folder / name).pixels for name in ("a.png", "b.png", "c.png"))
     np.testing.assert_array_equal(a, b)
     assert not np.array_equal(a, c)
+
+
+def test_damaging_a_photo_tells_what_was_converted_and_makes_the_folder(folder):
+    write_photo(Photo(np.full((8, 8, 3), 40000, np.uint16)), folder / "deep.png")
+    words = ["degrade", f"{folder}/deep.png", "-o", f"{folder}/more/x.jpg", "--with", "noise"]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.output
+    assert "deep.png: 16-bit values were rounded to 8 bits" in done.stderr
+    assert (folder / "more" / "x.jpg").exists()
 
 
 def test_inspect_says_what_is_wrong_and_draws_the_regions(folder):

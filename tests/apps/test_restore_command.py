@@ -143,6 +143,8 @@ def test_a_list_of_files_keeps_its_tree(folder, shell):
         ("restore ph/a.png -o - --resume", "no options about many files"),
         ("restore ph/a.png -o - --overwrite", "no options about many files"),
         ("restore - -o out < ph/a.png", "name a file, as in -o better.jpg"),
+        ("restore - -o out.mp4 < ph/a.png", ".mp4 is not a format that can be written"),
+        ("restore - -o out.png <&-", "the standard input is closed"),
         ("restore - -o out.jpg --format png < ph/a.png", "out.jpg: contradicts --format png"),
         ("restore - -o out.gif < ph/a.png", "this format cannot be written"),
         ("restore - -o ph/a.png --overwrite < ph/a.png", "is an input itself"),

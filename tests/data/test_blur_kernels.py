@@ -49,6 +49,21 @@ def test_a_damaged_file_of_kernels_is_named(tmp_path, data):
         load_blur_kernels(tmp_path)
 
 
+def test_whatever_byte_is_damaged_the_file_is_named(tmp_path):
+    folder = tmp_path / "train" / "blur" / "kernels"
+    folder.mkdir(parents=True)
+    np.savez_compressed(folder / "k.npz", a=np.random.default_rng(0).random((5, 5)))
+    whole = (folder / "k.npz").read_bytes()
+    refused = 0
+    for place in range(len(whole)):
+        (folder / "k.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 0x41]) + whole[place + 1 :])
+        try:
+            load_blur_kernels(tmp_path)
+        except DataError as error:
+            refused += "k.npz: " in str(error)
+    assert refused > len(whole) / 2
+
+
 def test_some_of_the_blur_follows_a_measured_shake(tmp_path):
     dots = np.zeros((11, 11))
     dots[5, 0] = dots[5, 10] = 1.0

@@ -57,6 +57,12 @@ def test_clean_photographs_are_found_where_the_authors_put_them(tmp_path, name, 
     assert item.clean == tmp_path / file
 
 
+def test_two_inputs_of_one_name_are_refused(tmp_path):
+    touch(tmp_path, "L/a.png", "L/b.png", "L/b.jpg", "R/a.png", "R/b.png")
+    with pytest.raises(DataError, match=r"b\.\w+: is one of 2 pictures of that name in its folder; keep one"):
+        pair_folders(tmp_path / "L", tmp_path / "R")
+
+
 def test_all_kinds_of_a_composite_set_are_found_under_their_own_names(tmp_path):
     for kind in ("haze", "low_snow", "clear"):
         touch(tmp_path, f"CDD-11_test/{kind}/1.png")

@@ -66,6 +66,13 @@ def test_files_that_are_no_pictures_are_no_pairs(tmp_path):
     assert len(find_pairs(tmp_path, "rain")) == 1
 
 
+def test_two_pictures_of_one_name_are_refused(tmp_path):
+    for name in ("input/a.png", "input/a.jpg", "target/a.png"):
+        write(tmp_path / "train" / "rain" / "set" / name)
+    with pytest.raises(DataError, match="several pictures of that name"):
+        find_pairs(tmp_path, "rain")
+
+
 def test_half_a_pair_is_named(tmp_path):
     write(tmp_path / "train" / "rain" / "set" / "input" / "alone.png")
     with pytest.raises(DataError, match=r"alone\.png"):

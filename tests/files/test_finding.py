@@ -134,6 +134,7 @@ def test_pictures_of_formats_that_are_not_read_are_counted(folder):
 def test_videos_in_a_store_are_counted_apart(tmp_path):
     pytest.importorskip("fsspec")
     (tmp_path / "clip.mp4").touch()
+    (tmp_path / "photo.png").touch()
     address = Address("memory://finding/videos")
     with unnamed_file() as empty:
         for name in ("clip.mp4", "photo.png"):
@@ -143,6 +144,18 @@ def test_videos_in_a_store_are_counted_apart(tmp_path):
         "skipped: 1 video; name it to restore it.",
         "skipped: 1 video in a store; copy it to this machine to restore it.",
     )
+
+
+def test_videos_in_place_of_pictures_are_told_once(folder, tmp_path):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for name in ("a.mp4", "b.mkv"):
+        (videos / name).touch()
+    found = find_images([folder, videos])
+    assert found.remarks() == ()
+    (problem,) = found.problems
+    text = "no pictures in this folder, but 2 videos; name them to restore them."
+    assert problem.message == f"{videos}: {text}"
 
 
 def test_listed_files_keep_their_place_below_the_output_folder(folder, monkeypatch):

@@ -7,6 +7,7 @@ Shapes: N kernels, T points of each.
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -30,7 +31,9 @@ def load_blur_kernels(data: Path) -> Tensor | None:
         try:
             with file.open("rb") as stream, np.load(stream, allow_pickle=False) as kernels:
                 arrays = [np.asarray(kernels[name], dtype=np.float64) for name in kernels.files]
-        except (AttributeError, EOFError, OSError, ValueError, BadZipFile) as error:
+        except OSError as error:
+            raise DataError(f"{file}: cannot be read: {error.strerror or 'damaged'}.") from error
+        except (AttributeError, EOFError, NotImplementedError, ValueError, BadZipFile, zlib.error) as error:
             raise DataError(f"{file}: damaged, or not an .npz file of blur kernels.") from error
         paths += [_as_path(kernel, file) for kernel in arrays]
     if not paths:

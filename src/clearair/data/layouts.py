@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,10 +71,15 @@ class Search:
         for path in targets:
             by_key.setdefault(take(path.stem), []).append(path)
             self.targets.setdefault(path, False)
+        names = Counter(path.stem for path in inputs)
         for path in inputs:
             found = by_key.get(take(path.stem), [])
             self.targets |= dict.fromkeys(found, True)
-            if len(found) == 1:
+            if names[path.stem] > 1:
+                self.problems[path] = (
+                    f"{path}: is one of {names[path.stem]} pictures of that name in its folder; keep one."
+                )
+            elif len(found) == 1:
                 self.items.append(Item(label + path.stem, path, found[0]))
             else:
                 self.problems[path] = (

@@ -7,6 +7,7 @@ Published sets lie as their authors lay them out (`layouts`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,10 +87,14 @@ def find_clean(data: Path) -> list[Path]:
 def find_pairs(data: Path, kind: str) -> list[tuple[Path, Path]]:
     """(damaged, clean) files of a kind, sorted by the damaged one's path; empty when there are none.
 
-    Raises DataError for a picture without its other half.
+    Raises DataError for a picture without its other half, and for several of one name.
     """
     pairs = []
-    for damaged in pictures((data / "train" / kind).glob("*/input/*")):
+    inputs = pictures((data / "train" / kind).glob("*/input/*"))
+    count = Counter(path.with_suffix("") for path in inputs)
+    for damaged in inputs:
+        if count[damaged.with_suffix("")] > 1:
+            raise DataError(f"{damaged}: there are several pictures of that name in its folder; keep one.")
         clean = same_stem(damaged.parents[1] / "target", damaged.stem)
         if len(clean) != 1:
             raise DataError(
@@ -129,7 +134,7 @@ def load_training_photos(
     pairs = {kind: tuple(readable(these, load_pair, bad)) for kind, these in files.items()}
     scenes = readable(depths, lambda both: load_scene(*both), bad)
     count = len(clean) + sum(map(len, files.values())) + len(depths)
-    left_out = lines_of_unreadable(bad, count if photos else 0, data)
+    left_out = lines_of_unreadable(bad, len(photos), count, data)
     return TrainingPhotos(
         tuple(photos),
         pairs,
@@ -141,19 +146,23 @@ def load_training_photos(
     )
 
 
-def lines_of_unreadable(bad: Sequence[str], count: int, data: Path) -> list[str]:
-    """A line for each picture that is left out, given the errors, and how many of them there are.
+def lines_of_unreadable(bad: Sequence[str], clean: int, count: int | None, data: Path) -> list[str]:
+    """A line for each picture that is left out, given the errors, and a line with their number.
 
-    Raises DataError when they are more than 1 % of `count`.
+    Raises DataError when they are more than 1 % of `count`, if that is given, or when no clean photograph
+    could be read (`clean` is 0).
     """
-    if len(bad) > MOST_UNREADABLE * count:
+    if bad and not clean:
+        raise DataError(f"{data / 'train' / 'clean'}: no photograph can be read: {bad[0]}")
+    if count is not None and len(bad) > MOST_UNREADABLE * count:
         raise DataError(
             f"{data / 'train'}: {len(bad)} of {count} pictures cannot be read, more than "
             f"{MOST_UNREADABLE:.0%}: {'; '.join(bad[:3])}{'; ...' if len(bad) > 3 else ''}"
         )
     if not bad:
         return []
-    total = f"{len(bad)} of {count} pictures cannot be read and are left out."
+    number = str(len(bad)) if count is None else f"{len(bad)} of {count}"
+    total = f"{number} pictures cannot be read and are left out."
     return [*(f"left out: {line}" for line in bad), total]
 
 

@@ -65,8 +65,7 @@ class Finding:
             hint = f" pip install 'clearair[{','.join(extras)}]' adds readers." if extras else ""
             lines.append(f"skipped because their format is not read: {each}.{hint}")
         if self.videos:
-            they = "video; name it to restore it" if self.videos == 1 else "videos; name them to restore them"
-            lines.append(f"skipped: {self.videos:,} {they}.")
+            lines.append(f"skipped: {_videos(self.videos)}.")
         if self.stored_videos:
             they, it = ("video in a store", "it") if self.stored_videos == 1 else ("videos in stores", "them")
             lines.append(
@@ -340,6 +339,8 @@ class _Search:
     def _report_empty(self, folder: Place, pictures: bool, videos: int = 0) -> None:
         only = f"only earlier restorations (*{self.suffix}.*)" if pictures else "no pictures"
         if videos:
+            self.videos -= videos  # told here, so that they are not remarked on once more
+            only = "no new pictures" if pictures else only
             self._report(folder, f"{folder}: {only} in this folder{_but(videos)}.")
             return
         ends = ", ".join(sorted(SUFFIXES))
@@ -350,10 +351,12 @@ class _Search:
 
 
 def _but(videos: int) -> str:
-    """Text about videos that were come upon in place of pictures; empty for none."""
-    if not videos:
-        return ""
-    return ", but 1 video; name it to restore it" if videos == 1 else f", but {videos:,} videos; name them"
+    """Text about videos that were found in place of pictures; empty for none."""
+    return f", but {_videos(videos)}" if videos else ""
+
+
+def _videos(count: int) -> str:
+    return "1 video; name it to restore it" if count == 1 else f"{count:,} videos; name them to restore them"
 
 
 def _is_folder(path: Path) -> bool:

@@ -113,6 +113,16 @@ def test_a_photo_that_cannot_be_read_is_named_and_left_out(data, tmp_path):
         (clean / f"y{number}.jpg").write_bytes(b"junk")
     with pytest.raises(DataError, match="more than 1%"):
         task.load()
+    first = min((root / "train/clean").rglob("*.jpg"))
+    first.write_bytes(b"junk")  # the only held-out one of its set
+    said: list[str] = []
+    photos, _ = load_photos(root, held_out=True, tell=said.append)
+    assert photos
+    assert str(first) in said[0]
+    for path in (root / "train/clean").rglob("*.jpg"):
+        path.write_bytes(b"junk")
+    with pytest.raises(DataError, match="no photograph can be read"):
+        task.load()
 
 
 def test_training_only_regions_needs_maps(data, tmp_path):
@@ -310,22 +320,15 @@ def test_a_new_run_starts_from_published_weights_also_where_it_is_to_be_resumed(
     assert load_checkpoint(tmp_path / "second" / LATEST).step == 1
 
 
-def test_perceivers_are_saved_also_when_the_run_is_stopped(data, tmp_path):
+def test_a_run_that_is_stopped_saves_its_annealed_copy(data, tmp_path):
     def stop(line: str) -> None:
-        if line.startswith("step 1 "):
+        if line.startswith("step 3 "):
             os.kill(os.getpid(), signal.SIGTERM)
 
-    options = RunOptions(interval=1)
+    options = RunOptions(interval=1, max_minutes=60, anneal_minutes=60)
     setup = Setup(data, tmp_path / "run", options, saving=Saving(tmp_path / "made"), report=stop)
     with pytest.raises(Interrupted):
-        PerceiverTrainer(TINY, setup).train()
-    assert load_perceiver(tmp_path / "made")[0].config == TINY.eyes
-
-
-def test_what_is_saved_is_the_annealed_copy(data, tmp_path):
-    options = RunOptions(max_minutes=0.05, anneal_minutes=0.05)
-    setup = Setup(data, tmp_path / "run", options, saving=Saving(tmp_path / "made"))
-    PerceiverTrainer(replace(TINY, steps=100_000), setup).train()
+        PerceiverTrainer(replace(TINY, steps=100), setup).train()
     eyes = CompactEyes(TINY.eyes, normed=True)
     load_checkpoint(tmp_path / "run" / ANNEALED).load_average(eyes)
     publish(eyes, TINY, tmp_path / "expected")

@@ -8,6 +8,7 @@ import click
 
 from clearair.apps.cli.lines import say
 from clearair.apps.cli.options import FiniteRange, LocalPath, max_pixels_option
+from clearair.apps.cli.records import remark
 from clearair.kinds import listed
 
 
@@ -34,13 +35,15 @@ def degrade(
     from clearair.data.naming import named
     from clearair.files.outputs import check_file, check_suffix
     from clearair.image import read_photo, write_photo
+    from clearair.placing import make_folder
 
     names = named(kinds)
     check_suffix(output)
-    check_file(output, inputs=[image], overwrite=overwrite)
+    check_file(output, inputs=[image], overwrite=overwrite, make_folder=True)
     photo = read_photo(image, max_pixels=max_pixels)
     from clearair.degrading import degrade_photo  # load PyTorch only after all other checks
 
     damaged = degrade_photo(photo, names, strength=strength, seed=seed)
-    write_photo(damaged, output, overwrite=overwrite)
+    make_folder(output.parent)
+    remark(str(image), (*damaged.notes, *write_photo(damaged, output, overwrite=overwrite)))
     say(f"{image} -> {output}")

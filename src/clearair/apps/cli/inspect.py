@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clearair.apps.cli.lines import say, say_error
+from clearair.apps.cli.lines import in_options, say, say_error
 from clearair.apps.cli.options import LocalPath, chosen_perceiver, max_pixels_option, perceiver_options
 from clearair.errors import ClearAirError, ImageError
 
@@ -76,7 +76,7 @@ def inspect(
         except ClearAirError as error:
             failed = True
             say_error(error)
-            records.append({"input": str(job.source), "error": str(error)})
+            records.append({"input": str(job.source), "error": in_options(str(error))})
             continue
         outcome = expected(perceiver, percepts)
         records.append({"input": str(job.source), **percepts.to_dict(), "outcome": outcome.to_dict()})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clearair.apps.cli.options import LocalPath
+from clearair.errors import UsageError
 
 if TYPE_CHECKING:
     from clearair.models.public import PublicModel
@@ -77,8 +78,13 @@ def show_model(file: Path) -> None:
 
     Needs spandrel: pip install 'clearair[spandrel]'.
     """
+    from clearair.models.catalogue import CATALOGUE
     from clearair.models.public import open_public
 
+    if str(file) in {entry.name for entry in CATALOGUE.values()} and not file.exists():
+        raise UsageError(
+            f"{file}: is a model of clearair, see `clearair models list`; name a checkpoint file."
+        )
     _tell(open_public(file))
 
 

@@ -56,6 +56,10 @@ def report(
     from clearair.files.outputs import check_file
     from clearair.placing import write_atomically
 
+    named: dict[Path, Path] = {}
+    for path in runs:
+        named.setdefault(path.resolve(), path)
+    runs = tuple(named.values())
     is_page = output.suffix.lower() == ".html"
     if not is_page and output.suffix.lower() != ".md":
         raise UsageError(f"-o {output}: a report is a .md or a .html file.")

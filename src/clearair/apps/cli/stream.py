@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,16 +36,28 @@ def named_target(output: str, format: str | None, *, overwrite: bool) -> Place:
 
     Raises UsageError for a folder or another format, ExistsError and OutputError where it cannot be written.
     """
-    from clearair.files.outputs import check_file, check_single, names_picture
+    from clearair.files.outputs import check_file, check_single, names_picture, refuse_odd_suffix
     from clearair.stores import place_of
 
     target = place_of(output)
+    refuse_odd_suffix(target)
     if not names_picture(target):
         raise UsageError(f"{output}: standard input has no name to keep; name a file, as in -o better.jpg")
     check_single(target, format)
-    there = Path("/dev/stdin")  # leads to the file that a shell opened with <
-    check_file(target, inputs=[there] if there.exists() else [], overwrite=overwrite)
+    if _is_standard_input(target):
+        raise UsageError(f"{target}: is an input itself, which is never overwritten. Choose another name.")
+    check_file(target, overwrite=overwrite)
     return target
+
+
+def _is_standard_input(target: Place) -> bool:
+    """Whether a shell opened this file with <."""
+    if sys.stdin is None or not isinstance(target, Path):
+        return False
+    try:
+        return os.path.samestat(os.fstat(sys.stdin.fileno()), target.stat())
+    except (OSError, ValueError):  # no such file, or a standard input that is none
+        return False
 
 
 def restore_stream(
@@ -61,12 +74,12 @@ def restore_stream(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Restore a file to another one; without one standard input, and to standard output.
+    """Restore `source`, or standard input if it is None, to `target`, or to standard output if it is None.
 
-    `options` are the options for the restorer.
+    `options` are the options for the restorer. Raises UsageError for a stream that is closed or a terminal,
+    ImageError for what cannot be read, OutputError for what cannot be written.
     """
     from clearair.files.outputs import format_named
-    from clearair.files.saving import save
     from clearair.image import format_of_suffix, output_format, read_photo, refuse_unfit
 
     kind = None if format is None else format_named(format)
@@ -85,8 +98,7 @@ def restore_stream(
         sys.stdout.buffer.write(encoded.getbuffer())
         sys.stdout.buffer.flush()  # without a reader this ends the run before any work is done
     else:
-        changed = result.outcome.changed is not False
-        notes = save(result.photo, target, changed=changed, overwrite=overwrite, **how)
+        notes = result.save(target, overwrite=overwrite, **how)
     if not quiet:
         remark(photo.name, notes)
         name = photo.name if target is None else f"{photo.name} -> {target}"
@@ -95,8 +107,9 @@ def restore_stream(
 
 def _check_streams(*, reads: bool, writes: bool) -> None:
     """Raise UsageError where a stream is closed or a terminal."""
-    if (reads and sys.stdin is None) or (writes and sys.stdout is None):
-        raise UsageError("`-` needs a standard input and a standard output; one of them is closed.")
+    for name, needed, stream in (("input", reads, sys.stdin), ("output", writes, sys.stdout)):
+        if needed and stream is None:
+            raise UsageError(f"`-`: the standard {name} is closed.")
     if (reads and sys.stdin.isatty()) or (writes and sys.stdout.isatty()):
         raise UsageError("`-` reads and writes a picture: clearair restore - < photo.jpg > better.jpg")
 

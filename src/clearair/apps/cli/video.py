@@ -80,6 +80,7 @@ def restore_videos(
     Raises what went wrong where it is the only one.
     """
     from clearair.video.restoring import restore_video
+    from clearair.video.segments import WorkFolder
 
     stems = {(video.parent, video.stem) for video in videos}
     fresh = [video for video in videos if not _is_result(video, asked.suffix, stems)]
@@ -114,7 +115,8 @@ def restore_videos(
             failed += 1
         except KeyboardInterrupt:
             progress.clear()
-            progress.tell_how_to_go_on(overwrite=asked.overwrite)
+            if WorkFolder(target).path.exists():  # else nothing was kept that could be continued
+                progress.tell_how_to_go_on(overwrite=asked.overwrite)
             raise
         else:
             progress.clear()

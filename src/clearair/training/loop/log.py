@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from clearair.training.loop.progress import duration
 LOG = "log.jsonl"
 """In a run folder."""
 ASIDE = "log.before.jsonl"
-"""The log of an attempt that ended before its first checkpoint."""
+"""Logs of attempts that ended before their first checkpoint."""
 
 
 def append(path: Path, record: Mapping[str, Any]) -> None:
@@ -67,9 +66,19 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 def put_aside(path: Path) -> None:
-    """Rename the log of an attempt that left no checkpoint; what begins in the folder now is another run."""
-    with suppress(FileNotFoundError):
-        path.replace(path.with_name(ASIDE))
+    """Move the log of an attempt that left no checkpoint to the end of ASIDE: another run begins here.
+
+    Raises OutputError.
+    """
+    try:
+        text = path.read_bytes()
+        with path.with_name(ASIDE).open("ab") as aside:
+            aside.write(text)
+        path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be moved to {ASIDE}: {error.strerror}.") from error
 
 
 def mend(path: Path) -> None:

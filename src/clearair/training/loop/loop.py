@@ -146,17 +146,14 @@ class _Loop(Generic[Network, Batch]):
         if last is not None:
             other = changed_weights(last.recipe, self.settings)
             last.restore(task.network, self.average, [] if other else self.optimizers)
-            self.step, spent, self.guard = last.step, last.seconds, Guard(last.norms)
+            self.step, spent, self.guard = last.step, last.seconds, Guard(() if other else last.norms)
             begins_to_fall = task.plan.decay_start is not None and self.step > task.plan.decay_start
             self.saves_stable = begins_to_fall and not last.annealing
             if other:
                 self.report(f"The optimizer begins anew, since other weights are trained: {other}.")
         if processes.leads:
             check_room(task.network, self.out)
-            if last is None:
-                # An attempt that ended before its first checkpoint is no part of this run.
-                put_aside(self.out / LOG)
-            elif (reached := read_standing(self.out / LATEST)[0]) != last.step:
+            if last is not None and (reached := read_standing(self.out / LATEST)[0]) != last.step:
                 self.report(
                     f"Step {reached} was annealed; the run continues from step {last.step}, before that."
                 )
@@ -169,6 +166,9 @@ class _Loop(Generic[Network, Batch]):
         processes.check_alike(task.network)
         if processes.leads:
             make_folder(self.out)
+            if last is None:
+                # An attempt that ended before its first checkpoint is no part of this run.
+                put_aside(self.out / LOG)
             if left_out:
                 append(self.out / LOG, {"data": left_out})
         if self.watcher is not None:

@@ -111,7 +111,9 @@ def load_sources(data: Path, tell: Tell = ignore) -> Sources:
     known = [photo for photo in find_named(data) if not photo.held_out]
     bad: list[str] = []
     undamaged = [photo.path for photo in known if photo.kind == CLEAN]
-    photos += readable(undamaged, lambda path: load_photo(path, data), bad)  # also drawn by name, which tells
+    photos += readable(undamaged, lambda path: load_photo(path, data), bad)
+    for error in bad:
+        tell(f"left out: {error}")
     kinds = [kind for kind in PAIRED if kind != "lowlight"]
     pairs = [
         (kind, *pair) for kind in kinds for pair in held_out(data).split(find_pairs(data, kind), kind)[0]

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from clearair.errors import ConfigError
+from clearair.errors import ConfigError, DataError
 from clearair.perception.compact.eyes import CompactEyes, picture_clues
 from clearair.perception.compact.recognition import Recognizer
 from clearair.placing import write_atomically
@@ -66,7 +66,7 @@ class Observations:
 
 @torch.no_grad()
 def observe(eyes: CompactEyes, recognizer: Recognizer, examples: Iterable[Example]) -> Observations:
-    """Look at examples."""
+    """Look at examples. Raises DataError without any."""
     seen, eye_logits, label, weight, groups = [], [], [], [], []
     for example in examples:
         sight = eyes(example.images)
@@ -76,6 +76,8 @@ def observe(eyes: CompactEyes, recognizer: Recognizer, examples: Iterable[Exampl
         label.append(example.label)
         weight.append(example.weight)
         groups += [example.group] * len(example.images)
+    if not seen:
+        raise DataError("None of the pictures of this part can be read.")
     # Rounded immediately, as when saved, so that a resumed run fits the same numbers.
     rounded = torch.cat(seen).half().float()
     return Observations(rounded, torch.cat(eye_logits), torch.cat(label), torch.cat(weight), tuple(groups))

@@ -23,8 +23,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clearair.data.degradations import KINDS
+from clearair.data.pairfiles import MOST_UNREADABLE
 from clearair.data.splits import held_out
-from clearair.errors import ConfigError
+from clearair.errors import ConfigError, DataError
 from clearair.kinds import shares
 from clearair.perception.compact.backbone import FEATURES, from_published
 from clearair.perception.compact.eyes import SHARPNESS, CompactEyes
@@ -232,6 +233,25 @@ def _fit_head(recognizer: Recognizer, seen: Observations, recipe: RecognizerReci
     recognizer.blend.zero_()
 
 
+class _LeftOut:
+    """Reports each picture that cannot be read once. Raises DataError when they become too many."""
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self.report = report
+        self.lines: set[str] = set()
+        self.most: float = math.inf
+
+    def __call__(self, line: str) -> None:
+        if line in self.lines:
+            return
+        self.lines.add(line)
+        self.report(line)
+        if len(self.lines) > self.most:
+            raise DataError(
+                f"{len(self.lines)} pictures cannot be read, more than {MOST_UNREADABLE:.0%}; {line}"
+            )
+
+
 def _training(
     eyes: CompactEyes,
     recognizer: Recognizer,
@@ -242,8 +262,10 @@ def _training(
     end: float,
     report: Callable[[str], None],
 ) -> Observations | None:
-    sources = load_sources(data, report)
+    left_out = _LeftOut(report)
+    sources = load_sources(data, left_out)
     count = units(sources, recipe.views)
+    left_out.most = max(1, round(MOST_UNREADABLE * (len(sources.known) + len(sources.pairs))))
     origin = f"{origin} {recipe.views} views of {count}"  # other data would be numbered differently
     make_folder(out)
     parts = []
@@ -254,7 +276,7 @@ def _training(
             if time.monotonic() > end:
                 return None
             numbers = range(first, min(first + CHUNK, count))
-            drawn = (draw_unit(sources, number, recipe.looks, recipe.seed, report) for number in numbers)
+            drawn = (draw_unit(sources, number, recipe.looks, recipe.seed, left_out) for number in numbers)
             part = observe(eyes, recognizer, itertools.chain.from_iterable(drawn))
             save_observations(part, path, origin)
             report(f"looked at {numbers.stop} of {count} units")

@@ -187,8 +187,9 @@ def load_photos(
 ) -> tuple[list[Photo], list[Photo]]:
     """Clean photographs, and scenes in low and normal light: those to train on, or those held out.
 
-    Unreadable ones are left out; `tell` receives a line for each. Raises DataError when there are no clean
-    photographs, or when more than 1 % of all are unreadable.
+    Unreadable ones are left out; `tell` receives a line for each. Raises DataError when no clean photograph
+    can be read, when more than 1 % of those to train on are unreadable, and when the halves of a scene differ
+    in size.
     """
     part, apart = 1 if held_out else 0, held_out_of(data)
     clean = apart.split(find_photos(data / "train" / "clean"), "clean")[part]
@@ -196,7 +197,8 @@ def load_photos(
     bad: list[str] = []
     photos = readable(clean, lambda path: load_photo(path, data), bad)
     nights = readable(dark, load_pair, bad)
-    lines = lines_of_unreadable(bad, len(clean) + len(dark), data)
+    count = None if held_out else len(clean) + len(dark)  # of few pictures one is more than 1 %
+    lines = lines_of_unreadable(bad, len(photos), count, data)
     if tell is not None:
         for line in lines:
             tell(line)

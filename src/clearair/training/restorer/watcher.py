@@ -28,7 +28,8 @@ from clearair.training.restorer.tensorboard import TensorBoardWriter
 class ValidationWatcher:
     """Validates the average of a run's weights at its start, at an interval in minutes, and at its end.
 
-    `start` is measured once in a run and read from the log when it is resumed, unless `views` differs.
+    `start` is measured once in a run and read from the log when it is resumed. With other views or kinds than
+    it was measured on, a resumed run measures its start anew and says so.
     """
 
     def __init__(
@@ -73,6 +74,10 @@ class ValidationWatcher:
         views = self.held_out_views  # read now: a pair that cannot be used must not end a trained run
         self.start = logged_start(self.out / LOG, self.views, views.kinds) if step else None
         if self.start is None and self.at_start:
+            if step:
+                self.report(
+                    f"There are no scores of these views from the start; the start is now step {step}."
+                )
             self.notice(f"validating the start, {self.views} views of each kind of damage")
             self.start = self._validate(average, step, seconds, "start").scores
         self._validated_at = time.monotonic()
