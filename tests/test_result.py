@@ -9,6 +9,7 @@ from clearair import ExistsError, OutputError, Result, UsageError
 from clearair.image import Photo, read_photo, write_photo
 from clearair.outcome import Outcome
 from clearair.perception import load_compact
+from clearair.stores import place_of
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +66,13 @@ def test_a_format_that_cannot_be_written_is_refused(make, picture, tmp_path):
         result.save(tmp_path / "picture")
     result.save(tmp_path / "picture", format="png")
     assert read_photo(tmp_path / "picture").size == (150, 100)
+
+
+def test_a_result_goes_into_a_store(make, picture):
+    pytest.importorskip("fsspec")
+    address = "memory://result/better.png"
+    make(Photo(picture)).save(address)
+    stored = read_photo(place_of(address))
+    assert (stored.pixels == picture).all()
+    with pytest.raises(ExistsError):
+        make(Photo(255 - picture)).save(address)
