@@ -264,7 +264,9 @@ class _Search:
         ]
         self.sources += found
         if not found:
-            self._report(Path(pattern), f"{pattern}: matches no pictures{_but(self.videos - videos)}.")
+            text = _but(self.videos - videos)
+            self.videos = videos  # told here, so that they are not remarked on once more
+            self._report(Path(pattern), f"{pattern}: matches no pictures{text}.")
 
     def _walk(self, folder: Path) -> Iterator[Path]:
         """Yield the files below `folder`, sorted, without hidden ones and without folders of results."""

@@ -152,7 +152,6 @@ def restore(
     if videos:
         check_videos(asked, output)
         ctx.exit(_restore_both(asked, videos, others, files_from, null, output))
-    options = asked.options()
     if STREAM in (*paths, output):
         _restore_stream(asked, paths, files_from, null, output)
         return
