@@ -49,6 +49,15 @@ def test_a_damaged_file_of_kernels_is_named(tmp_path, data):
         load_blur_kernels(tmp_path)
 
 
+def test_an_array_that_is_named_like_a_file_of_several_is_refused(tmp_path):
+    folder = tmp_path / "train" / "blur" / "kernels"
+    folder.mkdir(parents=True)
+    with (folder / "k.npz").open("wb") as file:
+        np.save(file, np.eye(5))
+    with pytest.raises(DataError, match=r"k\.npz: damaged, or not an \.npz file"):
+        load_blur_kernels(tmp_path)
+
+
 def test_whatever_byte_is_damaged_the_file_is_named(tmp_path):
     folder = tmp_path / "train" / "blur" / "kernels"
     folder.mkdir(parents=True)

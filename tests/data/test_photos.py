@@ -69,7 +69,7 @@ def test_files_that_are_no_pictures_are_no_pairs(tmp_path):
 def test_two_pictures_of_one_name_are_refused(tmp_path):
     for name in ("input/a.png", "input/a.jpg", "target/a.png"):
         write(tmp_path / "train" / "rain" / "set" / name)
-    with pytest.raises(DataError, match="several pictures of that name"):
+    with pytest.raises(DataError, match="is one of 2 pictures of that name"):
         find_pairs(tmp_path, "rain")
 
 

@@ -33,7 +33,7 @@ def load_blur_kernels(data: Path) -> Tensor | None:
                 arrays = [np.asarray(kernels[name], dtype=np.float64) for name in kernels.files]
         except OSError as error:
             raise DataError(f"{file}: cannot be read: {error.strerror or 'damaged'}.") from error
-        except (AttributeError, EOFError, NotImplementedError, ValueError, BadZipFile, zlib.error) as error:
+        except (EOFError, NotImplementedError, TypeError, ValueError, BadZipFile, zlib.error) as error:
             raise DataError(f"{file}: damaged, or not an .npz file of blur kernels.") from error
         paths += [_as_path(kernel, file) for kernel in arrays]
     if not paths:

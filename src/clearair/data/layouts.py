@@ -6,7 +6,6 @@ lay it out, below the data folder itself, below `train` or `test`, or one folder
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections import Counter
@@ -350,9 +349,16 @@ def pictures(paths: Iterable[Path]) -> list[Path]:
     return sorted(path for path in named if path.is_file() or not path.exists())
 
 
-def same_stem(folder: Path, stem: str) -> list[Path]:
-    """The pictures in a folder that have this name without their suffix."""
-    return [path for path in pictures(folder.glob(f"{glob.escape(stem)}.*")) if path.stem == stem]
+def match_sets(folder: Path, first: str, second: str) -> list[tuple[Path, Path]]:
+    """Pairs by stem of the pictures in `folder/SET/first` and `folder/SET/second`, sorted by the first.
+
+    Raises DataError for a first one without a second, and for several of one name.
+    """
+    search = Search()
+    for inputs in sorted(folder.glob(f"*/{first}")):
+        targets = pictures((inputs.parent / second).glob("*"))
+        search.match(pictures(inputs.glob("*")), targets, "stem", Path("..", second))
+    return [(item.damaged, item.clean) for item in search.complete() if item.damaged and item.clean]
 
 
 def _add_plain(search: Search, folder: Path) -> None:

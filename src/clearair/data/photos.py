@@ -7,7 +7,6 @@ Published sets lie as their authors lay them out (`layouts`).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor
 
 from clearair.data.blur_kernels import load_blur_kernels
-from clearair.data.layouts import DATA_SETS, below, find_set, pictures, same_stem
+from clearair.data.layouts import DATA_SETS, below, find_set, match_sets, pictures
 from clearair.data.pairfiles import MOST_UNREADABLE, Pair, PairFiles, find_published, load_pair
 from clearair.data.pixels import load_pixels
 from clearair.data.scenes import Scene, find_scenes, load_scene
@@ -89,19 +88,7 @@ def find_pairs(data: Path, kind: str) -> list[tuple[Path, Path]]:
 
     Raises DataError for a picture without its other half, and for several of one name.
     """
-    pairs = []
-    inputs = pictures((data / "train" / kind).glob("*/input/*"))
-    count = Counter(path.with_suffix("") for path in inputs)
-    for damaged in inputs:
-        if count[damaged.with_suffix("")] > 1:
-            raise DataError(f"{damaged}: there are several pictures of that name in its folder; keep one.")
-        clean = same_stem(damaged.parents[1] / "target", damaged.stem)
-        if len(clean) != 1:
-            raise DataError(
-                f"{damaged}: needs exactly one picture of that name in ../target, has {len(clean)}."
-            )
-        pairs.append((damaged, clean[0]))
-    return pairs
+    return match_sets(data / "train" / kind, "input", "target")
 
 
 def load_training_photos(

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clearair.data.layouts import same_stem
+from clearair.data.layouts import match_sets
 from clearair.data.pixels import has_libvips, load_pixels
 from clearair.errors import DataError, ImageError
 from clearair.image.forking import using_libvips
@@ -42,15 +42,7 @@ def find_scenes(data: Path) -> list[tuple[Path, Path]]:
 
     Raises DataError for a depth map without its photograph.
     """
-    scenes = []
-    for depth in sorted((data / "train" / "depth").glob("*/depth/*.png")):
-        photos = same_stem(depth.parents[1] / "image", depth.stem)
-        if len(photos) != 1:
-            raise DataError(
-                f"{depth}: needs exactly one picture of that name in ../image, has {len(photos)}."
-            )
-        scenes.append((photos[0], depth))
-    return scenes
+    return [(photo, depth) for depth, photo in match_sets(data / "train" / "depth", "depth", "image")]
 
 
 def load_scene(photo: Path, depth: Path) -> Scene:
