@@ -81,8 +81,7 @@ class VideoResult:
         surest = max(self.outcomes, key=lambda outcome: outcome.share)
         if self.changed:
             return f"{self.changed:,} of {self.frames:,} frames restored{by_share(surest.share)}"
-        left = surest.done if surest.share == 0 else "left as it is"
-        return left.removeprefix("will be ") + ("" if self.is_copy else ", but encoded again")
+        return replace(surest, changed=False).done + ("" if self.is_copy else ", but encoded again")
 
     @property
     def hint(self) -> str:
