@@ -8,7 +8,7 @@ Shapes: B images, H x W pixels, K kinds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from clearair.data.pixels import load_pixels, quantized, reduced
 from clearair.data.splits import CLEAN, held_out
 from clearair.errors import ImageError
 from clearair.kinds import BY_NAME, PAIRED, REGISTRY
-from clearair.training.loop.loop import ignore
+from clearair.training.loop.loop import Report, ignore
 from clearair.training.perceivers.calibration import LabelledImages, weights_of
 from clearair.training.perceivers.calibration_set import (
     lookalike_views,
@@ -44,9 +44,6 @@ from clearair.training.perceivers.samples import (
     load_photos,
     random_crop,
 )
-
-Tell = Callable[[str], None]
-"""Takes a line for people."""
 
 MADE = ("synthetic", "photographs", "parts")
 """Groups whose damage is drawn, from strengths that cannot be seen to strong ones."""
@@ -102,7 +99,7 @@ class Sources:
     known: list[NamedPhoto]
 
 
-def load_sources(data: Path, tell: Tell = ignore) -> Sources:
+def load_sources(data: Path, tell: Report = ignore) -> Sources:
     """What is trained on; `tell` receives a line for what cannot be read and is left out.
 
     Raises DataError without photographs to damage.
@@ -126,7 +123,9 @@ def units(sources: Sources, views: int) -> int:
     return len(sources.known) + len(sources.pairs) + len(sources.dark) + len(sources.photos) + _batches(views)
 
 
-def draw_unit(sources: Sources, number: int, looks: int, seed: int, tell: Tell = ignore) -> Iterator[Example]:
+def draw_unit(
+    sources: Sources, number: int, looks: int, seed: int, tell: Report = ignore
+) -> Iterator[Example]:
     """The examples of one part; the same for the same number and seed. `tell` as for `load_sources`."""
     generator = generator_for(seed, number)
     if number < len(sources.known):
@@ -152,7 +151,7 @@ def draw_unit(sources: Sources, number: int, looks: int, seed: int, tell: Tell =
     yield Example(batch.images, label, "synthetic", torch.ones_like(label))
 
 
-def validation(data: Path, tell: Tell = ignore) -> Iterator[Example]:
+def validation(data: Path, tell: Report = ignore) -> Iterator[Example]:
     """Held-out pictures: undamaged ones in groups `undamaged ...`, and damaged ones by kind.
 
     `tell` as for `load_sources`.
@@ -185,7 +184,7 @@ def validation(data: Path, tell: Tell = ignore) -> Iterator[Example]:
 
 
 @contextmanager
-def _left_out(tell: Tell) -> Iterator[None]:
+def _left_out(tell: Report) -> Iterator[None]:
     """Pass over a picture that cannot be read."""
     try:
         yield
